@@ -1,0 +1,214 @@
+"""Configuration machinery: a strict YAML 1.2 reader, strict models, overrides, error text.
+
+No field of any domain is known here; each specification lives in the room that uses it.
+
+PyYAML reads YAML 1.1, in which ``1e-4`` is a string, ``NO`` is false, ``12:30`` is 750 and a
+repeated key silently wins. The loader here follows YAML 1.2's core rules instead and refuses
+repeated keys and aliases.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.errors import UserError
+
+MAX_YAML_BYTES = 1_000_000
+
+
+class Strict(BaseModel):
+    """Base of every specification: unknown keys are errors, nothing is coerced, nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+
+StrictModel = TypeVar("StrictModel", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2 scalars; refuses duplicate keys, odd keys and aliases."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(
+                problem="aliases (*name) are not allowed", problem_mark=self.peek_event().start_mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be a plain word", problem_mark=key.start_mark
+                )
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_YAML_1_1_ONLY = {"tag:yaml.org,2002:" + tag for tag in ("bool", "int", "float", "timestamp")}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _YAML_1_1_ONLY]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+):
+    _Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:" + _tag, re.compile(f"^(?:{_pattern})$"), list(_first)
+    )
+
+
+def parse_yaml(text: str, where: str) -> Any:
+    """Parse YAML 1.2 text into plain Python values.
+
+    Args:
+        text: the document.
+        where: what to call it in an error, usually the file's path.
+
+    Raises:
+        UserError: the text is not YAML, repeats a key or uses an alias; names the line.
+    """
+    if len(text) > MAX_YAML_BYTES:
+        raise UserError(where, f"is {len(text):,} characters long", "a configuration is under 1 MB")
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader subclass
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise UserError(where, f"not valid YAML: {error.problem}{line}", "mend that line") from None
+    except yaml.YAMLError as error:
+        raise UserError(where, f"not valid YAML: {error}", "mend the file") from None
+    except RecursionError:
+        raise UserError(where, "nested too deeply", "a configuration has a few levels") from None
+    except ValueError as error:  # an explicit tag such as !!int on a word, a huge integer
+        raise UserError(where, f"not valid YAML: {error}", "mend the value") from None
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds one mapping.
+
+    Raises:
+        UserError: the file is missing, unreadable, not YAML, empty or not a mapping.
+    """
+    where = str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(where, "no such file", "check the path") from None
+    except IsADirectoryError:
+        raise UserError(where, "is a folder, not a YAML file", "name a file in it") from None
+    except UnicodeDecodeError:
+        raise UserError(where, "is not UTF-8 text", "name a YAML file") from None
+    except OSError as error:
+        raise UserError(where, f"cannot be read ({error.strerror})", "check permissions") from None
+    data = parse_yaml(text, where)
+    if data is None:
+        raise UserError(where, "is empty", "write its keys, one 'key: value' a line")
+    if not isinstance(data, dict):
+        kind = "a list" if isinstance(data, list) else f"a single value ({data!r:.40})"
+        raise UserError(where, f"holds {kind}", "it must be a mapping of 'key: value' lines")
+    return data
+
+
+def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a copy of `data` with ``dotted.key=value`` texts applied; values are YAML.
+
+    Raises:
+        UserError: an override has no ``=``, an empty key, or goes through a value that is no
+            mapping.
+    """
+    result = json.loads(json.dumps(data))
+    for override in overrides:
+        where = f"--set {override}"
+        key, equals, value = override.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            raise UserError(where, "is not of the form key=value", "e.g. --set model.hidden_size=64")
+        target = result
+        for depth, part in enumerate(parts[:-1], start=1):
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise UserError(where, f"'{'.'.join(parts[:depth])}' is a value, not a mapping")
+        target[parts[-1]] = parse_yaml(value, where)
+    return result
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Say which candidate a misspelt name was probably meant to be, or list a few of them."""
+    candidates = sorted(candidates)
+    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    if matches:
+        return f"did you mean '{matches[0]}'?"
+    shown = ", ".join(candidates[:30]) + (", ..." if len(candidates) > 30 else "")
+    return f"known: {shown}" if candidates else "there are none"
+
+
+def validate(
+    model: type[StrictModel], data: Mapping[str, Any], where: str, prefix: str = ""
+) -> StrictModel:
+    """Check plain values against a strict model; every fault is reported with its dotted path.
+
+    The values go through JSON, so that YAML lists become tuples and ``true`` is no integer.
+
+    Args:
+        model: the specification to build.
+        data: plain values, as `load_yaml` returns them.
+        where: the file (or command) to name in errors.
+        prefix: dotted path of `data` inside that file, e.g. ``model``.
+
+    Raises:
+        UserError: one line for each unknown, missing or wrong key.
+    """
+    try:
+        text = json.dumps(data, allow_nan=False)
+    except ValueError:
+        raise UserError(where, "holds an infinite or undefined number", "write a finite one") from None
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        faults = [_explain(model, fault, where, prefix) for fault in error.errors()]
+        raise UserError.join(faults) from None
+
+
+def _explain(model: type[BaseModel], fault: Any, where: str, prefix: str) -> UserError:
+    path = [str(part) for part in fault["loc"]]
+    place = ".".join([prefix, *path] if prefix else path)
+    at = f"{where}: {place}" if place else where
+    if fault["type"] == "extra_forbidden":
+        return UserError(at, "unknown key", nearest(path[-1], _fields_at(model, path[:-1])))
+    if fault["type"] == "missing":
+        return UserError(at, "is missing", "add it")
+    message = fault["msg"].removeprefix("Value error, ")
+    got = "" if isinstance(fault["input"], dict | list) else f", got {fault['input']!r:.60}"
+    return UserError(at, message[0].lower() + message[1:] + got)
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Names of the keys allowed at a dotted path inside a model."""
+    current: type[BaseModel] = model
+    for part in path:
+        field = current.model_fields.get(part)
+        if field is None:
+            continue  # an index of a list
+        inner = [field.annotation, *get_args(field.annotation)]
+        inner += [arg for outer in inner for arg in get_args(outer)]
+        models = [t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)]
+        if not models:
+            return []
+        current = models[0]
+    return list(current.model_fields)

@@ -1,0 +1,32 @@
+"""The one exception that is a user's to mend: the command line prints it as plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user can put right: where it is, what is wrong, and the cure.
+
+    Args:
+        where: the file, field, option or command at fault, e.g. ``gru.yaml: model.hidden_size``.
+        what: what is wrong there, with the value that was found.
+        cure: what to do about it; may be empty where `what` already says so.
+    """
+
+    def __init__(self, where: str, what: str, cure: str = "") -> None:
+        self.where = where
+        self.what = what
+        self.cure = cure
+        message = f"{where}: {what}" + (f"; {cure}" if cure else "")
+        super().__init__(message)
+
+    @classmethod
+    def join(cls, errors: Iterable[UserError]) -> UserError:
+        """Make one error of several, a line each, so that a file's faults are all seen at once."""
+        errors = list(errors)
+        if len(errors) == 1:
+            return errors[0]
+        joined = cls(errors[0].where, errors[0].what, errors[0].cure)
+        joined.args = ("\n".join(str(error) for error in errors),)
+        return joined
