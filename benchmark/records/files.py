@@ -1,0 +1,152 @@
+"""Files and folders that are there whole or not at all, and storage faults in a user's words.
+
+Everything is first written under a name that starts with ``.writing-`` and says which host and
+process writes it; fsync and rename then make it visible in one step. What a killed process leaves
+behind carries its name, so that `sweep` removes the dead's leftovers and never the living's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from benchmark.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
+_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "localhost"
+_LEFTOVER = re.compile(
+    r"\.(?:writing|replaced)-.+-(?P<host>[A-Za-z0-9._]+)-(?P<pid>\d+)-[0-9a-f]{8}"
+)
+
+
+def storage_fault(where: Path, error: OSError) -> UserError:
+    """Say an operating system's refusal in a user's words, with a cure."""
+    if error.errno in FULL:
+        return UserError(
+            str(where),
+            "the disk is full",
+            "free some space and run the same command again; finished runs are kept",
+        )
+    if error.errno in _DENIED:
+        return UserError(
+            str(where), f"cannot be written ({error.strerror})", "choose a folder you may write to"
+        )
+    if error.errno in _NO_FOLDER:
+        return UserError(
+            str(where), "is a file, or lies below one", "name a folder or a path that is not taken"
+        )
+    if error.errno == errno.EISDIR:
+        return UserError(str(where), "is a folder, not a file", "remove it or choose another path")
+    return UserError(
+        str(where), f"cannot be written ({error.strerror or error})", "check the path and the disk"
+    )
+
+
+@contextmanager
+def storage_faults(where: Path) -> Iterator[None]:
+    """Turn every OSError of the block into a UserError about `where`.
+
+    Raises:
+        UserError: the operating system refused to store something.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise storage_fault(where, error) from error
+
+
+def private_name(purpose: str, name: str) -> str:
+    """Name a temporary of this process: ``.<purpose>-<name>-<host>-<pid>-<random>``."""
+    return f".{purpose}-{name}-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def sync(path: Path) -> None:
+    """Force a file, or a folder's list of names, out to the disk.
+
+    Raises:
+        OSError: the disk refuses, e.g. because it is full.
+    """
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no handle for a folder's list of names
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Force a folder and all that is in it out to the disk, the contents before the names.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    for inner, _, files in os.walk(folder, topdown=False):
+        for name in files:
+            sync(Path(inner, name))
+        sync(Path(inner))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 text file that is the old one or the new one at every moment.
+
+    Raises:
+        UserError: the path cannot be written or the disk is full; the old file is untouched.
+    """
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / private_name("writing", path.name)
+        try:
+            with open(temporary, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; one that is gone already, or half gone, is no fault.
+
+    What cannot be removed keeps its private name, so that no reader takes it for a result.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead processes of this host left half-written in a folder.
+
+    Another host's processes cannot be seen from here, so their temporaries stay.
+    """
+    for entry in folder.iterdir():
+        owner = _LEFTOVER.fullmatch(entry.name)
+        if owner and owner["host"] == _HOST and not _alive(int(owner["pid"])):
+            remove(entry)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # there, os.kill(pid, 0) would not ask but interrupt
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # someone else's process
+    return True

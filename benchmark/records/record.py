@@ -1,0 +1,187 @@
+"""One run as one row: the columns of results.csv, what each means, and what no row may say.
+
+A row is `done` with scores or `failed` with the error that ended it; a failed run never has a score
+and a done one always has. A value that a run does not have is absent (None, an empty cell in CSV).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+
+from benchmark.config import Strict
+
+SCORES = ("mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "val_mse")
+"""The columns that a failed run must leave empty."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+
+
+def _folder_name(value: str) -> str:
+    if not _RUN_ID.fullmatch(value):
+        raise ValueError(
+            "a run's id is also its folder's name: 1 to 128 ASCII letters, digits, '.', '_' or '-',"
+            " a letter or a digit at both ends"
+        )
+    return value
+
+
+def _name(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a name may hold no line break and no control character")
+    if value[0] in "=+-@":
+        raise ValueError("a name may not start with = + - or @: a spreadsheet runs it as a formula")
+    return value
+
+
+def _utc(value: str) -> str:
+    if datetime.fromisoformat(value).utcoffset() != timedelta(0):
+        raise ValueError("must be a time in UTC, e.g. 2026-01-31T12:00:00+00:00")
+    return value
+
+
+RunId = Annotated[str, AfterValidator(_folder_name)]
+"""Text that is safe as a folder's name on any system."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
+"""The name of a data set or a model: safe in a table, a terminal and a spreadsheet."""
+
+_Text = Annotated[str, Field(min_length=1)]
+_Count = Annotated[int, Field(ge=0)]
+_Size = Annotated[int, Field(ge=1)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Amount = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+
+
+class RunRecord(Strict):
+    """The result of one run: what was run, how well it forecast, what it cost, with what it ran.
+
+    Raises:
+        pydantic.ValidationError: a done run lacks a finite MSE or MAE or has an error; a failed run
+            has a score or no error; a name or an id is not safe to write.
+    """
+
+    run_id: RunId = Field(description="Hash of the run's configuration and data; its folder's name")
+    status: Literal["done", "failed"] = Field(
+        description="`done`, or `failed`: no score, see `error`"
+    )
+    dataset: Name = Field(description="Name of the data set")
+    lookback: _Size = Field(description="Steps seen before each forecast")
+    horizon: _Size = Field(description="Steps forecast")
+    model: Name = Field(description="Name of the model's configuration")
+    seed: _Count = Field(description="Seed of every random number of the run")
+    mse: _Amount | None = Field(
+        None,
+        description="Mean squared error on test, scaled series; mean over windows, steps, channels",
+    )
+    mae: _Amount | None = Field(
+        None, description="Mean absolute error on test, scaled series; the same mean"
+    )
+    rmse: _Amount | None = Field(
+        None, description="Root of the mean squared error on test, scaled series"
+    )
+    mase: _Amount | None = Field(
+        None,
+        description="Absolute error on test over that of the seasonal naive forecast on train rows",
+    )
+    smape: _Amount | None = Field(
+        None, description="Symmetric mean absolute percentage error on test, original units, 0-200"
+    )
+    r2: _Finite | None = Field(None, description="Coefficient of determination on test; 1 is best")
+    mae_original: _Amount | None = Field(
+        None, description="Mean absolute error on test in the data's original units"
+    )
+    val_mse: _Amount | None = Field(
+        None, description="MSE on validation, scaled series: what early stopping and choices saw"
+    )
+    params: _Count | None = Field(None, description="Number of fitted parameters")
+    fitted: Literal["gradient", "closed_form", "none"] = Field(
+        description="How the model is fitted: `gradient`, `closed_form` or `none` (naive)"
+    )
+    epochs: _Count | None = Field(None, description="Epochs trained; empty without gradients")
+    best_epoch: _Count | None = Field(
+        None, description="Epoch whose weights were kept, chosen on validation"
+    )
+    train_seconds: _Amount | None = Field(None, description="Wall-clock seconds of fitting")
+    inference_us: _Amount | None = Field(
+        None, description="Wall-clock microseconds a test window at inference"
+    )
+    peak_memory_mb: _Amount | None = Field(
+        None, description="Peak memory in MB: of the accelerator if there is one, else the process"
+    )
+    device: _Text = Field(description="Device the run used")
+    threads: _Size | None = Field(None, description="CPU threads the run could use")
+    fingerprint: _Text = Field(
+        description="Protocol fingerprint: rows with different ones are never ranked together"
+    )
+    test_windows: _Count | None = Field(None, description="Test windows scored")
+    channels: _Size | None = Field(None, description="Channels forecast")
+    started: Annotated[str, AfterValidator(_utc)] = Field(
+        description="When the run began, ISO 8601, UTC"
+    )
+    benchmark_version: _Text = Field(description="Version of this package")
+    python_version: _Text = Field(description="Version of Python")
+    torch_version: _Text = Field(description="Version of PyTorch")
+    lightning_version: _Text = Field(description="Version of Lightning")
+    git_revision: _Text | None = Field(
+        None, description="Git revision of the working copy; empty outside one"
+    )
+    error: Annotated[str, Field(min_length=1, max_length=100_000)] | None = Field(
+        None, description="What ended a failed run; empty where done"
+    )
+
+    @model_validator(mode="after")
+    def _status_and_scores_agree(self) -> Self:
+        if self.status == "done":
+            if self.mse is None or self.mae is None:
+                raise ValueError("a done run must have a finite mse and mae")
+            if self.error is not None:
+                raise ValueError("a done run cannot have an error")
+            return self
+        scored = [name for name in SCORES if getattr(self, name) is not None]
+        if scored:
+            raise ValueError(f"a failed run cannot have a score, got {', '.join(scored)}")
+        if self.error is None:
+            raise ValueError("a failed run must say its error")
+        return self
+
+
+COLUMNS = tuple(RunRecord.model_fields)
+"""Columns of results.csv, in order."""
+
+
+def column_kinds() -> dict[str, type]:
+    """Return the plain type of every column: str, int or float."""
+    return {name: _plain(field.annotation) for name, field in RunRecord.model_fields.items()}
+
+
+def _plain(annotation: object) -> type:
+    if annotation in (str, int, float):
+        return annotation
+    inner = get_args(annotation)[0]
+    return str if isinstance(inner, str) else _plain(inner)  # Literal["done", ...] holds texts
+
+
+def column_table() -> str:
+    """Describe every column of results.csv as a Markdown table."""
+    lines = ["| column | meaning |", "| --- | --- |"]
+    lines += [
+        f"| `{name}` | {field.description} |" for name, field in RunRecord.model_fields.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def error_text(error: BaseException, longest: int = 500) -> str:
+    """Put an exception into one printable line for `RunRecord.error`.
+
+    Args:
+        error: what ended the run.
+        longest: characters kept.
+    """
+    message = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return printable if len(printable) <= longest else printable[: longest - 3] + "..."

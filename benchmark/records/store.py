@@ -1,0 +1,243 @@
+"""The store: one folder a run, complete or absent, and results.csv rebuilt from the folders.
+
+A run is written aside and renamed into place, so no reader and no crash ever sees half of one.
+Because results.csv is derived, it can lose no row to a race. Any number of processes, on any number
+of hosts that share the folder, may use one store at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from benchmark.config import validate
+from benchmark.errors import UserError
+from benchmark.records.files import (
+    FULL,
+    private_name,
+    remove,
+    storage_fault,
+    storage_faults,
+    sweep,
+    sync,
+    sync_tree,
+    write_atomically,
+)
+from benchmark.records.record import RunId, RunRecord
+from benchmark.records.table import read_results, write_csv
+
+__all__ = ["Store", "read_results", "write_record"]
+
+RECORD_FILE = "record.json"
+PUT_ATTEMPTS = 20
+_RUN_ID = TypeAdapter(RunId)
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write a run's row into the folder that `Store.writing` gave.
+
+    Raises:
+        UserError: the disk is full or refuses.
+    """
+    text = json.dumps(record.model_dump(), indent=2, allow_nan=False, ensure_ascii=False)
+    write_atomically(folder / RECORD_FILE, text + "\n")
+
+
+def _to_stderr(message: str) -> None:
+    sys.stderr.write(f"warning: {message}\n")
+
+
+class Store:
+    """The runs in one results folder.
+
+    Args:
+        folder: the results folder; made at the first write.
+        warn: told, in one line, of each damaged run that was set aside.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None] = _to_stderr) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+        self._warn = warn
+
+    @contextmanager
+    def writing(self, run_id: str) -> Iterator[Path]:
+        """Give a folder to fill; it becomes the run when the block ends, or vanishes if it fails.
+
+        The block must call `write_record`. An earlier run of the same id is replaced.
+
+        Raises:
+            UserError: the folder cannot be written or the disk is full, also inside the block.
+            ValueError: `run_id` is no safe folder name, or the block wrote no record.
+        """
+        _RUN_ID.validate_python(run_id)
+        with storage_faults(self.folder):
+            self.runs.mkdir(parents=True, exist_ok=True)
+            sweep(self.folder)
+            sweep(self.runs)
+            temporary = self.runs / private_name("writing", run_id)
+            temporary.mkdir()
+        try:
+            yield temporary
+            if _load(temporary, run_id) is None:
+                raise ValueError(f"no {RECORD_FILE} was written for run {run_id}")
+            with storage_faults(self.folder):
+                sync_tree(temporary)
+                self._put_in_place(temporary, run_id)
+        except OSError as error:
+            remove(temporary)
+            if error.errno in FULL:
+                raise storage_fault(self.folder, error) from error
+            raise
+        except BaseException:
+            remove(temporary)
+            raise
+
+    def is_done(self, run_id: str) -> bool:
+        """Say whether a run is there, undamaged and done."""
+        try:
+            record = _load(self.runs / run_id, run_id)
+        except (UserError, OSError):
+            return False  # damaged: it runs again, and the damaged folder is set aside then
+        return record is not None and record.status == "done"
+
+    def records(self) -> list[RunRecord]:
+        """Read every run, in the order of results.csv.
+
+        A folder that is no run (cut short, foreign, edited) is renamed to ``.damaged-<name>`` and
+        the store's `warn` is told.
+
+        Raises:
+            UserError: the folder of runs cannot be read.
+        """
+        return self._read(self._listing())
+
+    def rebuild_csv(self) -> Path:
+        """Write results.csv from the folders, atomically, in an order that does not vary.
+
+        Raises:
+            UserError: the folder cannot be read or written.
+        """
+        path = self.folder / "results.csv"
+        while True:
+            listing = self._listing()
+            write_csv(path, self._read(listing))
+            # A run that another process finished meanwhile may have been in its results.csv and is
+            # not in ours, which just replaced it: look again.
+            if self._listing() == listing:
+                return path
+
+    def _read(self, listing: dict[str, int]) -> list[RunRecord]:
+        found = []
+        for name in listing:
+            try:
+                record = _load(self.runs / name, name)
+            except (UserError, OSError) as error:
+                self._set_aside(name, str(error))
+                continue
+            if record is not None:
+                found.append(record)
+        return sorted(found, key=_order)
+
+    def _listing(self) -> dict[str, int]:
+        """Name and inode of every entry of ``runs`` that is no temporary and not set aside."""
+        try:
+            with os.scandir(self.runs) as entries:
+                names = {entry.name: entry.inode() for entry in entries if entry.name[0] != "."}
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            what = f"cannot be read ({error.strerror})"
+            raise UserError(str(self.runs), what, "name a results folder") from error
+        return dict(sorted(names.items()))
+
+    def _put_in_place(self, temporary: Path, run_id: str) -> None:
+        target = self.runs / run_id
+        for attempts_left in reversed(range(PUT_ATTEMPTS)):
+            self._clear(run_id)
+            try:
+                temporary.rename(target)
+                break
+            except OSError:
+                # Another process put the same run there since: replace that one too.
+                if not attempts_left or not target.exists():
+                    raise
+        sync(self.runs)
+
+    def _clear(self, run_id: str) -> None:
+        """Take an earlier run of this id out of the way; a damaged one is kept aside."""
+        try:
+            earlier = _load(self.runs / run_id, run_id)
+        except (UserError, OSError) as error:
+            self._set_aside(run_id, str(error))
+            return
+        if earlier is not None:
+            aside = self.runs / private_name("replaced", run_id)
+            try:
+                (self.runs / run_id).rename(aside)
+            except FileNotFoundError:
+                return  # another process took it away first
+            remove(aside)
+
+    def _set_aside(self, name: str, why: str) -> None:
+        source, aside = self.runs / name, self.runs / f".damaged-{name}"
+        if os.path.lexists(aside):
+            aside = self.runs / f".damaged-{name}-{secrets.token_hex(4)}"
+        try:
+            source.rename(aside)
+        except FileNotFoundError:
+            return  # another process did it first, and said so
+        except OSError as error:
+            self._warn(f"{source}: not a run and left out ({why}); not moved: {error.strerror}")
+            return
+        self._warn(f"{source}: not a run, set aside as {aside.name} ({why})")
+
+
+def _order(record: RunRecord) -> tuple[str, int, str, int, int, str]:
+    return (
+        record.dataset,
+        record.horizon,
+        record.model,
+        record.lookback,
+        record.seed,
+        record.run_id,
+    )
+
+
+def _load(folder: Path, run_id: str) -> RunRecord | None:
+    """Read one run; None where there is no such folder.
+
+    Raises:
+        UserError: the folder holds no valid record of this run.
+        OSError: it cannot be read.
+    """
+    path = folder / RECORD_FILE
+    for attempt in (1, 2):
+        try:
+            text = path.read_text(encoding="utf-8")
+            break
+        except FileNotFoundError:
+            # Absent, or just being replaced by another process: then a second look finds it.
+            if not os.path.lexists(folder):
+                return None
+            if attempt == 2:
+                raise UserError(str(path), "no such file") from None
+        except UnicodeDecodeError:
+            raise UserError(str(path), "is not UTF-8 text") from None
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UserError(str(path), "is not JSON, or only part of it") from None
+    if not isinstance(data, dict):
+        raise UserError(str(path), "is not a record")
+    record = validate(RunRecord, data, str(path))
+    if record.run_id != run_id:
+        raise UserError(str(path), f"is the record of run '{record.run_id}'")
+    return record

@@ -1,0 +1,226 @@
+"""CSV files of results, written exactly and read strictly.
+
+A float is written so that reading it gives the same bits. Reading guesses nothing: a column has the
+type its name says, ``NA`` and ``007`` stay texts, and what does not fit is refused with its line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.config import nearest
+from benchmark.errors import UserError
+from benchmark.records.files import write_atomically
+from benchmark.records.record import COLUMNS, RunRecord, column_kinds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+REQUIRED = (
+    "run_id", "status", "dataset", "lookback", "horizon", "model", "seed", "mse", "mae",
+    "fingerprint", "error",
+)  # fmt: skip
+"""Columns a results file must have; the others of `COLUMNS` read as empty where they are absent."""
+
+_MAY_BE_EMPTY = frozenset(("mse", "mae", "error"))
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A CSV file as texts: every row as long as the header; `lines[i]` is where row i begins."""
+
+    path: Path
+    header: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def fault(self, row: int, column: str, what: str, cure: str) -> UserError:
+        return UserError(f"{self.path}: line {self.lines[row]}, column {column}", what, cure)
+
+
+def write_csv(path: Path, records: Iterable[RunRecord]) -> None:
+    """Write records as CSV, atomically, one row each in the order given.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record in records:
+        writer.writerow([_cell(getattr(record, column)) for column in COLUMNS])
+    write_atomically(path, text.getvalue())
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def read_results(path: Path) -> DataFrame:
+    """Read a results CSV for the reports.
+
+    Returns:
+        One row a run. Texts are never missing ("" where empty); float columns are float64 with NaN
+        and optional whole numbers Int64 with NA where empty; unknown columns follow, as texts.
+
+    Raises:
+        UserError: the file is missing, unreadable, no CSV, without runs, without a required column,
+            holds a value that does not fit its column, a score of a failed run, a done run without
+            one, or one run twice; every column's first fault, each with its line.
+    """
+    raw = _read(path)
+    frame = _typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY)
+    failed = frame["status"] == "failed"
+    checks: list[tuple[str, Series, str, str]] = [
+        ("status", ~frame["status"].isin(["done", "failed"]), "is neither 'done' nor 'failed'", ""),
+        ("run_id", frame["run_id"].duplicated(), "is there twice", "keep one row a run"),
+    ]
+    for column in ("lookback", "horizon"):
+        checks.append((column, frame[column] < 1, "is below 1", "steps are counted from 1"))
+    for column in ("mse", "mae"):
+        score = frame[column]
+        checks += [
+            (column, score < 0, "is negative", "an error is 0 or more"),
+            (column, ~failed & score.isna(), "is empty in a done run", "a done run has a score"),
+            (column, failed & score.notna(), "is a score of a failed run", "empty the cell"),
+        ]
+    faults = []
+    for column, wrong, what, cure in checks:
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            got = raw.rows[row][raw.header.index(column)]
+            faults.append(raw.fault(row, column, f"{what}, got {got!r:.60}", cure))
+    if faults:
+        raise UserError.join(faults)
+    return frame
+
+
+def read_table(
+    path: Path, kinds: Mapping[str, type], may_be_empty: Sequence[str] = ()
+) -> DataFrame:
+    """Read any CSV file whose columns are known, as strictly as `read_results`.
+
+    Args:
+        path: the file.
+        kinds: str, int or float for each column; all of them must be there.
+        may_be_empty: columns whose cells may be empty.
+
+    Raises:
+        UserError: as `read_results`, for the file, its columns and its cells.
+    """
+    return _typed(_read(path), kinds, tuple(kinds), frozenset(may_be_empty))
+
+
+def _read(path: Path) -> _Raw:
+    where = str(path)
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            return _split(path, stream)
+    except FileNotFoundError:
+        raise UserError(where, "no such file", "check the path, or run a benchmark first") from None
+    except IsADirectoryError:
+        raise UserError(where, "is a folder", "name the CSV file in it") from None
+    except UnicodeDecodeError:
+        raise UserError(where, "is not UTF-8 text", "name a CSV file") from None
+    except OSError as error:
+        raise UserError(where, f"cannot be read ({error.strerror})", "check permissions") from None
+
+
+def _split(path: Path, stream: Iterable[str]) -> _Raw:
+    reader = csv.reader(stream, strict=True)
+    header: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    begin = 1
+    try:
+        for row in reader:
+            line, begin = begin, reader.line_num + 1
+            if not row:
+                continue  # an empty line
+            if not header:
+                header = row
+                continue
+            if len(row) != len(header):
+                what = f"has {len(row)} cells, the header has {len(header)}"
+                raise UserError(f"{path}: line {line}", what, "mend or remove the line")
+            rows.append(row)
+            lines.append(line)
+    except csv.Error as error:
+        raise UserError(f"{path}: line {begin}", f"is no CSV: {error}", "mend the line") from None
+    if not header:
+        raise UserError(str(path), "is empty", "name a CSV file with a header and rows")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise UserError(f"{path}: line 1", f"has column {twice[0]!r:.60} twice", "remove one")
+    return _Raw(path, header, rows, lines)
+
+
+def _typed(
+    raw: _Raw, kinds: Mapping[str, type], required: Sequence[str], may_be_empty: frozenset[str]
+) -> DataFrame:
+    """Give every known column its type; collect the first fault of each."""
+    import pandas as pd
+
+    missing = [name for name in required if name not in raw.header]
+    if missing:
+        hint = nearest(missing[0], [name[:60] for name in raw.header])
+        what = f"has no column {', '.join(missing)}"
+        raise UserError(f"{raw.path}: line 1", what, f"'{missing[0]}': {hint}")
+    if not raw.rows:
+        raise UserError(str(raw.path), "has a header but no rows", "run a benchmark first")
+    cells = dict(zip(raw.header, zip(*raw.rows, strict=True), strict=True))
+    data: dict[str, Series] = {}
+    faults = []
+    for name, kind in kinds.items():
+        column = cells.get(name, ("",) * len(raw.rows))
+        full = name in required and name not in may_be_empty
+        row = _first_misfit(column, kind, full)
+        if row is None:
+            data[name] = _series(column, kind, full)
+        else:
+            wanted = {int: "a whole number", float: "a finite number", str: "a text"}[kind]
+            got = f"got {column[row]!r:.60}" if column[row] else "it is empty"
+            faults.append(raw.fault(row, name, f"must be {wanted}, {got}", "mend the cell"))
+    if faults:
+        raise UserError.join(faults)
+    extra = {name: pd.Series(cells[name], dtype="str") for name in raw.header if name not in kinds}
+    return pd.DataFrame({**data, **extra})
+
+
+def _first_misfit(column: Sequence[str], kind: type, full: bool) -> int | None:
+    """Return the first row whose cell does not fit the column's type, or None."""
+    for row, cell in enumerate(column):
+        if not cell:
+            fits = not full
+        elif kind is int:
+            fits = _WHOLE.fullmatch(cell) is not None
+        elif kind is float:
+            fits = _NUMBER.fullmatch(cell) is not None and math.isfinite(float(cell))
+        else:
+            fits = True
+        if not fits:
+            return row
+    return None
+
+
+def _series(column: Sequence[str], kind: type, full: bool) -> Series:
+    import pandas as pd
+
+    if kind is float:
+        return pd.Series([float(cell) if cell else math.nan for cell in column], dtype="float64")
+    if kind is int and full:
+        return pd.Series([int(cell) for cell in column], dtype="int64")
+    if kind is int:
+        return pd.Series([int(cell) if cell else pd.NA for cell in column], dtype="Int64")
+    return pd.Series(column, dtype="str")
