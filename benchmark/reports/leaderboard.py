@@ -1,0 +1,186 @@
+"""The leaderboard as Markdown, as tidy CSV and on the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.records.files import write_atomically
+from benchmark.reports.ranking import BASELINE, COSTS, METRICS, ROW, Group, Leaderboard, leaderboard
+from benchmark.reports.tables import (
+    Cell,
+    Column,
+    Mark,
+    Table,
+    amount,
+    count,
+    escape_formula,
+    markdown,
+    marks,
+    mean_and_std,
+    number,
+    print_tables,
+)
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+__all__ = [
+    "Leaderboard",
+    "leaderboard",
+    "print_table",
+    "to_csv",
+    "to_markdown",
+    "write_leaderboard",
+]
+
+_MEANING = (
+    "MSE, MAE and RMSE are on the scaled test series (zero mean and unit variance on the train "
+    "rows), each the mean over all windows, steps and channels; mean ± standard deviation over "
+    f"seeds. Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
+    "Best in bold, second underlined."
+)
+_MEANING_SHORT = (
+    "MSE and MAE on the scaled test series, mean ± std over seeds; "
+    f"skill is 1 - MSE / MSE of {BASELINE}."
+)
+
+
+def _table(group: Group, compact: bool) -> Table:
+    """Lay out one group; `compact` fits 100 columns and says once what all rows share."""
+    rows = group.rows
+    shared = {name: rows[name].nunique() == 1 for name in ("lookback", "device")}
+    columns = [Column("#"), Column("model", number=False)]
+    starred = ["*" if lost else "" for lost in rows["failed_seeds"]]
+    cells: list[list[Cell]] = [
+        [Cell(f"{rank}{star}") for rank, star in zip(rows["rank"], starred, strict=True)],
+        [Cell(model) for model in rows["model"]],
+    ]
+    if not (compact and shared["lookback"]):
+        columns.append(Column("lookback"))
+        cells.append([Cell(str(lookback)) for lookback in rows["lookback"]])
+    metrics = (("MSE", "mse"), ("MAE", "mae"), ("RMSE", "rmse"), ("MASE", "mase"))
+    for title, metric in metrics[:2] if compact else metrics:
+        if rows[metric].notna().any():
+            pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
+            texts = [mean_and_std(mean, std) for mean, std in pairs]
+            columns.append(Column(title))
+            cells.append(_marked(texts, marks(list(rows[metric]))))
+    skill = [number(value, 3) for value in rows["skill"]]
+    columns.append(Column("skill"))
+    cells.append(_marked(skill, marks(list(rows["skill"]), 3, lower_is_better=False)))
+    columns += [Column("params"), Column("train s"), Column("us/ window")]
+    cells.append([Cell(count(value)) for value in rows["params"]])
+    cells.append([Cell(amount(value)) for value in rows["train_seconds"]])
+    cells.append([Cell(amount(value)) for value in rows["inference_us"]])
+    if not (compact and shared["device"]):
+        columns.append(Column("device", number=False))
+        cells.append([Cell(device) for device in rows["device"]])
+    columns.append(Column("seeds"))
+    cells.append(
+        [
+            Cell(f"{n} of {n + lost}", "bad") if lost else Cell(str(n))
+            for n, lost in zip(rows["seeds"], rows["failed_seeds"], strict=True)
+        ]
+    )
+    common = "".join(f", {name} {rows[name].iloc[0]}" for name in shared if shared[name])
+    protocol = f", protocol {group.label}"
+    return Table(
+        title=f"{group.dataset}, horizon {group.horizon}" + protocol * (group.protocols > 1),
+        columns=tuple(columns),
+        rows=tuple(zip(*cells, strict=True)),
+        intro=(
+            f"{group.test_windows} test windows, {group.channels} channels{common}{protocol}.",
+            _MEANING_SHORT if compact else _MEANING,
+        ),
+        notes=(
+            *group.notes,
+            *_failures(group.failed),
+        ),
+    )
+
+
+def _failures(failed: DataFrame) -> Iterable[str]:
+    columns = (failed[name].tolist() for name in ("model", "lookback", "seeds", "error"))
+    for model, lookback, seeds, error in zip(*columns, strict=True):
+        reason = error or "no error was recorded"
+        yield f"failed, unranked: {model} (lookback {lookback}, seed {seeds}): {reason}"
+
+
+def _marked(texts: Iterable[str], found: Iterable[Mark]) -> list[Cell]:
+    return [Cell(text, mark) for text, mark in zip(texts, found, strict=True)]
+
+
+def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:
+    """Write a leaderboard as Markdown, a table for each group.
+
+    Args:
+        board: what to write.
+        command: the command line that made the results, to be shown; none where empty.
+        note: a sentence of the caller's, above the tables.
+    """
+    blocks = ["# Leaderboard\n"]
+    if note:
+        blocks.append(note + "\n")
+    if command:
+        fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", command)), 0)
+        blocks.append(f"Made by:\n\n{fence}\n{command}\n{fence}\n")
+    blocks += [markdown(_table(group, compact=False)) for group in board.groups]
+    return "\n".join(blocks)
+
+
+def to_csv(board: Leaderboard) -> str:
+    """Write a leaderboard as tidy CSV, unrounded: a line a group, model, lookback and metric.
+
+    A model all of whose runs failed has lines without rank, mean and std.
+    """
+    import pandas as pd
+
+    if not board.groups:
+        return ""
+    rows = pd.concat([group.rows for group in board.groups])
+    keys = ["rank", *ROW, "seeds", "failed_seeds"]
+    means = rows.melt(keys, [*METRICS, "skill", *COSTS], "metric", "mean")
+    spreads = rows.melt(ROW, [f"{metric}_std" for metric in METRICS], "metric", "std")
+    spreads["metric"] = spreads["metric"].str.removesuffix("_std")
+    lines = means.merge(spreads, how="left", on=[*ROW, "metric"])
+    lost = pd.concat([group.failed for group in board.groups])
+    lost = lost.assign(failed_seeds=lost["seeds"].str.count(",") + 1)
+    lost = lost.groupby(ROW)["failed_seeds"].sum().reset_index()
+    lost = lost.merge(rows[ROW], how="left", indicator=True)
+    lost = lost[lost["_merge"] == "left_only"].drop(columns="_merge")
+    lost = lost.merge(pd.DataFrame({"metric": ["mse", "mae"]}), how="cross").assign(seeds=0)
+    lines = pd.concat([lines[lines["mean"].notna()], lost], ignore_index=True)
+    order = ["dataset", "horizon", "fingerprint", "rank", "model", "lookback", "metric"]
+    lines = lines.sort_values(order, kind="stable")
+    lines["rank"] = lines["rank"].astype("Int64")
+    for name in ("dataset", "model", "fingerprint"):
+        lines[name] = lines[name].map(escape_formula)
+    columns = [*ROW, "rank", "seeds", "failed_seeds", "metric", "mean", "std"]
+    return lines[columns].to_csv(index=False, lineterminator="\n")
+
+
+def print_table(board: Leaderboard, console: Console | None = None) -> None:
+    """Print a leaderboard to the terminal; readable from 100 columns on."""
+    print_tables((_table(group, compact=True) for group in board.groups), console)
+
+
+def write_leaderboard(
+    folder: Path, results: DataFrame, command: str = "", note: str = ""
+) -> tuple[Path, Path]:
+    """Write leaderboard.md and leaderboard.csv into a folder, each atomically.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    board = leaderboard(results)
+    paths = folder / "leaderboard.md", folder / "leaderboard.csv"
+    write_atomically(paths[0], to_markdown(board, command, note))
+    write_atomically(paths[1], to_csv(board))
+    return paths

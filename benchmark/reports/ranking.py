@@ -1,0 +1,179 @@
+"""The ranking behind the leaderboard: a pure function of the results.
+
+Rows are ranked inside a group of one data set, one horizon and one protocol fingerprint, never
+across. A group has a row for each model and lookback: mean and standard deviation over its seeds.
+A failed run has no score, gets none here, and is listed with its error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from benchmark.reports.tables import MISSING, number, short_fingerprints
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+BASELINE = "seasonal_naive"
+METRICS = ("mse", "mae", "rmse", "mase", "smape", "r2", "mae_original")
+COSTS = ("params", "train_seconds", "inference_us")
+GROUP = ["dataset", "horizon", "fingerprint"]
+ROW = [*GROUP, "model", "lookback"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The ranked rows of one data set, horizon and protocol, and what failed there.
+
+    Attributes:
+        dataset: its name.
+        horizon: steps forecast.
+        fingerprint: of the protocol, in full.
+        label: `fingerprint`, shortened.
+        protocols: how many fingerprints this data set and horizon have.
+        test_windows: number of test windows scored, as text.
+        channels: number of channels, as text.
+        rows: a row a model and lookback, best first: rank, model, lookback, fitted, device, runs
+            (done), seeds (done), failed_seeds, a mean and ``<metric>_std`` of each metric, skill,
+            and the mean of each cost.
+        failed: a row for each distinct failure: model, lookback, error, seeds (as text).
+        notes: what must be known to read the rows.
+    """
+
+    dataset: str
+    horizon: int
+    fingerprint: str
+    label: str
+    protocols: int
+    test_windows: str
+    channels: str
+    rows: DataFrame
+    failed: DataFrame
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Every group, in the order of data set, horizon and fingerprint."""
+
+    groups: tuple[Group, ...]
+
+
+def leaderboard(results: DataFrame) -> Leaderboard:
+    """Rank models by mean MSE (then MAE, name, lookback) within each data set, horizon, protocol.
+
+    Args:
+        results: a row a run, as `benchmark.records.store.read_results` gives.
+    """
+    done = results[results["status"] == "done"]
+    failed = results[results["status"] == "failed"]
+    rows = _ranked(done, failed)
+    failures = _failures(failed)
+    labels = short_fingerprints(results["fingerprint"])
+    protocols = results.groupby(["dataset", "horizon"])["fingerprint"].nunique().to_dict()
+    ranked = dict(tuple(rows.groupby(GROUP)))
+    failing = dict(tuple(failures.groupby(GROUP)))
+    groups = []
+    for key, runs in results.groupby(GROUP):
+        dataset, horizon, fingerprint = cast("tuple[str, int, str]", key)
+        own = ranked.get(key, rows.iloc[:0]).reset_index(drop=True)
+        groups.append(
+            Group(
+                dataset=dataset,
+                horizon=int(horizon),
+                fingerprint=fingerprint,
+                label=labels[fingerprint],
+                protocols=protocols[dataset, horizon],
+                test_windows=_sizes(runs["test_windows"]),
+                channels=_sizes(runs["channels"]),
+                rows=own,
+                failed=failing.get(key, failures.iloc[:0]).reset_index(drop=True),
+                notes=tuple(_notes(own, protocols[dataset, horizon])),
+            )
+        )
+    return Leaderboard(tuple(groups))
+
+
+def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
+    values = done[[*ROW, *METRICS, *COSTS]].astype(dict.fromkeys(COSTS, "float64"))
+    grouped = values.groupby(ROW)
+    rows = grouped[[*METRICS, *COSTS]].mean()
+    rows = rows.join(grouped[list(METRICS)].std(ddof=1).add_suffix("_std"))
+    by_row = done.groupby(ROW)
+    rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
+    rows["fitted"] = by_row["fitted"].first()
+    devices = done[[*ROW, "device"]].drop_duplicates().sort_values("device")
+    rows["device"] = devices.groupby(ROW)["device"].agg("/".join)
+    finished = done[[*ROW, "seed"]].drop_duplicates()
+    lost = failed[[*ROW, "seed"]].drop_duplicates().merge(finished, how="left", indicator=True)
+    lost = lost[lost["_merge"] == "left_only"]
+    rows["failed_seeds"] = lost.groupby(ROW).size().reindex(rows.index, fill_value=0)
+    rows = rows.reset_index()
+    rows["skill"] = 1 - rows["mse"] / _baseline(rows)
+    rows = rows.sort_values([*GROUP, "mse", "mae", "model", "lookback"], ignore_index=True)
+    rows.insert(0, "rank", rows.groupby(GROUP).cumcount() + 1)
+    return rows
+
+
+def _baseline(rows: DataFrame) -> Series:
+    """The baseline's MSE for every row: at its own lookback, else the best there is in the group.
+
+    Missing where the group has no baseline, or one without any error to compare with.
+    """
+    naive = rows.loc[(rows["model"] == BASELINE) & (rows["mse"] > 0), [*GROUP, "lookback", "mse"]]
+    same = rows[[*GROUP, "lookback"]].merge(naive, how="left", on=[*GROUP, "lookback"])["mse"]
+    lowest = naive.groupby(GROUP, as_index=False)["mse"].min()
+    return same.fillna(rows[GROUP].merge(lowest, how="left", on=GROUP)["mse"])
+
+
+def _failures(failed: DataFrame) -> DataFrame:
+    texts = failed[[*ROW, "error", "seed"]].drop_duplicates().sort_values([*ROW, "error", "seed"])
+    texts["seed"] = texts["seed"].astype("str")
+    joined = texts.groupby([*ROW, "error"])["seed"].agg(", ".join)
+    return joined.rename("seeds").reset_index()
+
+
+def _sizes(values: Series) -> str:
+    return "/".join(str(int(value)) for value in sorted(values.dropna().unique())) or MISSING
+
+
+def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
+    if protocols > 1:
+        yield (
+            f"{protocols} protocols were used for this data set and horizon: their scores are not "
+            "comparable, so each has its own table."
+        )
+    flagged = rows[rows["failed_seeds"] > 0]
+    if len(flagged):
+        yield (
+            f"* some seeds failed; the mean is of those that finished: {_names(flagged)}. "
+            "The rank could change with all of them."
+        )
+    twice = rows[rows["runs"] > rows["seeds"]]
+    if len(twice):
+        yield (
+            f"Several runs of one seed under one name (settings differ), averaged: {_names(twice)}."
+        )
+    naive = rows[rows["fitted"] == "none"]
+    if len(naive):
+        yield f"Naive, nothing is fitted: {_names(naive)}."
+    trained = rows[rows["fitted"] == "gradient"]
+    for kind, reference in (
+        ("naive forecast", naive),
+        ("closed-form model", rows[rows["fitted"] == "closed_form"]),
+    ):
+        if len(reference) and len(trained):
+            best = reference.iloc[0]
+            behind = trained[trained["mse"] >= best["mse"]]
+            if len(behind):
+                yield (
+                    f"Trained by gradient and no better than the best {kind} ({best['model']}, "
+                    f"MSE {number(best['mse'])}): {_names(behind)}."
+                )
+
+
+def _names(rows: DataFrame) -> str:
+    pairs = zip(rows["model"], rows["lookback"], strict=True)
+    return ", ".join(f"{model} ({lookback})" for model, lookback in pairs)

@@ -1,0 +1,190 @@
+"""One table, two renderings: Markdown and the terminal. Numbers, marks and escapes live here.
+
+A report builds a `Table` of plain texts and says which cells are best and second; what a mark looks
+like, and what would be an instruction to Markdown, a terminal or a spreadsheet, only this file
+knows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MISSING = "-"
+Mark = Literal["", "best", "second", "bad"]
+
+_MARKDOWN_CHARACTERS = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))")
+_RICH_STYLES = {"": "", "best": "bold green", "second": "underline", "bad": "red"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text of a table and how it stands out."""
+
+    text: str
+    mark: Mark = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's title (a line a word on the terminal) and whether it holds numbers, set right."""
+
+    title: str
+    number: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table, with what must be read before it and after it."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    intro: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def number(value: float, decimals: int = 4) -> str:
+    """Write a number with fixed decimals; '-' where there is none, a power of ten where huge."""
+    if not math.isfinite(value):
+        return MISSING
+    return f"{value:.{decimals}f}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+def mean_and_std(mean: float, std: float, decimals: int = 4) -> str:
+    """Write ``mean±std``, or the mean alone where one seed has no spread."""
+    spread = "" if math.isnan(std) else f"±{number(std, decimals)}"
+    return number(mean, decimals) + spread
+
+
+def amount(value: float, unit: str = "") -> str:
+    """Write a cost with three significant digits, e.g. 0.0123, 4.56, 12,345."""
+    if not math.isfinite(value):
+        return MISSING
+    return (f"{value:,.0f}" if value >= 100 else f"{value:.3g}") + unit
+
+
+def count(value: float) -> str:
+    """Write a number of parameters in at most six characters, e.g. 768, 12.3k, 4.56M."""
+    if not math.isfinite(value):
+        return MISSING
+    for scale, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g}{suffix}" if value < 999.5 * scale else f"{value:.2e}"
+    return f"{value:.0f}"
+
+
+def percent(change: float) -> str:
+    """Write a relative difference, e.g. +1.2%; '-' where there is none."""
+    return MISSING if math.isnan(change) else f"{100 * change:+.1f}%"
+
+
+def marks(values: Sequence[float], decimals: int = 4, lower_is_better: bool = True) -> list[Mark]:
+    """Mark the best and the second best of a metric; what looks equal is marked equally.
+
+    Args:
+        values: one a row; NaN is never marked.
+        decimals: of the printed numbers.
+        lower_is_better: whether the smallest value is the best.
+    """
+    sign = 1 if lower_is_better else -1
+    shown = [sign * round(value, decimals) for value in values]
+    ordered = sorted({value for value in shown if math.isfinite(value)})
+    names: dict[float, Mark] = dict(zip(ordered, ("best", "second"), strict=False))
+    return [names.get(value, "") for value in shown]
+
+
+def plain(text: str, longest: int = 300) -> str:
+    """Make one printable line of any text: no line break, no control or direction character."""
+    line = " ".join(text.split())
+    line = "".join(character if character.isprintable() else "?" for character in line)
+    return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
+def escape_markdown(text: str) -> str:
+    """Escape what Markdown, and the HTML in it, would take for an instruction."""
+    line = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN_CHARACTERS.sub(r"\\\1", line)
+
+
+def escape_formula(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def short_fingerprints(fingerprints: Iterable[str], shortest: int = 8) -> dict[str, str]:
+    """Shorten fingerprints to one length at which they still differ, 8 characters or more."""
+    full = sorted(set(fingerprints))
+    longest = max(map(len, full), default=0)
+    for length in range(shortest, longest):
+        if len({one[:length] for one in full}) == len(full):
+            return {one: one[:length] for one in full}
+    return {one: one for one in full}
+
+
+def markdown(table: Table, level: int = 2) -> str:
+    """Render a table as GitHub Markdown: best in bold, second underlined.
+
+    Args:
+        table: the table; its title, intro and notes are plain texts.
+        level: of its heading.
+    """
+    blocks = ["#" * level + " " + escape_markdown(table.title)]
+    blocks += [escape_markdown(line) for line in table.intro]
+    if table.rows:
+        lines = [_line(escape_markdown(column.title) for column in table.columns)]
+        lines.append(_line("---:" if column.number else "---" for column in table.columns))
+        lines += [_line(map(_markdown_cell, row)) for row in table.rows]
+        blocks.append("\n".join(lines))
+    blocks += ["\n".join("- " + escape_markdown(note) for note in table.notes)] * bool(table.notes)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = escape_markdown(cell.text)
+    if cell.mark == "best":
+        return f"**{text}**"
+    return f"<u>{text}</u>" if cell.mark == "second" else text
+
+
+def print_tables(tables: Iterable[Table], console: Console | None = None) -> None:
+    """Print tables to the terminal, as wide as it is.
+
+    Args:
+        tables: what to print.
+        console: where to; the terminal where None.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    console = console or Console()
+    for table in tables:
+        console.print(Text(plain(table.title), style="bold"))
+        for line in table.intro:
+            console.print(Text(plain(line), style="dim"))
+        if table.rows:
+            grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+            for column in table.columns:
+                justify: Literal["left", "right"] = "right" if column.number else "left"
+                # A number cut in two cannot be read; a name folded onto two lines can.
+                title = Text(column.title.replace(" ", "\n"))
+                grid.add_column(title, justify=justify, no_wrap=column.number, overflow="fold")
+            for row in table.rows:
+                grid.add_row(*(Text(plain(c.text), style=_RICH_STYLES[c.mark]) for c in row))
+            console.print(grid)
+        for note in table.notes:
+            console.print(Padding(Text("- " + plain(note)), (0, 0, 0, 1)))
+        console.print()
