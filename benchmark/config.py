@@ -10,14 +10,15 @@ repeated keys and aliases.
 from __future__ import annotations
 
 import difflib
+import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from benchmark.errors import UserError
 
@@ -30,6 +31,12 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
 
 
+Positive = Annotated[int, Field(gt=0)]
+"""A whole number, one or more."""
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+"""A share, from 0 up to but not including 1."""
+
 StrictModel = TypeVar("StrictModel", bound=BaseModel)
 
 
@@ -39,7 +46,8 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not allowed", problem_mark=self.peek_event().start_mark
+                problem="aliases (*name) are not allowed",
+                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
             )
         return super().compose_node(parent, index)
 
@@ -86,7 +94,7 @@ def parse_yaml(text: str, where: str) -> Any:
     if len(text) > MAX_YAML_BYTES:
         raise UserError(where, f"is {len(text):,} characters long", "a configuration is under 1 MB")
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader subclass
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -132,13 +140,15 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         UserError: an override has no ``=``, an empty key, or goes through a value that is no
             mapping.
     """
-    result = json.loads(json.dumps(data))
+    result: dict[str, Any] = json.loads(json.dumps(data))
     for override in overrides:
         where = f"--set {override}"
         key, equals, value = override.partition("=")
         parts = key.strip().split(".")
         if not equals or not all(parts):
-            raise UserError(where, "is not of the form key=value", "e.g. --set model.hidden_size=64")
+            raise UserError(
+                where, "is not of the form key=value", "e.g. --set model.hidden_size=64"
+            )
         target = result
         for depth, part in enumerate(parts[:-1], start=1):
             target = target.setdefault(part, {})
@@ -177,7 +187,9 @@ def validate(
     try:
         text = json.dumps(data, allow_nan=False)
     except ValueError:
-        raise UserError(where, "holds an infinite or undefined number", "write a finite one") from None
+        raise UserError(
+            where, "holds an infinite or undefined number", "write a finite one"
+        ) from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -185,10 +197,28 @@ def validate(
         raise UserError.join(faults) from None
 
 
+def signature_schema(cls: type) -> type[BaseModel]:
+    """Read a constructor's keyword-only arguments as a strict model: they are its YAML's keys.
+
+    A class stays an ordinary class; its signature is the only place where its options, their
+    types and their defaults are written.
+    """
+    hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    fields: dict[str, Any] = {
+        parameter.name: (
+            hints.get(parameter.name, Any),
+            ... if parameter.default is parameter.empty else parameter.default,
+        )
+        for parameter in inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    return create_model(cls.__name__, __base__=Strict, **fields)
+
+
 def _explain(model: type[BaseModel], fault: Any, where: str, prefix: str) -> UserError:
     path = [str(part) for part in fault["loc"]]
     place = ".".join([prefix, *path] if prefix else path)
-    at = f"{where}: {place}" if place else where
+    at = ": ".join(part for part in (where, place) if part)
     if fault["type"] == "extra_forbidden":
         return UserError(at, "unknown key", nearest(path[-1], _fields_at(model, path[:-1])))
     if fault["type"] == "missing":

@@ -21,6 +21,12 @@ class UserError(Exception):
         message = f"{where}: {what}" + (f"; {cure}" if cure else "")
         super().__init__(message)
 
+    def inside(self, place: str) -> UserError:
+        """Return the same error, told from further outside: every line starts with `place`."""
+        moved = UserError(f"{place}: {self.where}", self.what, self.cure)
+        moved.args = ("\n".join(f"{place}: {line}" for line in str(self).split("\n")),)
+        return moved
+
     @classmethod
     def join(cls, errors: Iterable[UserError]) -> UserError:
         """Make one error of several, a line each, so that a file's faults are all seen at once."""

@@ -1,0 +1,1 @@
+"""From a data set card to scaled windows."""

@@ -1,0 +1,1 @@
+"""Forecasting the test windows once, and the metrics and costs of doing so."""

@@ -1,0 +1,1 @@
+"""Forecasters: one file a model; `recurrent.py` puts the recurrences together."""

@@ -1,0 +1,1 @@
+"""Fitting a forecaster on train windows, choosing on validation windows."""

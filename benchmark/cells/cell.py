@@ -1,0 +1,57 @@
+"""What a recurrence is: one layer, one direction, with its state in the open.
+
+A cell has three faces that must agree:
+
+- `Cell.step`: one time step with explicit state, the equations as the paper writes them;
+- `Cell.sequential`: `step` in a plain loop, the reference for everything faster;
+- `Cell.forward`: the whole sequence at once, as fast as we know how.
+
+Shapes: B batch, S steps, I input width, D hidden width.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+"""Everything a cell remembers between two steps; every tensor has B as its first dimension."""
+
+
+class Cell(nn.Module, ABC):
+    """One recurrent layer in one direction.
+
+    Args:
+        input_size: I, width of a step's input.
+        hidden_size: D, width of a step's output.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+
+    @abstractmethod
+    def initial_state(self, like: Tensor) -> State:
+        """Return the state before the first step, for a batch like `like` ``(B, ...)``."""
+
+    @abstractmethod
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance one step: ``(B, I)`` and a state -> output ``(B, D)`` and the next state."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run a sequence: ``(B, S, I)`` -> outputs ``(B, S, D)`` and the last state."""
+
+    def sequential(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run a sequence by `step` alone; the truth that `forward` is tested against."""
+        state = self.initial_state(x) if state is None else state
+        outputs = []
+        for x_t in x.unbind(
+            dim=1
+        ):  # unbind once: indexing x[:, t] makes the backward quadratic in S
+            h, state = self.step(x_t, state)
+            outputs.append(h)
+        return torch.stack(outputs, dim=1), state

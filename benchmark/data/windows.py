@@ -1,0 +1,76 @@
+"""Windows of one split: a strided view of the scaled series, and an index gather from it.
+
+No window is ever built in Python. The series lies channel-first in one tensor on the training
+device; a window is a row of an overlapping view of it, and a batch is one ``index_select``.
+
+Shapes: B batch, L lookback, H horizon, C channels, T rows, W windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+class Windows:
+    """Every stride-1 window whose horizon lies inside `horizon_rows`.
+
+    The lookback may reach back before `horizon_rows`: the rows just before a split are known when
+    its first window is forecast. So the number of validation and test windows does not depend on
+    the lookback.
+
+    Args:
+        values: the whole scaled series, channel-first and contiguous, ``(C, T)``.
+        horizon_rows: the rows of the split; `W = len(horizon_rows) - H + 1`, less at the very
+            start of the series, where no full lookback exists.
+        lookback: L, in steps.
+        horizon: H, in steps.
+
+    Raises:
+        ValueError: not one window fits.
+    """
+
+    def __init__(self, values: Tensor, horizon_rows: range, lookback: int, horizon: int) -> None:
+        first = max(horizon_rows.start, lookback)
+        count = horizon_rows.stop - horizon - first + 1
+        if count < 1:
+            raise ValueError(
+                f"lookback {lookback} + horizon {horizon} need {lookback + horizon} rows, however: "
+                f"rows {horizon_rows.start} to {horizon_rows.stop} hold no such window"
+            )
+        self.lookback = lookback
+        self.horizon = horizon
+        self.first = first
+        rows = values[:, first - lookback : horizon_rows.stop]
+        self._view = rows.unfold(1, lookback + horizon, 1).transpose(0, 1)  # (W, C, L + H)
+
+    def __len__(self) -> int:
+        return self._view.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the series lies."""
+        return self._view.device
+
+    def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the windows numbered `index` ``(B,)``: ``(B, L, C)`` and ``(B, H, C)``.
+
+        Both are transposed views of channel-first memory, so that a layer along time needs no copy.
+        """
+        windows = self._view.index_select(0, index).transpose(1, 2)  # (B, L + H, C)
+        return windows[:, : self.lookback], windows[:, self.lookback :]
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every window once, in time order, none dropped."""
+        for index in torch.split(torch.arange(len(self), device=self.device), batch_size):
+            yield self.gather(index)
+
+    def shuffled(
+        self, batch_size: int, generator: torch.Generator
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield every window once, in the generator's order, none dropped."""
+        order = torch.randperm(len(self), generator=generator).to(self.device)
+        for index in torch.split(order, batch_size):
+            yield self.gather(index)

@@ -1,0 +1,144 @@
+"""Forecast the test windows of a task, once, and keep what a reader may want to see.
+
+This is the only place where test windows are made. They come into being after a forecaster has
+been fitted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.data.task import Task
+from benchmark.data.windows import Windows
+from benchmark.evaluation.errors import Errors, gather_errors
+from benchmark.forecasters.contract import Forecaster
+
+BATCH = 256
+NUM_SAMPLES = 5
+WARM_UP_BATCHES = 1
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A few test windows with their forecasts, evenly spread and the same for every forecaster.
+
+    Attributes:
+        first_row: row of the series at which each horizon begins ``(N,)``.
+        target: true values, original units ``(N, H, C)``.
+        forecast: forecast values, original units ``(N, H, C)``.
+    """
+
+    first_row: NDArray[np.int64]
+    target: NDArray[np.float32]
+    forecast: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of forecasting every test window.
+
+    Attributes:
+        errors: see `Errors`.
+        samples: see `Samples`.
+        num_windows: W.
+        inference_us: microseconds a window at a batch of `BATCH`, forecasting alone.
+    """
+
+    errors: Errors
+    samples: Samples
+    num_windows: int
+    inference_us: float
+
+
+def evaluate(
+    forecaster: Forecaster, task: Task, device: torch.device | str, batch_size: int = BATCH
+) -> Evaluation:
+    """Forecast every test window once.
+
+    Raises:
+        FloatingPointError: a forecast is not finite.
+        ValueError: a forecast has the wrong shape.
+    """
+    windows = task.windows("test", device)
+    forecaster.eval()
+    clock = _Clock(windows.device)
+    index = torch.linspace(0, len(windows) - 1, min(NUM_SAMPLES, len(windows))).long()
+    kept: list[tuple[Tensor, Tensor]] = []
+    errors = gather_errors(
+        _keeping(index, kept, _forecasts(forecaster, windows, batch_size, clock)),
+        mean=task.scaler.mean,
+        scale=task.scaler.scale,
+        seasonal_error=task.seasonal_error(),
+    )
+    return Evaluation(
+        errors=errors,
+        samples=_samples(index + windows.first, kept, task),
+        num_windows=len(windows),
+        inference_us=1e6 * clock.seconds / clock.windows,
+    )
+
+
+class _Clock:
+    """Times forecasting alone: not the gather before it nor the scoring after it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds = 0.0
+        self.windows = 0
+
+    def now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+
+@torch.no_grad()
+def _forecasts(
+    forecaster: Forecaster, windows: Windows, batch_size: int, clock: _Clock
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for number, (x, y) in enumerate(windows.in_order(batch_size)):
+        started = clock.now()
+        forecast = forecaster(x)
+        seconds = clock.now() - started
+        if forecast.shape != y.shape:
+            raise ValueError(
+                f"a forecast must have shape {tuple(y.shape)}, however: {tuple(forecast.shape)}"
+            )
+        # the first call also pays for lazy set-up; count it only where it is the only one
+        if number >= WARM_UP_BATCHES or len(windows) <= batch_size:
+            clock.seconds += seconds
+            clock.windows += len(x)
+        yield forecast, y
+
+
+def _keeping(
+    index: Tensor, kept: list[tuple[Tensor, Tensor]], batches: Iterator[tuple[Tensor, Tensor]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pass batches on, keeping the windows numbered `index`: the test set is read once only."""
+    start = 0
+    for forecast, target in batches:
+        inside = index[(index >= start) & (index < start + len(target))] - start
+        if len(inside):
+            inside = inside.to(target.device)
+            kept.append((forecast[inside].cpu(), target[inside].cpu()))
+        start += len(target)
+        yield forecast, target
+
+
+def _samples(first_row: Tensor, kept: list[tuple[Tensor, Tensor]], task: Task) -> Samples:
+    def original(batches: list[Tensor]) -> NDArray[np.float32]:
+        values = torch.cat(batches).double().numpy() * task.scaler.scale + task.scaler.mean
+        return values.astype(np.float32)
+
+    return Samples(
+        first_row=first_row.numpy(),
+        target=original([target for _, target in kept]),
+        forecast=original([forecast for forecast, _ in kept]),
+    )

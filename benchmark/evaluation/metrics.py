@@ -1,0 +1,75 @@
+"""The metrics: each one function of `Errors`, in one table.
+
+Headline MSE and MAE are on the scaled series, with equal weight for every window, step and
+channel, as the field reports them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmark.evaluation.errors import Errors
+
+
+def mse(e: Errors) -> float:
+    """Mean squared error, scaled: mean (y - f)^2."""
+    return float(e.squared.mean())
+
+
+def mae(e: Errors) -> float:
+    """Mean absolute error, scaled: mean |y - f|."""
+    return float(e.absolute.mean())
+
+
+def rmse(e: Errors) -> float:
+    """Root mean squared error, scaled: sqrt(mean (y - f)^2)."""
+    return float(np.sqrt(e.squared.mean()))
+
+
+def mase(e: Errors) -> float:
+    """Mean absolute scaled error: mean over channels of MAE / seasonal error of the train rows.
+
+    1 equals a seasonal naive forecast one season ahead, in sample (Hyndman and Koehler 2006).
+    A channel that repeats itself exactly on the train rows has no such scale and is left out.
+    """
+    usable = e.seasonal_error > 0
+    if not usable.any():
+        return float("nan")
+    return float((e.absolute.mean(axis=0)[usable] / e.seasonal_error[usable]).mean())
+
+
+def smape(e: Errors) -> float:
+    """Symmetric mean absolute percentage error, original units: mean 200 |y - f| / (|y| + |f|)."""
+    return float(e.percentage.mean())
+
+
+def r2(e: Errors) -> float:
+    """Coefficient of determination: mean over channels of 1 - MSE / variance of the target.
+
+    A channel whose test values never change has no variance to explain and is left out.
+    """
+    usable = e.variance > 0
+    if not usable.any():
+        return float("nan")
+    return float((1 - e.squared.mean(axis=0)[usable] / e.variance[usable]).mean())
+
+
+def mae_original(e: Errors) -> float:
+    """Mean absolute error in original units, averaged over channels (which may differ in unit)."""
+    return float((e.absolute.mean(axis=0) * e.scale).mean())
+
+
+METRICS: dict[str, Callable[[Errors], float]] = {
+    metric.__name__: metric for metric in (mse, mae, rmse, mase, smape, r2, mae_original)
+}
+
+
+METRICS_VERSION = 1
+"""Raised whenever a metric's value would change: part of the protocol fingerprint."""
+
+
+def definitions() -> str:
+    """Name the metrics and their version, for the protocol fingerprint."""
+    return f"version {METRICS_VERSION}: {', '.join(METRICS)}"

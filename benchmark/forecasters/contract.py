@@ -1,0 +1,86 @@
+"""What every forecaster is: a module from lookback to horizon, and how it is fitted.
+
+Shapes, here and in every forecaster: B batch, L lookback, H horizon, C channels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from torch import Tensor, nn
+
+FitKind = Literal["gradient", "closed_form", "none"]
+
+
+@dataclass(frozen=True)
+class SeriesShape:
+    """Every size that the data decides; a forecaster's YAML never repeats one.
+
+    Attributes:
+        lookback: L, steps seen.
+        horizon: H, steps forecast.
+        channels: C.
+        season: steps in the data's shortest season, e.g. 24 for hourly data.
+    """
+
+    lookback: int
+    horizon: int
+    channels: int
+    season: int
+
+
+class WindowSource(Protocol):
+    """The windows of one split, as a closed-form fit reads them."""
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        ...
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield lookbacks ``(B, L, C)`` and horizons ``(B, H, C)`` in time order."""
+        ...
+
+
+class Forecaster(nn.Module, ABC):
+    """Maps a lookback window to a forecast; the keyword-only constructor arguments are its YAML.
+
+    Args:
+        shape: the sizes the data decides.
+
+    Attributes:
+        fitted: ``gradient`` (trained by Lightning), ``closed_form`` (`ClosedFormForecaster`) or
+            ``none`` (nothing to fit).
+        channel_independent: whether each channel is forecast from itself alone and by the same
+            weights, so that permuting the channels permutes the forecast.
+    """
+
+    fitted: ClassVar[FitKind] = "gradient"
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.channel_independent = False
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Forecast: scaled lookback ``(B, L, C)`` -> scaled horizon ``(B, H, C)``."""
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        """Forecast while training, when the true horizon ``(B, H, C)`` may be looked at.
+
+        Only teacher forcing has a use for it; the default is `forward`.
+        """
+        return self(x)  # type: ignore[no-any-return]
+
+
+class ClosedFormForecaster(Forecaster):
+    """A forecaster whose optimal weights are computed, not searched for."""
+
+    fitted: ClassVar[FitKind] = "closed_form"
+
+    @abstractmethod
+    def fit(self, train: WindowSource, validation: WindowSource) -> None:
+        """Set the weights from train windows; anything chosen is chosen on validation windows."""

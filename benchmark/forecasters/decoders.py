@@ -1,0 +1,172 @@
+"""Three ways to turn what a recurrence has read into the tokens of a horizon.
+
+    direct      one linear layer from the last output (or from all outputs) to the whole horizon
+    seq2seq     a second recurrence writes the horizon token by token, each fed the one before
+                (Sutskever et al., arXiv:1409.3215; Cho et al., arXiv:1406.1078)
+    segments    the first recurrence takes one step from its final state for every token at once,
+                told which by a position (SegRNN's parallel multi-step forecasting,
+                Lin et al., arXiv:2308.11200, Section 3.2)
+
+All are called alike, with what the encoder returned, the last token of the lookback and, in
+training, the true tokens of the horizon; each uses what it needs.
+
+Shapes: N sequences (B, or B * C when channels are independent), S steps, D width, T token width,
+M forecast tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.cells import Cell, RecurrentStack
+from benchmark.cells.stack import Encoded
+from benchmark.forecasters.tokens import Tokeniser
+
+
+class DirectDecoder(nn.Module):
+    """All tokens from one linear layer.
+
+    Args:
+        tokeniser: the sizes of tokens.
+        width: D of the encoder's outputs.
+        flatten: read every step's output instead of the summary.
+        dropout: before the linear layer.
+    """
+
+    def __init__(self, tokeniser: Tokeniser, width: int, *, flatten: bool, dropout: float) -> None:
+        super().__init__()
+        self.flatten = flatten
+        self.tokens = tokeniser
+        self.dropout = nn.Dropout(dropout)
+        features = width * tokeniser.num_tokens if flatten else width
+        self.head = nn.Linear(features, tokeniser.num_forecast_tokens * tokeniser.token_size)
+
+    def forward(self, encoded: Encoded, last: Tensor, target: Tensor | None) -> Tensor:
+        """Read the encoding; return forecast tokens ``(N, M, T)``."""
+        features = encoded.outputs.flatten(1) if self.flatten else encoded.summary
+        return self.head(self.dropout(features)).unflatten(1, (-1, self.tokens.token_size))  # type: ignore[no-any-return]
+
+
+class SequenceDecoder(nn.Module):
+    """A second recurrence that starts from the encoder's state and feeds on its own output.
+
+    A bidirectional encoder hands over its forward state, and its summary is added to every input,
+    so that what the backward direction read is not lost.
+
+    Args:
+        cell: builds a cell from (input_size, hidden_size).
+        tokeniser: the sizes of tokens.
+        hidden_size: D.
+        context_size: width of the encoder's summary if it has to be added, else 0.
+        layers: depth, as the encoder's.
+        dropout: between layers and before the output layer.
+        teacher_forcing: probability that a step in training is fed the true token before it,
+            drawn once for the whole batch at each step.
+    """
+
+    def __init__(
+        self,
+        cell: Callable[[int, int], Cell],
+        tokeniser: Tokeniser,
+        hidden_size: int,
+        *,
+        context_size: int,
+        layers: int,
+        dropout: float,
+        teacher_forcing: float,
+    ) -> None:
+        super().__init__()
+        self.teacher_forcing = teacher_forcing
+        self.num_tokens = tokeniser.num_forecast_tokens
+        self.embed = nn.Linear(tokeniser.token_size, hidden_size)
+        self.context = nn.Linear(context_size, hidden_size, bias=False) if context_size else None
+        self.stack = RecurrentStack(cell, hidden_size, hidden_size, layers=layers, dropout=dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden_size, tokeniser.token_size)
+
+    def forward(self, encoded: Encoded, last: Tensor, target: Tensor | None) -> Tensor:
+        """Write the horizon token by token.
+
+        Args:
+            encoded: what the encoder returned.
+            last: the last token of the lookback ``(N, T)``, the first one fed.
+            target: true tokens ``(N, M, T)``, in training only.
+
+        Returns:
+            Forecast tokens ``(N, M, T)``.
+        """
+        states = encoded.states
+        context = self.context(encoded.summary) if self.context is not None else None
+        token, tokens = last, []
+        for position in range(self.num_tokens):
+            if position and target is not None and bool(torch.rand(()) < self.teacher_forcing):
+                token = target[:, position - 1]
+            x = self.embed(token)
+            h, states = self.stack.step(x if context is None else x + context, states)
+            token = self.head(self.dropout(h))
+            tokens.append(token)
+        return torch.stack(tokens, dim=1)
+
+
+class SegmentDecoder(nn.Module):
+    """One step of the encoder's own recurrence for every forecast token, all in parallel.
+
+    Args:
+        stack: the encoder's recurrence, whose weights are shared.
+        tokeniser: the sizes of tokens.
+        hidden_size: D; the position embedding fills it, or half of it beside a channel embedding
+            where channels are independent.
+        dropout: before the output layer.
+
+    Raises:
+        ValueError: channels are independent and D is odd.
+    """
+
+    def __init__(
+        self, stack: RecurrentStack, tokeniser: Tokeniser, hidden_size: int, *, dropout: float
+    ) -> None:
+        super().__init__()
+        if tokeniser.independent and hidden_size % 2:
+            raise ValueError(
+                f"hidden_size is split between position and channel embeddings and must be even, "
+                f"however: it is {hidden_size}"
+            )
+        self.tokens = tokeniser
+        width = hidden_size // 2 if tokeniser.independent else hidden_size
+        self.position = nn.Parameter(torch.randn(tokeniser.num_forecast_tokens, width))
+        if tokeniser.independent:
+            self.channel = nn.Parameter(torch.randn(tokeniser.channels, width))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden_size, tokeniser.token_size)
+        self._shared = (stack,)  # in a tuple: the weights belong to the encoder and are saved there
+
+    def forward(self, encoded: Encoded, last: Tensor, target: Tensor | None) -> Tensor:
+        """Read the encoding; return forecast tokens ``(N, M, T)``."""
+        num_sequences = encoded.summary.shape[0]
+        segments = len(self.position)
+        query = self.query(num_sequences)  # (N * M, 1, D)
+        states = [
+            tuple(tensor.repeat_interleave(segments, dim=0) for tensor in state)
+            for state in encoded.states
+        ]
+        (stack,) = self._shared
+        outputs = stack(query, states).outputs  # (N * M, 1, D)
+        return self.head(self.dropout(outputs)).view(num_sequences, segments, -1)  # type: ignore[no-any-return]
+
+    def query(self, num_sequences: int) -> Tensor:
+        """Which token of which channel: ``(N * M, 1, D)``."""
+        segments = len(self.position)
+        if not self.tokens.independent:
+            return self.position.repeat(num_sequences, 1).unsqueeze(1)
+        channels = len(self.channel)
+        pairs = torch.cat(
+            [
+                self.position.expand(channels, -1, -1),
+                self.channel.unsqueeze(1).expand(-1, segments, -1),
+            ],
+            dim=-1,
+        )  # (C, M, D)
+        return pairs.flatten(0, 1).repeat(num_sequences // channels, 1).unsqueeze(1)

@@ -1,0 +1,146 @@
+"""One forecaster for every recurrence, so that two rows of a table differ by the cell alone.
+
+    normalise -> tokens -> embed -> cells, in layers -> decode -> denormalise
+                                                          (+ a linear map of the window, optional)
+
+Each stage is one option of the YAML, and each file of it is short: `normalise.py`, `tokens.py`,
+`benchmark/cells/`, `decoders.py`. SegRNN (arXiv:2308.11200), for instance, is ``cell: gru,
+normalise: last, patch: 24, channels: independent, embedding: relu, decoder: segments``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.cells import RecurrentStack, cell_factory
+from benchmark.config import Positive, Probability
+from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.decoders import DirectDecoder, SegmentDecoder, SequenceDecoder
+from benchmark.forecasters.linear import TimeLinear
+from benchmark.forecasters.normalise import Normalisation, Normaliser
+from benchmark.forecasters.tokens import Tokeniser
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class Recurrent(Forecaster):
+    """A stack of recurrent cells between a tokeniser and a decoder.
+
+    Args:
+        shape: the sizes the data decides.
+        cell: a file of ``benchmark/cells``: elman, gru, lstm, ...
+        cell_options: the cell's own arguments, e.g. ``{nonlinearity: relu}``.
+        hidden_size: width of the state, of each direction.
+        layers: depth.
+        bidirectional: read the lookback from both ends.
+        residual: add each layer's input to its output.
+        dropout: between layers and before the output layer.
+        normalise: what is taken out of a window and put back into its forecast.
+        patch: time steps in a token; 1 reads point by point.
+        channels: ``mixing`` reads all channels in one token, ``independent`` each by itself with
+            shared weights.
+        embedding: how tokens enter the first cell: as they are, through a linear layer, or
+            through a linear layer and a rectifier.
+        decoder: ``direct`` (from the last output), ``flatten`` (from all outputs), ``seq2seq``
+            or ``segments``.
+        teacher_forcing: for `seq2seq` in training: how often the true token is fed back.
+        linear_skip: add a linear map of the normalised window to the forecast.
+
+    Raises:
+        ValueError: options that do not go together.
+    """
+
+    def __init__(
+        self,
+        shape: SeriesShape,
+        *,
+        cell: str,
+        cell_options: dict[str, Any] = {},  # noqa: B006 - never changed
+        hidden_size: Positive = 64,
+        layers: Positive = 1,
+        bidirectional: bool = False,
+        residual: bool = False,
+        dropout: Probability = 0.0,
+        normalise: Normalisation = "none",
+        patch: Positive = 1,
+        channels: Literal["mixing", "independent"] = "mixing",
+        embedding: Literal["none", "linear", "relu"] = "none",
+        decoder: Literal["direct", "flatten", "seq2seq", "segments"] = "direct",
+        teacher_forcing: Ratio = 0.0,
+        linear_skip: bool = False,
+    ) -> None:
+        super().__init__(shape)
+        if teacher_forcing and decoder != "seq2seq":
+            raise ValueError(f"teacher_forcing is for decoder seq2seq, however: it is {decoder}")
+        independent = channels == "independent"
+        build = cell_factory(cell, cell_options)
+        self.tokens = Tokeniser(shape, patch=patch, independent=independent)
+        self.normaliser = Normaliser(normalise, shape.channels)
+        self.embed = _embedding(embedding, self.tokens.token_size, hidden_size)
+        self.stack = RecurrentStack(
+            build,
+            self.tokens.token_size if embedding == "none" else hidden_size,
+            hidden_size,
+            layers=layers,
+            bidirectional=bidirectional,
+            residual=residual,
+            dropout=dropout,
+        )
+        width = self.stack.output_size
+        self.decoder: nn.Module
+        if decoder == "seq2seq":
+            self.decoder = SequenceDecoder(
+                build,
+                self.tokens,
+                hidden_size,
+                context_size=width if bidirectional else 0,
+                layers=layers,
+                dropout=dropout,
+                teacher_forcing=teacher_forcing,
+            )
+        elif decoder == "segments":
+            if bidirectional or embedding == "none":
+                raise ValueError(
+                    "decoder segments steps the encoder's own cells on embedded positions "
+                    "and needs an embedding and one direction, however: "
+                    f"embedding is {embedding} and bidirectional is {bidirectional}"
+                )
+            self.decoder = SegmentDecoder(self.stack, self.tokens, hidden_size, dropout=dropout)
+        else:
+            self.decoder = DirectDecoder(
+                self.tokens, width, flatten=decoder == "flatten", dropout=dropout
+            )
+        self.skip = TimeLinear(shape) if linear_skip else None
+        self.teacher_forcing = teacher_forcing
+        self.channel_independent = (
+            independent and decoder != "segments" and not self.normaliser.per_channel
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, C)`` -> ``(B, H, C)``."""
+        return self._forecast(x, None)
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        """Forecast while training; `seq2seq` may be fed true tokens of ``(B, H, C)``."""
+        return self._forecast(x, y if self.teacher_forcing else None)
+
+    def _forecast(self, x: Tensor, y: Tensor | None) -> Tensor:
+        z, taken = self.normaliser(x)
+        tokens = self.tokens.cut(z)  # (N, S, T), N = B or B * C
+        encoded = self.stack(self.embed(tokens))
+        target = None if y is None else self.tokens.cut_target(self.normaliser.remove(y, taken))
+        forecast = self.decoder(encoded, tokens[:, -1], target)  # (N, M, T)
+        series = self.tokens.join(forecast)  # (B, H, C)
+        if self.skip is not None:
+            series = series + self.skip(z)
+        return self.normaliser.inverse(series, taken)
+
+
+def _embedding(kind: str, token_size: int, hidden_size: int) -> nn.Module:
+    if kind == "none":
+        return nn.Identity()
+    linear = nn.Linear(token_size, hidden_size)
+    return nn.Sequential(linear, nn.ReLU()) if kind == "relu" else linear

@@ -1,0 +1,142 @@
+"""From the ``class:`` of a YAML to a class and its schema. There is no list to add a model to.
+
+    Recurrent                a Forecaster defined in any file of ``benchmark/forecasters``
+    my_module.MyForecaster   a Forecaster of the user's, importable from the current folder
+
+A dotted path imports and so runs the user's code, by design.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import os
+import pkgutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import benchmark.forecasters
+from benchmark.config import nearest, signature_schema, validate
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import Forecaster, SeriesShape
+
+
+def known_forecasters() -> dict[str, type[Forecaster]]:
+    """Every forecaster of ours by class name."""
+    found: dict[str, type[Forecaster]] = {}
+    for info in pkgutil.iter_modules(benchmark.forecasters.__path__):
+        module = importlib.import_module(f"{benchmark.forecasters.__name__}.{info.name}")
+        for name, member in vars(module).items():
+            if _is_forecaster(member) and member.__module__ == module.__name__:
+                found[name] = member
+    return found
+
+
+def find_forecaster(name: str, where: str) -> type[Forecaster]:
+    """Return the class that a YAML's ``class:`` names.
+
+    Raises:
+        UserError: there is no such class, or it is not a concrete `Forecaster`. Errors inside a
+            user's module are theirs to see and are not caught.
+    """
+    if "." not in name:
+        known = known_forecasters()
+        if name not in known:
+            raise UserError(where, f"unknown forecaster {name!r}", nearest(name, known))
+        return known[name]
+    module_name, _, class_name = name.rpartition(".")
+    module = _import_from_here(module_name, where)
+    member = getattr(module, class_name, None)
+    if member is None:
+        classes = [key for key, value in vars(module).items() if _is_forecaster(value)]
+        raise UserError(where, f"{module_name} has no {class_name!r}", nearest(class_name, classes))
+    if not _is_forecaster(member):
+        raise UserError(
+            where,
+            f"{name} is not a concrete Forecaster",
+            "derive it from benchmark.forecasters.contract.Forecaster and define forward",
+        )
+    return member  # type: ignore[no-any-return]
+
+
+def resolve_model(
+    spec: Mapping[str, Any], where: str, prefix: str = "model"
+) -> tuple[type[Forecaster], dict[str, Any]]:
+    """Find the class that ``{class: ..., option: value}`` names and check its options.
+
+    Args:
+        spec: the class and its options.
+        where: the file to name in errors.
+        prefix: where `spec` stands in that file.
+
+    Returns:
+        The class and all of its options, defaults included.
+
+    Raises:
+        UserError: unknown class, or an unknown, missing or mistyped option.
+    """
+    if not isinstance(spec.get("class"), str):
+        raise UserError(f"{where}: {prefix}.class", "is missing", "name the forecaster's class")
+    cls = find_forecaster(spec["class"], f"{where}: {prefix}.class")
+    given = {key: value for key, value in spec.items() if key != "class"}
+    return cls, dict(validate(signature_schema(cls), given, where, prefix))
+
+
+def build_forecaster(
+    spec: Mapping[str, Any], shape: SeriesShape, where: str, prefix: str = "model"
+) -> Forecaster:
+    """Build the forecaster that ``{class: ..., option: value}`` describes.
+
+    Raises:
+        UserError: as `resolve_model`, or options that do not go together or with `shape`.
+    """
+    cls, options = resolve_model(spec, where, prefix)
+    try:
+        return cls(shape, **options)
+    except ValueError as error:
+        raise UserError(f"{where}: {prefix}", str(error)) from error
+    except UserError as error:
+        raise error.inside(where) from error
+
+
+def source_digest(cls: type[Forecaster]) -> str:
+    """Hash of the file a user's class is defined in, so that editing it makes a new run.
+
+    Ours are told apart by the package's version; for them the digest is empty.
+    """
+    path = inspect.getsourcefile(cls)
+    if cls.__module__.startswith("benchmark.") or path is None:
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+def _is_forecaster(member: object) -> bool:
+    return (
+        inspect.isclass(member)
+        and issubclass(member, Forecaster)
+        and not inspect.isabstract(member)
+    )
+
+
+def _import_from_here(module_name: str, where: str) -> Any:
+    """Import a module with the current folder on the path, as ``python -m`` would have it."""
+    here = os.getcwd()
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            raise
+        raise UserError(
+            where,
+            f"cannot import {module_name!r}",
+            "run from the folder that holds it, or install it",
+        ) from None
+    finally:
+        if added:
+            sys.path.remove(here)

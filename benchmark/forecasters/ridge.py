@@ -1,0 +1,107 @@
+"""Ridge regression from lookback to horizon, solved, not searched for.
+
+With centred windows x (their mean taken out of both lookback and horizon), the weights are
+
+    W = (A + p I)^-1 B,    A = sum x x^T (L, L),    B = sum x y^T (L, H)
+
+over every train window and channel, one map for all channels. A and B are accumulated in float64,
+so the result does not depend on the batch size. One eigendecomposition A = V S V^T gives W for
+every penalty, and the validation error of each follows from the validation windows' own A and B
+without forecasting once. The penalty with the least validation error is kept.
+
+This is the optimum that NLinear searches for by gradient, with a penalty: on ETTh1 an honest line
+for every neural forecaster to argue with.
+
+Reference: W. Toner and L. Darlow, An analysis of linear time series forecasting models (2024),
+arXiv:2403.14587.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmark.config import Positive
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import ClosedFormForecaster, SeriesShape, WindowSource
+
+PENALTIES = torch.logspace(-4, 3, 29, dtype=torch.float64)
+"""Tried per window and channel, i.e. p = penalty * number of rows in the regression."""
+
+
+class Moments(NamedTuple):
+    """Second moments of centred windows, means over rows: enough to fit and to score any W."""
+
+    xx: Tensor  # (L, L)
+    xy: Tensor  # (L, H)
+    yy: Tensor  # ()
+
+    @classmethod
+    def of(cls, windows: WindowSource, batch_size: int) -> Moments:
+        """Accumulate over every window and channel, in float64."""
+        xx = xy = yy = torch.zeros(())
+        rows = 0
+        for x, y in windows.in_order(batch_size):
+            x = x.double().transpose(1, 2)  # (B, C, L)
+            y = y.double().transpose(1, 2)  # (B, C, H)
+            centre = x.mean(dim=-1, keepdim=True)
+            x = (x - centre).flatten(0, 1)
+            y = (y - centre).flatten(0, 1)
+            xx = xx + x.T @ x
+            xy = xy + x.T @ y
+            yy = yy + y.square().sum()
+            rows += len(x)
+        return cls(xx / rows, xy / rows, yy / rows)
+
+    def squared_error(self, weight: Tensor) -> float:
+        """Mean over rows of |y - W^T x|^2, for a weight ``(L, H)``."""
+        explained = 2 * (weight * self.xy).sum() - (weight * (self.xx @ weight)).sum()
+        return float(self.yy - explained)
+
+
+class Ridge(ClosedFormForecaster):
+    """Least squares with a penalty on the weights, chosen on validation.
+
+    Args:
+        shape: the sizes the data decides.
+        batch_size: windows a step of the accumulation; changes memory, not the result.
+    """
+
+    weight: Tensor
+    penalty: Tensor
+
+    def __init__(self, shape: SeriesShape, *, batch_size: Positive = 256) -> None:
+        super().__init__(shape)
+        self.batch_size = batch_size
+        self.channel_independent = True
+        self.register_buffer("weight", torch.zeros(shape.horizon, shape.lookback))
+        self.register_buffer("penalty", torch.zeros(()))
+
+    def fit(self, train: WindowSource, validation: WindowSource) -> None:
+        """Solve for every penalty and keep the one with the least validation error.
+
+        Raises:
+            UserError: the train windows hold no finite moments (overflow).
+        """
+        moments = Moments.of(train, self.batch_size)
+        if not bool(torch.isfinite(moments.xx).all()):
+            raise UserError("model: Ridge", "the train windows overflow", "check the data's scale")
+        held_out = Moments.of(validation, self.batch_size)
+        spectrum, basis = torch.linalg.eigh(moments.xx)
+        target = basis.T @ moments.xy
+        best = float("inf")
+        for penalty in PENALTIES.to(spectrum.device):
+            weight = basis @ (target / (spectrum.clamp(min=0) + penalty)[:, None])
+            error = held_out.squared_error(weight)
+            if error < best:
+                best = error
+                self.weight.copy_(weight.T)
+                self.penalty.copy_(penalty)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, C)`` -> ``(B, H, C)``."""
+        centre = x.mean(dim=1, keepdim=True)
+        z = (x - centre).transpose(1, 2)
+        return torch.nn.functional.linear(z, self.weight).transpose(1, 2) + centre

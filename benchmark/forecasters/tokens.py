@@ -1,0 +1,65 @@
+"""What a recurrence reads at each step: points or patches, of all channels or of one.
+
+    points            a step is one time step           S = L
+    patches           a step is P time steps            S = L / P
+    channel-mixing    a step holds all channels         batch B,      token width P * C
+    independent       each channel is its own sequence  batch B * C,  token width P
+
+Shapes: B batch, L lookback, C channels, P patch, S steps, M forecast tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.forecasters.contract import SeriesShape
+
+
+class Tokeniser:
+    """Cuts windows into tokens and puts forecast tokens back together.
+
+    Args:
+        shape: the sizes the data decides.
+        patch: P, time steps in a token; 1 for points.
+        independent: one sequence for each channel.
+
+    Raises:
+        ValueError: the lookback is not a whole number of patches.
+    """
+
+    def __init__(self, shape: SeriesShape, *, patch: int, independent: bool) -> None:
+        if shape.lookback % patch:
+            raise ValueError(
+                f"the lookback must be a multiple of the patch, however: lookback is "
+                f"{shape.lookback} and patch {patch}"
+            )
+        self.patch = patch
+        self.independent = independent
+        self.channels = shape.channels
+        self.horizon = shape.horizon
+        self.token_size = patch if independent else patch * shape.channels
+        self.num_tokens = shape.lookback // patch
+        self.num_forecast_tokens = -(-shape.horizon // patch)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """``(B, L, C)`` -> tokens ``(B * C, S, P)`` or ``(B, S, P * C)``."""
+        batch, steps, channels = x.shape
+        if self.independent:
+            return x.transpose(1, 2).reshape(batch * channels, steps // self.patch, self.patch)
+        return x.reshape(batch, steps // self.patch, self.patch * channels)
+
+    def cut_target(self, y: Tensor) -> Tensor:
+        """Tokens of a horizon ``(B, H, C)``, its last patch filled up by holding the last value."""
+        missing = self.num_forecast_tokens * self.patch - self.horizon
+        if missing:
+            y = torch.cat([y, y[:, -1:].expand(-1, missing, -1)], dim=1)
+        return self.cut(y)
+
+    def join(self, tokens: Tensor) -> Tensor:
+        """Forecast tokens ``(B * C, M, P)`` or ``(B, M, P * C)`` -> ``(B, H, C)``."""
+        if self.independent:
+            series = tokens.reshape(-1, self.channels, tokens.shape[1] * self.patch).transpose(1, 2)
+        else:
+            series = tokens.reshape(tokens.shape[0], -1, self.channels)
+        return series[:, : self.horizon]

@@ -1,0 +1,165 @@
+"""What a run is, how it is executed, and what a suite is. Nothing heavy is imported here.
+
+`RunSpec` says *what*: all of it decides the numbers, and its content is the run's id. `Execution`
+says *how*: device, threads, folders, what is shown; none of it is part of the id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from benchmark.config import Positive, Strict, apply_overrides, load_yaml, nearest, validate
+from benchmark.errors import UserError
+from benchmark.training.spec import TrainingSpec
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
+NonEmpty = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class RunSpec(Strict):
+    """One run, as a model's YAML describes it.
+
+    Attributes:
+        name: what the model is called in tables.
+        description: one line about it, for ``benchmark models``.
+        dataset: a card's name or path.
+        lookback: steps seen.
+        horizon: steps forecast.
+        model: ``class`` and that class's options.
+        training: how it is trained; unused by forecasters that are not fitted by gradient.
+        seed: of initial weights, order of batches and dropout.
+    """
+
+    name: Name
+    description: str = ""
+    dataset: str = "ETTh1"
+    lookback: Positive = 336
+    horizon: Positive = 336
+    model: dict[str, Any]
+    training: TrainingSpec = TrainingSpec()
+    seed: Seed = 1
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is executed.
+
+    Attributes:
+        results: folder that holds ``runs/`` and ``results.csv``.
+        device: ``auto`` takes an NVIDIA GPU where there is one.
+        threads: CPU threads; 0 leaves torch's choice.
+        force: run again what is done.
+        checkpoint: keep the fitted weights in the run's folder.
+        tensorboard: write TensorBoard event files under ``<results>/tensorboard``.
+        verbose: let Lightning print its notes.
+        trainer: further arguments for Lightning's Trainer.
+    """
+
+    results: Path
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    force: bool = False
+    checkpoint: bool = False
+    tensorboard: bool = False
+    verbose: bool = False
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+
+class Grid(Strict):
+    """Every combination of these is one run for each seed.
+
+    Attributes:
+        datasets: cards' names.
+        horizons: steps forecast.
+        lookback: for all models; None keeps each model's own.
+        models: names or paths of model YAMLs; empty takes the suite's.
+    """
+
+    datasets: NonEmpty
+    horizons: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    lookback: Positive | None = None
+    models: tuple[str, ...] = ()
+
+
+class SuiteSpec(Strict):
+    """A set of runs and the table they make.
+
+    Attributes:
+        name: names the folder of its tables.
+        description: one line, for ``benchmark suite --help`` and the table's head.
+        models: names or paths of model YAMLs; ``[all]`` takes every YAML of ours.
+        grids: tasks.
+        seeds: each run is repeated for each; what has no randomness runs once.
+        fallback: data set that stands in, where one of the grids' can neither be found nor fetched.
+        set: dotted overrides for every run, as ``--set`` gives them.
+    """
+
+    name: Name
+    description: str = ""
+    models: NonEmpty
+    grids: Annotated[tuple[Grid, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (1,)
+    fallback: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+def config_names(kind: Literal["models", "suites"]) -> list[str]:
+    """Names of our own YAMLs of one kind."""
+    return sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
+
+
+def find_config(kind: Literal["models", "suites"], name: str) -> Path:
+    """Return the YAML that a name or a path stands for.
+
+    Raises:
+        UserError: there is none; tells the nearest name.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        if not path.exists():
+            raise UserError(name, "no such file", nearest(path.stem, config_names(kind)))
+        return path
+    named = CONFIGS / kind / f"{name}.yaml"
+    if not named.exists():
+        what = f"unknown {kind.removesuffix('s')} {name!r}"
+        raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, config_names(kind)))
+    return named
+
+
+def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSpec:
+    """Read a model's YAML with ``key=value`` overrides applied.
+
+    Raises:
+        UserError: every fault of the file, with its path in it.
+    """
+    return validate(RunSpec, apply_overrides(load_yaml(path), overrides), str(path))
+
+
+def load_suite(path: Path) -> SuiteSpec:
+    """Read a suite's YAML.
+
+    Raises:
+        UserError: every fault of the file, with its path in it.
+    """
+    return validate(SuiteSpec, load_yaml(path), str(path))
+
+
+def with_task(
+    spec: RunSpec, *, dataset: str, horizon: int, lookback: int | None, seed: int
+) -> RunSpec:
+    """Return the same model on another task."""
+    changes: Mapping[str, Any] = {
+        "dataset": dataset,
+        "horizon": horizon,
+        "lookback": lookback or spec.lookback,
+        "seed": seed,
+    }
+    return spec.model_copy(update=dict(changes))

@@ -1,0 +1,160 @@
+"""The only LightningModule: any forecaster, its loss, its optimiser and its validation score.
+
+Optimisation is manual: with batches that take a millisecond, Lightning's closure around the
+optimiser costs more than the optimiser. Precision, device and strategy stay Lightning's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+
+from benchmark.forecasters.contract import Forecaster
+from benchmark.training.average import WeightAverage
+from benchmark.training.spec import Schedule, TrainingSpec
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": F.mse_loss,
+    "mae": F.l1_loss,
+    "huber": F.huber_loss,
+}
+OPTIMISERS: dict[str, type[Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+Batch = tuple[Tensor, Tensor]
+
+
+class ErrorSums:
+    """Squared and absolute error over many batches, summed in float64 where the data lies."""
+
+    def __init__(self, device: torch.device) -> None:
+        # MPS has no float64; there the sums stay in float32
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._sums = torch.zeros(2, dtype=dtype, device=device)
+        self._count = 0
+
+    def add(self, forecast: Tensor, target: Tensor) -> None:
+        """Add a batch of forecasts and targets ``(B, H, C)``."""
+        error = (forecast - target).to(self._sums.dtype)
+        self._sums += torch.stack([error.square().sum(), error.abs().sum()])
+        self._count += error.numel()
+
+    def means(self) -> dict[str, float]:
+        """Return mse and mae."""
+        mse, mae = (self._sums / self._count).tolist()
+        return {"mse": mse, "mae": mae}
+
+
+class TrainingModule(LightningModule):
+    """Trains one forecaster.
+
+    Args:
+        forecaster: what is trained, in place.
+        spec: loss, optimiser, schedule.
+        steps_per_epoch: training batches in an epoch.
+
+    Attributes:
+        train_loss: mean loss of the last training epoch.
+        scores: validation mse and mae of the last epoch.
+    """
+
+    def __init__(self, forecaster: Forecaster, spec: TrainingSpec, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.forecaster = forecaster
+        self.spec = spec
+        self.steps_per_epoch = steps_per_epoch
+        self.loss = LOSSES[spec.loss]
+        forecast = forecaster.training_forecast
+        self._forecast = torch.compile(forecast) if spec.compile else forecast
+        self.train_loss = float("nan")
+        self.scores: dict[str, float] = {}
+
+    def configure_optimizers(self) -> None:
+        """Build optimiser and schedule; they are stepped in `training_step`."""
+        self._weights = [p for p in self.forecaster.parameters() if p.requires_grad]
+        self._optimiser = OPTIMISERS[self.spec.optimiser](
+            self._weights,
+            lr=self.spec.learning_rate,
+            weight_decay=self.spec.weight_decay,
+            fused=self._weights[0].device.type in ("cpu", "cuda"),
+        )  # type: ignore[call-arg]
+        self._schedule = _schedule(
+            self._optimiser, self.spec.schedule, self.spec, self.steps_per_epoch
+        )
+        self.average = (
+            WeightAverage(self._weights, self.spec.ema_decay) if self.spec.ema_decay else None
+        )
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Windows are gathered on the device; there is nothing to move."""
+        return batch
+
+    def on_train_epoch_start(self) -> None:
+        """Reset the running loss."""
+        self._loss_sum = torch.zeros((), device=self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One step on lookbacks ``(B, L, C)`` and horizons ``(B, H, C)``."""
+        x, y = batch
+        loss = self.loss(self._forecast(x, y), y)
+        self._optimiser.zero_grad()
+        self.manual_backward(loss)
+        if self.spec.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self._weights, self.spec.gradient_clip)
+        self._optimiser.step()
+        if self._schedule is not None:
+            self._schedule.step()
+        if self.average is not None:
+            self.average.update()
+        self._loss_sum += loss.detach()
+
+    def on_validation_epoch_start(self) -> None:
+        """Keep the epoch's mean loss; score the averaged weights, where they are averaged."""
+        self.train_loss = float(self._loss_sum) / self.steps_per_epoch
+        self._sums = ErrorSums(self.device)
+        if self.average is not None:
+            self.average.swap()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch's errors."""
+        x, y = batch
+        self._sums.add(self.forecaster(x), y)
+
+    def on_validation_epoch_end(self) -> None:
+        """Keep the epoch's validation scores."""
+        self.scores = self._sums.means()
+
+
+def _schedule(
+    optimiser: Optimizer, schedule: Schedule, spec: TrainingSpec, steps_per_epoch: int
+) -> LRScheduler | None:
+    """Turn a schedule in epochs into one that is stepped after every batch."""
+    if schedule.kind == "constant" and not schedule.warmup:
+        return None
+    if schedule.kind == "one_cycle":
+        return OneCycleLR(
+            optimiser, max_lr=spec.learning_rate, total_steps=spec.epochs * steps_per_epoch + 1
+        )
+    warmup_steps = schedule.warmup * steps_per_epoch
+    total_steps = spec.epochs * steps_per_epoch
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        if schedule.kind == "exponential":
+            epoch = step // steps_per_epoch
+            return float(schedule.factor ** max(0, epoch - schedule.hold + 1))
+        if schedule.kind == "cosine":
+            share = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+            return float(0.5 * (1 + torch.cos(torch.tensor(min(share, 1.0) * torch.pi))))
+        return 1.0
+
+    return LambdaLR(optimiser, factor)

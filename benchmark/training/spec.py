@@ -1,0 +1,66 @@
+"""What a training run is told: everything here changes the weights, so all of it is hashed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from benchmark.config import Positive, Probability, Strict
+
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Schedule(Strict):
+    """How the learning rate changes from epoch to epoch.
+
+    Attributes:
+        kind: ``constant``; ``exponential`` (times `factor` after each epoch once `hold` epochs are
+            over); ``cosine`` (to zero at the last epoch); ``one_cycle`` (up over the first 30% of
+            all steps, down over the rest).
+        factor: for ``exponential``.
+        hold: epochs at the full rate, for ``exponential``.
+        warmup: epochs of linear warm-up from near zero, before ``constant``, ``exponential`` or
+            ``cosine``.
+    """
+
+    kind: Literal["constant", "exponential", "cosine", "one_cycle"] = "constant"
+    factor: PositiveFloat = 0.5
+    hold: Positive = 1
+    warmup: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainingSpec(Strict):
+    """How a forecaster with ``fitted = gradient`` is trained.
+
+    Attributes:
+        epochs: at most; fewer when `patience` runs out.
+        patience: epochs without a better validation score before training stops.
+        monitor: the validation score that decides which epoch's weights are kept.
+        batch_size: windows in a step; the last, smaller batch of an epoch is trained on too.
+        optimiser: ``adam`` or ``adamw``.
+        learning_rate: the highest rate of the schedule.
+        weight_decay: the optimiser's.
+        loss: ``mse``, ``mae`` or ``huber`` (delta 1), on the scaled series.
+        schedule: of the learning rate.
+        gradient_clip: largest norm of the whole gradient; 0 does not clip.
+        ema_decay: 0 keeps the weights as trained; above it, validation and test see an
+            exponential moving average of the weights with this decay a step.
+        precision: ``32`` or ``bf16`` (automatic mixed precision).
+        compile: pass the forecaster through ``torch.compile``.
+    """
+
+    epochs: Positive = 10
+    patience: Positive = 3
+    monitor: Literal["mse", "mae"] = "mse"
+    batch_size: Positive = 32
+    optimiser: Literal["adam", "adamw"] = "adam"
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegative = 0.0
+    loss: Literal["mse", "mae", "huber"] = "mse"
+    schedule: Schedule = Schedule()
+    gradient_clip: NonNegative = 0.0
+    ema_decay: Probability = 0.0
+    precision: Literal["32", "bf16"] = "32"
+    compile: bool = False
