@@ -75,7 +75,7 @@ class Store:
 
         Raises:
             UserError: the folder cannot be written or the disk is full, also inside the block.
-            ValueError: `run_id` is no safe folder name, or the block wrote no record.
+            ValueError: `run_id` is no safe folder name; the block wrote no record, or another's.
         """
         _RUN_ID.validate_python(run_id)
         with storage_faults(self.folder):
@@ -86,8 +86,7 @@ class Store:
             temporary.mkdir()
         try:
             yield temporary
-            if _load(temporary, run_id) is None:
-                raise ValueError(f"no {RECORD_FILE} was written for run {run_id}")
+            _check_written(temporary, run_id)
             with storage_faults(self.folder):
                 sync_tree(temporary)
                 self._put_in_place(temporary, run_id)
@@ -198,6 +197,13 @@ class Store:
             self._warn(f"{source}: not a run and left out ({why}); not moved: {error.strerror}")
             return
         self._warn(f"{source}: not a run, set aside as {aside.name} ({why})")
+
+
+def _check_written(folder: Path, run_id: str) -> None:
+    try:
+        _load(folder, run_id)
+    except UserError as fault:  # the caller's mistake, not the user's
+        raise ValueError(f"the record of run {run_id} was not written: {fault}") from None
 
 
 def _order(record: RunRecord) -> tuple[str, int, str, int, int, str]:

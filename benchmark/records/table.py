@@ -7,7 +7,6 @@ type its name says, ``NA`` and ``007`` stay texts, and what does not fit is refu
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +29,7 @@ REQUIRED = (
 """Columns a results file must have; the others of `COLUMNS` read as empty where they are absent."""
 
 _MAY_BE_EMPTY = frozenset(("mse", "mae", "error"))
+_SPECIAL = re.compile(r'[",\r\n]')
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
@@ -53,18 +53,18 @@ def write_csv(path: Path, records: Iterable[RunRecord]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [",".join(COLUMNS)]
     for record in records:
-        writer.writerow([_cell(getattr(record, column)) for column in COLUMNS])
-    write_atomically(path, text.getvalue())
+        lines.append(",".join(_cell(getattr(record, column)) for column in COLUMNS))
+    write_atomically(path, "\n".join(lines) + "\n")
 
 
 def _cell(value: str | float | None) -> str:
+    """Write one value; the csv module would leave a lone carriage return unquoted."""
     if value is None:
         return ""
-    return repr(value) if isinstance(value, float) else str(value)
+    text = repr(value) if isinstance(value, float) else str(value)
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
 def read_results(path: Path) -> DataFrame:

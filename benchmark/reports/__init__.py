@@ -1,0 +1,1 @@
+"""Pure functions of the stored rows: leaderboard, comparisons, tables. Never imports torch."""

@@ -21,6 +21,7 @@ from benchmark.reports.tables import (
     marks,
     mean_and_std,
     number,
+    plain,
     print_tables,
 )
 
@@ -158,7 +159,7 @@ def to_csv(board: Leaderboard) -> str:
     lines = lines.sort_values(order, kind="stable")
     lines["rank"] = lines["rank"].astype("Int64")
     for name in ("dataset", "model", "fingerprint"):
-        lines[name] = lines[name].map(escape_formula)
+        lines[name] = [escape_formula(plain(text)) for text in lines[name]]
     columns = [*ROW, "rank", "seeds", "failed_seeds", "metric", "mean", "std"]
     return lines[columns].to_csv(index=False, lineterminator="\n")
 

@@ -1,0 +1,381 @@
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.records import files
+from benchmark.records.record import RunRecord
+from benchmark.records.store import Store, read_results, write_record
+
+
+@pytest.fixture
+def store(tmp_path):
+    def refuse(message):
+        raise AssertionError(f"unexpected warning: {message}")
+
+    return Store(tmp_path / "results", warn=refuse)
+
+
+def save(store, record):
+    with store.writing(record.run_id) as folder:
+        write_record(folder, record)
+
+
+def everything(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_run_is_visible_only_when_its_block_has_ended(store, record):
+    with store.writing("a1") as folder:
+        write_record(folder, record("a1"))
+        (folder / "forecasts.npz").write_bytes(b"123")
+        assert folder.parent == store.runs
+        assert re.fullmatch(rf"\.writing-a1-.*-{os.getpid()}-[0-9a-f]{{8}}", folder.name)
+        assert not (store.runs / "a1").exists()
+        assert not store.is_done("a1")
+        assert store.records() == []
+    assert everything(store.runs) == ["a1", "a1/forecasts.npz", "a1/record.json"]
+    assert store.is_done("a1")
+    assert store.records() == [record("a1")]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_a_block_that_ends_in_an_exception_leaves_nothing(store, record, error):
+    def cut_off():
+        with store.writing("a1") as folder:
+            write_record(folder, record("a1"))
+            raise error
+
+    with pytest.raises(error):
+        cut_off()
+    assert everything(store.runs) == []
+
+
+def test_a_block_that_wrote_no_record_or_another_runs_is_refused(store, record):
+    with (
+        pytest.raises(ValueError, match=r"a1 was not written: .*no such file"),
+        store.writing("a1"),
+    ):
+        pass
+    with pytest.raises(ValueError, match="of run 'b2'"), store.writing("a1") as folder:
+        write_record(folder, record("b2"))
+    assert everything(store.runs) == []
+
+
+@pytest.mark.parametrize("run_id", ["../a", "", "a/b", ".a", "a\n"])
+def test_an_unsafe_run_id_writes_nothing(store, tmp_path, run_id):
+    with pytest.raises(ValueError, match="folder's name"), store.writing(run_id):
+        pass
+    assert everything(tmp_path) == []
+
+
+def test_a_failed_run_is_not_done_and_is_replaced_by_its_repetition(store, record):
+    save(store, record("a1", error="ValueError: no"))
+    (store.runs / "a1" / "old.txt").write_text("old")
+    assert not store.is_done("a1")
+    save(store, record("a1", mse=0.25))
+    assert everything(store.runs) == ["a1", "a1/record.json"]
+    assert [r.mse for r in store.records()] == [0.25]
+
+
+def test_a_run_put_in_place_meanwhile_is_replaced_too(store, record):
+    other = Store(store.folder)
+    with store.writing("a1") as folder:
+        write_record(folder, record("a1", mse=0.1))
+        save(other, record("a1", mse=0.2))
+    assert [r.mse for r in store.records()] == [0.1]
+    assert everything(store.runs) == ["a1", "a1/record.json"]
+
+
+def test_results_csv_is_sorted_and_the_same_whatever_the_order_of_writing(tmp_path, record):
+    made = [
+        record("r1", dataset="B", horizon=24, model="a"),
+        record("r2", dataset="A", horizon=192, model="a"),
+        record("r3", dataset="A", horizon=96, model="b"),
+        record("r4", dataset="A", horizon=96, model="a", lookback=96, seed=1),
+        record("r5", dataset="A", horizon=96, model="a", lookback=96, seed=0),
+        record("r6", dataset="A", horizon=96, model="a", lookback=48, seed=2),
+        record("r0", dataset="A", horizon=96, model="a", lookback=96, seed=1),
+    ]
+    texts = []
+    for name, records in (("x", made), ("y", made[::-1])):
+        store = Store(tmp_path / name)
+        for one in records:
+            save(store, one)
+        texts.append(store.rebuild_csv().read_bytes())
+    assert texts[0] == texts[1]
+    frame = read_results(tmp_path / "x" / "results.csv")
+    assert frame["run_id"].tolist() == ["r6", "r5", "r0", "r4", "r3", "r2", "r1"]
+    assert everything(tmp_path / "x")[0] == "results.csv"
+
+
+def damage(folder, how):
+    path = folder / "record.json"
+    text = path.read_text(encoding="utf-8")
+    if how == "cut short":
+        path.write_text(text[: len(text) // 2], encoding="utf-8")
+    elif how == "empty":
+        path.write_text("", encoding="utf-8")
+    elif how == "binary":
+        path.write_bytes(b"\xff\xfe\x00")
+    elif how == "a list":
+        path.write_text("[1]", encoding="utf-8")
+    elif how == "not a number":
+        path.write_text(text.replace("0.5", "NaN"), encoding="utf-8")
+    elif how == "a column too many":
+        path.write_text(json.dumps(json.loads(text) | {"score": 1}), encoding="utf-8")
+    elif how == "of another run":
+        path.write_text(text.replace('"a1"', '"c3"'), encoding="utf-8")
+    elif how == "without a record":
+        path.unlink()
+    elif how == "nested deeply":
+        path.write_text("[" * 200_000, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cut short",
+        "empty",
+        "binary",
+        "a list",
+        "not a number",
+        "a column too many",
+        "of another run",
+        "without a record",
+        "nested deeply",
+    ],
+)
+def test_a_damaged_run_is_set_aside_and_named(store, record, how):
+    save(store, record("a1"))
+    save(store, record("b2"))
+    damage(store.runs / "a1", how)
+    warnings: list[str] = []
+    store = Store(store.folder, warn=warnings.append)
+    assert not store.is_done("a1")
+    assert [r.run_id for r in store.records()] == ["b2"]
+    assert len(warnings) == 1
+    assert str(store.runs / "a1") in warnings[0]
+    assert ".damaged-a1" in warnings[0]
+    assert (store.runs / ".damaged-a1").is_dir()
+    assert not (store.runs / "a1").exists()
+    assert [r.run_id for r in store.records()] == ["b2"]
+    assert len(warnings) == 1
+
+
+def test_damaged_runs_of_one_name_and_foreign_files_are_all_kept_aside(store, record):
+    warnings: list[str] = []
+    store = Store(store.folder, warn=warnings.append)
+    for _ in range(2):
+        save(store, record("a1"))
+        damage(store.runs / "a1", "cut short")
+        assert store.records() == []
+    (store.runs / "notes.txt").write_text("mine")
+    store.rebuild_csv()
+    assert len(list(store.runs.glob(".damaged-a1*"))) == 2
+    assert (store.runs / ".damaged-notes.txt").read_text() == "mine"
+    assert len(warnings) == 3
+
+
+def test_a_damaged_run_that_runs_again_is_set_aside_not_deleted(store, record):
+    warnings: list[str] = []
+    save(store, record("a1"))
+    damage(store.runs / "a1", "cut short")
+    save(Store(store.folder, warn=warnings.append), record("a1"))
+    assert store.is_done("a1")
+    assert (store.runs / ".damaged-a1" / "record.json").exists()
+    assert len(warnings) == 1
+
+
+def test_the_default_warning_goes_to_stderr(tmp_path, capsys):
+    store = Store(tmp_path)
+    (store.runs / "odd").mkdir(parents=True)
+    assert store.records() == []
+    assert capsys.readouterr().err.startswith(f"warning: {store.runs / 'odd'}: not a run")
+
+
+def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(store, record):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    store.runs.mkdir(parents=True)
+    host = files._HOST
+    gone = [
+        store.runs / f".writing-x-{host}-{dead.pid}-00000000",
+        store.runs / f".replaced-x-{host}-{dead.pid}-00000000",
+    ]
+    kept = [
+        store.runs / f".writing-x-{host}-{os.getppid()}-00000000",
+        store.runs / f".writing-x-{host}-{os.getpid()}-00000000",
+        store.runs / f".writing-x-{host}.else-{dead.pid}-00000000",
+        store.runs / ".damaged-x",
+    ]
+    for folder in gone + kept:
+        folder.mkdir()
+        (folder / "part").write_text("half")
+    half_csv = store.folder / f".writing-results.csv-{host}-{dead.pid}-00000000"
+    half_csv.write_text("half")
+    save(store, record("a1"))
+    assert sorted(store.runs.iterdir()) == sorted([*kept, store.runs / "a1"])
+    assert not half_csv.exists()
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from benchmark.records.record import RunRecord
+from benchmark.records.store import Store, write_record
+record = RunRecord.model_validate_json(sys.argv[2])
+with Store(Path(sys.argv[1])).writing(record.run_id) as folder:
+    write_record(folder, record)
+    print("written", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_process_killed_while_writing_leaves_no_run_and_its_rest_is_swept(store, record):
+    args = [sys.executable, "-c", WRITER, str(store.folder), record("a1").model_dump_json()]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        save(store, record("b2"))  # sweeps, and must leave the living's folder
+        assert len(list(store.runs.glob(".writing-a1-*"))) == 1
+        process.send_signal(signal.SIGKILL)
+    assert not store.is_done("a1")
+    assert store.records() == [record("b2")]
+    save(store, record("c3"))
+    assert everything(store.runs) == ["b2", "b2/record.json", "c3", "c3/record.json"]
+
+
+def _write_many(folder: str, texts: list[str]) -> None:
+    store = Store(Path(folder), warn=lambda message: sys.exit(message))
+    for text in texts:
+        record = RunRecord.model_validate_json(text)
+        with store.writing(record.run_id) as run:
+            write_record(run, record)
+        store.rebuild_csv()
+
+
+def test_processes_that_write_at_once_lose_no_row_and_disturb_no_run(store, record):
+    shared = [record(f"shared{n % 3}", seed=n).model_dump_json() for n in range(15)]
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(
+            target=_write_many,
+            args=(
+                str(store.folder),
+                [*shared, *(record(f"own{k}.{n}").model_dump_json() for n in range(15))],
+            ),
+        )
+        for k in range(3)
+    ]
+    for process in processes:
+        process.start()
+    reader = Store(store.folder)
+    while any(process.is_alive() for process in processes):
+        reader.records()
+        csv = store.folder / "results.csv"
+        if csv.exists():
+            read_results(csv)
+        time.sleep(0.01)
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    expected = {f"own{k}.{n}" for k in range(3) for n in range(15)}
+    expected |= {"shared0", "shared1", "shared2"}
+    assert set(read_results(store.folder / "results.csv")["run_id"]) == expected
+    assert set(os.listdir(store.runs)) == expected
+
+
+def test_a_run_finished_during_the_rebuild_is_in_results_csv(store, record, monkeypatch):
+    save(store, record("a1"))
+    replace = Path.replace
+
+    def finish_another_first(self, target):
+        monkeypatch.setattr(Path, "replace", replace)
+        save(Store(store.folder), record("b2"))
+        Store(store.folder).rebuild_csv()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", finish_another_first)
+    assert read_results(store.rebuild_csv())["run_id"].tolist() == ["a1", "b2"]
+
+
+def no_space(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_a_full_disk_is_a_user_error_and_leaves_nothing(store, record, monkeypatch, call):
+    save(store, record("a1"))
+    before = everything(store.folder)
+    target = (os, "fsync") if call == "fsync" else (Path, "rename")
+    monkeypatch.setattr(*target, no_space)
+    with pytest.raises(UserError, match="the disk is full; free some space"):
+        save(store, record("b2"))
+    if call == "fsync":
+        with pytest.raises(UserError, match="the disk is full"):
+            store.rebuild_csv()
+    monkeypatch.undo()
+    assert everything(store.folder) == before
+
+
+def test_a_disk_that_fills_inside_the_block_is_a_user_error_too(store, record):
+    with pytest.raises(UserError, match="the disk is full"), store.writing("a1"):
+        no_space()
+    assert everything(store.runs) == []
+
+
+def test_another_fault_of_the_block_stays_what_it_is(store):
+    with pytest.raises(FileNotFoundError), store.writing("a1"):
+        Path("no such file").read_text()
+    assert everything(store.runs) == []
+
+
+def test_a_results_folder_that_is_a_file_is_named(tmp_path, record):
+    path = tmp_path / "results"
+    path.write_text("mine")
+    for store in (Store(path), Store(path / "below")):
+        with pytest.raises(UserError, match="is a file, or lies below one"):
+            save(store, record())
+        assert not store.is_done("a1b2")
+    with pytest.raises(UserError, match="cannot be read"):
+        Store(path).records()
+    assert path.read_text() == "mine"
+
+
+def test_a_folder_that_may_not_be_written_is_named(store, record, monkeypatch):
+    def deny(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", deny)
+    with pytest.raises(UserError, match=r"cannot be written \(Permission denied\)"):
+        save(store, record())
+
+
+def test_results_csv_that_is_a_folder_is_named(store, record):
+    save(store, record())
+    (store.folder / "results.csv").mkdir()
+    with pytest.raises(UserError, match="is a folder, not a file"):
+        store.rebuild_csv()
+    assert everything(store.folder) == ["results.csv", "runs", "runs/a1b2", "runs/a1b2/record.json"]
+
+
+def test_a_text_file_is_the_old_one_when_writing_the_new_one_fails(tmp_path, monkeypatch):
+    path = tmp_path / "page.md"
+    files.write_atomically(path, "old\r\n")
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(UserError, match="the disk is full"):
+        files.write_atomically(path, "new")
+    assert path.read_bytes() == b"old\r\n"
+    assert everything(tmp_path) == ["page.md"]
