@@ -1,0 +1,112 @@
+"""What was read once from a data file: its parsed table, and that its checksum was right.
+
+Entries lie in ``.cache`` beside the file, or in the user's cache folder where that one cannot be
+written. An entry counts for one state of the file (path, size, time of change) and one way to read
+it; anything else, or any damage, and it is as if it were not there. So no failure here is an
+error: a cache that cannot be read is made again, one that cannot be written is done without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.data.files import writable, write_atomically
+from benchmark.data.table import Table
+
+CACHE_FORMAT = 1
+"""Raise it when an entry's layout, or what parsing makes of a file, changes."""
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)
+"""What reading an absent, truncated or altered entry raises."""
+
+
+def file_key(path: Path, facts: Mapping[str, Any]) -> str:
+    """Identify one state of a data file together with the facts that an entry depends on."""
+    state = path.stat()
+    key = [CACHE_FORMAT, str(path.absolute()), state.st_size, state.st_mtime_ns, dict(facts)]
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+def beside(folder: Path) -> Path:
+    """Return the cache folder that belongs to a data folder."""
+    return folder / ".cache"
+
+
+def recall_table(path: Path, key: str) -> Table | None:
+    """Return the table kept under `key`, its values memory-mapped and read-only; None if none is.
+
+    The digest is checked: altered bytes are noticed, not scored.
+    """
+    for folder in _folders(path):
+        try:
+            note = json.loads(_entry(folder, path, ".json").read_text(encoding="utf-8"))
+            if note["key"] != key:
+                continue
+            timestamps = np.load(_entry(folder, path, ".times.npy"))
+            values = np.load(_entry(folder, path, ".values.npy"), mmap_mode="r")
+            timestamps.flags.writeable = False
+            table = Table(timestamps, values, tuple(note["channels"]))
+            if table.digest == note["digest"]:
+                return table
+        except _DAMAGE:
+            continue
+    return None
+
+
+def keep_table(path: Path, key: str, table: Table) -> None:
+    """Keep a table under `key`. The note is written last: without it there is no entry."""
+    note = {"key": key, "digest": table.digest, "channels": table.channels}
+    _write(
+        path,
+        {
+            ".times.npy": partial(np.save, arr=table.timestamps),
+            ".values.npy": partial(np.save, arr=table.values),
+            ".json": lambda stream: stream.write(json.dumps(note).encode()),
+        },
+    )
+
+
+def is_verified(path: Path, key: str) -> bool:
+    """Say whether the file's checksum was found right under `key` before."""
+    for folder in _folders(path):
+        try:
+            if _entry(folder, path, ".verified").read_text(encoding="ascii") == key:
+                return True
+        except _DAMAGE:
+            continue
+    return False
+
+
+def keep_verified(path: Path, key: str) -> None:
+    """Remember that the file's checksum was found right."""
+    _write(path, {".verified": lambda stream: stream.write(key.encode())})
+
+
+def _folders(path: Path) -> list[Path]:
+    from platformdirs import user_cache_path
+
+    return [beside(path.parent), user_cache_path("ts-benchmark")]
+
+
+def _entry(folder: Path, path: Path, kind: str) -> Path:
+    """One file of the entry; two data files of one name share a user's cache folder."""
+    place = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:12]
+    return folder / f"{path.name}-{place}{kind}"
+
+
+def _write(path: Path, contents: Mapping[str, Any]) -> None:
+    local, users = _folders(path)
+    folder = local if writable(path.parent) else users
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind, write in contents.items():
+            write_atomically(_entry(folder, path, kind), write)
+    except OSError:
+        return  # a full disk or a read-only home: the run goes on without a cache

@@ -1,0 +1,64 @@
+"""Finding the first line of a data file that is at fault, for the error message alone."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from math import isfinite, isnan
+from pathlib import Path
+
+from benchmark.data.card import DatasetCard
+from benchmark.data.files import REPLACE_FILE, opened_text
+from benchmark.errors import UserError
+
+
+def first_row_line(card: DatasetCard) -> int:
+    """Return the line number, counted from 1, of the file's first row of values."""
+    return 2 if card.header else 1
+
+
+def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserError | None:
+    """Walk through the lines of a file and describe the first fault; None where there is none."""
+    numeric = [column != card.time_column for column in columns]
+    with opened_text(path) as stream:
+        rows = csv.reader((line.decode(card.encoding) for line in stream), strict=True)
+        try:
+            if card.header:
+                next(rows)
+            for row in rows:
+                place = f"{path}: line {rows.line_num}"
+                if len(row) != len(columns):
+                    return _wrong_length(place, len(row), len(columns), next(rows, None) is None)
+                for cell, column, is_number in zip(row, columns, numeric, strict=True):
+                    what = _cell_fault(cell) if is_number else None
+                    if what:
+                        cure = "write a number, or leave the channel out of the file and its card"
+                        return UserError(f"{place}, column '{column}'", what, cure)
+        except UnicodeDecodeError as error:
+            what = f"is not {card.encoding} text (byte 0x{error.object[error.start]:02x})"
+            cure = "state the encoding in the card, e.g. latin-1, or fetch the file again"
+            return UserError(f"{path}: line {rows.line_num + 1}", what, cure)
+        except csv.Error as error:
+            return UserError(f"{path}: line {rows.line_num}", f"is not CSV ({error})", REPLACE_FILE)
+    return None
+
+
+def _wrong_length(place: str, found: int, expected: int, is_last: bool) -> UserError:
+    if found == 0:
+        return UserError(place, "is blank", "delete the line")
+    what = f"has {found} {'cell' if found == 1 else 'cells'}, the file has {expected} columns"
+    if is_last and found < expected:
+        return UserError(place, f"{what}: the file was cut short", REPLACE_FILE)
+    return UserError(place, what, "mend the line")
+
+
+def _cell_fault(cell: str) -> str | None:
+    if not cell.strip():
+        return "is empty"
+    try:
+        number = float(cell.replace("_", "?"))  # Python's own digit groups are no CSV number
+    except ValueError:
+        return f"{cell!r:.60} is not a number"
+    if isnan(number):
+        return f"{cell!r:.60} is not a number"
+    return None if isfinite(number) else f"{cell!r:.60} is infinite"

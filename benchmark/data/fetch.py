@@ -1,0 +1,128 @@
+"""Finding a data set's file, or fetching it once. No network is touched where the file is there."""
+
+from __future__ import annotations
+
+import errno
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmark.data import cache, checksum
+from benchmark.data.card import DATA_VARIABLE, PROJECT_DATASETS, DatasetCard, data_folder
+from benchmark.data.files import writable
+from benchmark.errors import UserError
+
+WAITS_SECONDS = (1.0, 4.0)
+"""Pauses before the second and the third try."""
+
+_TIMEOUT_SECONDS = 30
+_CHUNK_BYTES = 1 << 16
+
+
+class DatasetUnavailable(UserError):  # noqa: N818 - names a state, as UserError names a cause
+    """A data set's file is not here and cannot be fetched: a suite may go on with another one."""
+
+
+def data_folders() -> list[Path]:
+    """Folders in which a data file is looked up; the first one that has it wins."""
+    return [data_folder(), Path("datasets"), PROJECT_DATASETS]
+
+
+def locate(card: DatasetCard) -> Path | None:
+    """Return the data set's file, plain or gzipped, where it is already on this machine.
+
+    Raises:
+        UserError: ``$BENCHMARK_DATA`` names no folder.
+    """
+    for folder in data_folders():
+        for path in (folder / card.file, folder / f"{card.file}.gz"):
+            if path.is_file():
+                return path
+    return None
+
+
+def fetch(card: DatasetCard, progress: bool = True) -> Path:
+    """Return the data set's file, verified; fetch it first where it is not on this machine.
+
+    Args:
+        card: the data set.
+        progress: whether to draw a progress bar on standard error while fetching.
+
+    Raises:
+        DatasetUnavailable: the file is not here and cannot be fetched.
+        UserError: its checksum is wrong, or the disk is full.
+    """
+    path = locate(card)
+    if path is None:
+        return _download(card, progress)
+    checksum.verify(card, path)
+    return path
+
+
+def _download(card: DatasetCard, progress: bool) -> Path:
+    """Fetch into a folder aside, check, and move into place: all of the file, or nothing."""
+    folder = data_folder()
+    target = folder / card.file
+    where = f"dataset '{card.name}'"
+    url = card.source.url
+    if url is None:
+        what = f"no file '{card.file}' in {folder}, and its card gives no address to fetch it from"
+        raise DatasetUnavailable(where, what, f"put the file there or set {DATA_VARIABLE}")
+    if not writable(folder):
+        what = f"is not here, and cannot be fetched: {folder} is no folder that can be written"
+        raise DatasetUnavailable(where, what, f"set {DATA_VARIABLE} to one that can")
+    try:
+        aside = cache.beside(folder)
+        aside.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=aside, prefix="fetch-") as temporary:
+            part = Path(temporary) / card.file
+            _get(card, url, part, target, progress)
+            checksum.check(card, part, folder)
+            checksum.record(card, part, folder)
+            part.replace(target)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        what = "the disk is full" if full else f"cannot be written ({error.strerror or error})"
+        cure = f"free some space, or set {DATA_VARIABLE} to another folder"
+        raise UserError(str(folder), f"{what} while fetching {url}", cure) from None
+    checksum.verify(card, target)
+    return target
+
+
+def _get(card: DatasetCard, url: str, part: Path, target: Path, progress: bool) -> None:
+    """Transfer the file, trying again where that may help."""
+    import pooch
+    import requests
+
+    download = pooch.HTTPDownloader(
+        progressbar=progress, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_SECONDS
+    )
+    for wait in (*WAITS_SECONDS, None):
+        try:
+            download(url, str(part), None)
+            return
+        except requests.RequestException as error:
+            response = error.response
+            refused = response is not None and response.status_code < 500
+            if wait is None or refused:
+                reason = f"HTTP {response.status_code}" if response is not None else _reason(error)
+                raise DatasetUnavailable(
+                    f"dataset '{card.name}'",
+                    f"could not be fetched from {url} ({reason})",
+                    f"try again later, or download it by hand from there to {target}",
+                ) from None
+            time.sleep(wait)
+
+
+def _reason(error: OSError) -> str:
+    """Say in a few words why a transfer failed; the library's own text is a paragraph."""
+    kind = type(error).__name__
+    known = {
+        "ConnectionError": "no connection",
+        "ConnectTimeout": "no answer in time",
+        "ReadTimeout": "no answer in time",
+        "ChunkedEncodingError": "the transfer broke off",
+        "SSLError": "the server's certificate is not trusted",
+        "ProxyError": "the proxy refused",
+    }
+    return known.get(kind, kind)

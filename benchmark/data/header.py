@@ -1,0 +1,87 @@
+"""The first line of a data file: whether it is a CSV at all, and has the columns of its card."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from benchmark.config import nearest
+from benchmark.data.card import DatasetCard
+from benchmark.data.files import REPLACE_FILE, opened_text
+from benchmark.errors import UserError
+
+_MAX_LINE_BYTES = 1_000_000
+
+
+def read_columns(card: DatasetCard, path: Path) -> list[str]:
+    """Return the names of the file's columns, in its order, after checking them.
+
+    Raises:
+        UserError: the first line is not one of a CSV, or names other columns than the card.
+    """
+    with opened_text(path) as stream:
+        line = stream.readline(_MAX_LINE_BYTES)
+    where = f"{path}: line 1"
+    cells = _split(card, where, line)
+    if not card.header:
+        assert not isinstance(card.channels, int)  # the card's own check
+        if len(cells) != len(card.channels):
+            what = f"has {len(cells)} columns, the card names {len(card.channels)} channels"
+            raise UserError(where, what, "correct the card or the file")
+        return list(card.channels)
+    twice = sorted({cell for cell in cells if cells.count(cell) > 1})
+    if twice:
+        raise UserError(where, f"names column '{twice[0]}' twice", "rename one of them")
+    if card.time_column is not None and card.time_column not in cells:
+        what = f"time column '{card.time_column}' is missing"
+        cure = f"{nearest(card.time_column, cells)} rename it, or correct time_column in the card"
+        raise UserError(where, what, cure)
+    found = [cell for cell in cells if cell != card.time_column]
+    if isinstance(card.channels, int):
+        if len(found) != card.channels:
+            what = f"names {len(found)} channels, the card says {card.channels}"
+            raise UserError(where, what, "correct the card or the file")
+    else:
+        _check_channels(where, card.channels, found)
+    return cells
+
+
+def _split(card: DatasetCard, where: str, line: bytes) -> list[str]:
+    """Take the first line apart, and tell what the file is where it is no CSV."""
+    if not line.strip():
+        raise UserError(where, "is empty", REPLACE_FILE)
+    if b"\0" in line or line.startswith((b"\x1f\x8b", b"PK\x03\x04")):
+        raise UserError(where, "is binary data, not text", "name a CSV file, or a .gz of one")
+    if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise UserError(where, "is a web page, not a CSV file", REPLACE_FILE)
+    try:
+        cells = next(csv.reader([line.decode(codec(card)).rstrip("\r\n")], strict=True))
+    except UnicodeDecodeError as error:
+        what = f"is not {card.encoding} text (byte 0x{line[error.start]:02x})"
+        raise UserError(where, what, "state the encoding in the card, e.g. latin-1") from None
+    except csv.Error as error:
+        raise UserError(where, f"is not CSV ({error})", REPLACE_FILE) from None
+    if len(cells) == 1:
+        what = f"has no comma: {cells[0]!r:.60}"
+        raise UserError(where, what, "separate the columns with commas")
+    return cells
+
+
+def codec(card: DatasetCard) -> str:
+    """Return the codec to decode with: UTF-8 may begin with a byte-order mark."""
+    return "utf-8-sig" if card.encoding == "utf-8" else card.encoding
+
+
+def _check_channels(where: str, expected: tuple[str, ...], found: list[str]) -> None:
+    missing = [name for name in expected if name not in found]
+    extra = [name for name in found if name not in expected]
+    errors = [
+        UserError(where, f"channel '{name}' is missing", nearest(name, extra) if extra else "")
+        for name in missing
+    ]
+    errors += [
+        UserError(where, f"column '{name}' is not in the card", "add it to channels or delete it")
+        for name in extra
+    ]
+    if errors:
+        raise UserError.join(errors)

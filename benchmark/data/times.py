@@ -1,0 +1,97 @@
+"""The times of a data file's rows: reading them, and checking that they are one step apart."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.data.card import DatasetCard
+from benchmark.data.faults import first_row_line
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Times = NDArray[np.datetime64]
+
+_TIME_ZONE = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
+_WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
+"""Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
+
+
+def counted_times(card: DatasetCard, rows: int) -> Times:
+    """Return times for a file that has none: from the card's start on, ``(T,)`` datetime64[s]."""
+    step = np.timedelta64(card.step_seconds, "s")
+    times: Times = np.datetime64(card.start, "s") + np.arange(rows) * step
+    return times
+
+
+def read_times(card: DatasetCard, path: Path, texts: pd.Series[Any]) -> Times:
+    """Read a column of times ``(T,)`` into datetime64[s].
+
+    Raises:
+        UserError: a time is empty, unreadable, finer than a second or in a time zone.
+    """
+    import pandas as pd
+
+    zoned = texts.str.contains(_TIME_ZONE, na=False).to_numpy(dtype=bool)
+    if zoned.any():
+        raise _fault(card, path, texts, zoned, "has a time zone")
+    form = "ISO8601"
+    if re.match(r"\d{4}/", str(texts.iloc[0])):
+        form = _WITH_SLASHES.get(texts.iloc[0].count(":"), form)
+    exact = pd.to_datetime(texts, format=form, errors="coerce").to_numpy()
+    times: Times = exact.astype("datetime64[s]")
+    wrong = np.isnat(exact) | (exact != times)
+    if wrong.any():
+        raise _fault(card, path, texts, wrong, "is no time to the second")
+    return times
+
+
+def check_steps(card: DatasetCard, path: Path, times: Times) -> None:
+    """Refuse repeated, unordered and unevenly spaced times, but for the steps the card declares.
+
+    Raises:
+        UserError: names the line of the first step at fault.
+    """
+    steps = np.diff(times).astype(np.int64)
+    odd = np.flatnonzero(steps != card.step_seconds)
+    backward = np.flatnonzero(steps < 0)
+    if not backward.size and odd.size == card.irregular_steps:
+        return
+    if not backward.size and card.irregular_steps:
+        what = f"has {odd.size} steps that are not {card.frequency}"
+        cure = (
+            f"its card declares {card.irregular_steps} irregular_steps: mend the one or the other"
+        )
+        raise UserError(str(path), what, cure)
+    row = int((backward if backward.size else odd)[0]) + 1
+    time, before = (str(times[i]).replace("T", " ") for i in (row, row - 1))
+    where = _place(card, path, row)
+    if backward.size:
+        what = f"{time} stands after {before}, so the rows are not in time order"
+        raise UserError(where, what, "sort them by time")
+    cure = "mend the file, or correct frequency or irregular_steps in the card"
+    if steps[row - 1] == 0:
+        raise UserError(where, f"{time} stands there twice", cure)
+    step = np.timedelta64(steps[row - 1], "s").item()
+    raise UserError(where, f"{time} is {step} after {before}, not {card.frequency}", cure)
+
+
+def _fault(
+    card: DatasetCard, path: Path, texts: pd.Series[Any], wrong: NDArray[np.bool_], what: str
+) -> UserError:
+    row = int(wrong.argmax())
+    text = texts.iloc[row]
+    got = f"{text!r:.60} {what}" if isinstance(text, str) else "is empty"
+    return UserError(
+        _place(card, path, row), got, "write e.g. 2016-07-01 00:15:00, as clocks showed"
+    )
+
+
+def _place(card: DatasetCard, path: Path, row: int) -> str:
+    return f"{path}: line {row + first_row_line(card)}, column '{card.time_column}'"
