@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.reports.compare import CATEGORIES, compare, print_comparison, to_markdown
+
+
+def categories(comparison):
+    return dict(
+        zip(comparison.rows["model"].tolist(), comparison.rows["category"].tolist(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("mse", "mae", "category"),
+    [
+        (0.5, 0.4, "unchanged"),
+        (0.504, 0.396001, "unchanged"),
+        (0.505, 0.4, "unchanged"),  # exactly the tolerance
+        (0.495, 0.404, "unchanged"),
+        (0.506, 0.4, "regressed"),
+        (0.5, 0.405, "regressed"),
+        (0.3, 0.405, "regressed"),  # one better, one worse
+        (0.494, 0.4, "improved"),
+        (0.5, 0.39, "improved"),
+        (0.504, 0.39, "improved"),
+    ],
+)
+def test_a_change_is_judged_by_mse_and_mae(run, table, mse, mae, category):
+    comparison = compare(table(run(mse=0.5, mae=0.4)), table(run(mse=mse, mae=mae)))
+    assert categories(comparison) == {"gru": category}
+    row = comparison.rows.iloc[0]
+    assert row["mse_change"] == pytest.approx((mse - 0.5) / 0.5)
+    assert row["mae_change"] == pytest.approx((mae - 0.4) / 0.4)
+    assert comparison.regressed == (category == "regressed")
+
+
+@given(
+    old=st.floats(1e-3, 1e3), factor=st.floats(0.5, 2.0), tolerance=st.sampled_from([0, 0.01, 0.2])
+)
+def test_the_tolerance_is_relative(old, factor, tolerance):
+    # The tables are built by hand here: hypothesis asks for many.
+    import pandas as pd
+
+    def frame(mse):
+        row = {"dataset": "A", "horizon": 1, "model": "m", "lookback": 1, "seed": 0}
+        row |= {"fingerprint": "f", "mse": mse, "mae": 1.0, "status": "done", "error": ""}
+        return pd.DataFrame([row | {"run_id": "r"}])
+
+    new = old * factor
+    change = (new - old) / old
+    found = compare(frame(old), frame(new), tolerance).rows["category"].item()
+    if abs(abs(change) - tolerance) > 1e-9:
+        expected = "regressed" if change > tolerance else "improved"
+        assert found == (expected if abs(change) > tolerance else "unchanged")
+
+
+def test_a_run_that_failed_counts_as_a_regression(run, table):
+    comparison = compare(table(run()), table(run(error="ValueError: loss is nan")))
+    assert categories(comparison) == {"gru": "failed"}
+    assert comparison.regressed
+    assert "- ETTh1 H=96 gru L=336 seed 0: ValueError: loss is nan" in to_markdown(comparison)
+
+
+def test_a_run_that_is_done_now_is_fixed(run, table):
+    comparison = compare(table(run(error="ValueError: no")), table(run()))
+    assert categories(comparison) == {"gru": "fixed"}
+    assert not comparison.regressed
+
+
+def test_a_run_that_failed_twice_is_no_regression(run, table):
+    comparison = compare(table(run(error="ValueError: no")), table(run(error="ValueError: yes")))
+    assert categories(comparison) == {"gru": "still failed"}
+    assert not comparison.regressed
+
+
+def test_runs_that_came_and_went(run, table):
+    comparison = compare(table(run("old"), run("same")), table(run("new"), run("same")))
+    assert categories(comparison) == {"old": "vanished", "new": "appeared", "same": "unchanged"}
+    assert not comparison.regressed
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"lookback": 96}, {"horizon": 24}, {"dataset": "B"}]
+)
+def test_only_the_same_run_is_compared(run, table, change):
+    comparison = compare(table(run(mse=0.1)), table(run(mse=0.9, **change)))
+    assert sorted(comparison.rows["category"]) == ["appeared", "vanished"]
+
+
+def test_another_protocol_is_not_comparable_and_both_are_named(run, table):
+    old = table(run(mse=0.1, fingerprint="a" * 16))
+    comparison = compare(old, table(run(mse=0.9, fingerprint="b" * 16)))
+    assert categories(comparison) == {"gru": "not comparable"}
+    assert comparison.rows["mse_change"].isna().all()
+    assert not comparison.regressed
+    assert "protocol aaaaaaaa before and bbbbbbbb now" in to_markdown(comparison)
+
+
+def test_the_same_protocol_is_found_among_several(run, table):
+    old = table(run(mse=0.5, fingerprint="a" * 9))
+    new = table(run(mse=0.9, fingerprint="a" * 9), run(mse=0.5, fingerprint="b" * 9))
+    comparison = compare(old, new)
+    assert comparison.rows["category"].tolist() == ["regressed", "appeared"]
+    assert comparison.rows["mse_new"].tolist() == [0.9, 0.5]
+
+
+def test_one_name_for_several_runs_is_ambiguous_and_means_are_compared(run, table):
+    comparison = compare(table(run(mse=0.4), run(mse=0.6)), table(run(mse=0.5)))
+    assert categories(comparison) == {"gru": "unchanged"}
+    assert comparison.rows["mse_old"].tolist() == [0.5]
+    assert "ambiguous, 2 old and 1 new runs; means compared" in to_markdown(comparison)
+
+
+def test_a_failure_hides_behind_no_second_run_of_its_name(run, table):
+    comparison = compare(table(run()), table(run(), run(error="ValueError: no")))
+    assert categories(comparison) == {"gru": "failed"}
+    assert comparison.rows["mse_new"].isna().all()
+    assert "ValueError: no" in to_markdown(comparison)
+
+
+def test_an_old_score_of_zero_divides_nothing(run, table):
+    old = table(run("a", 0.0, mae=0.0), run("b", 0.0))
+    comparison = compare(old, table(run("a", 0.0, mae=0.0), run("b", 0.1)))
+    assert categories(comparison) == {"a": "unchanged", "b": "regressed"}
+    assert comparison.rows["mse_change"].tolist() == [math.inf, 0.0]
+
+
+def test_the_summary_counts_every_category_worst_first(run, table):
+    old = table(
+        run("a"), run("b"), run("c"), run("d"), run("e", error="X: no"), run("f"), run("g"),
+        run("h", error="X: no"),
+    )  # fmt: skip
+    new = table(
+        run("a", 0.6), run("b", 0.4), run("c"), run("d", error="X: no"), run("e"), run("i"),
+        run("g", fingerprint="b" * 9), run("h", error="X: no"),
+    )  # fmt: skip
+    comparison = compare(old, new, tolerance=0.05)
+    assert tuple(comparison.counts) == CATEGORIES
+    assert set(comparison.counts.values()) == {1}
+    assert comparison.rows["category"].tolist() == list(CATEGORIES)
+    assert comparison.summary() == (
+        "REGRESSED: 1 failed, 1 regressed, 1 not comparable, 1 vanished, 1 still failed, 1 fixed, "
+        "1 improved, 1 appeared, 1 unchanged (tolerance 5%)"
+    )
+    lines = to_markdown(comparison).splitlines()
+    assert lines[2] == comparison.summary()
+    assert (
+        "| regressed | ETTh1 | 96 | a | 336 | 0 | 0.5000 | 0.6000 | +20.0% | 0.4000 | 0.4000 "
+        "| +0.0% |" in lines
+    )
+
+
+def test_many_unchanged_rows_are_counted_and_not_listed(run, table):
+    records = [run("same", seed=seed) for seed in range(21)]
+    comparison = compare(table(*records), table(*records, run("new")))
+    text = to_markdown(comparison)
+    assert "21 unchanged rows are not listed" in text
+    assert "| new |" in text
+    assert "| same |" not in text
+    assert to_markdown(compare(table(*records[:20]), table(*records[:20]))).count("| same |") == 20
+
+
+def test_the_terminal_shows_the_verdict_last(run, table):
+    stream = io.StringIO()
+    comparison = compare(table(run(mse=0.5)), table(run(mse=0.6)))
+    print_comparison(comparison, Console(file=stream, width=100))
+    assert stream.getvalue().splitlines()[-1].strip() == comparison.summary()
+    assert "+20.0%" in stream.getvalue()
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, math.nan, math.inf])
+def test_a_tolerance_that_is_none_is_refused(run, table, tolerance):
+    results = table(run())
+    with pytest.raises(UserError, match="tolerance: must be 0 or more"):
+        compare(results, results, tolerance)

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import statistics
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.records.table import read_results
+from benchmark.reports.leaderboard import (
+    leaderboard,
+    print_table,
+    to_csv,
+    to_markdown,
+    write_leaderboard,
+)
+
+SCORES = st.sampled_from([0.25, 0.5, 0.5000001, 0.75, 1.5])
+RUNS = st.lists(
+    st.tuples(
+        st.sampled_from(["A", "B"]),
+        st.sampled_from([96, 192]),
+        st.sampled_from(["f" * 8 + "1", "f" * 8 + "2"]),
+        st.sampled_from(["gru", "lstm", "seasonal_naive"]),
+        st.sampled_from([96, 336]),
+        st.integers(0, 2),
+        st.none() | st.tuples(SCORES, SCORES),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def by_hand(runs):
+    """Groups of (rank, model, lookback, mse, std, skill, done seeds, failed seeds), by loops."""
+    groups = {}
+    for dataset, horizon, fingerprint, model, lookback, seed, scores in runs:
+        rows = groups.setdefault((dataset, horizon, fingerprint), {})
+        rows.setdefault((model, lookback), []).append((seed, scores))
+    result = {}
+    for key, rows in sorted(groups.items()):
+        means = {}
+        for row, seeds in rows.items():
+            done = [scores for _, scores in seeds if scores]
+            if done:
+                means[row] = [statistics.fmean(column) for column in zip(*done, strict=True)]
+        ranked = sorted(means, key=lambda row: (*means[row], *row))
+        table = []
+        for rank, row in enumerate(ranked, start=1):
+            model, lookback = row
+            mses = [scores[0] for _, scores in rows[row] if scores]
+            naive = {n[1]: means[n][0] for n in means if n[0] == "seasonal_naive"}
+            base = naive.get(lookback, min(naive.values(), default=math.nan))
+            done = {seed for seed, scores in rows[row] if scores}
+            lost = {seed for seed, scores in rows[row] if not scores} - done
+            std = statistics.stdev(mses) if len(mses) > 1 else math.nan
+            skill = 1 - means[row][0] / base
+            table.append((rank, model, lookback, means[row][0], std, skill, len(done), len(lost)))
+        result[key] = table
+    return result
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(RUNS)
+def test_groups_means_ranks_and_skill_are_those_found_by_hand(run, table, runs):
+    records = []
+    for dataset, horizon, fingerprint, model, lookback, seed, scores in runs:
+        values = {"dataset": dataset, "horizon": horizon, "fingerprint": fingerprint}
+        values |= {"lookback": lookback, "seed": seed}
+        values |= {"mae": scores[1]} if scores else {"error": "ValueError: no"}
+        records.append(run(model, scores[0] if scores else None, **values))
+    board = leaderboard(table(*records))
+    expected = by_hand(runs)
+    assert [(g.dataset, g.horizon, g.fingerprint) for g in board.groups] == list(expected)
+    columns = ["rank", "model", "lookback", "mse", "mse_std", "skill", "seeds", "failed_seeds"]
+    for group, rows in zip(board.groups, expected.values(), strict=True):
+        found = list(group.rows[columns].itertuples(index=False, name=None))
+        assert [row[:3] + row[6:] for row in found] == [row[:3] + row[6:] for row in rows]
+        for got, want in zip(found, rows, strict=True):
+            assert got[3:6] == pytest.approx(want[3:6], rel=1e-12, abs=1e-12, nan_ok=True)
+    to_csv(board)
+    to_markdown(board)
+
+
+def test_two_protocols_are_two_tables_that_say_why(run, table):
+    board = leaderboard(
+        table(
+            run("gru", 0.5, fingerprint="a" * 16),
+            run("lstm", 0.4, fingerprint="b" * 16, test_windows=2784),
+            run("lstm", 0.4, fingerprint="b" * 16, horizon=192),
+        )
+    )
+    assert [(g.label, len(g.rows), g.rows["rank"].tolist()) for g in board.groups] == [
+        ("a" * 8, 1, [1]),
+        ("b" * 8, 1, [1]),
+        ("b" * 8, 1, [1]),
+    ]
+    text = to_markdown(board)
+    assert "## ETTh1, horizon 96, protocol aaaaaaaa\n" in text
+    assert "## ETTh1, horizon 96, protocol bbbbbbbb\n" in text
+    assert "## ETTh1, horizon 192\n" in text
+    assert text.count("2 protocols were used") == 2
+    assert "2784 test windows, 7 channels, lookback 336, device cpu, protocol bbbbbbbb." in text
+
+
+def test_skill_does_not_come_from_another_protocol(run, table):
+    board = leaderboard(
+        table(run("seasonal_naive", 1.0, fingerprint="a" * 9), run("gru", fingerprint="b" * 9))
+    )
+    assert board.groups[0].rows["skill"].tolist() == [0.0]
+    assert board.groups[1].rows["skill"].isna().all()
+
+
+def test_skill_is_absent_where_the_baseline_has_no_error(run, table):
+    board = leaderboard(table(run("seasonal_naive", 0.0), run("gru")))
+    assert board.groups[0].rows["skill"].isna().all()
+
+
+def test_a_failed_run_is_listed_and_never_filled_in(run, table):
+    results = table(
+        run("gru", 0.5), run("lstm", error="ValueError: loss is nan", seed=3, horizon=96)
+    )
+    board = leaderboard(results)
+    assert board.groups[0].rows["model"].tolist() == ["gru"]
+    text = to_markdown(board)
+    assert "- failed, unranked: lstm (lookback 336, seed 3): ValueError: loss is nan" in text
+    assert "| lstm" not in text
+    lost = pd.read_csv(io.StringIO(to_csv(board))).query("model == 'lstm'")
+    assert lost["metric"].tolist() == ["mae", "mse"]
+    assert lost[["rank", "mean", "std"]].isna().all().all()
+    assert lost["seeds"].tolist() == [0, 0]
+    assert lost["failed_seeds"].tolist() == [1, 1]
+
+
+def test_a_table_of_failures_alone_has_no_rank(run, table):
+    board = leaderboard(table(run("lstm", error="ValueError: no")))
+    text = to_markdown(board)
+    assert "failed, unranked: lstm" in text
+    assert "| 1 |" not in text
+    assert to_csv(board).count("\n") == 3
+
+
+def test_a_model_with_failed_seeds_is_flagged(run, table):
+    board = leaderboard(
+        table(
+            run("gru", 0.5, seed=0),
+            run("gru", 0.6, seed=1),
+            run("gru", error="ValueError: no", seed=2),
+            run("lstm", 0.7),
+        )
+    )
+    text = to_markdown(board)
+    assert re.search(r"\| 1\\\* \| gru \|.*\| 2 of 3 \|", text)
+    assert "some seeds failed; the mean is of those that finished: gru (336)" in text
+    assert re.search(r"\| 2 \| lstm \|.*\| 1 \|", text)
+
+
+def test_a_seed_that_failed_once_and_is_done_now_is_not_missing(run, table):
+    board = leaderboard(table(run("gru", 0.5), run("gru", error="ValueError: no")))
+    assert board.groups[0].rows[["seeds", "failed_seeds"]].to_numpy().tolist() == [[1, 0]]
+
+
+def test_two_runs_of_one_seed_under_one_name_are_told(run, table):
+    board = leaderboard(table(run("gru", 0.5), run("gru", 0.7), run("lstm", 0.1)))
+    assert any(
+        "Several runs of one seed" in note and "gru" in note for note in board.groups[0].notes
+    )
+    assert not any("lstm" in note for note in board.groups[0].notes)
+
+
+def test_what_does_not_beat_naive_or_closed_form_says_so(run, table):
+    board = leaderboard(
+        table(
+            run("ridge", 0.4, fitted="closed_form"),
+            run("seasonal_naive", 0.6, fitted="none"),
+            run("last_value", 0.9, fitted="none"),
+            run("good", 0.3),
+            run("fair", 0.5),
+            run("bad", 0.7),
+        )
+    )
+    notes = "\n".join(board.groups[0].notes)
+    assert "Naive, nothing is fitted: seasonal_naive (336), last_value (336)." in notes
+    assert "naive forecast (seasonal_naive, MSE 0.6000): bad (336)." in notes
+    assert "closed-form model (ridge, MSE 0.4000): fair (336), bad (336)." in notes
+
+
+def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):
+    board = leaderboard(
+        table(
+            run("gru", 0.5, mae=0.3, params=12345, train_seconds=1.5, inference_us=20.0),
+            run("lstm", 0.4, mae=0.35, seed=0),
+            run("lstm", 0.6, mae=0.35, seed=1),
+            run("seasonal_naive", 1.0, mae=0.9, fitted="none"),
+        )
+    )
+    lines = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
+    assert lines == [
+        "| # | model | lookback | MSE | MAE | skill | params | train s | us/ window | device "
+        "| seeds |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
+        "| 1 | gru | 336 | **0.5000** | **0.3000** | **0.500** | 12.3k | 1.5 | 20 | cpu | 1 |",
+        "| 2 | lstm | 336 | **0.5000±0.1414** | <u>0.3500±0.0000</u> | **0.500** | - | - | - | cpu "
+        "| 2 |",
+        "| 3 | seasonal_naive | 336 | <u>1.0000</u> | 0.9000 | <u>0.000</u> | - | - | - | cpu "
+        "| 1 |",
+    ]
+
+
+def test_markdown_names_the_command_and_the_note(run, table):
+    board = leaderboard(table(run()))
+    text = to_markdown(board, command="benchmark run `x`", note="On one core.")
+    assert text.startswith(
+        "# Leaderboard\n\nOn one core.\n\nMade by:\n\n```\nbenchmark run `x`\n```"
+    )
+    assert "Made by" not in to_markdown(board)
+    assert "````\n```x\n````" in to_markdown(board, command="```x")
+
+
+def test_csv_is_long_and_unrounded(run, table):
+    board = leaderboard(table(run("gru", 0.1, seed=0), run("gru", 0.2, seed=1, smape=3.5)))
+    lines = {line["metric"]: line for line in csv.DictReader(io.StringIO(to_csv(board)))}
+    only = board.groups[0].rows.iloc[0]
+    assert float(lines["mse"]["mean"]) == only["mse"] == pytest.approx(0.15, rel=1e-15)
+    assert float(lines["mse"]["std"]) == only["mse_std"]
+    assert lines["smape"]["mean"] == "3.5"
+    assert lines["smape"]["std"] == ""
+    assert "rmse" not in lines
+    assert {line["rank"] for line in lines.values()} == {"1"}
+
+
+def test_hostile_names_stay_names(table, run, tmp_path):
+    table(run("harmless"))
+    path = tmp_path / "results.csv"
+    text = path.read_text(encoding="utf-8")
+    for name, markdown in [
+        ("a|b", r"| a\|b |"),
+        ("[red]x", r"| \[red\]x |"),
+        ("=cmd()", "| =cmd() |"),
+        ('"two\nlines"', "| two lines |"),
+        ("\x1b[31mx", r"| ?\[31mx |"),
+    ]:
+        path.write_text(text.replace("harmless", name), encoding="utf-8")
+        board = leaderboard(read_results(path))
+        assert markdown in to_markdown(board)
+        text_csv = to_csv(board)
+        assert len(text_csv.splitlines()) == 3  # a header, MSE and MAE
+        assert ",=" not in text_csv
+        assert "\x1b" not in text_csv
+        stream = io.StringIO()
+        print_table(board, Console(file=stream, width=100, force_terminal=True))
+        assert "\x1b[31m" not in stream.getvalue()
+
+
+def test_the_terminal_table_fits_a_hundred_columns(run, table):
+    costs = {"params": 1234567, "train_seconds": 1234.5, "inference_us": 1234.5}
+    board = leaderboard(
+        table(
+            *(run("slstm_last_value", 0.5 + s / 100, seed=s, mae=s / 9, **costs) for s in range(3)),
+            run("seasonal_naive", 1.0, fitted="none", **costs),
+        )
+    )
+    stream = io.StringIO()
+    print_table(board, Console(file=stream, width=100))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    row = next(line for line in text.splitlines() if "slstm_last_value" in line)
+    assert " ".join(row.split()) == (
+        "1 slstm_last_value 0.5100±0.0100 0.1111±0.1111 0.490 1.23M 1,234 1,234 3"
+    )
+    assert "lookback 336, device cpu" in text
+
+
+def test_both_files_are_written(run, table, tmp_path):
+    results = table(run())
+    paths = write_leaderboard(tmp_path / "new", results, command="benchmark run x.yaml")
+    board = leaderboard(results)
+    assert paths[0].read_text("utf-8") == to_markdown(board, command="benchmark run x.yaml")
+    assert paths[1].read_text("utf-8") == to_csv(board)
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        "leaderboard.csv",
+        "leaderboard.md",
+    ]
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="is a file, or lies below one"):
+        write_leaderboard(tmp_path / "file", results)
+
+
+def test_reports_import_neither_torch_nor_pandas_until_they_are_used():
+    code = (
+        "import sys, benchmark.reports.leaderboard, benchmark.reports.compare, "
+        "benchmark.reports.published, benchmark.records.store\n"
+        "print(sorted({'torch', 'lightning', 'pandas', 'rich'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

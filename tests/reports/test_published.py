@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.reports.published import (
+    compare_published,
+    print_published,
+    read_published,
+    to_markdown,
+)
+
+SHIPPED = Path(__file__).parents[2] / "results" / "published.csv"
+HEADER = "dataset,model,lookback,horizon,mse,mae,protocol,source\n"
+
+
+@pytest.fixture
+def published(tmp_path):
+    def build(*rows):
+        path = tmp_path / "published.csv"
+        path.write_text(HEADER + "".join(row + "\n" for row in rows), encoding="utf-8")
+        return read_published(path)
+
+    return build
+
+
+def test_every_shipped_figure_has_a_source_and_says_how_the_test_set_was_scored():
+    figures = read_published(SHIPPED)
+    assert len(figures) > 1000
+    assert set(figures["dataset"]) == {"ETTh1", "ETTh2", "exchange_rate", "ILI"}
+    vague = re.compile("unverified|memory|unnamed|index id|helper", re.IGNORECASE)
+    for name in ("source", "protocol"):
+        assert not figures[name].str.contains(vague).any()
+    starts = figures["protocol"].str.partition(";")[0]
+    assert set(starts) == {"full test set", "shortened test set", "test set not stated"}
+    readme = (SHIPPED.parent / "README.md").read_text(encoding="utf-8")
+    assert all(f"- `{start}`:" in readme for start in set(starts))
+    assert not figures.duplicated(["dataset", "model", "lookback", "horizon", "source"]).any()
+    assert figures["mse"].between(0, 10).all()
+
+
+def test_a_figure_read_from_the_paper_is_there():
+    figures = read_published(SHIPPED)
+    dlinear = figures.query(
+        "dataset == 'ETTh1' and model == 'DLinear' and lookback == '336' and horizon == 336"
+    )
+    ltsf = dlinear[dlinear["source"].str.contains("2205.13504")]
+    assert ltsf[["mse", "mae"]].to_numpy().tolist() == [[0.439, 0.443]]
+    assert ltsf["protocol"].tolist() == ["shortened test set; drop_last, batch 32"]
+
+
+def test_the_same_lookback_gets_a_relative_difference(run, table, published):
+    figures = published(
+        "ETTh1,D-Linear,336,96,0.4,0.5,full test set,one",
+        "ETTh1,DLinear,336,96,0.5,,shortened test set,two",
+        "ETTh1,DLinear,96,96,0.1,0.1,full test set,three",
+        "ETTh1,DLinear,336,192,0.1,0.1,full test set,four",
+        "ETTh2,DLinear,336,96,0.1,0.1,full test set,five",
+        "ETTh1,Linear,336,96,0.1,0.1,full test set,six",
+    )
+    results = table(run("d_linear", 0.3, seed=0), run("d_linear", 0.5, seed=1))
+    rows = compare_published(results, figures).matches
+    assert rows["source"].tolist() == ["one", "two"]
+    assert rows["protocol"].tolist() == ["full test set", "shortened test set"]
+    assert rows["mse"].tolist() == [0.4, 0.4]
+    assert rows["mse_difference"].tolist() == pytest.approx([0.0, -0.2])
+    assert rows["mae_difference"].tolist() == pytest.approx([-0.2, float("nan")], nan_ok=True)
+
+
+def test_another_lookback_is_shown_as_such_and_not_compared(run, table, published):
+    figures = published(
+        "etth1,gru,720,96,0.4,0.5,full test set,one",
+        "etth1,gru,best of 96/336,96,0.3,0.5,full test set,two",
+    )
+    comparison = compare_published(table(run("GRU", 0.5)), figures)
+    rows = comparison.matches
+    assert rows["published_lookback"].tolist() == ["best of 96/336", "720"]
+    assert rows["mse_difference"].isna().all()
+    text = to_markdown(comparison)
+    assert "| GRU | 336 | 0.5000 | 0.4000 | best of 96/336 | 0.300 | 0.500 | - | - | 1 |" in text
+    assert "- source 1: full test set; two" in text
+
+
+def test_a_model_that_nobody_published_is_named(run, table, published):
+    figures = published("ETTh1,gru,336,96,0.4,0.5,full test set,one")
+    comparison = compare_published(table(run("mine", 0.5), run("gru", 0.4)), figures)
+    assert comparison.matches["published_mse"].isna().tolist() == [False, True]
+    assert "- nobody published under the name: mine" in to_markdown(comparison)
+
+
+def test_the_context_is_the_best_figure_of_each_of_the_best_models(run, table, published):
+    figures = published(
+        "ETTh1,a,96,96,0.5,0.5,full test set,one",
+        "ETTh1,a,336,96,0.2,0.5,shortened test set,two",
+        "ETTh1,b,96,96,0.3,0.5,full test set,three",
+        "ETTh1,c,96,96,0.4,0.5,full test set,four",
+        "ETTh1,d,96,192,0.1,0.5,full test set,five",
+    )
+    context = compare_published(table(run("mine")), figures, best=2).context
+    assert context["source"].tolist() == ["two", "three"]
+    assert context["lookback"].tolist() == ["336", "96"]
+    text = to_markdown(compare_published(table(run("mine")), figures))
+    assert "| a | 336 | 0.200 | 0.500 | 1 |" in text
+    assert "- source 1: shortened test set; two" in text
+
+
+def test_protocols_of_ours_are_kept_apart(run, table, published):
+    figures = published("ETTh1,gru,336,96,0.4,0.5,full test set,one")
+    results = table(run(mse=0.4, fingerprint="a" * 9), run(mse=0.8, fingerprint="b" * 9))
+    comparison = compare_published(results, figures)
+    assert comparison.matches["mse_difference"].tolist() == pytest.approx([0.0, 1.0])
+    assert "gru (protocol aaaaaaaa)" in to_markdown(comparison)
+
+
+def test_results_without_any_score_match_nothing(run, table, published):
+    figures = published("ETTh1,gru,336,96,0.4,0.5,full test set,one")
+    comparison = compare_published(table(run(error="ValueError: no")), figures)
+    assert comparison.matches.empty
+    assert to_markdown(comparison) == ""
+
+
+def test_the_terminal_table_fits_a_hundred_columns(run, table):
+    stream = io.StringIO()
+    comparison = compare_published(table(run("itransformer", horizon=336)), read_published(SHIPPED))
+    print_published(comparison, Console(file=stream, width=100))
+    assert max(map(len, stream.getvalue().splitlines())) <= 100
+    assert re.search(r"itransformer +336 +0\.5000 +0\.4000 +best of 96/336/512", stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("ETTh1,gru,336,96,x,0.5,p,s", "line 2, column mse: must be a finite number, got 'x'"),
+        ("ETTh1,gru,336,9.5,0.4,0.5,p,s", "line 2, column horizon: must be a whole number"),
+        ("ETTh1,gru,336,96,0.4,0.5,p,", "line 2, column source: must be a text, it is empty"),
+        ("ETTh1,gru,336,96,0.4", "line 2: has 5 cells, the header has 8"),
+    ],
+)
+def test_a_faulty_table_is_refused_with_its_line(published, row, what):
+    with pytest.raises(UserError, match=re.escape(what)):
+        published(row)
