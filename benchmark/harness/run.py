@@ -139,11 +139,14 @@ def run(
     return record
 
 
-def record_failure(planned: Plan, execution: Execution, started: datetime, error: str) -> RunRecord:
+def record_failure(
+    planned: Plan, execution: Execution, started: datetime, error: str, trace: str
+) -> RunRecord:
     """Put a failed run into the store: a row with its error and no score."""
     record = RunRecord(**common_columns(planned, started, execution), status="failed", error=error)
     with Store(execution.results).writing(planned.run_id) as folder:
         _write_spec(folder, planned)
+        (folder / "traceback.txt").write_text(trace, encoding="utf-8")
         write_record(folder, record)
     return record
 

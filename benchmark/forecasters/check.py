@@ -1,0 +1,203 @@
+"""The contract, checked: what every forecaster must do, ours and a user's alike.
+
+`check_forecaster` is what the tests run over every forecaster of ours and what
+``benchmark check my_module.MyForecaster`` runs over a user's.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
+from benchmark.forecasters.resolve import build_forecaster
+
+BATCH = 4
+DEFAULT_SHAPES = (
+    SeriesShape(lookback=48, horizon=24, channels=3, season=12),
+    SeriesShape(lookback=48, horizon=60, channels=3, season=12),
+    SeriesShape(lookback=48, horizon=1, channels=1, season=12),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: what was checked, as a sentence.
+        shape: on which sizes.
+        problem: what is wrong; empty where nothing is.
+    """
+
+    check: str
+    shape: SeriesShape
+    problem: str
+
+
+class _NoiseWindows:
+    """Made-up windows with a season, for closed-form fits."""
+
+    def __init__(self, shape: SeriesShape, generator: torch.Generator) -> None:
+        self._batches = [_windows(shape, 32, generator) for _ in range(2)]
+
+    def __len__(self) -> int:
+        return sum(len(x) for x, _ in self._batches)
+
+    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for x, y in self._batches:
+            yield from zip(x.split(batch_size), y.split(batch_size), strict=True)  # type: ignore[no-untyped-call]
+
+
+def check_forecaster(
+    spec: Mapping[str, Any],
+    where: str,
+    shapes: tuple[SeriesShape, ...] = DEFAULT_SHAPES,
+) -> list[Finding]:
+    """Run every check on every shape.
+
+    Args:
+        spec: ``{class: ..., option: value}``.
+        where: the file or command, for errors.
+        shapes: the sizes to check at.
+
+    Raises:
+        UserError: the class cannot be found or built.
+    """
+    findings = []
+    for shape in shapes:
+        for check in CHECKS:
+            generator = torch.Generator().manual_seed(7)
+            torch.manual_seed(7)
+            forecaster = build_forecaster(spec, shape, where)
+            if isinstance(forecaster, ClosedFormForecaster):
+                forecaster.fit(_NoiseWindows(shape, generator), _NoiseWindows(shape, generator))
+            try:
+                problem = check(forecaster, spec, generator)
+            except Exception as error:
+                problem = f"{type(error).__name__}: {error}"
+            sentence = (check.__doc__ or check.__name__).strip().rstrip(".")
+            findings.append(Finding(sentence, shape, problem))
+    return findings
+
+
+def _windows(shape: SeriesShape, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    steps = torch.arange(shape.lookback + shape.horizon) * (2 * torch.pi / shape.season)
+    noise = torch.randn(batch, len(steps), shape.channels, generator=generator)
+    series = torch.sin(steps)[None, :, None] + 0.5 * noise
+    return series[:, : shape.lookback], series[:, shape.lookback :]
+
+
+def _forecast(forecaster: Forecaster, x: Tensor) -> Tensor:
+    forecaster.eval()
+    with torch.no_grad():
+        return forecaster(x)  # type: ignore[no-any-return]
+
+
+def _difference(a: Tensor, b: Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+def _shape(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """A lookback (B, L, C) gives a forecast (B, H, C) of its dtype, all finite."""
+    x, y = _windows(f.shape, BATCH, generator)
+    forecast = _forecast(f, x)
+    if forecast.shape != y.shape:
+        return f"expected {tuple(y.shape)}, got {tuple(forecast.shape)}"
+    if forecast.dtype != x.dtype:
+        return f"expected {x.dtype}, got {forecast.dtype}"
+    return "" if bool(torch.isfinite(forecast).all()) else "a forecast is not finite"
+
+
+def _input_kept(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """The lookback is not written to."""
+    x, _ = _windows(f.shape, BATCH, generator)
+    before = x.clone()
+    _forecast(f, x)
+    return "" if torch.equal(x, before) else "forward changed its input in place"
+
+
+def _deterministic(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """In evaluation mode the same lookback gives the same forecast, bit for bit."""
+    x, _ = _windows(f.shape, BATCH, generator)
+    first, second = _forecast(f, x), _forecast(f, x)
+    return "" if torch.equal(first, second) else f"differs by up to {_difference(first, second):g}"
+
+
+def _alone(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """A window's forecast does not depend on the other windows of its batch."""
+    x, _ = _windows(f.shape, BATCH, generator)
+    together = _forecast(f, x)
+    alone = torch.cat([_forecast(f, window[None]) for window in x])
+    off = _difference(together, alone)
+    return "" if off < 1e-4 else f"differs by up to {off:g}"
+
+
+def _blind(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """A forecast does not depend on future values, not even on those seen in training mode."""
+    x, y = _windows(f.shape, BATCH, generator)
+    forecasts = []
+    for future in (y, y + 100.0):
+        f.train()
+        with torch.no_grad():
+            f.training_forecast(x, future)
+        forecasts.append(_forecast(f, x))
+    off = _difference(*forecasts)
+    return "" if off == 0 else f"changes by up to {off:g} when the future changes"
+
+
+def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """In training a gradient reaches every parameter, finite and not all zero."""
+    if f.fitted != "gradient":
+        return ""
+    x, y = _windows(f.shape, BATCH, generator)
+    f.train()
+    (f.training_forecast(x, y) - y).square().mean().backward()  # type: ignore[no-untyped-call]
+    parameters = dict(f.named_parameters())
+    if not parameters:
+        return "fitted is 'gradient', but there is no parameter"
+    missed = [
+        name
+        for name, p in parameters.items()
+        if p.grad is None or not bool(torch.isfinite(p.grad).all()) or not bool(p.grad.any())
+    ]
+    return f"none reaches {', '.join(missed)}" if missed else ""
+
+
+def _saved(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """Saved weights, loaded into a newly built forecaster, give the same forecast."""
+    x, _ = _windows(f.shape, BATCH, generator)
+    buffer = io.BytesIO()
+    torch.save(f.state_dict(), buffer)
+    buffer.seek(0)
+    torch.manual_seed(8)
+    fresh = build_forecaster(spec, f.shape, "check")
+    fresh.load_state_dict(torch.load(buffer, weights_only=True))
+    off = _difference(_forecast(f, x), _forecast(fresh, x))
+    return "" if off == 0 else f"differs by up to {off:g}"
+
+
+def _permuted(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """If channels are independent, permuting them permutes the forecast."""
+    if not f.channel_independent:
+        return ""
+    x, _ = _windows(f.shape, BATCH, generator)
+    off = _difference(_forecast(f, x).flip(-1), _forecast(f, x.flip(-1)))
+    return "" if off < 1e-5 else f"differs by up to {off:g}"
+
+
+CHECKS: tuple[Callable[[Forecaster, Mapping[str, Any], torch.Generator], str], ...] = (
+    _shape,
+    _input_kept,
+    _deterministic,
+    _alone,
+    _blind,
+    _gradient,
+    _saved,
+    _permuted,
+)

@@ -1,0 +1,209 @@
+"""A suite of runs: expand, skip what is done, isolate what fails, lose nothing.
+
+Every fault of a configuration is found before the first run starts. After that a run that fails
+becomes a row with its error, and the suite goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.data.card import load_card
+from benchmark.data.fetch import DatasetUnavailable, fetch
+from benchmark.errors import UserError
+from benchmark.forecasters.resolve import resolve_model
+from benchmark.harness.progress import RunProgress
+from benchmark.harness.run import Plan, plan, record_failure, run
+from benchmark.harness.spec import (
+    Execution,
+    Grid,
+    RunSpec,
+    SuiteSpec,
+    config_names,
+    find_config,
+    load_run,
+    with_task,
+)
+from benchmark.records.record import RunRecord
+from benchmark.records.store import Store
+
+TASK_KEYS = ("name", "dataset", "horizon", "seed")
+SECONDS_A_GRADIENT_RUN = 30.0
+SECONDS_A_CLOSED_FORM_RUN = 3.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a suite.
+
+    Attributes:
+        run_ids: every run of the suite, done now or before.
+        failed: runs of this call that failed.
+        num_skipped: runs that were done before.
+        notes: what a reader of the table has to know, e.g. that a data set was replaced.
+        missing: data sets that could not be had and have no stand-in.
+    """
+
+    run_ids: frozenset[str]
+    failed: tuple[RunRecord, ...]
+    num_skipped: int
+    notes: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Model:
+    spec: RunSpec
+    where: str
+    random: bool
+
+
+def run_suite(
+    suite: SuiteSpec,
+    where: str,
+    execution: Execution,
+    console: Console,
+    overrides: Sequence[str] = (),
+    strict: bool = False,
+) -> Outcome:
+    """Run what is not done yet.
+
+    Args:
+        suite: which runs.
+        where: the suite's file, for errors.
+        execution: how.
+        console: where progress is shown.
+        overrides: ``key=value`` texts for every run, after the suite's own.
+        strict: a data set that cannot be had is an error, even where one could stand in.
+
+    Raises:
+        UserError: a fault in a configuration, or a results folder that cannot be written.
+    """
+    for override in overrides:
+        if override.partition("=")[0].strip() in TASK_KEYS:
+            raise UserError(
+                f"--set {override}", "the suite's YAML decides it", f"edit a copy of {where}"
+            )
+    models = {name: _load_model(name, suite, where, overrides) for name in _model_names(suite)}
+    grids, notes, missing = _available(suite, strict)
+    plans = [
+        plan(spec, model.where) for grid in grids for model, spec in _expand(grid, suite, models)
+    ]
+    store = Store(execution.results)
+    pending = [p for p in plans if execution.force or not store.is_done(p.run_id)]
+    skipped = len(plans) - len(pending)
+    if skipped:
+        console.print(f"{skipped} of {len(plans)} runs are done already and are not run again.")
+    failed = _run_all(pending, models, execution, console)
+    return Outcome(
+        run_ids=frozenset(p.run_id for p in plans),
+        failed=tuple(failed),
+        num_skipped=skipped,
+        notes=tuple(notes),
+        missing=tuple(missing),
+    )
+
+
+def _run_all(
+    pending: Sequence[Plan], models: dict[str, _Model], execution: Execution, console: Console
+) -> list[RunRecord]:
+    failed = []
+    by_gradient = {model.spec.name: model.random for model in models.values()}
+    expected = [
+        SECONDS_A_GRADIENT_RUN if by_gradient.get(p.spec.name, True) else SECONDS_A_CLOSED_FORM_RUN
+        for p in pending
+    ]
+    with RunProgress([p.spec for p in pending], expected, console) as progress:
+        for planned in pending:
+            progress.begin()
+            started = datetime.now(UTC)
+            try:
+                record = run(planned, execution, progress.epoch)
+            except Exception as error:  # whatever it is, it is recorded and the suite goes on
+                reason = str(error) if isinstance(error, UserError) else _reason(error)
+                record = record_failure(planned, execution, started, reason, traceback.format_exc())
+                failed.append(record)
+            progress.end(record)
+    return failed
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _model_names(suite: SuiteSpec) -> list[str]:
+    names = list(suite.models) + [name for grid in suite.grids for name in grid.models]
+    return _resolve_all(names)
+
+
+def _resolve_all(names: Sequence[str]) -> list[str]:
+    ours = config_names("models")
+    flat = [each for name in names for each in (ours if name == "all" else [name])]
+    return list(dict.fromkeys(flat))
+
+
+def _load_model(name: str, suite: SuiteSpec, where: str, overrides: Sequence[str]) -> _Model:
+    path = find_config("models", _beside(name, where))
+    own = [f"{key}={json.dumps(value)}" for key, value in suite.set.items()]
+    spec = load_run(path, [*own, *overrides])
+    model, _ = resolve_model(spec.model, str(path))
+    return _Model(spec=spec, where=str(path), random=model.fitted == "gradient")
+
+
+def _beside(name: str, where: str) -> str:
+    """A model's path in a suite's YAML is relative to that YAML, where it is there."""
+    beside = Path(where).parent / name
+    return str(beside) if name.endswith((".yaml", ".yml")) and beside.exists() else name
+
+
+def _available(suite: SuiteSpec, strict: bool) -> tuple[list[Grid], list[str], list[str]]:
+    """Fetch every data set; replace or leave out what cannot be had, and say so."""
+    notes: list[str] = []
+    missing: list[str] = []
+    grids: list[Grid] = []
+    for grid in suite.grids:
+        datasets = []
+        for name in grid.datasets:
+            try:
+                fetch(load_card(name))
+            except DatasetUnavailable as error:
+                if strict:
+                    raise
+                if suite.fallback is None:
+                    missing.append(name)
+                    notes.append(f"{name} is left out: {error.what}.")
+                    continue
+                notes.append(
+                    f"{name} could neither be found nor fetched. {suite.fallback} stands in for "
+                    f"it: these are not {name} numbers."
+                )
+                datasets.append(suite.fallback)
+            else:
+                datasets.append(name)
+        if datasets:
+            grids.append(grid.model_copy(update={"datasets": tuple(dict.fromkeys(datasets))}))
+    return grids, notes, missing
+
+
+def _expand(
+    grid: Grid, suite: SuiteSpec, models: dict[str, _Model]
+) -> list[tuple[_Model, RunSpec]]:
+    return [
+        (
+            model,
+            with_task(
+                model.spec, dataset=dataset, horizon=horizon, lookback=grid.lookback, seed=seed
+            ),
+        )
+        for dataset in grid.datasets
+        for horizon in grid.horizons
+        for model in (models[name] for name in _resolve_all(grid.models or suite.models))
+        for seed in (suite.seeds if model.random else suite.seeds[:1])
+    ]

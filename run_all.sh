@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Regenerates the leaderboard: sets up .venv on first use, obtains the data, runs a suite.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+usage() {
+    cat <<'TEXT'
+usage: ./run_all.sh [SUITE] [OPTION ...]   run a suite (default: etth1) and write its leaderboard
+       ./run_all.sh --tests [ARG ...]      run the tests; ARGs go to pytest
+       ./run_all.sh --help
+
+Suites: etth1 (the reference leaderboard), quick (a taste), full (every data set, three seeds),
+or the path of a suite's YAML. OPTIONs go to 'benchmark suite', e.g. --set training.epochs=2,
+--strict, --device cpu.
+
+Environment: BENCHMARK_DATA (folder of data files, default datasets/), BENCHMARK_RESULTS (default
+results/), PYTHON (interpreter for .venv, default python3).
+TEXT
+}
+
+# Install into .venv what one extra of pyproject.toml names, unless that is done for these versions.
+set_up() {
+    local extra=$1 stamp=.venv/.ready-$1 wanted
+    wanted=$(cat pyproject.toml constraints.txt | cksum)
+    if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then
+        return
+    fi
+    local python=${PYTHON:-python3}
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        echo "error: $python is not Python 3.11 or newer; set PYTHON to one that is" >&2
+        exit 2
+    fi
+    echo "Setting up .venv (once; PyTorch is large, this takes some minutes) ..." >&2
+    [[ -x .venv/bin/python ]] || "$python" -m venv .venv
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --editable ".[$extra]"
+    echo "$wanted" >"$stamp"
+}
+
+case ${1:-} in
+    -h | --help)
+        usage
+        ;;
+    --tests)
+        shift
+        set_up dev
+        exec .venv/bin/python -m pytest "$@"
+        ;;
+    *)
+        suite=etth1
+        if [[ $# -gt 0 && $1 != -* ]]; then
+            suite=$1
+            shift
+        fi
+        set_up tensorboard
+        exec .venv/bin/python -m benchmark suite "$suite" "$@"
+        ;;
+esac
