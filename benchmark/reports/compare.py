@@ -220,6 +220,8 @@ def _score(score: float, status: str) -> str:
 
 def _notes(rows: DataFrame) -> list[str]:
     labels = short_fingerprints([*rows["fingerprint_old"], *rows["fingerprint_new"]])
+    changed = rows["category"] == "not comparable"
+    rows = rows[changed | (rows["status_new"] == "failed") | (rows[list(_RUNS)] > 1).any(axis=1)]
     notes = []
     for name, row in zip(_row_names(rows), rows.to_dict("records"), strict=True):
         if row["category"] == "not comparable":

@@ -98,6 +98,40 @@ def test_a_run_put_in_place_meanwhile_is_replaced_too(store, record):
     assert everything(store.runs) == ["a1", "a1/record.json"]
 
 
+def test_a_run_is_on_the_disk_before_it_gets_its_name(store, record, monkeypatch):
+    events: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_fsync(handle):
+        events.append(names[os.fstat(handle).st_ino])
+        fsync(handle)
+
+    def note_rename(self, target):
+        events.append(f"rename to {target.name}")
+        return rename(self, target)
+
+    with store.writing("a1") as folder:
+        write_record(folder, record("a1"))
+        (folder / "forecasts.npz").write_bytes(b"123")
+        names = {path.stat().st_ino: path.name for path in [*folder.iterdir(), folder, store.runs]}
+        monkeypatch.setattr(os, "fsync", note_fsync)
+        monkeypatch.setattr(Path, "rename", note_rename)
+    assert set(events[:2]) == {"record.json", "forecasts.npz"}
+    assert events[2:] == [folder.name, "rename to a1", "runs"]
+
+
+def test_a_run_that_is_just_being_replaced_is_not_taken_for_damaged(store, record, monkeypatch):
+    save(store, record("a1"))
+    read_text = Path.read_text
+
+    def absent_for_a_moment(self, *args, **kwargs):
+        monkeypatch.setattr(Path, "read_text", read_text)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "read_text", absent_for_a_moment)
+    assert store.records() == [record("a1")]
+
+
 def test_results_csv_is_sorted_and_the_same_whatever_the_order_of_writing(tmp_path, record):
     made = [
         record("r1", dataset="B", horizon=24, model="a"),

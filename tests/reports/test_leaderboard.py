@@ -120,6 +120,18 @@ def test_skill_does_not_come_from_another_protocol(run, table):
     assert board.groups[1].rows["skill"].isna().all()
 
 
+def test_skill_compares_with_the_baseline_at_the_same_lookback_else_the_best(run, table):
+    board = leaderboard(
+        table(
+            run("seasonal_naive", 1.0, lookback=96),
+            run("seasonal_naive", 0.8, lookback=336),
+            *(run("gru", 0.4, lookback=lookback) for lookback in (96, 336, 512)),
+        )
+    )
+    rows = board.groups[0].rows.set_index(["model", "lookback"])["skill"]
+    assert rows["gru"].to_dict() == pytest.approx({96: 0.6, 336: 0.5, 512: 0.5})
+
+
 def test_skill_is_absent_where_the_baseline_has_no_error(run, table):
     board = leaderboard(table(run("seasonal_naive", 0.0), run("gru")))
     assert board.groups[0].rows["skill"].isna().all()
