@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmark.records.record import RunRecord
+from benchmark.records.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +48,13 @@ def record(row: Callable[..., dict[str, Any]]) -> Callable[..., RunRecord]:
         return RunRecord(**row(run_id, **values))
 
     return build
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Make a store that fails the test where it sets a run aside."""
+
+    def refuse(message: str) -> None:
+        raise AssertionError(f"unexpected warning: {message}")
+
+    return Store(tmp_path / "results", warn=refuse)

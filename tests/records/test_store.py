@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import multiprocessing
 import os
 import re
@@ -13,18 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.errors import UserError
 from benchmark.records import files
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, read_results, write_record
-
-
-@pytest.fixture
-def store(tmp_path):
-    def refuse(message):
-        raise AssertionError(f"unexpected warning: {message}")
-
-    return Store(tmp_path / "results", warn=refuse)
 
 
 def save(store, record):
@@ -154,91 +144,6 @@ def test_results_csv_is_sorted_and_the_same_whatever_the_order_of_writing(tmp_pa
     assert everything(tmp_path / "x")[0] == "results.csv"
 
 
-def damage(folder, how):
-    path = folder / "record.json"
-    text = path.read_text(encoding="utf-8")
-    if how == "cut short":
-        path.write_text(text[: len(text) // 2], encoding="utf-8")
-    elif how == "empty":
-        path.write_text("", encoding="utf-8")
-    elif how == "binary":
-        path.write_bytes(b"\xff\xfe\x00")
-    elif how == "a list":
-        path.write_text("[1]", encoding="utf-8")
-    elif how == "not a number":
-        path.write_text(text.replace("0.5", "NaN"), encoding="utf-8")
-    elif how == "a column too many":
-        path.write_text(json.dumps(json.loads(text) | {"score": 1}), encoding="utf-8")
-    elif how == "of another run":
-        path.write_text(text.replace('"a1"', '"c3"'), encoding="utf-8")
-    elif how == "without a record":
-        path.unlink()
-    elif how == "nested deeply":
-        path.write_text("[" * 200_000, encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        "cut short",
-        "empty",
-        "binary",
-        "a list",
-        "not a number",
-        "a column too many",
-        "of another run",
-        "without a record",
-        "nested deeply",
-    ],
-)
-def test_a_damaged_run_is_set_aside_and_named(store, record, how):
-    save(store, record("a1"))
-    save(store, record("b2"))
-    damage(store.runs / "a1", how)
-    warnings: list[str] = []
-    store = Store(store.folder, warn=warnings.append)
-    assert not store.is_done("a1")
-    assert [r.run_id for r in store.records()] == ["b2"]
-    assert len(warnings) == 1
-    assert str(store.runs / "a1") in warnings[0]
-    assert ".damaged-a1" in warnings[0]
-    assert (store.runs / ".damaged-a1").is_dir()
-    assert not (store.runs / "a1").exists()
-    assert [r.run_id for r in store.records()] == ["b2"]
-    assert len(warnings) == 1
-
-
-def test_damaged_runs_of_one_name_and_foreign_files_are_all_kept_aside(store, record):
-    warnings: list[str] = []
-    store = Store(store.folder, warn=warnings.append)
-    for _ in range(2):
-        save(store, record("a1"))
-        damage(store.runs / "a1", "cut short")
-        assert store.records() == []
-    (store.runs / "notes.txt").write_text("mine")
-    store.rebuild_csv()
-    assert len(list(store.runs.glob(".damaged-a1*"))) == 2
-    assert (store.runs / ".damaged-notes.txt").read_text() == "mine"
-    assert len(warnings) == 3
-
-
-def test_a_damaged_run_that_runs_again_is_set_aside_not_deleted(store, record):
-    warnings: list[str] = []
-    save(store, record("a1"))
-    damage(store.runs / "a1", "cut short")
-    save(Store(store.folder, warn=warnings.append), record("a1"))
-    assert store.is_done("a1")
-    assert (store.runs / ".damaged-a1" / "record.json").exists()
-    assert len(warnings) == 1
-
-
-def test_the_default_warning_goes_to_stderr(tmp_path, capsys):
-    store = Store(tmp_path)
-    (store.runs / "odd").mkdir(parents=True)
-    assert store.records() == []
-    assert capsys.readouterr().err.startswith(f"warning: {store.runs / 'odd'}: not a run")
-
-
 def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(store, record):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -343,73 +248,3 @@ def test_a_run_finished_during_the_rebuild_is_in_results_csv(store, record, monk
 
     monkeypatch.setattr(Path, "replace", finish_another_first)
     assert read_results(store.rebuild_csv())["run_id"].tolist() == ["a1", "b2"]
-
-
-def no_space(*args, **kwargs):
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-@pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_a_full_disk_is_a_user_error_and_leaves_nothing(store, record, monkeypatch, call):
-    save(store, record("a1"))
-    before = everything(store.folder)
-    target = (os, "fsync") if call == "fsync" else (Path, "rename")
-    monkeypatch.setattr(*target, no_space)
-    with pytest.raises(UserError, match="the disk is full; free some space"):
-        save(store, record("b2"))
-    if call == "fsync":
-        with pytest.raises(UserError, match="the disk is full"):
-            store.rebuild_csv()
-    monkeypatch.undo()
-    assert everything(store.folder) == before
-
-
-def test_a_disk_that_fills_inside_the_block_is_a_user_error_too(store, record):
-    with pytest.raises(UserError, match="the disk is full"), store.writing("a1"):
-        no_space()
-    assert everything(store.runs) == []
-
-
-def test_another_fault_of_the_block_stays_what_it_is(store):
-    with pytest.raises(FileNotFoundError), store.writing("a1"):
-        Path("no such file").read_text()
-    assert everything(store.runs) == []
-
-
-def test_a_results_folder_that_is_a_file_is_named(tmp_path, record):
-    path = tmp_path / "results"
-    path.write_text("mine")
-    for store in (Store(path), Store(path / "below")):
-        with pytest.raises(UserError, match="is a file, or lies below one"):
-            save(store, record())
-        assert not store.is_done("a1b2")
-    with pytest.raises(UserError, match="cannot be read"):
-        Store(path).records()
-    assert path.read_text() == "mine"
-
-
-def test_a_folder_that_may_not_be_written_is_named(store, record, monkeypatch):
-    def deny(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "mkdir", deny)
-    with pytest.raises(UserError, match=r"cannot be written \(Permission denied\)"):
-        save(store, record())
-
-
-def test_results_csv_that_is_a_folder_is_named(store, record):
-    save(store, record())
-    (store.folder / "results.csv").mkdir()
-    with pytest.raises(UserError, match="is a folder, not a file"):
-        store.rebuild_csv()
-    assert everything(store.folder) == ["results.csv", "runs", "runs/a1b2", "runs/a1b2/record.json"]
-
-
-def test_a_text_file_is_the_old_one_when_writing_the_new_one_fails(tmp_path, monkeypatch):
-    path = tmp_path / "page.md"
-    files.write_atomically(path, "old\r\n")
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(UserError, match="the disk is full"):
-        files.write_atomically(path, "new")
-    assert path.read_bytes() == b"old\r\n"
-    assert everything(tmp_path) == ["page.md"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
@@ -12,16 +11,11 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
-from benchmark.errors import UserError
-from benchmark.records.table import read_results
 from benchmark.reports.leaderboard import (
     leaderboard,
-    print_table,
     to_csv,
     to_markdown,
-    write_leaderboard,
 )
 
 SCORES = st.sampled_from([0.25, 0.5, 0.5000001, 0.75, 1.5])
@@ -204,107 +198,6 @@ def test_what_does_not_beat_naive_or_closed_form_says_so(run, table):
     assert "Naive, nothing is fitted: seasonal_naive (336), last_value (336)." in notes
     assert "naive forecast (seasonal_naive, MSE 0.6000): bad (336)." in notes
     assert "closed-form model (ridge, MSE 0.4000): fair (336), bad (336)." in notes
-
-
-def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):
-    board = leaderboard(
-        table(
-            run("gru", 0.5, mae=0.3, params=12345, train_seconds=1.5, inference_us=20.0),
-            run("lstm", 0.4, mae=0.35, seed=0),
-            run("lstm", 0.6, mae=0.35, seed=1),
-            run("seasonal_naive", 1.0, mae=0.9, fitted="none"),
-        )
-    )
-    lines = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
-    assert lines == [
-        "| # | model | lookback | MSE | MAE | skill | params | train s | us/ window | device "
-        "| seeds |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
-        "| 1 | gru | 336 | **0.5000** | **0.3000** | **0.500** | 12.3k | 1.5 | 20 | cpu | 1 |",
-        "| 2 | lstm | 336 | **0.5000±0.1414** | <u>0.3500±0.0000</u> | **0.500** | - | - | - | cpu "
-        "| 2 |",
-        "| 3 | seasonal_naive | 336 | <u>1.0000</u> | 0.9000 | <u>0.000</u> | - | - | - | cpu "
-        "| 1 |",
-    ]
-
-
-def test_markdown_names_the_command_and_the_note(run, table):
-    board = leaderboard(table(run()))
-    text = to_markdown(board, command="benchmark run `x`", note="On one core.")
-    assert text.startswith(
-        "# Leaderboard\n\nOn one core.\n\nMade by:\n\n```\nbenchmark run `x`\n```"
-    )
-    assert "Made by" not in to_markdown(board)
-    assert "````\n```x\n````" in to_markdown(board, command="```x")
-
-
-def test_csv_is_long_and_unrounded(run, table):
-    board = leaderboard(table(run("gru", 0.1, seed=0), run("gru", 0.2, seed=1, smape=3.5)))
-    lines = {line["metric"]: line for line in csv.DictReader(io.StringIO(to_csv(board)))}
-    only = board.groups[0].rows.iloc[0]
-    assert float(lines["mse"]["mean"]) == only["mse"] == pytest.approx(0.15, rel=1e-15)
-    assert float(lines["mse"]["std"]) == only["mse_std"]
-    assert lines["smape"]["mean"] == "3.5"
-    assert lines["smape"]["std"] == ""
-    assert "rmse" not in lines
-    assert {line["rank"] for line in lines.values()} == {"1"}
-
-
-def test_hostile_names_stay_names(table, run, tmp_path):
-    table(run("harmless"))
-    path = tmp_path / "results.csv"
-    text = path.read_text(encoding="utf-8")
-    for name, markdown in [
-        ("a|b", r"| a\|b |"),
-        ("[red]x", r"| \[red\]x |"),
-        ("=cmd()", "| =cmd() |"),
-        ('"two\nlines"', "| two lines |"),
-        ("\x1b[31mx", r"| ?\[31mx |"),
-    ]:
-        path.write_text(text.replace("harmless", name), encoding="utf-8")
-        board = leaderboard(read_results(path))
-        assert markdown in to_markdown(board)
-        text_csv = to_csv(board)
-        assert len(text_csv.splitlines()) == 3  # a header, MSE and MAE
-        assert ",=" not in text_csv
-        assert "\x1b" not in text_csv
-        stream = io.StringIO()
-        print_table(board, Console(file=stream, width=100, force_terminal=True))
-        assert "\x1b[31m" not in stream.getvalue()
-
-
-def test_the_terminal_table_fits_a_hundred_columns(run, table):
-    costs = {"params": 1234567, "train_seconds": 1234.5, "inference_us": 1234.5}
-    board = leaderboard(
-        table(
-            *(run("slstm_last_value", 0.5 + s / 100, seed=s, mae=s / 9, **costs) for s in range(3)),
-            run("seasonal_naive", 1.0, fitted="none", **costs),
-        )
-    )
-    stream = io.StringIO()
-    print_table(board, Console(file=stream, width=100))
-    text = stream.getvalue()
-    assert max(map(len, text.splitlines())) <= 100
-    row = next(line for line in text.splitlines() if "slstm_last_value" in line)
-    assert " ".join(row.split()) == (
-        "1 slstm_last_value 0.5100±0.0100 0.1111±0.1111 0.490 1.23M 1,234 1,234 3"
-    )
-    assert "lookback 336, device cpu" in text
-
-
-def test_both_files_are_written(run, table, tmp_path):
-    results = table(run())
-    paths = write_leaderboard(tmp_path / "new", results, command="benchmark run x.yaml")
-    board = leaderboard(results)
-    assert paths[0].read_text("utf-8") == to_markdown(board, command="benchmark run x.yaml")
-    assert paths[1].read_text("utf-8") == to_csv(board)
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
-        "leaderboard.csv",
-        "leaderboard.md",
-    ]
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError, match="is a file, or lies below one"):
-        write_leaderboard(tmp_path / "file", results)
 
 
 def test_reports_import_neither_torch_nor_pandas_until_they_are_used():
