@@ -264,7 +264,9 @@ def find_card(name_or_path: str) -> Path:
         return Path(name_or_path)
     cards = list_cards()
     if name_or_path not in cards:
-        raise UserError(f"dataset '{name_or_path}'", "no such card", nearest(name_or_path, cards))
+        same = [name for name in cards if name.lower() == name_or_path.lower()]
+        hint = f"did you mean '{same[0]}'?" if same else nearest(name_or_path, cards)
+        raise UserError(f"dataset '{name_or_path}'", "no such card", hint)
     return cards[name_or_path]
 
 

@@ -103,6 +103,8 @@ def _get(card: DatasetCard, url: str, part: Path, target: Path, progress: bool) 
             return
         except requests.RequestException as error:
             response = error.response
+            if response is not None:
+                response.close()
             refused = response is not None and response.status_code < 500
             if wait is None or refused:
                 reason = f"HTTP {response.status_code}" if response is not None else _reason(error)

@@ -34,8 +34,10 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
         raise UserError(where, f"names column '{twice[0]}' twice", "rename one of them")
     if card.time_column is not None and card.time_column not in cells:
         what = f"time column '{card.time_column}' is missing"
-        cure = f"{nearest(card.time_column, cells)} rename it, or correct time_column in the card"
-        raise UserError(where, what, cure)
+        channels = () if isinstance(card.channels, int) else card.channels
+        others = [cell for cell in cells if cell not in channels]
+        hint = f" ({nearest(card.time_column, others)})" if others else ""
+        raise UserError(where, what + hint, "correct the header, or time_column in the card")
     found = [cell for cell in cells if cell != card.time_column]
     if isinstance(card.channels, int):
         if len(found) != card.channels:
