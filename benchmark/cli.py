@@ -207,7 +207,9 @@ def compare(
             publishing.print_published(beside, console)
         return
     if old is None or new is None:
-        raise UserError("compare", "names fewer than two CSVs", "use: benchmark compare OLD.csv NEW.csv")
+        raise UserError(
+            "compare", "names fewer than two CSVs", "use: benchmark compare OLD.csv NEW.csv"
+        )
     comparison = comparing.compare(read_results(old), read_results(new), tolerance)
     if markdown:
         typer.echo(comparing.to_markdown(comparison))

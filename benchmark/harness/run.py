@@ -115,10 +115,11 @@ def run(
         ),
     )
     evaluation = evaluate(forecaster, task, device)
+    scores: dict[str, Any] = {name: m(evaluation.errors) for name, m in METRICS.items()}
     record = RunRecord(
         **common_columns(planned, started, execution),
         status="done",
-        **{name: metric(evaluation.errors) for name, metric in METRICS.items()},
+        **scores,
         val_mse=report.val_mse,
         val_mae=report.val_mae,
         params=num_weights(forecaster),

@@ -31,7 +31,7 @@ from benchmark.harness.spec import (
     load_run,
     with_task,
 )
-from benchmark.records.record import RunRecord
+from benchmark.records.record import RunRecord, error_text
 from benchmark.records.store import Store
 
 TASK_KEYS = ("name", "dataset", "horizon", "seed")
@@ -127,15 +127,12 @@ def _run_all(
             try:
                 record = run(planned, execution, progress.epoch)
             except Exception as error:  # whatever it is, it is recorded and the suite goes on
-                reason = str(error) if isinstance(error, UserError) else _reason(error)
-                record = record_failure(planned, execution, started, reason, traceback.format_exc())
+                reason = str(error) if isinstance(error, UserError) else error_text(error)
+                trace = traceback.format_exc()
+                record = record_failure(planned, execution, started, reason, trace)
                 failed.append(record)
             progress.end(record)
     return failed
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _model_names(suite: SuiteSpec) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from benchmark.config import Strict
 
-SCORES = ("mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "val_mse")
+SCORES = ("mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "val_mse", "val_mae")
 """The columns that a failed run must leave empty."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -73,6 +73,10 @@ class RunRecord(Strict):
     horizon: _Size = Field(description="Steps forecast")
     model: Name = Field(description="Name of the model's configuration")
     seed: _Count = Field(description="Seed of every random number of the run")
+    config: _Text = Field(
+        description="Hash of all that decides the numbers but the seed: rows that share it differ "
+        "by chance alone"
+    )
     mse: _Amount | None = Field(
         None,
         description="Mean squared error on test, scaled series; mean over windows, steps, channels",
@@ -96,6 +100,9 @@ class RunRecord(Strict):
     )
     val_mse: _Amount | None = Field(
         None, description="MSE on validation, scaled series: what early stopping and choices saw"
+    )
+    val_mae: _Amount | None = Field(
+        None, description="MAE on validation, scaled series; the same"
     )
     params: _Count | None = Field(None, description="Number of fitted parameters")
     fitted: Literal["gradient", "closed_form", "none"] = Field(

@@ -58,7 +58,7 @@ def _table(group: Group, compact: bool) -> Table:
     starred = ["*" if lost else "" for lost in rows["failed_seeds"]]
     cells: list[list[Cell]] = [
         [Cell(f"{rank}{star}") for rank, star in zip(rows["rank"], starred, strict=True)],
-        [Cell(model) for model in rows["model"]],
+        [Cell(name) for name in rows["name"]],
     ]
     if not (compact and shared["lookback"]):
         columns.append(Column("lookback"))

@@ -20,7 +20,7 @@ BASELINE = "seasonal_naive"
 METRICS = ("mse", "mae", "rmse", "mase", "smape", "r2", "mae_original")
 COSTS = ("params", "train_seconds", "inference_us")
 GROUP = ["dataset", "horizon", "fingerprint"]
-ROW = [*GROUP, "model", "lookback"]
+ROW = [*GROUP, "model", "lookback", "config"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Group:
         protocols: how many fingerprints this data set and horizon have.
         test_windows: number of test windows scored, as text.
         channels: number of channels, as text.
-        rows: a row a model and lookback, best first: rank, model, lookback, fitted, device, runs
-            (done), seeds (done), failed_seeds, a mean and ``<metric>_std`` of each metric, skill,
-            and the mean of each cost.
+        rows: a row a model, lookback and configuration, best first: rank, name (the model, and
+            the start of its configuration's hash where several share a name), lookback, fitted,
+            device, runs (done), seeds (done), failed_seeds, a mean and ``<metric>_std`` of each
+            metric, skill, and the mean of each cost.
         failed: a row for each distinct failure: model, lookback, error, seeds (as text).
         notes: what must be known to read the rows.
     """
@@ -111,6 +112,9 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     lost = lost[lost["_merge"] == "left_only"]
     rows["failed_seeds"] = lost.groupby(ROW).size().reindex(rows.index, fill_value=0)
     rows = rows.reset_index()
+    namesakes = rows.groupby([*GROUP, "model", "lookback"])["config"].transform("nunique")
+    distinct = rows["model"] + " [" + rows["config"].str[:6] + "]"
+    rows["name"] = rows["model"].where(namesakes == 1, distinct)
     rows["skill"] = 1 - rows["mse"] / _baseline(rows)
     rows = rows.sort_values([*GROUP, "mse", "mae", "model", "lookback"], ignore_index=True)
     rows.insert(0, "rank", rows.groupby(GROUP).cumcount() + 1)
@@ -154,7 +158,13 @@ def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
     twice = rows[rows["runs"] > rows["seeds"]]
     if len(twice):
         yield (
-            f"Several runs of one seed under one name (settings differ), averaged: {_names(twice)}."
+            f"Several runs of one configuration and seed, averaged: {_names(twice)}."
+        )
+    namesakes = rows[rows["name"] != rows["model"]]
+    if len(namesakes):
+        yield (
+            "Several configurations share a model's name; the brackets hold the start of their "
+            f"hash, column config: {_names(namesakes)}."
         )
     naive = rows[rows["fitted"] == "none"]
     if len(naive):
@@ -169,11 +179,11 @@ def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
             behind = trained[trained["mse"] >= best["mse"]]
             if len(behind):
                 yield (
-                    f"Trained by gradient and no better than the best {kind} ({best['model']}, "
+                    f"Trained by gradient and no better than the best {kind} ({best['name']}, "
                     f"MSE {number(best['mse'])}): {_names(behind)}."
                 )
 
 
 def _names(rows: DataFrame) -> str:
-    pairs = zip(rows["model"], rows["lookback"], strict=True)
+    pairs = zip(rows["name"], rows["lookback"], strict=True)
     return ", ".join(f"{model} ({lookback})" for model, lookback in pairs)

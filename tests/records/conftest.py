@@ -23,6 +23,7 @@ def row() -> Callable[..., dict[str, Any]]:
             "horizon": 96,
             "model": "gru",
             "seed": 0,
+            "config": "c0ffee0000",
             "mse": 0.5,
             "mae": 0.4,
             "fitted": "gradient",

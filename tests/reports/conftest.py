@@ -29,6 +29,7 @@ def run() -> Callable[..., RunRecord]:
             "horizon": 96,
             "model": model,
             "seed": 0,
+            "config": "c0ffee0000",
             "mse": mse if done else None,
             "mae": 0.4 if done else None,
             "fitted": "gradient",

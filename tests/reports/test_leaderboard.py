@@ -175,10 +175,26 @@ def test_a_seed_that_failed_once_and_is_done_now_is_not_missing(run, table):
     assert board.groups[0].rows[["seeds", "failed_seeds"]].to_numpy().tolist() == [[1, 0]]
 
 
-def test_two_runs_of_one_seed_under_one_name_are_told(run, table):
+def test_two_configurations_under_one_name_are_two_rows_told_apart_by_their_hash(run, table):
+    board = leaderboard(
+        table(
+            run("gru", 0.5, config="aaaaaaaaaa", seed=1),
+            run("gru", 0.7, config="bbbbbbbbbb", seed=1),
+            run("gru", 0.9, config="bbbbbbbbbb", seed=2),
+            run("lstm", 0.1),
+        )
+    )
+    rows = board.groups[0].rows
+    assert rows["name"].tolist() == ["lstm", "gru [aaaaaa]", "gru [bbbbbb]"]
+    assert rows["mse"].tolist() == pytest.approx([0.1, 0.5, 0.8])
+    assert any("share a model's name" in note for note in board.groups[0].notes)
+
+
+def test_two_runs_of_one_configuration_and_seed_are_told(run, table):
     board = leaderboard(table(run("gru", 0.5), run("gru", 0.7), run("lstm", 0.1)))
     assert any(
-        "Several runs of one seed" in note and "gru" in note for note in board.groups[0].notes
+        "Several runs of one configuration and seed" in note and "gru" in note
+        for note in board.groups[0].notes
     )
     assert not any("lstm" in note for note in board.groups[0].notes)
 
