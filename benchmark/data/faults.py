@@ -12,11 +12,6 @@ from benchmark.data.files import REPLACE_FILE, opened_text
 from benchmark.errors import UserError
 
 
-def first_row_line(card: DatasetCard) -> int:
-    """Return the line number, counted from 1, of the file's first row of values."""
-    return 2 if card.header else 1
-
-
 def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserError | None:
     """Walk through the lines of a file and describe the first fault; None where there is none."""
     numeric = [column != card.time_column for column in columns]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
-from benchmark.data.faults import find_fault, first_row_line
+from benchmark.data.faults import find_fault
 from benchmark.data.files import REPLACE_FILE, opened_text
 from benchmark.data.header import codec, read_columns
 from benchmark.data.table import Table
@@ -89,9 +89,7 @@ def _check_values(
     if finite.all() and not two_valued.any():
         return
     fault = find_fault(card, path, columns)
+    if fault is None and not finite.all():
+        fault = UserError(str(path), "has a cell that pandas reads as no number", REPLACE_FILE)
     if fault is not None:
         raise fault
-    if not finite.all():
-        row = int(np.flatnonzero(~finite.all(axis=1))[0])
-        what = "has a cell that cannot be read as a number"
-        raise UserError(f"{path}: line {row + first_row_line(card)}", what, "write a number")

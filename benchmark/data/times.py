@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
-from benchmark.data.faults import first_row_line
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +20,9 @@ Times = NDArray[np.datetime64]
 _TIME_ZONE = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
 """Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
+
+
+_FIRST_ROW_LINE = 2  # a file with a time column has a header
 
 
 def counted_times(card: DatasetCard, rows: int) -> Times:
@@ -94,4 +96,4 @@ def _fault(
 
 
 def _place(card: DatasetCard, path: Path, row: int) -> str:
-    return f"{path}: line {row + first_row_line(card)}, column '{card.time_column}'"
+    return f"{path}: line {row + _FIRST_ROW_LINE}, column '{card.time_column}'"

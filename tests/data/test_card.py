@@ -70,6 +70,12 @@ def test_a_day_or_a_week_or_a_year_is_the_season(name):
     assert seconds == expected
 
 
+def test_the_card_that_the_readme_shows_is_valid(tmp_path):
+    shown = (PROJECT_DATASETS / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "my_series.yaml").write_text(shown)
+    assert load_card(tmp_path / "my_series.yaml").channels == ("power", "temperature")
+
+
 @given(
     rows=st.integers(20, 100_000),
     train=st.integers(10, 80),

@@ -150,7 +150,7 @@ def test_declared_irregular_steps_must_be_exact(make_card, write, rows):
     rows[4] = rows[4].replace("03:00", "00:30")  # but never back in time
     write(rows)
     with pytest.raises(UserError, match="not in time order"):
-        load_series(make_card(irregular_steps=4))
+        load_series(make_card(irregular_steps=3))
 
 
 def test_a_file_too_short_for_its_splits_is_named_every_time(make_card, write, rows):

@@ -107,6 +107,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(
         series = load_series(make_card())
         assert series.values[0, 0] == 1.5
         assert not series.values.flags.writeable
+        assert not series.timestamps.flags.writeable
     assert len(parses) == 2
 
 
