@@ -3,8 +3,8 @@
 No field of any domain is known here; each specification lives in the room that uses it.
 
 PyYAML reads YAML 1.1, in which ``1e-4`` is a string, ``NO`` is false, ``12:30`` is 750 and a
-repeated key silently wins. The loader here follows YAML 1.2's core rules instead and refuses
-repeated keys and aliases.
+repeated key silently wins. The loader here follows YAML 1.2's rules for plain words and decimal
+numbers instead, and refuses repeated keys, aliases and tags.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from math import isinf
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
@@ -22,7 +23,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from benchmark.errors import UserError
 
-MAX_YAML_BYTES = 1_000_000
+MAX_YAML_LENGTH = 1_000_000
+"""Characters in a configuration file: more is no configuration."""
+
+MAX_DEPTH = 40
+"""Levels of nesting in a configuration file."""
+
+MAX_DIGITS = 18
+"""Characters in a whole number: what 64 bits hold."""
 
 
 class Strict(BaseModel):
@@ -41,44 +49,63 @@ StrictModel = TypeVar("StrictModel", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2 scalars; refuses duplicate keys, odd keys and aliases."""
+    """SafeLoader with YAML 1.2 scalars; refuses duplicate and odd keys, aliases and tags."""
+
+    depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not allowed",
-                problem_mark=self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
-        return super().compose_node(parent, index)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent):
+            raise _fault("aliases (*name) are not allowed", event)
+        if event.tag is not None:  # !!binary and the like: none of them is a plain value
+            raise _fault("tags (!name) are not allowed", event)
+        if self.depth == MAX_DEPTH:
+            raise _fault(f"nested more than {MAX_DEPTH} levels deep", event)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
+        mapping: dict[str, Any] = {}
+        for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(
-                    problem="a key must be a plain word", problem_mark=key.start_mark
-                )
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+                raise _fault("a key must be a plain word", key)
+            if key.value in mapping:
+                raise _fault(f"duplicate key {key.value!r}", key)
+            mapping[key.value] = self.construct_object(value, deep=True)
+        return mapping
+
+    def construct_int(self, node: Any) -> int:
+        if len(node.value) > MAX_DIGITS:
+            raise _fault(f"{node.value!r:.40} is too large a number", node)
+        return int(node.value)  # decimal whatever it starts with: YAML 1.1 reads 012 as ten
+
+    def construct_float(self, node: Any) -> float:
+        number = float(node.value)
+        if isinf(number):
+            raise _fault(f"{node.value!r:.40} is too large a number", node)
+        return number
 
 
-_YAML_1_1_ONLY = {"tag:yaml.org,2002:" + tag for tag in ("bool", "int", "float", "timestamp")}
+def _fault(problem: str, at: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
+
+
+_TAG = "tag:yaml.org,2002:"
+_KEPT = {_TAG + "null"}  # the rest is YAML 1.1: yes and no, 12:30, dates, merge keys (<<), a bare =
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _YAML_1_1_ONLY]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in _KEPT]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
+for _name, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
 ):
-    _Loader.add_implicit_resolver(
-        "tag:yaml.org,2002:" + _tag, re.compile(f"^(?:{_pattern})$"), list(_first)
-    )
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), list(_first))
+_Loader.add_constructor(_TAG + "int", _Loader.construct_int)
+_Loader.add_constructor(_TAG + "float", _Loader.construct_float)
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -89,22 +116,30 @@ def parse_yaml(text: str, where: str) -> Any:
         where: what to call it in an error, usually the file's path.
 
     Raises:
-        UserError: the text is not YAML, repeats a key or uses an alias; names the line.
+        UserError: the text is not YAML, repeats a key, uses an alias or a tag, or holds a number
+            too large; names the line.
     """
-    if len(text) > MAX_YAML_BYTES:
-        raise UserError(where, f"is {len(text):,} characters long", "a configuration is under 1 MB")
+    if len(text) > MAX_YAML_LENGTH:
+        raise UserError(
+            where, f"is longer than {MAX_YAML_LENGTH:,} characters", "name a configuration file"
+        )
+    loader = None
     try:
-        return yaml.load(text, _Loader)
+        loader = _Loader(text)
+        return loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise UserError(where, f"not valid YAML: {error.problem}{line}", "mend that line") from None
-    except yaml.YAMLError as error:
-        raise UserError(where, f"not valid YAML: {error}", "mend the file") from None
-    except RecursionError:
-        raise UserError(where, "nested too deeply", "a configuration has a few levels") from None
-    except ValueError as error:  # an explicit tag such as !!int on a word, a huge integer
-        raise UserError(where, f"not valid YAML: {error}", "mend the value") from None
+    except yaml.reader.ReaderError as error:
+        line = f" at line {text.count(chr(10), 0, error.position) + 1}"
+        what = f"not valid YAML: the character {chr(error.character)!r}{line}"
+        raise UserError(where, what, "remove it") from None
+    except (ValueError, OverflowError):  # PyYAML lets these out for an escape beyond Unicode
+        line = f" at line {loader.line + 1}" if loader else ""
+        raise UserError(
+            where, f"not valid YAML: no such character{line}", "mend the escape"
+        ) from None
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -115,7 +150,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """
     where = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_YAML_LENGTH + 1)  # enough to see that it is too long
     except FileNotFoundError:
         raise UserError(where, "no such file", "check the path") from None
     except IsADirectoryError:
@@ -124,6 +160,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise UserError(where, "is not UTF-8 text", "name a YAML file") from None
     except OSError as error:
         raise UserError(where, f"cannot be read ({error.strerror})", "check permissions") from None
+    except ValueError:
+        raise UserError(repr(where), "is not a file name", "remove the null character") from None
     data = parse_yaml(text, where)
     if data is None:
         raise UserError(where, "is empty", "write its keys, one 'key: value' a line")
