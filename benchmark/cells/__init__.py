@@ -44,5 +44,5 @@ def cell_factory(name: str, options: Mapping[str, Any]) -> Callable[[int, int], 
         and issubclass(member, Cell)
         and member.__module__ == module.__name__
     ]
-    validate(signature_schema(cell), options, "", "model.cell_options")
-    return lambda input_size, hidden_size: cell(input_size, hidden_size, **options)
+    checked = dict(validate(signature_schema(cell), options, "", "model.cell_options"))
+    return lambda input_size, hidden_size: cell(input_size, hidden_size, **checked)
