@@ -83,12 +83,14 @@ class Ridge(ClosedFormForecaster):
         """Solve for every penalty and keep the one with the least validation error.
 
         Raises:
-            UserError: the train windows hold no finite moments (overflow).
+            UserError: the train or validation windows hold no finite moments (overflow).
         """
         moments = Moments.of(train, self.batch_size)
-        if not bool(torch.isfinite(moments.xx).all()):
-            raise UserError("model: Ridge", "the train windows overflow", "check the data's scale")
         held_out = Moments.of(validation, self.batch_size)
+        for name, part in (("train", moments), ("validation", held_out)):
+            if not all(bool(torch.isfinite(moment).all()) for moment in part):
+                what = f"the {name} windows overflow"
+                raise UserError("model: Ridge", what, "check the data's scale")
         spectrum, basis = torch.linalg.eigh(moments.xx)
         target = basis.T @ moments.xy
         best = float("inf")
