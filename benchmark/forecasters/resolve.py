@@ -47,6 +47,10 @@ def find_forecaster(name: str, where: str) -> type[Forecaster]:
         if name not in known:
             raise UserError(where, f"unknown forecaster {name!r}", nearest(name, known))
         return known[name]
+    if not all(name.split(".")):
+        raise UserError(
+            where, f"{name!r} is not a dotted path", "write e.g. my_module.MyForecaster"
+        )
     module_name, _, class_name = name.rpartition(".")
     module = _import_from_here(module_name, where)
     member = getattr(module, class_name, None)
