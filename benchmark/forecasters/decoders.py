@@ -62,6 +62,7 @@ class SequenceDecoder(nn.Module):
         hidden_size: D.
         context_size: width of the encoder's summary if it has to be added, else 0.
         layers: depth, as the encoder's.
+        residual: add each layer's input to its output, as the encoder does.
         dropout: between layers and before the output layer.
         teacher_forcing: probability that a step in training is fed the true token before it,
             drawn once for the whole batch at each step.
@@ -75,6 +76,7 @@ class SequenceDecoder(nn.Module):
         *,
         context_size: int,
         layers: int,
+        residual: bool,
         dropout: float,
         teacher_forcing: float,
     ) -> None:
@@ -83,7 +85,9 @@ class SequenceDecoder(nn.Module):
         self.num_tokens = tokeniser.num_forecast_tokens
         self.embed = nn.Linear(tokeniser.token_size, hidden_size)
         self.context = nn.Linear(context_size, hidden_size, bias=False) if context_size else None
-        self.stack = RecurrentStack(cell, hidden_size, hidden_size, layers=layers, dropout=dropout)
+        self.stack = RecurrentStack(
+            cell, hidden_size, hidden_size, layers=layers, residual=residual, dropout=dropout
+        )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, tokeniser.token_size)
 

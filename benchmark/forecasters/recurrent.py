@@ -98,6 +98,7 @@ class Recurrent(Forecaster):
                 hidden_size,
                 context_size=width if bidirectional else 0,
                 layers=layers,
+                residual=residual,
                 dropout=dropout,
                 teacher_forcing=teacher_forcing,
             )
