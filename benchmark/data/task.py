@@ -58,7 +58,7 @@ class Task:
         horizon: H, steps forecast.
 
     Raises:
-        UserError: a split holds no window of this lookback and horizon.
+        UserError: a split holds no window of this lookback and horizon, or train no whole season.
     """
 
     def __init__(self, series: Series, lookback: int, horizon: int) -> None:
@@ -138,6 +138,14 @@ class Task:
                     f"{self.lookback} + horizon {self.horizon} do not fit into the train split "
                     f"of {train} rows",
                     f"choose a lookback of at most {train - self.horizon}",
+                )
+            )
+        if train <= self.season:
+            errors.append(
+                UserError(
+                    f"{self.series.name}: season",
+                    f"{self.season} steps do not fit into the train split of {train} rows",
+                    "correct the season or the splits in the card",
                 )
             )
         if errors:
