@@ -199,9 +199,10 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Say which candidate a misspelt name was probably meant to be, or list a few of them."""
     candidates = sorted(candidates)
-    matches = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    by_lower_case = {candidate.casefold(): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(name.casefold(), by_lower_case, n=1, cutoff=0.5)
     if matches:
-        return f"did you mean '{matches[0]}'?"
+        return f"did you mean '{by_lower_case[matches[0]]}'?"
     shown = ", ".join(candidates[:30]) + (", ..." if len(candidates) > 30 else "")
     return f"known: {shown}" if candidates else "there are none"
 

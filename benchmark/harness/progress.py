@@ -84,7 +84,7 @@ class RunProgress:
         seconds = time.perf_counter() - self._started
         self._bars.update(self._all, completed=self._before() + self._current())
         self._bars.update(self._one, visible=False)
-        self._console.print(describe(record, seconds), highlight=False)
+        self._console.print(describe(record, seconds), highlight=False, soft_wrap=True)
         self._number += 1
 
     def _before(self) -> float:
