@@ -81,12 +81,14 @@ class Grid(Strict):
         horizons: steps forecast.
         lookback: for all models; None keeps each model's own.
         models: names or paths of model YAMLs; empty takes the suite's.
+        without: names among those to leave out, e.g. what needs a longer lookback.
     """
 
     datasets: NonEmpty
     horizons: Annotated[tuple[Positive, ...], Field(min_length=1)]
     lookback: Positive | None = None
     models: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 class SuiteSpec(Strict):

@@ -91,7 +91,8 @@ def run_suite(
             raise UserError(
                 f"--set {override}", "the suite's YAML decides it", f"edit a copy of {where}"
             )
-    models = {name: _load_model(name, suite, where, overrides) for name in _model_names(suite)}
+    names = {name: None for grid in suite.grids for name in _names_of(grid, suite)}
+    models = {name: _load_model(name, suite, where, overrides) for name in names}
     grids, notes, missing = _available(suite, strict)
     plans = [
         plan(spec, model.where) for grid in grids for model, spec in _expand(grid, suite, models)
@@ -135,15 +136,20 @@ def _run_all(
     return failed
 
 
-def _model_names(suite: SuiteSpec) -> list[str]:
-    names = list(suite.models) + [name for grid in suite.grids for name in grid.models]
-    return _resolve_all(names)
-
-
-def _resolve_all(names: Sequence[str]) -> list[str]:
+def _names_of(grid: Grid, suite: SuiteSpec) -> list[str]:
+    """Names or paths of a grid's models: ours by name for ``all``, each once."""
     ours = config_names("models")
-    flat = [each for name in names for each in (ours if name == "all" else [name])]
-    return list(dict.fromkeys(flat))
+    names = [
+        each for name in grid.models or suite.models for each in (ours if name == "all" else [name])
+    ]
+    unknown = set(grid.without) - set(names)
+    if unknown:
+        raise UserError(
+            f"suite {suite.name}: grids.without",
+            f"{', '.join(sorted(unknown))} is none of the grid's models",
+            "take it out",
+        )
+    return [name for name in dict.fromkeys(names) if name not in grid.without]
 
 
 def _load_model(name: str, suite: SuiteSpec, where: str, overrides: Sequence[str]) -> _Model:
@@ -201,6 +207,6 @@ def _expand(
         )
         for dataset in grid.datasets
         for horizon in grid.horizons
-        for model in (models[name] for name in _resolve_all(grid.models or suite.models))
+        for model in (models[name] for name in _names_of(grid, suite))
         for seed in (suite.seeds if model.random else suite.seeds[:1])
     ]

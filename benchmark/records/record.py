@@ -101,9 +101,7 @@ class RunRecord(Strict):
     val_mse: _Amount | None = Field(
         None, description="MSE on validation, scaled series: what early stopping and choices saw"
     )
-    val_mae: _Amount | None = Field(
-        None, description="MAE on validation, scaled series; the same"
-    )
+    val_mae: _Amount | None = Field(None, description="MAE on validation, scaled series; the same")
     params: _Count | None = Field(None, description="Number of fitted parameters")
     fitted: Literal["gradient", "closed_form", "none"] = Field(
         description="How the model is fitted: `gradient`, `closed_form` or `none` (naive)"

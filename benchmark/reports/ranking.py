@@ -157,9 +157,7 @@ def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
         )
     twice = rows[rows["runs"] > rows["seeds"]]
     if len(twice):
-        yield (
-            f"Several runs of one configuration and seed, averaged: {_names(twice)}."
-        )
+        yield (f"Several runs of one configuration and seed, averaged: {_names(twice)}.")
     namesakes = rows[rows["name"] != rows["model"]]
     if len(namesakes):
         yield (

@@ -64,9 +64,11 @@ def mean_and_std(mean: float, std: float, decimals: int = 4) -> str:
 
 
 def amount(value: float, unit: str = "") -> str:
-    """Write a cost with three significant digits, e.g. 0.0123, 4.56, 12,345."""
+    """Write a cost with three significant digits, e.g. 0.0123, 4.56, 12,345; below 0.001 as 0."""
     if not math.isfinite(value):
         return MISSING
+    if value < 1e-3:
+        return "0" + unit
     return (f"{value:,.0f}" if value >= 100 else f"{value:.3g}") + unit
 
 
