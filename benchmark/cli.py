@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parent.parent
 DEFAULT_RESULTS = PROJECT / "results"
+LOG_WIDTH = 110  # columns, where the output goes to a file or a log
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 app = typer.Typer(
@@ -411,7 +412,8 @@ def _execution(
 def _console() -> Console:
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=LOG_WIDTH)
 
 
 def _rows(path: Path, only: set[str] | None = None) -> Any:

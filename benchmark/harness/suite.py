@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -32,11 +33,13 @@ from benchmark.harness.spec import (
     with_task,
 )
 from benchmark.records.record import RunRecord, error_text
-from benchmark.records.store import Store
+from benchmark.records.store import Store, read_results
 
 TASK_KEYS = ("name", "dataset", "horizon", "seed")
-SECONDS_A_GRADIENT_RUN = 30.0
-SECONDS_A_CLOSED_FORM_RUN = 3.0
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "etth1" / "results.csv"
+SECONDS_BY_GRADIENT = 30.0
+SECONDS_OTHERWISE = 1.0
+SECONDS_OVERHEAD = 0.5  # scoring and writing a run's folder
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,7 @@ def _run_all(
     pending: Sequence[Plan], models: dict[str, _Model], execution: Execution, console: Console
 ) -> list[RunRecord]:
     failed = []
-    by_gradient = {model.spec.name: model.random for model in models.values()}
-    expected = [
-        SECONDS_A_GRADIENT_RUN if by_gradient.get(p.spec.name, True) else SECONDS_A_CLOSED_FORM_RUN
-        for p in pending
-    ]
+    expected = expected_seconds(pending, models)
     with RunProgress([p.spec for p in pending], expected, console) as progress:
         for planned in pending:
             progress.begin()
@@ -134,6 +133,19 @@ def _run_all(
                 failed.append(record)
             progress.end(record)
     return failed
+
+
+def expected_seconds(pending: Sequence[Plan], models: dict[str, _Model]) -> list[float]:
+    """Guess each run's seconds, for the ETA: as long as its model took in the reference results."""
+    known: dict[Any, float] = {}
+    if REFERENCE.exists():
+        rows = read_results(REFERENCE)
+        known = rows.groupby("model")["train_seconds"].mean().dropna().astype(float).to_dict()
+    unknown = {
+        model.spec.name: SECONDS_BY_GRADIENT if model.random else SECONDS_OTHERWISE
+        for model in models.values()
+    }
+    return [SECONDS_OVERHEAD + known.get(p.spec.name, unknown[p.spec.name]) for p in pending]
 
 
 def _names_of(grid: Grid, suite: SuiteSpec) -> list[str]:

@@ -23,6 +23,10 @@ _MARKDOWN_CHARACTERS = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))")
 _RICH_STYLES = {"": "", "best": "bold green", "second": "underline", "bad": "red"}
 
 
+NAME_WIDTH = 10
+"""Characters a column of names keeps on a narrow terminal before it is folded."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """A text of a table and how it stands out."""
@@ -183,7 +187,13 @@ def print_tables(tables: Iterable[Table], console: Console | None = None) -> Non
                 justify: Literal["left", "right"] = "right" if column.number else "left"
                 # A number cut in two cannot be read; a name folded onto two lines can.
                 title = Text(column.title.replace(" ", "\n"))
-                grid.add_column(title, justify=justify, no_wrap=column.number, overflow="fold")
+                grid.add_column(
+                    title,
+                    justify=justify,
+                    no_wrap=column.number,
+                    overflow="fold",
+                    min_width=None if column.number else NAME_WIDTH,
+                )
             for row in table.rows:
                 grid.add_row(*(Text(plain(c.text), style=_RICH_STYLES[c.mark]) for c in row))
             console.print(grid)
