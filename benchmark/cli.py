@@ -143,7 +143,7 @@ def suite(
     write_leaderboard(folder, table, command=command, note=" ".join(outcome.notes))
     print_table(rank(table), console)
     for note in outcome.notes:
-        console.print(f"Note: {note}", style="yellow")
+        console.print(f"Note: {note}", style="yellow", soft_wrap=True)
     console.print(f"Leaderboard: {folder / 'leaderboard.md'}", soft_wrap=True)
     if outcome.failed or outcome.missing:
         parts = [f"{len(outcome.failed)} runs failed"] if outcome.failed else []

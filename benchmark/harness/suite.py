@@ -97,6 +97,8 @@ def run_suite(
     names = {name: None for grid in suite.grids for name in _names_of(grid, suite)}
     models = {name: _load_model(name, suite, where, overrides) for name in names}
     grids, notes, missing = _available(suite, strict)
+    for note in notes:
+        console.print(f"Note: {note}", style="yellow", soft_wrap=True)
     plans = [
         plan(spec, model.where) for grid in grids for model, spec in _expand(grid, suite, models)
     ]
