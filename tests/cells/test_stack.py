@@ -1,0 +1,158 @@
+"""Stacks of cells: torch's own multi-layer kernels with the same weights, and plain loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.cells import RecurrentStack, cell_factory, cell_names
+
+I, D, B, S = 3, 8, 4, 9  # noqa: E741 - input width, hidden width, batch, steps
+TORCH = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+
+every_cell = pytest.mark.parametrize("name", cell_names())
+
+
+def build(name: str, **options: Any) -> RecurrentStack:
+    torch.manual_seed(4)
+    return RecurrentStack(cell_factory(name, {}), I, D, **options).double()
+
+
+def inputs() -> Tensor:
+    return torch.randn(B, S, I, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+# --- ours / theirs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", TORCH)
+def test_a_stack_is_torchs_own_on_the_same_weights(
+    name: str, layers: int, bidirectional: bool
+) -> None:
+    ours = build(name, layers=layers, bidirectional=bidirectional)
+    theirs = TORCH[name](
+        I, D, num_layers=layers, bidirectional=bidirectional, batch_first=True
+    ).double()
+    with torch.no_grad():
+        for layer in range(layers):
+            cells = [("", ours.ahead[layer])]
+            cells += [("_reverse", ours.back[layer])] if bidirectional else []
+            for suffix, cell in cells:
+                for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                    weight = getattr(theirs, f"{kind}_l{layer}{suffix}")
+                    getattr(cell.kernel, f"{kind}_l0").copy_(weight)
+
+    x = inputs().requires_grad_()
+    encoded = ours(x)
+    outputs, last = theirs(x)
+    finals = last if isinstance(last, tuple) else (last,)  # each (layers * directions, B, D)
+    directions = 2 if bidirectional else 1
+    torch.testing.assert_close(encoded.outputs, outputs)
+    for layer, state in enumerate(encoded.states):
+        for our_tensor, their_tensor in zip(state, finals, strict=True):
+            torch.testing.assert_close(our_tensor, their_tensor[layer * directions])
+    summary = torch.cat(list(finals[0][-directions:]), dim=-1)
+    torch.testing.assert_close(encoded.summary, summary)
+    assert ours.output_size == outputs.shape[-1]
+
+    (our_gradient,) = torch.autograd.grad(encoded.outputs.square().sum(), x, retain_graph=True)
+    (their_gradient,) = torch.autograd.grad(outputs.square().sum(), x)
+    torch.testing.assert_close(our_gradient, their_gradient)
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
+
+
+# --- every cell ----------------------------------------------------------------------------------
+
+
+@every_cell
+@pytest.mark.parametrize("residual", [False, True])
+def test_stepping_a_stack_is_running_it(name: str, residual: bool) -> None:
+    stack, x = build(name, layers=3, residual=residual), inputs()
+    whole = stack(x)
+    states = [cell.initial_state(x) for cell in stack.ahead]
+    for t in range(S):
+        h, states = stack.step(x[:, t], states)
+        torch.testing.assert_close(h, whole.outputs[:, t])
+    for ours, theirs in zip(states, whole.states, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b)
+    torch.testing.assert_close(whole.summary, whole.outputs[:, -1])
+
+
+@every_cell
+def test_a_stack_goes_on_from_the_states_it_is_given(name: str) -> None:
+    stack, x = build(name, layers=2), inputs()
+    first = stack(x[:, :4])
+    second = stack(x[:, 4:], first.states)
+    torch.testing.assert_close(second.outputs, stack(x).outputs[:, 4:])
+
+
+@every_cell
+@pytest.mark.parametrize("residual", [False, True])
+def test_layers_directions_and_residuals_are_those_of_a_loop(name: str, residual: bool) -> None:
+    stack, x = build(name, layers=3, bidirectional=True, residual=residual), inputs()
+    layer_input = x
+    for ahead, back in zip(stack.ahead, stack.back, strict=True):
+        forward = [ahead(layer_input[:, : t + 1])[0][:, -1] for t in range(S)]
+        backward = [back(layer_input[:, t:].flip(1))[0][:, -1] for t in range(S)]
+        outputs = torch.stack(
+            [torch.cat(pair, dim=-1) for pair in zip(forward, backward, strict=True)], dim=1
+        )
+        same_width = layer_input.shape[-1] == 2 * D  # not so in the first layer
+        layer_input = layer_input + outputs if residual and same_width else outputs
+    encoded = stack(x)
+    torch.testing.assert_close(encoded.outputs, layer_input)
+    summary = torch.cat([layer_input[:, -1, :D], layer_input[:, 0, D:]], dim=-1)
+    torch.testing.assert_close(encoded.summary, summary)
+
+
+@every_cell
+def test_each_half_of_a_bidirectional_summary_has_read_every_step(name: str) -> None:
+    stack, x = build(name, bidirectional=True), inputs().requires_grad_()
+    summary = stack(x).summary
+    for half in (summary[:, :D], summary[:, D:]):
+        (gradient,) = torch.autograd.grad(half.sum(), x, retain_graph=True)
+        assert bool(gradient.abs().sum(dim=(0, 2)).all())
+
+
+def test_a_first_layer_of_equal_width_has_a_residual_too() -> None:
+    torch.manual_seed(4)
+    stack = RecurrentStack(cell_factory("gru", {}), D, D, residual=True)
+    x = torch.randn(B, S, D)
+    torch.testing.assert_close(stack(x).outputs, x + stack.ahead[0](x)[0])
+
+
+# --- dropout and errors --------------------------------------------------------------------------
+
+
+def test_dropout_acts_between_layers_only_and_in_training_only() -> None:
+    x = inputs()
+    one = build("gru", layers=1, dropout=0.9)
+    torch.testing.assert_close(one.train()(x).outputs, one.eval()(x).outputs)
+    three = build("gru", layers=3, dropout=0.9)
+    plain = build("gru", layers=3)
+    assert torch.equal(three.eval()(x).outputs, plain(x).outputs)
+    dropped = three.train()(x)
+    assert torch.equal(dropped.states[0][0], plain(x).states[0][0]), "the first input is whole"
+    assert not torch.equal(dropped.states[1][0], plain(x).states[1][0])
+    assert bool(dropped.outputs.all()), "the last output is whole"
+
+
+def test_a_step_of_a_stack_drops_as_a_sequence_does() -> None:
+    stack, x = build("gru", layers=2, dropout=0.5).train(), inputs()
+    torch.manual_seed(0)
+    whole = stack(x[:, :1])
+    torch.manual_seed(0)
+    h, _ = stack.step(x[:, 0], [cell.initial_state(x) for cell in stack.ahead])
+    torch.testing.assert_close(h, whole.outputs[:, 0])
+
+
+def test_a_bidirectional_stack_cannot_be_stepped() -> None:
+    stack, x = build("gru", bidirectional=True), inputs()
+    with pytest.raises(ValueError, match="a bidirectional stack needs the whole sequence"):
+        stack.step(x[:, 0], [cell.initial_state(x) for cell in stack.ahead])
