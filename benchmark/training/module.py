@@ -150,7 +150,7 @@ def _schedule(
         if step < warmup_steps:
             return (step + 1) / (warmup_steps + 1)
         if schedule.kind == "exponential":
-            epoch = step // steps_per_epoch
+            epoch = (step - warmup_steps) // steps_per_epoch
             return float(schedule.factor ** max(0, epoch - schedule.hold + 1))
         if schedule.kind == "cosine":
             share = (step - warmup_steps) / max(1, total_steps - warmup_steps)

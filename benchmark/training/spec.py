@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from benchmark.config import Positive, Probability, Strict
 
@@ -20,7 +20,7 @@ class Schedule(Strict):
             over); ``cosine`` (to zero at the last epoch); ``one_cycle`` (up over the first 30% of
             all steps, down over the rest).
         factor: for ``exponential``.
-        hold: epochs at the full rate, for ``exponential``.
+        hold: epochs at the full rate after any warm-up, for ``exponential``.
         warmup: epochs of linear warm-up from near zero, before ``constant``, ``exponential`` or
             ``cosine``.
     """
@@ -29,6 +29,12 @@ class Schedule(Strict):
     factor: PositiveFloat = 0.5
     hold: Positive = 1
     warmup: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_warm_up(self) -> Schedule:
+        if self.kind == "one_cycle" and self.warmup:
+            raise ValueError("one_cycle has a warm-up of its own; set warmup to 0")
+        return self
 
 
 class TrainingSpec(Strict):

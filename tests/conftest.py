@@ -1,0 +1,146 @@
+"""What the tests of training, evaluation, harness and command line share: a small data set."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+
+from benchmark.config import validate
+from benchmark.data.card import DatasetCard
+from benchmark.data.load import Series
+from benchmark.data.task import Task
+
+SEASON = 24
+CHANNELS = ("load", "heat", "wind")
+SPLITS = {"train": 400, "val": 150, "test": 150}
+CARD: dict[str, Any] = {
+    "name": "toy",
+    "title": "Three made-up hourly channels with a day's season",
+    "file": "toy.csv",
+    "licence": "none",
+    "citation": "none",
+    "frequency": "h",
+    "time_column": "date",
+    "channels": list(CHANNELS),
+    "splits": SPLITS,
+    "season": SEASON,
+}
+"""700 rows: windows of 24 + 12 steps give 365 train, 139 validation and 139 test windows."""
+
+
+def _values() -> NDArray[np.float64]:
+    rng = np.random.default_rng(1)
+    hours = np.arange(sum(SPLITS.values()))[:, None]
+    day = np.sin(2 * np.pi * hours / SEASON + np.arange(len(CHANNELS)))
+    drift = rng.normal(size=(len(hours), len(CHANNELS))).cumsum(axis=0) * 0.05
+    noise = rng.normal(size=drift.shape) * 0.2
+    units = np.array([100.0, 1.0, 0.01])  # channels of very different size, one of them far from 0
+    return np.round((day + drift + noise) * units + [500.0, 0.0, 0.0], 4)
+
+
+def _times() -> NDArray[np.datetime64]:
+    return np.datetime64("2020-01-01T00", "s") + np.arange(sum(SPLITS.values())) * np.timedelta64(
+        3600, "s"
+    )
+
+
+@pytest.fixture(scope="session")
+def values() -> NDArray[np.float64]:
+    """The toy data set's values ``(700, 3)``, in their own units."""
+    return _values()
+
+
+@pytest.fixture(scope="session")
+def make_task() -> Callable[..., Task]:
+    """Build a task of the toy data set; `values` replaces its values, `card` fields of its card."""
+
+    def make(lookback: int = 24, horizon: int = 12, values: Any = None, **card: Any) -> Task:
+        checked = validate(DatasetCard, CARD | card, "toy.yaml")
+        array = _values() if values is None else np.asarray(values, dtype=np.float64)
+        series = Series(checked, checked.name, array, _times()[: len(array)], CHANNELS, "d1" * 32)
+        return Task(series, lookback, horizon)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def task(make_task: Callable[..., Task]) -> Task:
+    """The toy data set at lookback 24 and horizon 12."""
+    return make_task()
+
+
+WriteCsv = Callable[..., Path]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with an empty ``datasets/`` in use; results go to ``results/`` there."""
+    folder = tmp_path / "work"
+    (folder / "datasets").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("BENCHMARK_DATA", str(folder / "datasets"))
+    monkeypatch.setenv("BENCHMARK_RESULTS", str(folder / "results"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users-cache"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # for child processes
+    return folder
+
+
+@pytest.fixture
+def write_dataset(workplace: Path) -> Callable[..., Path]:
+    """Write a data set as a card and a CSV into the working directory; return the CSV's path."""
+
+    def write(name: str = "toy", values: Any = None, **card: Any) -> Path:
+        rows = _values() if values is None else values
+        path = workplace / "datasets" / f"{name}.csv"
+        lines = [",".join(("date", *CHANNELS))]
+        for time, row in zip(_times(), rows, strict=False):
+            lines.append(",".join([str(time).replace("T", " "), *(repr(float(x)) for x in row)]))
+        path.write_text("\n".join(lines) + "\n", encoding="ascii")
+        fields = CARD | {"name": name, "file": f"{name}.csv"} | card
+        fields = {key: value for key, value in fields.items() if value is not None}
+        path.with_suffix(".yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def toy(workplace: Path, write_dataset: Callable[..., Path]) -> Path:
+    """A working directory in which the data set ``toy`` is ready."""
+    write_dataset()
+    return workplace
+
+
+@pytest.fixture
+def write_yaml(workplace: Path) -> Callable[[str, Any], str]:
+    """Write a YAML file into the working directory and return its name."""
+
+    def write(name: str, data: Any) -> str:
+        text = data if isinstance(data, str) else yaml.safe_dump(data)
+        (workplace / name).write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+@pytest.fixture
+def write_module(workplace: Path) -> Iterator[Callable[[str, str], None]]:
+    """Write a user's module into the working directory, to be imported afresh."""
+    names: set[str] = set()
+
+    def write(name: str, text: str) -> None:
+        (workplace / f"{name}.py").write_text(text, encoding="utf-8")
+        names.add(name)
+        importlib.invalidate_caches()
+
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
