@@ -158,12 +158,12 @@ def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     """In training a gradient reaches every parameter, finite and not all zero."""
     if f.fitted != "gradient":
         return ""
-    x, y = _windows(f.shape, BATCH, generator)
-    f.train()
-    (f.training_forecast(x, y) - y).square().mean().backward()  # type: ignore[no-untyped-call]
     parameters = dict(f.named_parameters())
     if not parameters:
         return "fitted is 'gradient', but there is no parameter"
+    x, y = _windows(f.shape, BATCH, generator)
+    f.train()
+    (f.training_forecast(x, y) - y).square().mean().backward()  # type: ignore[no-untyped-call]
     missed = [
         name
         for name, p in parameters.items()
