@@ -1,0 +1,273 @@
+"""The contract, over every model of ours and a spread of options; and that it catches faults."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, ClassVar
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.config import load_yaml
+from benchmark.forecasters.check import CHECKS, Finding, check_forecaster
+from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
+from benchmark.harness.spec import config_names, find_config
+
+SEASON = 24
+
+
+def problems(findings: list[Finding]) -> list[str]:
+    return [f"{f.check} {f.shape}: {f.problem}" for f in findings if f.problem]
+
+
+# --- ours ----------------------------------------------------------------------------------------
+
+
+def small(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same model, narrow enough to be checked in no time."""
+    width = {"hidden_size": min(spec["hidden_size"], 16)} if "hidden_size" in spec else {}
+    return spec | width
+
+
+def shapes_for(spec: dict[str, Any]) -> tuple[SeriesShape, ...]:
+    """Small sizes that the options allow: whole patches, and the seasons that are repeated."""
+    unit = math.lcm(spec.get("patch", 1), SEASON)
+    lookback = unit * math.ceil(max(48, SEASON * spec.get("seasons", 1)) / unit)
+    return (
+        SeriesShape(lookback, horizon=30, channels=3, season=SEASON),
+        SeriesShape(lookback, horizon=lookback + 12, channels=2, season=SEASON),
+        SeriesShape(lookback, horizon=1, channels=1, season=SEASON),
+    )
+
+
+@pytest.mark.parametrize("name", config_names("models"))
+def test_every_model_of_ours_keeps_the_contract(name: str) -> None:
+    spec = load_yaml(find_config("models", name))["model"]
+    findings = check_forecaster(small(spec), name, shapes_for(spec))
+    assert len(findings) == 3 * len(CHECKS)
+    assert not problems(findings)
+
+
+def recurrent_options() -> list[dict[str, Any]]:
+    """Each decoder with each way of reading; the other options turn over beside them."""
+    others = {
+        "cell": itertools.cycle(["gru", "elman", "gru", "lstm", "elman"]),
+        "normalise": itertools.cycle(["none", "last", "mean", "standard", "revin", "revin"]),
+        "layers": itertools.cycle([1, 2]),
+        "embedding": itertools.cycle(["linear", "relu", "none", "linear"]),
+        "residual": itertools.cycle([False, False, True]),
+        "dropout": itertools.cycle([0.0, 0.3, 0.0, 0.3, 0.3]),
+        "linear_skip": itertools.cycle([False, True, True]),
+    }
+    found = []
+    for decoder, channels, bidirectional, patch in itertools.product(
+        ["direct", "flatten", "seq2seq", "segments"],
+        ["mixing", "independent"],
+        [False, True],
+        [1, 4],
+    ):
+        options: dict[str, Any] = {name: next(values) for name, values in others.items()}
+        options |= {"decoder": decoder, "channels": channels, "patch": patch, "hidden_size": 6}
+        options["bidirectional"] = bidirectional and decoder != "segments"
+        if decoder == "segments" and options["embedding"] == "none":
+            options["embedding"] = "linear"
+        if decoder == "seq2seq" and patch == 4:
+            options["teacher_forcing"] = 0.5
+        found.append(options)
+    return found
+
+
+@pytest.mark.parametrize(
+    "options", recurrent_options(), ids=lambda o: "-".join(map(str, o.values()))
+)
+def test_a_recurrence_keeps_the_contract_whatever_its_options(options: dict[str, Any]) -> None:
+    shapes = (SeriesShape(12, 5, 3, season=4), SeriesShape(12, 16, 1, season=4))
+    findings = check_forecaster({"class": "Recurrent"} | options, "spread", shapes)
+    assert not problems(findings)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"class": "Linear", "individual": True},
+        {"class": "Linear", "normalise": "mean"},
+        {"class": "Linear", "normalise": "standard", "individual": True},
+        {"class": "DLinear", "individual": True, "kernel_size": 3},
+        {"class": "DLinear", "kernel_size": 101},
+        {"class": "Ridge", "batch_size": 5},
+    ],
+    ids=str,
+)
+def test_further_options_of_the_linear_models_keep_the_contract(spec: dict[str, Any]) -> None:
+    assert not problems(check_forecaster(spec, "options"))
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+class Honest(Forecaster):
+    """A linear map along time: what the broken ones below start from."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.map = nn.Linear(shape.lookback, shape.horizon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.map(x.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class BatchNormalised(Honest):
+    """Learns from lookbacks in training mode without having been told a future: no fault."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.norm = nn.BatchNorm1d(shape.channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.norm(x.transpose(1, 2)).transpose(1, 2))
+
+
+class WrongShape(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).transpose(1, 2)
+
+
+class WrongType(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).double()
+
+
+class NotFinite(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / x[:, -1:].clamp(max=0).sign().abs()
+
+
+class WritesToItsInput(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.clamp_(-1, 1))
+
+
+class DropsInEvaluation(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.dropout(x, 0.5, training=True))
+
+
+class BatchMean(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x - x.mean(dim=0))
+
+
+class BatchStatisticsInEvaluation(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        z = F.batch_norm(x.transpose(1, 2), None, None, training=True)
+        return super().forward(z.transpose(1, 2))
+
+
+class RemembersTheFuture(Honest):
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.register_buffer("level", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.level
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.level = y.mean()
+        return self(x)  # type: ignore[no-any-return]
+
+
+class UnusedParameter(Honest):
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.spare = nn.Parameter(torch.zeros(3))
+
+
+class ParameterTimesZero(UnusedParameter):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + 0 * self.spare.sum()
+
+
+class InfiniteGradient(UnusedParameter):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.spare.sum().abs().sqrt()
+
+
+class NothingToFit(Forecaster):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -1:].expand(-1, self.shape.horizon, -1)
+
+
+class UnsavedWeight(Honest):
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.register_buffer("noise", torch.randn(shape.channels), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.noise
+
+
+class MixesChannels(Honest):
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.channel_independent = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x + x[..., :1])
+
+
+class Raises(Honest):
+    fitted: ClassVar[FitKind] = "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise RuntimeError("no kernel for this shape")
+
+
+SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, PERMUTED = (
+    (check.__doc__ or "").strip().rstrip(".") for check in CHECKS
+)
+
+FAULTS: list[tuple[type[Forecaster], str, str]] = [
+    (WrongShape, SHAPE, "expected (4, 24, 3), got (4, 3, 24)"),
+    (WrongType, SHAPE, "expected torch.float32, got torch.float64"),
+    (NotFinite, SHAPE, "a forecast is not finite"),
+    (WritesToItsInput, KEPT, "forward changed its input in place"),
+    (DropsInEvaluation, SAME, "differs by up to"),
+    (BatchMean, ALONE, "differs by up to"),
+    (BatchStatisticsInEvaluation, ALONE, "differs by up to"),
+    (RemembersTheFuture, BLIND, "when the future changes"),
+    (UnusedParameter, GRADIENT, "none reaches spare"),
+    (ParameterTimesZero, GRADIENT, "none reaches spare"),
+    (InfiniteGradient, GRADIENT, "none reaches spare"),
+    (NothingToFit, GRADIENT, "fitted is 'gradient', but there is no parameter"),
+    (UnsavedWeight, SAVED, "differs by up to"),
+    (MixesChannels, PERMUTED, "differs by up to"),
+    (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
+]
+ALONE_WRONG = {WritesToItsInput, RemembersTheFuture, UnusedParameter, ParameterTimesZero}
+ALONE_WRONG |= {BatchMean, NothingToFit, UnsavedWeight, MixesChannels, InfiniteGradient}
+
+
+def spec_of(cls: type[Forecaster]) -> dict[str, Any]:
+    return {"class": f"{cls.__module__}.{cls.__name__}"}
+
+
+@pytest.mark.parametrize(("cls", "check", "says"), FAULTS, ids=lambda v: getattr(v, "__name__", ""))
+def test_a_broken_forecaster_is_caught(cls: type[Forecaster], check: str, says: str) -> None:
+    wrong = [finding for finding in check_forecaster(spec_of(cls), "user") if finding.problem]
+    assert any(says in finding.problem for finding in wrong if finding.check == check)
+    if cls in ALONE_WRONG:
+        assert {finding.check for finding in wrong} == {check}, "and nothing else is blamed"
+
+
+def test_there_is_a_broken_forecaster_for_every_check() -> None:
+    assert {check for _, check, _ in FAULTS} == {
+        (check.__doc__ or "").strip().rstrip(".") for check in CHECKS
+    }
+
+
+@pytest.mark.parametrize("cls", [Honest, BatchNormalised])
+def test_an_honest_forecaster_of_a_users_passes(cls: type[Forecaster]) -> None:
+    assert not problems(check_forecaster(spec_of(cls), "user"))
