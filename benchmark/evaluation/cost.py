@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -22,12 +23,14 @@ def num_weights(forecaster: nn.Module) -> int:
 def reset_peak_memory(device: torch.device) -> None:
     """Start counting peak memory anew, so that a suite's runs do not inherit each other's peak.
 
-    Off Linux the operating system has no such reset, and a process's peak is that of all it did.
+    Off Linux the operating system has no such reset, and some containers forbid it; there a
+    process's peak is that of all it did.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR_REFS.exists():
-        _CLEAR_REFS.write_text("5")  # proc(5): resets the peak resident set size
+        with suppress(OSError):  # forbidden: see above
+            _CLEAR_REFS.write_text("5")  # proc(5): resets the peak resident set size
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -66,6 +66,7 @@ def gather_errors(
     centre, spread = torch.from_numpy(mean), torch.from_numpy(scale)
     rows: dict[str, list[Tensor]] = {"squared": [], "absolute": [], "percentage": []}
     sums: dict[str, Tensor] = {}
+    origin: Tensor | None = None
     windows = 0
     for forecast, target in forecasts:
         forecast, target = forecast.cpu().double(), target.cpu().double()
@@ -79,21 +80,24 @@ def gather_errors(
         }
         for name, part in parts.items():
             rows[name].append(part.mean(dim=1))
+        # about some value of each channel: the variance keeps its digits, a constant's is exactly 0
+        origin = target[0, 0] if origin is None else origin
+        deviation = target - origin
         totals = {
             "squared": parts["squared"].sum(dim=0),
             "absolute": parts["absolute"].sum(dim=0),
-            "target": target.sum(dim=(0, 1)),
-            "target_squared": target.square().sum(dim=(0, 1)),
+            "deviation": deviation.sum(dim=(0, 1)),
+            "deviation_squared": deviation.square().sum(dim=(0, 1)),
         }
         sums = {name: sums.get(name, 0) + total for name, total in totals.items()}
         windows += len(target)
     values = windows * len(sums["squared"])
-    variance = sums["target_squared"] / values - (sums["target"] / values).square()
+    variance = sums["deviation_squared"] / values - (sums["deviation"] / values).square()
     return Errors(
         **{name: torch.cat(parts).numpy() for name, parts in rows.items()},
         squared_by_step=(sums["squared"] / windows).numpy(),
         absolute_by_step=(sums["absolute"] / windows).numpy(),
-        variance=variance.numpy(),
+        variance=variance.clamp(min=0).numpy(),
         scale=scale,
         seasonal_error=seasonal_error,
     )

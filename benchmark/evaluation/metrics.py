@@ -28,15 +28,16 @@ def rmse(e: Errors) -> float:
     return float(np.sqrt(e.squared.mean()))
 
 
-def mase(e: Errors) -> float:
+def mase(e: Errors) -> float | None:
     """Mean absolute scaled error: mean over channels of MAE / seasonal error of the train rows.
 
     1 equals a seasonal naive forecast one season ahead, in sample (Hyndman and Koehler 2006).
-    A channel that repeats itself exactly on the train rows has no such scale and is left out.
+    A channel that repeats itself exactly on the train rows has no such scale and is left out;
+    where that is all of them there is no value (None).
     """
     usable = e.seasonal_error > 0
     if not usable.any():
-        return float("nan")
+        return None
     return float((e.absolute.mean(axis=0)[usable] / e.seasonal_error[usable]).mean())
 
 
@@ -45,14 +46,15 @@ def smape(e: Errors) -> float:
     return float(e.percentage.mean())
 
 
-def r2(e: Errors) -> float:
+def r2(e: Errors) -> float | None:
     """Coefficient of determination: mean over channels of 1 - MSE / variance of the target.
 
-    A channel whose test values never change has no variance to explain and is left out.
+    A channel whose test values never change has no variance to explain and is left out; where
+    that is all of them there is no value (None).
     """
     usable = e.variance > 0
     if not usable.any():
-        return float("nan")
+        return None
     return float((1 - e.squared.mean(axis=0)[usable] / e.variance[usable]).mean())
 
 
@@ -61,7 +63,7 @@ def mae_original(e: Errors) -> float:
     return float((e.absolute.mean(axis=0) * e.scale).mean())
 
 
-METRICS: dict[str, Callable[[Errors], float]] = {
+METRICS: dict[str, Callable[[Errors], float | None]] = {
     metric.__name__: metric for metric in (mse, mae, rmse, mase, smape, r2, mae_original)
 }
 
