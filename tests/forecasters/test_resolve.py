@@ -1,0 +1,249 @@
+"""From the ``class:`` of a YAML to a class: ours by name, a user's by path, and clear refusals."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
+from benchmark.forecasters.linear import Linear
+from benchmark.forecasters.resolve import (
+    build_forecaster,
+    find_forecaster,
+    known_forecasters,
+    resolve_model,
+    source_digest,
+)
+
+SHAPE = SeriesShape(12, 4, 2, season=4)
+
+GOOD = """
+from benchmark.config import Positive
+from benchmark.forecasters.contract import Forecaster
+
+class Held(Forecaster):
+    fitted = "none"
+
+    def __init__(self, shape, *, back: Positive = 1, weights: tuple[float, ...] = ()):
+        super().__init__(shape)
+        if back > shape.lookback:
+            raise ValueError(f"back must be at most the lookback, however: it is {back}")
+        self.back, self.weights = back, weights
+
+    def forward(self, x):
+        return x[:, -self.back, None].expand(-1, self.shape.horizon, -1)
+
+class Unfinished(Forecaster):
+    pass
+
+class Other:
+    pass
+
+number = 3
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], Path]]:
+    """Write a user's module into the current folder; forget it afterwards."""
+    monkeypatch.chdir(tmp_path)
+    written: list[str] = []
+
+    def write(name: str, source: str) -> Path:
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+        written.append(name.split("/")[0])
+        return path
+
+    yield write
+    for module in list(sys.modules):
+        if module.split(".")[0] in written:
+            del sys.modules[module]
+
+
+def refusal(name: str) -> str:
+    with pytest.raises(UserError) as caught:
+        find_forecaster(name, "f.yaml: model.class")
+    message = str(caught.value)
+    assert message.startswith("f.yaml: model.class: ")
+    assert "\n" not in message
+    return message
+
+
+# --- ours ----------------------------------------------------------------------------------------
+
+
+def test_every_concrete_forecaster_of_ours_is_found_by_its_name() -> None:
+    known = known_forecasters()
+    assert {"LastValue", "SeasonalNaive", "Linear", "DLinear", "Ridge", "Recurrent"} <= set(known)
+    assert not {"Forecaster", "ClosedFormForecaster"} & set(known)
+    for name, cls in known.items():
+        assert cls.__name__ == name
+        assert find_forecaster(name, "x") is cls
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Liner", "unknown forecaster 'Liner'; did you mean 'Linear'?"),
+        ("Forecaster", "unknown forecaster 'Forecaster'"),
+        ("Qqqq", "known: "),
+        ("", "unknown forecaster ''"),
+        (".", "is not a dotted path"),
+        (".Linear", "is not a dotted path"),
+        ("..Linear", "is not a dotted path"),
+        ("module.", "is not a dotted path"),
+        ("a..B", "is not a dotted path"),
+    ],
+)
+def test_a_name_that_is_no_forecaster_is_refused(name: str, says: str) -> None:
+    assert says in refusal(name)
+
+
+def test_ours_can_be_named_by_their_full_path_too() -> None:
+    assert find_forecaster("benchmark.forecasters.linear.Linear", "x") is Linear
+    assert "did you mean 'Linear'?" in refusal("benchmark.forecasters.linear.Liner")
+    assert "is not a concrete Forecaster" in refusal("benchmark.forecasters.contract.Forecaster")
+
+
+# --- a user's ------------------------------------------------------------------------------------
+
+
+def test_a_users_class_is_found_in_the_current_folder_and_built_from_its_options(
+    write: Callable[[str, str], Path],
+) -> None:
+    write("my_models", GOOD)
+    spec = {"class": "my_models.Held", "back": 2, "weights": [1, 0.5]}
+    cls, options = resolve_model(spec, "f.yaml")
+    assert options == {"back": 2, "weights": (1.0, 0.5)}
+    built = build_forecaster(spec, SHAPE, "f.yaml")
+    assert isinstance(built, cls)
+    assert issubclass(cls, Forecaster)
+    x = torch.arange(24.0).reshape(1, 12, 2)
+    assert torch.equal(built(x), x[:, -2:-1].expand(-1, 4, -1))
+
+
+def test_a_users_class_may_lie_in_a_package(write: Callable[[str, str], Path]) -> None:
+    write("my_package/__init__", "")
+    write("my_package/models", GOOD)
+    assert find_forecaster("my_package.models.Held", "x").__name__ == "Held"
+
+
+def test_the_search_path_is_left_as_it_was(write: Callable[[str, str], Path]) -> None:
+    write("my_models", GOOD)
+    write("my_broken", "1 / 0")
+    before = list(sys.path)
+    find_forecaster("my_models.Held", "x")
+    with pytest.raises(ZeroDivisionError):
+        find_forecaster("my_broken.Held", "x")
+    assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("my_models.Hld", "my_models has no 'Hld'; did you mean 'Held'?"),
+        ("my_models.Unfinished", "my_models.Unfinished is not a concrete Forecaster; derive it"),
+        ("my_models.Other", "is not a concrete Forecaster"),
+        ("my_models.number", "is not a concrete Forecaster"),
+        ("my_modles.Held", "cannot import 'my_modles'; run from the folder that holds it"),
+        ("my_models.inner.Held", "cannot import 'my_models.inner'"),
+        ("no_package.inner.Held", "cannot import 'no_package.inner'"),
+    ],
+)
+def test_a_path_that_leads_to_no_forecaster_is_refused(
+    write: Callable[[str, str], Path], name: str, says: str
+) -> None:
+    write("my_models", GOOD)
+    assert says in refusal(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "says"),
+    [
+        ("import a_package_that_is_not_there", ModuleNotFoundError, "a_package_that_is_not_there"),
+        ("from benchmark.config import Nothing", ImportError, "Nothing"),
+        ("def broken(:", SyntaxError, "invalid syntax"),
+        ("1 / 0", ZeroDivisionError, "division by zero"),
+    ],
+)
+def test_an_error_inside_a_users_module_is_shown_as_it_is(
+    write: Callable[[str, str], Path], source: str, error: type[Exception], says: str
+) -> None:
+    write("my_models", f"{source}\n")
+    with pytest.raises(error, match=says) as caught:
+        find_forecaster("my_models.Held", "x")
+    shown = [str(entry.path) for entry in caught.traceback] + [str(caught.value)]
+    assert any("my_models.py" in line for line in shown), "the user's own file is in the traceback"
+
+
+# --- options -------------------------------------------------------------------------------------
+
+
+def test_defaults_are_filled_in() -> None:
+    assert resolve_model({"class": "Linear"}, "f.yaml") == (
+        Linear,
+        {"normalise": "none", "individual": False},
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ({}, "f.yaml: model.class: is missing"),
+        ({"class": None}, "f.yaml: model.class: is missing"),
+        ({"class": "Linear", "normalize": "last"}, "did you mean 'normalise'?"),
+        ({"class": "Linear", "individual": 1}, "f.yaml: model.individual: input should be a valid"),
+        ({"class": "Linear", "shape": 1}, "f.yaml: model.shape: unknown key"),
+        ({"class": "Ridge", "batch_size": True}, "valid integer, got True"),
+    ],
+)
+def test_options_are_checked_against_the_signature(spec: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve_model(spec, "f.yaml")
+    assert says in str(caught.value)
+
+
+def test_all_faults_of_the_options_are_told_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        resolve_model({"class": "Linear", "individual": 1, "layers": 2}, "f.yaml", "run.model")
+    lines = str(caught.value).split("\n")
+    assert {line.split(": ")[1] for line in lines} == {"run.model.individual", "run.model.layers"}
+
+
+def test_a_constructors_value_error_becomes_the_users_mistake_with_its_cause(
+    write: Callable[[str, str], Path],
+) -> None:
+    write("my_models", GOOD)
+    with pytest.raises(UserError, match="back must be at most the lookback") as caught:
+        build_forecaster({"class": "my_models.Held", "back": 13}, SHAPE, "f.yaml")
+    assert str(caught.value).startswith("f.yaml: model: ")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+# --- the source's digest -------------------------------------------------------------------------
+
+
+def test_the_digest_of_a_users_class_follows_its_file(write: Callable[[str, str], Path]) -> None:
+    path = write("my_models", GOOD)
+    cls = find_forecaster("my_models.Held", "x")
+    before = source_digest(cls)
+    assert len(before) == 16
+    assert source_digest(cls) == before
+    path.write_text(GOOD.replace("-self.back", "-self.back - 1"))
+    changed = source_digest(cls)
+    assert changed != before
+    path.write_text(GOOD)
+    assert source_digest(cls) == before
+
+
+def test_ours_are_told_apart_by_the_packages_version_alone() -> None:
+    assert source_digest(Linear) == ""
+    assert source_digest(ClosedFormForecaster) == ""
