@@ -5,6 +5,7 @@ Nothing heavy is imported at module level, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +24,7 @@ PROJECT = Path(__file__).parent.parent
 DEFAULT_RESULTS = PROJECT / "results"
 LOG_WIDTH = 110  # columns, where the output goes to a file or a log
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+STOPPED = "Stopped. Finished runs are kept; the same command goes on from here."
 
 app = typer.Typer(
     help="Benchmark time-series forecasters: run models and suites, rank and compare results.",
@@ -101,10 +103,13 @@ def run(
     else:
         with RunProgress([spec], [1.0], console) as progress:
             progress.begin()
-            progress.end(run_one(planned, execution, progress.epoch))
+            try:
+                progress.end(run_one(planned, execution, progress.epoch))
+            except FloatingPointError as error:  # says its own cure
+                raise UserError(str(path), str(error)) from error
     path = store.rebuild_csv()
     _show_boards(path, console, only={planned.run_id})
-    console.print(f"Run folder: {store.runs / planned.run_id}", soft_wrap=True)
+    _tell(console, f"Run folder: {store.runs / planned.run_id}")
 
 
 @app.command()
@@ -137,18 +142,22 @@ def suite(
     console = _console()
     outcome = run_suite(spec, str(path), execution, console, set_ or [], strict)
     store = Store(execution.results)
-    table = _rows(store.rebuild_csv(), only=set(outcome.run_ids))
-    folder = execution.results / spec.name
-    command = "benchmark suite " + " ".join([name, *(f"--set {item}" for item in set_ or [])])
-    write_leaderboard(folder, table, command=command, note=" ".join(outcome.notes))
-    print_table(rank(table), console)
-    for note in outcome.notes:
-        console.print(f"Note: {note}", style="yellow", soft_wrap=True)
-    console.print(f"Leaderboard: {folder / 'leaderboard.md'}", soft_wrap=True)
+    if outcome.run_ids:
+        table = _rows(store.rebuild_csv(), only=set(outcome.run_ids))
+        folder = execution.results / spec.name
+        options = [part for item in set_ or [] for part in ("--set", item)]
+        command = shlex.join(["benchmark", "suite", name, *options])
+        write_leaderboard(folder, table, command=command, note=" ".join(outcome.notes))
+        print_table(rank(table), console)
+        for note in outcome.notes:
+            _tell(console, f"Note: {note}", style="yellow")
+        _tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
+    else:
+        _tell(console, "No run is left: there is no leaderboard to write.")
     if outcome.failed or outcome.missing:
         parts = [f"{len(outcome.failed)} runs failed"] if outcome.failed else []
         parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
-        console.print("; ".join(parts), style="red")
+        _tell(console, "; ".join(parts), style="red")
         raise typer.Exit(1)
 
 
@@ -171,7 +180,7 @@ def leaderboard(
     if output is not None:
         command = "benchmark leaderboard" + (f" {csv}" if csv else "")
         write_leaderboard(output, _rows(path), command=command)
-        console.print(f"Leaderboard: {output / 'leaderboard.md'}", soft_wrap=True)
+        _tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     _show_boards(path, console)
 
 
@@ -376,11 +385,13 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        for line in str(error).split("\n"):
+            sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nStopped. Finished runs are kept; the same command goes on from here.\n")
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:  # what Typer makes of Ctrl-C
+        if end.code == INTERRUPTED:
+            sys.stderr.write(f"\n{STOPPED}\n")
+        raise
 
 
 def _execution(
@@ -414,6 +425,11 @@ def _console() -> Console:
 
     console = Console()
     return console if console.is_terminal else Console(width=LOG_WIDTH)
+
+
+def _tell(console: Console, text: str, style: str | None = None) -> None:
+    """Print text as it is: unbroken, and with no markup read into a path or a message."""
+    console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
 
 
 def _rows(path: Path, only: set[str] | None = None) -> Any:

@@ -12,8 +12,9 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import lightning
@@ -23,7 +24,7 @@ import yaml
 
 from benchmark import __version__
 from benchmark.data.card import load_card
-from benchmark.data.load import load
+from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.evaluation.cost import num_weights, peak_memory_mb, reset_peak_memory
@@ -32,9 +33,12 @@ from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, resolve_model, source_digest
 from benchmark.harness.spec import Execution, RunSpec
+from benchmark.records.files import storage_faults
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.fit import Epoch, FitOptions, FitReport, fit, seed_all
+
+LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
 
 
 @dataclass(frozen=True)
@@ -44,26 +48,41 @@ class Plan:
     Attributes:
         spec: what is run.
         where: the file it came from, for errors.
-        task: its data, split and scaled.
+        series: its data.
         run_id: names its folder; a hash of all that decides its numbers.
         config: hash of the same without the seed: rows that share it differ by chance alone.
     """
 
     spec: RunSpec
     where: str
-    task: Task
+    series: Series
     run_id: str
     config: str
 
+    @property
+    def task(self) -> Task:
+        """The data, split and scaled."""
+        return _task(self.series, self.spec.lookback, self.spec.horizon)
 
-def plan(spec: RunSpec, where: str) -> Plan:
+
+# The plans of a suite share what they can and keep no scaled copy each: a wide data set's copies
+# for every model, horizon and seed would not fit into memory together.
+_task = lru_cache(maxsize=4)(Task)
+
+
+def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     """Load the data, check the model's options and name the run.
+
+    Args:
+        spec: what is run.
+        where: the file it came from, for errors.
+        series: the spec's data set, where it is loaded already.
 
     Raises:
         UserError: anything wrong with the data, the model or its options.
     """
-    series = load(load_card(spec.dataset))
-    task = Task(series, spec.lookback, spec.horizon)
+    series = series or load(load_card(spec.dataset))
+    task = _task(series, spec.lookback, spec.horizon)
     model, options = resolve_model(spec.model, where)
     identity = {
         "benchmark": __version__,
@@ -78,7 +97,10 @@ def plan(spec: RunSpec, where: str) -> Plan:
     }
     config = _digest(identity)
     run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"
-    return Plan(spec=spec, where=where, task=task, run_id=run_id, config=config)
+    if len(run_id) > LONGEST_RUN_ID:
+        what = f"makes the run's folder {run_id!r} longer than {LONGEST_RUN_ID} characters"
+        raise UserError(f"{where}: name", what, "shorten it, or the data set's name")
+    return Plan(spec=spec, where=where, series=series, run_id=run_id, config=config)
 
 
 def run(
@@ -90,6 +112,7 @@ def run(
         UserError: the results folder cannot be written, or options do not go together.
         FloatingPointError: training diverged or a forecast is not finite.
     """
+    _check_writable(execution.results)  # now, not after hours of training
     spec, task = planned.spec, planned.task
     started = datetime.now(UTC)
     device = resolve_device(execution)
@@ -138,6 +161,14 @@ def run(
             torch.save(forecaster.state_dict(), folder / "checkpoint.pt")
         write_record(folder, record)
     return record
+
+
+def _check_writable(results: Path) -> None:
+    with storage_faults(results):
+        runs = Store(results).runs
+        runs.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=runs):
+            pass
 
 
 def record_failure(

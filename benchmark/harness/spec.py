@@ -6,18 +6,21 @@ says *how*: device, threads, folders, what is shown; none of it is part of the i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from benchmark.config import Positive, Strict, apply_overrides, load_yaml, nearest, validate
 from benchmark.errors import UserError
 from benchmark.training.spec import TrainingSpec
 
 CONFIGS = Path(__file__).parent.parent / "configs"
+OTHER_FOLDERS = ("runs", "tensorboard")
+"""What lies beside the suites' own folders in the results folder."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
@@ -112,6 +115,13 @@ class SuiteSpec(Strict):
     fallback: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("name")
+    @classmethod
+    def _own_folder(cls, name: str) -> str:
+        if name in OTHER_FOLDERS:
+            raise ValueError("is a folder of the results already; choose another name")
+        return name
+
 
 def config_names(kind: Literal["models", "suites"]) -> list[str]:
     """Names of our own YAMLs of one kind."""
@@ -125,12 +135,14 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
         UserError: there is none; tells the nearest name.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        if not path.exists():
+    if path.suffix in (".yaml", ".yml"):
+        if not os.path.exists(name):
             raise UserError(name, "no such file", nearest(path.stem, config_names(kind)))
         return path
+    if os.path.isfile(name):  # a folder may well be called as one of ours is
+        return path
     named = CONFIGS / kind / f"{name}.yaml"
-    if not named.exists():
+    if not os.path.isfile(named):
         what = f"unknown {kind.removesuffix('s')} {name!r}"
         raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, config_names(kind)))
     return named

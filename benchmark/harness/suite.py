@@ -18,6 +18,7 @@ from rich.console import Console
 
 from benchmark.data.card import load_card
 from benchmark.data.fetch import DatasetUnavailable, fetch
+from benchmark.data.load import load
 from benchmark.errors import UserError
 from benchmark.forecasters.resolve import resolve_model
 from benchmark.harness.progress import RunProgress
@@ -89,19 +90,13 @@ def run_suite(
     Raises:
         UserError: a fault in a configuration, or a results folder that cannot be written.
     """
-    for override in overrides:
-        if override.partition("=")[0].strip() in TASK_KEYS:
-            raise UserError(
-                f"--set {override}", "the suite's YAML decides it", f"edit a copy of {where}"
-            )
+    _check_keys(suite, where, overrides)
     names = {name: None for grid in suite.grids for name in _names_of(grid, suite)}
     models = {name: _load_model(name, suite, where, overrides) for name in names}
     grids, notes, missing = _available(suite, strict)
     for note in notes:
-        console.print(f"Note: {note}", style="yellow", soft_wrap=True)
-    plans = [
-        plan(spec, model.where) for grid in grids for model, spec in _expand(grid, suite, models)
-    ]
+        console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
+    plans = _plan_all(grids, suite, models)
     store = Store(execution.results)
     pending = [p for p in plans if execution.force or not store.is_done(p.run_id)]
     skipped = len(plans) - len(pending)
@@ -115,6 +110,32 @@ def run_suite(
         notes=tuple(notes),
         missing=tuple(missing),
     )
+
+
+def _check_keys(suite: SuiteSpec, where: str, overrides: Sequence[str]) -> None:
+    """Refuse to override what the grid sets anyway, or the names that tell the models apart."""
+    for override in overrides:
+        if override.partition("=")[0].strip() in TASK_KEYS:
+            raise UserError(
+                f"--set {override}", "the suite's YAML decides it", f"edit a copy of {where}"
+            )
+    for key in suite.set:
+        if key in TASK_KEYS:
+            what = "is not for all runs of a suite alike"
+            raise UserError(
+                f"{where}: set.{key}", what, "write datasets, horizons, seeds or models"
+            )
+
+
+def _plan_all(grids: Sequence[Grid], suite: SuiteSpec, models: dict[str, _Model]) -> list[Plan]:
+    """Plan every run once, also where grids overlap."""
+    series = {name: load(load_card(name)) for grid in grids for name in grid.datasets}
+    plans = [
+        plan(spec, model.where, series[spec.dataset])
+        for grid in grids
+        for model, spec in _expand(grid, suite, models)
+    ]
+    return list({planned.run_id: planned for planned in plans}.values())
 
 
 def _run_all(
@@ -206,7 +227,7 @@ def _available(suite: SuiteSpec, strict: bool) -> tuple[list[Grid], list[str], l
                 datasets.append(name)
         if datasets:
             grids.append(grid.model_copy(update={"datasets": tuple(dict.fromkeys(datasets))}))
-    return grids, notes, missing
+    return grids, list(dict.fromkeys(notes)), list(dict.fromkeys(missing))
 
 
 def _expand(
