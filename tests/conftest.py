@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,7 +125,7 @@ def write_yaml(workplace: Path) -> Callable[[str, Any], str]:
     """Write a YAML file into the working directory and return its name."""
 
     def write(name: str, data: Any) -> str:
-        text = data if isinstance(data, str) else yaml.safe_dump(data)
+        text = data if isinstance(data, str) else json.dumps(data)  # JSON is YAML
         (workplace / name).write_text(text, encoding="utf-8")
         return name
 

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import benchmark.harness.run as harness
+from benchmark.data.task import Task
+from benchmark.data.windows import Windows
+from benchmark.errors import UserError
+from benchmark.harness.run import Plan, plan, resolve_device, run
+from benchmark.harness.spec import Execution, RunSpec, load_run
+from benchmark.records.store import Store
+
+SPEC = RunSpec.model_validate_json(
+    json.dumps(
+        {
+            "name": "linear",
+            "dataset": "toy",
+            "lookback": 24,
+            "horizon": 12,
+            "model": {"class": "Linear"},
+            "training": {"epochs": 2, "batch_size": 64},
+        }
+    )
+)
+
+
+def changed(**fields: Any) -> RunSpec:
+    return RunSpec.model_validate_json(json.dumps(SPEC.model_dump() | fields))
+
+
+def planned(**fields: Any) -> Plan:
+    return plan(changed(**fields), "linear.yaml")
+
+
+@pytest.fixture
+def execution(toy: Path) -> Execution:
+    return Execution(results=toy / "results", device="cpu", checkpoint=True)
+
+
+def test_a_run_leaves_a_folder_with_all_it_says(execution: Execution) -> None:
+    record = run(planned(), execution)
+    folder = execution.results / "runs" / record.run_id
+    assert {path.name for path in folder.iterdir()} == {
+        "checkpoint.pt", "errors.npz", "forecasts.npz", "record.json", "run.yaml", "training.json",
+    }  # fmt: skip
+    assert json.loads((folder / "record.json").read_text()) == record.model_dump()
+    errors = np.load(folder / "errors.npz")
+    assert errors["squared"].shape == (139, 3)
+    assert errors["squared"].mean() == pytest.approx(record.mse, rel=1e-5)
+    assert errors["absolute_by_step"].shape == (12, 3)
+    assert errors["absolute_by_step"].mean() == pytest.approx(record.mae, rel=1e-5)
+    assert errors["channels"].tolist() == ["load", "heat", "wind"]
+    curve = json.loads((folder / "training.json").read_text())
+    assert [epoch["number"] for epoch in curve] == [1, 2]
+    assert min(epoch["val_mse"] for epoch in curve) == record.val_mse
+    assert record.params == 24 * 12 + 12
+    assert record.test_windows == 139
+    assert record.epochs == 2
+    assert record.threads == torch.get_num_threads()
+
+
+def test_the_written_configuration_is_the_same_run(execution: Execution) -> None:
+    first = planned(training={"epochs": 1, "learning_rate": 1e-5, "schedule": {"kind": "cosine"}})
+    record = run(first, execution)
+    path = execution.results / "runs" / record.run_id / "run.yaml"
+    again = load_run(path)
+    assert again == first.spec
+    assert plan(again, str(path)).run_id == record.run_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "other"},
+        {"lookback": 36},
+        {"horizon": 13},
+        {"model": {"class": "Linear", "normalise": "last"}},
+        {"model": {"class": "DLinear"}},
+        {"training": {"epochs": 3, "batch_size": 64}},
+    ],
+    ids=str,
+)
+def test_a_changed_option_is_another_run_and_another_configuration(
+    toy: Path, change: dict[str, Any]
+) -> None:
+    first, other = planned(), planned(**change)
+    assert first.run_id != other.run_id
+    assert first.config != other.config
+
+
+def test_another_seed_is_another_run_of_the_same_configuration(toy: Path) -> None:
+    first, other = planned(), planned(seed=2)
+    assert first.run_id != other.run_id
+    assert first.config == other.config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "in other words"},
+        {"model": {"class": "Linear", "normalise": "none"}},  # its default, spelt out
+        {"training": SPEC.training.model_dump() | {"patience": 3}},
+    ],
+    ids=str,
+)
+def test_what_changes_no_number_is_the_same_run(toy: Path, change: dict[str, Any]) -> None:
+    assert planned().run_id == planned(**change).run_id
+
+
+def test_how_a_run_is_executed_is_no_part_of_its_id(execution: Execution) -> None:
+    quiet = run(planned(), execution)
+    loud = replace(execution, device="auto", verbose=False, checkpoint=False, threads=1)
+    again = run(planned(), loud)
+    assert (again.run_id, again.mse, again.val_mae) == (quiet.run_id, quiet.mse, quiet.val_mae)
+
+
+def test_training_options_are_no_part_of_what_is_not_trained(toy: Path) -> None:
+    model = {"class": "Ridge"}
+    assert planned(model=model).run_id == planned(model=model, training={"epochs": 9}).run_id
+
+
+def test_other_data_under_the_same_name_are_another_run(
+    toy: Path, values: NDArray[np.float64], write_dataset: Callable[..., Path]
+) -> None:
+    first = planned()
+    other = values.copy()
+    other[-1, 0] += 1
+    write_dataset(values=other)
+    assert planned().run_id != first.run_id
+    write_dataset(splits={"train": 399, "val": 150, "test": 150})
+    assert planned().run_id != first.run_id
+
+
+def test_editing_a_users_module_makes_another_run(
+    toy: Path, write_module: Callable[[str, str], None]
+) -> None:
+    text = "from benchmark.forecasters.linear import Linear\nclass Mine(Linear):\n    pass\n"
+    write_module("users_edited", text)
+    first = planned(model={"class": "users_edited.Mine"})
+    assert planned(model={"class": "users_edited.Mine"}).run_id == first.run_id
+    write_module("users_edited", text + "# another thought\n")
+    assert planned(model={"class": "users_edited.Mine"}).run_id != first.run_id
+
+
+@pytest.mark.parametrize("model", ["Linear", "Ridge"])
+def test_no_row_after_the_validation_border_changes_what_is_fitted(
+    execution: Execution,
+    values: NDArray[np.float64],
+    write_dataset: Callable[..., Path],
+    model: str,
+) -> None:
+    other = values.copy()
+    other[550:] = np.random.default_rng(2).normal(size=(150, 3)) * 1e3
+    write_dataset("perturbed", values=other)
+    records, weights = [], []
+    for dataset in ("toy", "perturbed"):
+        record = run(planned(dataset=dataset, model={"class": model}), execution)
+        records.append(record)
+        path = execution.results / "runs" / record.run_id / "checkpoint.pt"
+        weights.append(torch.load(path, weights_only=True))
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert records[0].val_mse == records[1].val_mse
+    assert records[0].best_epoch == records[1].best_epoch
+    assert records[1].mse > 100 * records[0].mse  # the test rows are other ones indeed
+    scales = [
+        np.load(execution.results / "runs" / r.run_id / "errors.npz")["scale"] for r in records
+    ]
+    assert (scales[0] == scales[1]).all()
+
+
+@pytest.mark.parametrize("model", ["Linear", "Ridge", "SeasonalNaive"])
+def test_test_windows_come_after_the_fit_and_each_is_read_once(
+    execution: Execution, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    asked: list[str] = []
+    read: list[int] = []
+    test: list[Windows] = []
+    windows, gather, fit = Task.windows, Windows.gather, harness.fit
+
+    def asking(self: Task, split: Any, device: Any = "cpu") -> Windows:
+        asked.append(split)
+        made = windows(self, split, device)
+        if split == "test":
+            test.append(made)
+        return made
+
+    def fitting(*arguments: Any) -> Any:
+        asked.append("fit begins")
+        report = fit(*arguments)
+        asked.append("fit ends")
+        return report
+
+    def reading(self: Windows, index: Tensor) -> Any:
+        if any(self is made for made in test):
+            read.extend(index.tolist())
+        return gather(self, index)
+
+    monkeypatch.setattr(Task, "windows", asking)
+    monkeypatch.setattr(Windows, "gather", reading)
+    monkeypatch.setattr(harness, "fit", fitting)
+    run(planned(model={"class": model}), execution)
+    assert asked == ["train", "val", "fit begins", "fit ends", "test"]
+    assert read == list(range(139))
+
+
+def test_the_windows_given_to_a_fit_hold_no_test_row(toy: Path) -> None:
+    task = planned().task
+    for split, border in (("train", 400), ("val", 550)):
+        storage = task.windows(split)._view.untyped_storage()
+        assert storage.nbytes() == border * 3 * 4
+
+
+def test_a_metric_that_the_data_do_not_have_is_an_empty_column(
+    execution: Execution, values: NDArray[np.float64], write_dataset: Callable[..., Path]
+) -> None:
+    still = values.copy()
+    still[550:] = 0.1
+    write_dataset(values=still)
+    assert run(planned(), execution).r2 is None
+    write_dataset(values=np.tile(values[:24], (30, 1))[:700])
+    record = run(planned(), execution)
+    assert record.mase is None
+    assert record.status == "done"
+
+
+def test_a_results_folder_that_cannot_be_written_is_told_before_training(
+    execution: Execution, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "fit", lambda *_: pytest.fail("trained in vain"))
+    (toy / "taken").write_text("")
+    with pytest.raises(UserError, match="is a file, or lies below one"):
+        run(planned(), replace(execution, results=toy / "taken" / "results"))
+
+
+def test_a_name_too_long_for_a_folder_is_refused_before_training(
+    toy: Path, write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset("d" * 60)
+    with pytest.raises(UserError, match=r"linear\.yaml: name: .* longer than 128 characters"):
+        planned(name="m" * 60, dataset="d" * 60)
+
+
+def test_a_row_that_the_store_rebuilds_is_the_record_returned(execution: Execution) -> None:
+    record = run(planned(seed=2**32 - 1), execution)
+    assert Store(execution.results).records() == [record]
+
+
+def test_cuda_where_there_is_none_is_the_users_mistake(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="use --device cpu"):
+        resolve_device(Execution(results=toy, device="cuda"))
+    assert resolve_device(Execution(results=toy)).type == "cpu"
