@@ -180,7 +180,7 @@ def test_a_lone_surrogate_is_refused_and_not_let_out_as_another_error() -> None:
 def test_a_specification_cannot_be_changed() -> None:
     spec = validate(Spec, {"name": "x"}, "gru.yaml")
     with pytest.raises(ValueError, match="frozen"):
-        spec.lookback = 3  # type: ignore[misc]
+        spec.lookback = 3
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cells import RecurrentStack, cell_factory, cell_names
+from benchmark.cells import Cell, RecurrentStack, State, cell_factory, cell_names
 
 I, D, B, S = 3, 8, 4, 9  # noqa: E741 - input width, hidden width, batch, steps
 TORCH = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -23,6 +23,11 @@ def build(name: str, **options: Any) -> RecurrentStack:
 
 def inputs() -> Tensor:
     return torch.randn(B, S, I, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def first_states(stack: RecurrentStack, x: Tensor) -> list[State]:
+    cells = cast("list[Cell]", list(stack.ahead))
+    return [cell.initial_state(x) for cell in cells]
 
 
 # --- ours / theirs -------------------------------------------------------------------------------
@@ -74,7 +79,7 @@ def test_a_stack_is_torchs_own_on_the_same_weights(
 def test_stepping_a_stack_is_running_it(name: str, residual: bool) -> None:
     stack, x = build(name, layers=3, residual=residual), inputs()
     whole = stack(x)
-    states = [cell.initial_state(x) for cell in stack.ahead]
+    states = first_states(stack, x)
     for t in range(S):
         h, states = stack.step(x[:, t], states)
         torch.testing.assert_close(h, whole.outputs[:, t])
@@ -148,11 +153,11 @@ def test_a_step_of_a_stack_drops_as_a_sequence_does() -> None:
     torch.manual_seed(0)
     whole = stack(x[:, :1])
     torch.manual_seed(0)
-    h, _ = stack.step(x[:, 0], [cell.initial_state(x) for cell in stack.ahead])
+    h, _ = stack.step(x[:, 0], first_states(stack, x))
     torch.testing.assert_close(h, whole.outputs[:, 0])
 
 
 def test_a_bidirectional_stack_cannot_be_stepped() -> None:
     stack, x = build("gru", bidirectional=True), inputs()
     with pytest.raises(ValueError, match="a bidirectional stack needs the whole sequence"):
-        stack.step(x[:, 0], [cell.initial_state(x) for cell in stack.ahead])
+        stack.step(x[:, 0], first_states(stack, x))

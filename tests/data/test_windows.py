@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 import torch
 from hypothesis import assume, given
@@ -34,8 +36,8 @@ def by_loop(
     return found
 
 
-def together(batches: object) -> tuple[Tensor, Tensor]:
-    xs, ys = zip(*batches, strict=True)  # type: ignore[call-overload]
+def together(batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    xs, ys = zip(*batches, strict=True)
     return torch.cat(xs), torch.cat(ys)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -53,7 +54,7 @@ def test_every_model_of_ours_keeps_the_contract(name: str) -> None:
 
 def recurrent_options() -> list[dict[str, Any]]:
     """Each decoder with each way of reading; the other options turn over beside them."""
-    others = {
+    others: dict[str, Iterator[Any]] = {
         "cell": itertools.cycle(["gru", "elman", "gru", "lstm", "elman"]),
         "normalise": itertools.cycle(["none", "last", "mean", "standard", "revin", "revin"]),
         "layers": itertools.cycle([1, 2]),
@@ -167,6 +168,8 @@ class BatchStatisticsInEvaluation(Honest):
 
 
 class RemembersTheFuture(Honest):
+    level: Tensor
+
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__(shape)
         self.register_buffer("level", torch.zeros(()))
@@ -201,6 +204,8 @@ class NothingToFit(Forecaster):
 
 
 class UnsavedWeight(Honest):
+    noise: Tensor
+
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__(shape)
         self.register_buffer("noise", torch.randn(shape.channels), persistent=False)
@@ -246,7 +251,12 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (MixesChannels, PERMUTED, "differs by up to"),
     (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
 ]
-ALONE_WRONG = {WritesToItsInput, RemembersTheFuture, UnusedParameter, ParameterTimesZero}
+ALONE_WRONG: set[type[Forecaster]] = {
+    WritesToItsInput,
+    RemembersTheFuture,
+    UnusedParameter,
+    ParameterTimesZero,
+}
 ALONE_WRONG |= {BatchMean, NothingToFit, UnsavedWeight, MixesChannels, InfiniteGradient}
 
 
