@@ -205,29 +205,29 @@ def _available(suite: SuiteSpec, strict: bool) -> tuple[list[Grid], list[str], l
     """Fetch every data set; replace or leave out what cannot be had, and say so."""
     notes: list[str] = []
     missing: list[str] = []
-    grids: list[Grid] = []
-    for grid in suite.grids:
-        datasets = []
-        for name in grid.datasets:
-            try:
-                fetch(load_card(name))
-            except DatasetUnavailable as error:
-                if strict:
-                    raise
-                if suite.fallback is None:
-                    missing.append(name)
-                    notes.append(f"{name} is left out: {error.what}.")
-                    continue
+    used: dict[str, str | None] = {}
+    for name in dict.fromkeys(name for grid in suite.grids for name in grid.datasets):
+        try:
+            fetch(load_card(name))
+            used[name] = name
+        except DatasetUnavailable as error:
+            if strict:
+                raise
+            used[name] = suite.fallback
+            if suite.fallback is None:
+                missing.append(name)
+                notes.append(f"{name} is left out: {error.what}.")
+            else:
                 notes.append(
                     f"{name} could neither be found nor fetched. {suite.fallback} stands in for "
                     f"it: these are not {name} numbers."
                 )
-                datasets.append(suite.fallback)
-            else:
-                datasets.append(name)
+    grids = []
+    for grid in suite.grids:
+        datasets = [other for name in grid.datasets if (other := used[name])]
         if datasets:
             grids.append(grid.model_copy(update={"datasets": tuple(dict.fromkeys(datasets))}))
-    return grids, list(dict.fromkeys(notes)), list(dict.fromkeys(missing))
+    return grids, notes, missing
 
 
 def _expand(

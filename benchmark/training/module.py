@@ -104,7 +104,12 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step on lookbacks ``(B, L, C)`` and horizons ``(B, H, C)``."""
         x, y = batch
-        loss = self.loss(self._forecast(x, y), y)
+        forecast = self._forecast(x, y)
+        if forecast.shape != y.shape:  # a loss would broadcast it, and train on nonsense
+            raise ValueError(
+                f"a forecast must have shape {tuple(y.shape)}, however: {tuple(forecast.shape)}"
+            )
+        loss = self.loss(forecast, y)
         self._optimiser.zero_grad()
         self.manual_backward(loss)
         if self.spec.gradient_clip:

@@ -1,0 +1,166 @@
+"""A run that fails is a row with its error; the suite goes on, and tries it again next time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import benchmark.harness.run as harness
+from benchmark.records.record import RunRecord
+from benchmark.records.store import Store
+
+FAILING = """
+from pathlib import Path
+
+from benchmark.forecasters.linear import Linear
+
+
+class Big(Linear):
+    def forward(self, x):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\\n\\x1b[31mSee above")
+
+
+class Undefined(Linear):
+    fitted = "none"
+
+    def forward(self, x):
+        return super().forward(x) * float("nan")
+
+
+class Crooked(Linear):
+    def forward(self, x):
+        return super().forward(x)[..., :1]
+
+
+class Choosy(Linear):
+    def __init__(self, shape):
+        if shape.horizon > 1:
+            raise ValueError("needs a horizon of 1")
+
+
+class Full(Linear):
+    def forward(self, x):
+        raise MemoryError
+
+
+class Mended(Linear):
+    def forward(self, x):
+        if not Path("mended").exists():
+            raise RuntimeError("not yet")
+        return super().forward(x)
+"""
+
+RunTiny = Callable[..., Any]
+
+
+@pytest.fixture
+def run_failing(
+    toy: Path,
+    run_tiny: RunTiny,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+) -> Callable[..., Any]:
+    """Run a suite of the naive model, one that fails, and a linear one after it."""
+
+    def run(name: str, **training: Any) -> Any:
+        write_module("users_failing", FAILING)
+        failing = {
+            "name": "failing",
+            "lookback": 24,
+            "model": {"class": f"users_failing.{name}" if name else "Linear"},
+            "training": {"epochs": 1, "batch_size": 64} | training,
+        }
+        write_yaml("failing.yaml", failing)
+        models = ["naive.yaml", "failing.yaml", "linear.yaml"]
+        grid = {"datasets": ["toy"], "horizons": [12]}
+        return run_tiny(models=models, grids=[grid], seeds=[1])
+
+    return run
+
+
+def rows(toy: Path) -> dict[str, RunRecord]:
+    return {record.model: record for record in Store(toy / "results").records()}
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "error"),
+    [
+        ("Big", {}, "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB. ?[31mSee above"),
+        ("Undefined", {}, "FloatingPointError: the forecast of a test window is not finite"),
+        ("", {"learning_rate": 1e38}, "FloatingPointError: training diverged: validation error is"),
+        ("Crooked", {}, "ValueError: a forecast must have shape (64, 12, 3), however: (64, 12, 1)"),
+        ("Full", {}, "MemoryError"),
+        ("Choosy", {}, "failing.yaml: model: needs a horizon of 1"),
+    ],
+)
+def test_a_failing_model_is_a_row_with_its_error_and_the_suite_goes_on(
+    toy: Path, run_failing: RunTiny, name: str, training: dict[str, Any], error: str
+) -> None:
+    done = run_failing(name, **training)
+    found = rows(toy)
+    assert {model: row.status for model, row in found.items()} == {
+        "naive": "done", "failing": "failed", "linear": "done",
+    }  # fmt: skip
+    failed = found["failing"]
+    assert failed.error is not None
+    assert failed.error.startswith(error)
+    assert failed.mse is failed.val_mse is None
+    assert done.outcome.failed == (failed,)
+    lines = done.output.splitlines()
+    assert [line.split()[0] for line in lines] == ["done", "failed", "done"]
+    assert error in lines[1]
+    folder = toy / "results" / "runs" / failed.run_id
+    trace = (folder / "traceback.txt").read_text()
+    assert trace.startswith("Traceback (most recent call last):")
+    assert "Error" in trace
+    assert (folder / "run.yaml").exists()
+    assert not (folder / "errors.npz").exists()
+
+
+def test_a_failed_run_is_tried_again_and_nothing_else_is(toy: Path, run_failing: RunTiny) -> None:
+    assert run_failing("Mended").outcome.num_skipped == 0
+    failed = rows(toy)["failing"]
+    again = run_failing("Mended")
+    assert again.outcome.num_skipped == 2
+    assert len(again.outcome.failed) == 1
+    (toy / "mended").touch()
+    mended = run_failing("Mended")
+    assert mended.outcome.num_skipped == 2
+    assert mended.outcome.failed == ()
+    row = rows(toy)["failing"]
+    assert (row.run_id, row.status, row.error) == (failed.run_id, "done", None)
+    assert not (toy / "results" / "runs" / row.run_id / "traceback.txt").exists()
+    assert run_failing("Mended").outcome.num_skipped == 3
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_ends_a_suite_and_is_no_failed_row(
+    toy: Path, run_failing: RunTiny, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    evaluate = harness.evaluate
+
+    def stopping(forecaster: Any, *arguments: Any) -> Any:
+        if type(forecaster).__name__ == "Linear":
+            raise stop
+        return evaluate(forecaster, *arguments)
+
+    monkeypatch.setattr(harness, "evaluate", stopping)
+    with pytest.raises(stop):
+        run_failing("")
+    assert set(rows(toy)) == {"naive"}
+    assert [path.name for path in (toy / "results" / "runs").glob(".*")] == []
+
+
+def test_a_failure_of_what_was_done_before_does_not_keep_its_score(
+    toy: Path, run_failing: RunTiny, run_tiny: RunTiny
+) -> None:
+    (toy / "mended").touch()
+    run_failing("Mended")
+    (toy / "mended").unlink()
+    grid = {"datasets": ["toy"], "horizons": [12]}
+    run_tiny(models=["failing.yaml"], grids=[grid], seeds=[1], force=True)
+    row = rows(toy)["failing"]
+    assert (row.status, row.mse) == ("failed", None)
