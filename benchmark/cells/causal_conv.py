@@ -26,7 +26,7 @@ class CausalConv(nn.Module):
         assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias  # (E, 1, K) and (E,)
 
-    def initial_tail(self, like: Tensor) -> Tensor:
+    def initial_state(self, like: Tensor) -> Tensor:
         """Zeros: nothing was there before the first step."""
         channels, _, width = self.weight.shape
         return like.new_zeros(like.shape[0], width - 1, channels)

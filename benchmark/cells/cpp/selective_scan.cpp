@@ -1,0 +1,152 @@
+// The selective scan of Mamba, and its gradient, with the state in registers.
+//
+//     h_t = exp(dt_t A) h_{t-1} + (dt_t x_t) B_t          y_t = C_t . h_t
+//
+// Shapes, all contiguous: x, dt, y (rows, S, E);  B, C (rows, S, N);  A (N, E);  h (rows, N, E).
+// Lanes are channels, so that nothing is summed across lanes but the gradients of B and C.
+#include <algorithm>
+#include <vector>
+#include "vector.h"
+
+namespace {
+
+constexpr int CHUNK = 16;  // steps between two kept states; the backward pass recomputes the others
+
+struct Sizes {
+    int64_t S, E, N;
+    int64_t blocks() const { return (E + LANES - 1) / LANES; }
+    int64_t chunks() const { return (S + CHUNK - 1) / CHUNK; }
+};
+
+// N is known to the compiler where FIXED is not 0: the state then lives in registers.
+template <int FIXED>
+void forward_row(const float *x, const float *dt, const float *A, const float *B, const float *C,
+                 const float *h0, float *y, float *kept, float *last, Sizes z) {
+    const int64_t N = FIXED ? FIXED : z.N, E = z.E;
+    std::vector<vec> memory(FIXED ? 0 : 2 * N);
+    vec registers[FIXED ? 2 * FIXED : 1];
+    vec *h = FIXED ? registers : memory.data(), *a = h + N;
+    for (int64_t e = 0; e < E; e += LANES) {
+        const int64_t width = E - e;
+        for (int64_t n = 0; n < N; n++) h[n] = load(h0 + n * E + e, width);
+        for (int64_t n = 0; n < N; n++) a[n] = load(A + n * E + e, width);
+        for (int64_t t = 0; t < z.S; t++) {
+            if (t % CHUNK == 0)
+                for (int64_t n = 0; n < N; n++)
+                    store(kept + ((t / CHUNK) * N + n) * E + e, h[n], width);
+            const vec step = load(dt + t * E + e, width);
+            const vec seen = step * load(x + t * E + e, width);
+            vec out = {};
+            for (int64_t n = 0; n < N; n++) {
+                h[n] = exp(step * a[n]) * h[n] + seen * B[t * N + n];
+                out += h[n] * C[t * N + n];
+            }
+            store(y + t * E + e, out, width);
+        }
+        for (int64_t n = 0; n < N; n++) store(last + n * E + e, h[n], width);
+    }
+}
+
+// What the backward pass of one row works in.
+struct Workspace {
+    std::vector<vec> decay, h, gB, gC;  // (CHUNK, N), h with one more step
+    std::vector<vec> gh, gA;            // (blocks, N), carried from chunk to chunk
+    Workspace(Sizes z)
+        : decay(CHUNK * z.N), h((CHUNK + 1) * z.N), gB(CHUNK * z.N), gC(CHUNK * z.N),
+          gh(z.blocks() * z.N), gA(z.blocks() * z.N) {}
+};
+
+// One block of channels in one chunk of `steps` steps; pointers are at the chunk's first step.
+template <int FIXED>
+void backward_block(const float *x, const float *dt, const float *A, const float *B,
+                    const float *C, const float *kept, const float *gy, float *gx, float *gdt,
+                    vec *gh, vec *gA, Workspace &w, int64_t steps, int64_t e, Sizes z) {
+    const int64_t N = FIXED ? FIXED : z.N, E = z.E, width = E - e;
+    vec *h = w.h.data(), *decay = w.decay.data(), *gB = w.gB.data(), *gC = w.gC.data();
+    for (int64_t n = 0; n < N; n++) h[n] = load(kept + n * E + e, width);
+    for (int64_t t = 0; t < steps; t++, h += N, decay += N) {
+        const vec step = load(dt + t * E + e, width);
+        const vec seen = step * load(x + t * E + e, width);
+        for (int64_t n = 0; n < N; n++) {
+            decay[n] = exp(step * load(A + n * E + e, width));
+            h[N + n] = decay[n] * h[n] + seen * B[t * N + n];
+        }
+    }
+    for (int64_t t = steps - 1; t >= 0; t--) {
+        h -= N, decay -= N;  // h[n] before the step, h[N + n] after it
+        const vec step = load(dt + t * E + e, width), in = load(x + t * E + e, width);
+        const vec seen = step * in, g = load(gy + t * E + e, width);
+        vec gseen = {}, gstep = {};
+        for (int64_t n = 0; n < N; n++) {
+            const vec now = gh[n] + g * C[t * N + n];
+            gC[t * N + n] += g * h[N + n];
+            gB[t * N + n] += now * seen;
+            gseen += now * B[t * N + n];
+            gh[n] = now * decay[n];
+            const vec exponent = gh[n] * h[n];
+            gA[n] += exponent * step;
+            gstep += exponent * load(A + n * E + e, width);
+        }
+        store(gx + t * E + e, gseen * step, width);
+        store(gdt + t * E + e, gstep + gseen * in, width);
+    }
+}
+
+template <int FIXED>
+void backward_row(const float *x, const float *dt, const float *A, const float *B, const float *C,
+                  const float *kept, const float *gy, const float *glast, float *gx, float *gdt,
+                  float *gA, float *gB, float *gC, float *gh0, Sizes z) {
+    const int64_t N = FIXED ? FIXED : z.N, E = z.E;
+    Workspace w(z);
+    for (int64_t e = 0; e < E; e += LANES)
+        for (int64_t n = 0; n < N; n++)
+            w.gh[e / LANES * N + n] = load(glast + n * E + e, E - e);
+    for (int64_t c = z.chunks() - 1; c >= 0; c--) {
+        const int64_t t = c * CHUNK, steps = std::min<int64_t>(CHUNK, z.S - t);
+        std::fill(w.gB.begin(), w.gB.end(), vec{});
+        std::fill(w.gC.begin(), w.gC.end(), vec{});
+        for (int64_t e = 0; e < E; e += LANES)
+            backward_block<FIXED>(x + t * E, dt + t * E, A, B + t * N, C + t * N,
+                                  kept + c * N * E, gy + t * E, gx + t * E, gdt + t * E,
+                                  &w.gh[e / LANES * N], &w.gA[e / LANES * N], w, steps, e, z);
+        for (int64_t i = 0; i < steps * N; i++) {
+            gB[t * N + i] = sum(w.gB[i]);
+            gC[t * N + i] = sum(w.gC[i]);
+        }
+    }
+    for (int64_t e = 0; e < E; e += LANES)
+        for (int64_t n = 0; n < N; n++) {
+            store(gA + n * E + e, w.gA[e / LANES * N + n], E - e);
+            store(gh0 + n * E + e, w.gh[e / LANES * N + n], E - e);
+        }
+}
+
+}  // namespace
+
+extern "C" {
+
+// kept: (rows, chunks of 16 steps, N, E), the state before each chunk, for the backward pass.
+void selective_scan_forward(int64_t first, int64_t last, const float *x, const float *dt,
+                            const float *A, const float *B, const float *C, const float *h0,
+                            float *y, float *kept, float *h, int64_t S, int64_t E, int64_t N) {
+    const Sizes z{S, E, N};
+    const auto row = N == 16 ? forward_row<16> : forward_row<0>;
+    for (int64_t b = first; b < last; b++)
+        row(x + b * S * E, dt + b * S * E, A, B + b * S * N, C + b * S * N, h0 + b * N * E,
+            y + b * S * E, kept + b * z.chunks() * N * E, h + b * N * E, z);
+}
+
+// gA comes a row at a time, (rows, N, E), so that its sum does not depend on the threads.
+void selective_scan_backward(int64_t first, int64_t last, const float *x, const float *dt,
+                             const float *A, const float *B, const float *C, const float *kept,
+                             const float *gy, const float *gh, float *gx, float *gdt, float *gA,
+                             float *gB, float *gC, float *gh0, int64_t S, int64_t E, int64_t N) {
+    const Sizes z{S, E, N};
+    const auto row = N == 16 ? backward_row<16> : backward_row<0>;
+    for (int64_t b = first; b < last; b++)
+        row(x + b * S * E, dt + b * S * E, A, B + b * S * N, C + b * S * N,
+            kept + b * z.chunks() * N * E, gy + b * S * E, gh + b * N * E, gx + b * S * E,
+            gdt + b * S * E, gA + b * N * E, gB + b * S * N, gC + b * S * N, gh0 + b * N * E, z);
+}
+
+}  // extern "C"
