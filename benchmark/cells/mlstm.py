@@ -1,0 +1,194 @@
+"""The mLSTM: the memory is a matrix, and nothing mixes over time.
+
+    u_t, z_t = W_up x_t                           two branches, each E wide
+    a_t = SiLU(conv(u)_t)                         a short look back
+    q_t = W_q a_t,  k_t = W_k a_t,  v_t = W_v u_t query, key and value
+    i_t = w_i . (q_t, k_t, v_t) + b_i             input gate, the logarithm of it: one number
+    f_t = w_f . (q_t, k_t, v_t) + b_f             forget gate, before its sigmoid: one number
+    m_t = max(i_t, log sigmoid(f_t) + m_{t-1})    stabiliser, as in the sLSTM
+    i'_t = exp(i_t - m_t)
+    f'_t = exp(log sigmoid(f_t) + m_{t-1} - m_t)
+    C_t = f'_t C_{t-1} + i'_t k_t v_t^T           the memory: value v_t is stored under key k_t
+    n_t = f'_t n_{t-1} + i'_t k_t                 the normaliser
+    h_t = C_t^T q_t / (max(|n_t . q_t|, exp(-m_t)) + eps)     what is stored under q_t
+    y_t = W_down ((HeadNorm(h)_t + s * a_t) * SiLU(z_t))      the output, gated by z
+
+all of it in every head by itself but for the gates' sums, the W_up and the W_down; keys are divided
+by sqrt(W). Differs from the sLSTM in that its memory is a matrix, W times as large, read by what
+it is asked for; and in that gates do not see h. So the past enters linearly, a whole sequence can
+be computed at once (see `benchmark.cells.matrix_memory`), and training needs no loop over time.
+What is lost is the sLSTM's ability to let its state steer its gates.
+
+W_q, W_k and W_v are block-diagonal, in blocks of 4. E is 2 D, rounded up to a multiple of 64.
+W_up reads x at whatever width I it has.
+
+Reference: M. Beck et al., xLSTM: extended long short-term memory (2024), arXiv:2405.04517,
+Section 2.3, equations 19 to 27; the layer: Appendix A.4, Figure 10.
+
+Shapes: B batch, S steps, I input width, D hidden width, E expanded width, K heads, W = E / K.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from benchmark.cells.causal_conv import CausalConv
+from benchmark.cells.cell import Cell, State
+from benchmark.cells.heads import HeadLinear, HeadNorm, require_multiple, small_init_, split_heads
+from benchmark.cells.matrix_memory import EPS, chunkwise, lower_bound, parallel
+from benchmark.cells.scalar_memory import NOTHING_YET
+from benchmark.config import Positive
+
+BLOCK = 4
+"""Width of the blocks of W_q, W_k and W_v."""
+
+MULTIPLE = 64
+"""What E is rounded up to a multiple of."""
+
+
+class MLSTM(Cell):
+    """mLSTM layer; its state is C ``(B, K, W, W)``, n, m and the convolution's past.
+
+    Args:
+        input_size: I.
+        hidden_size: D.
+        num_heads: K.
+        expansion: E / D, before rounding.
+        taps: steps that the convolution sees.
+        form: how `forward` computes: ``chunkwise`` takes time linear in S, ``parallel`` in S^2.
+
+    Raises:
+        ValueError: E is no multiple of 4 K.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_heads: Positive = 4,
+        expansion: Annotated[float, Field(gt=0)] = 2.0,
+        taps: Positive = 4,
+        form: Literal["chunkwise", "parallel"] = "chunkwise",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        inner = math.ceil(expansion * hidden_size / MULTIPLE) * MULTIPLE
+        require_multiple("the expanded width", inner, f"{BLOCK} * num_heads", BLOCK * num_heads)
+        self.num_heads = num_heads
+        self.run_memory = {"chunkwise": chunkwise, "parallel": parallel}[form]
+        self.up = nn.Linear(input_size, 2 * inner, bias=False)
+        self.conv = CausalConv(inner, taps)
+        self.query = HeadLinear(inner // BLOCK, BLOCK, BLOCK)
+        self.key = HeadLinear(inner // BLOCK, BLOCK, BLOCK)
+        self.value = HeadLinear(inner // BLOCK, BLOCK, BLOCK)
+        self.gates = nn.Linear(3 * inner, 2 * num_heads)  # i, f
+        self.norm = HeadNorm(inner)
+        self.skip = nn.Parameter(torch.empty(inner))
+        self.down = nn.Linear(inner, hidden_size, bias=False)
+        self.reset_parameters()
+
+    def reset_parameters(self, layers: int = 1) -> None:
+        """Draw weights anew; forget biases rise from 3 to 6 over the heads, so memories differ.
+
+        Args:
+            layers: of the model it is part of; each adds less where there are more.
+        """
+        small_init_(self.up.weight, self.input_size)
+        for linear in (self.query, self.key, self.value):
+            small_init_(linear.weight, self.hidden_size)
+        nn.init.zeros_(self.gates.weight)
+        with torch.no_grad():
+            self.gates.bias[: self.num_heads].normal_(std=0.1)
+            self.gates.bias[self.num_heads :] = torch.linspace(3, 6, self.num_heads)
+        nn.init.ones_(self.skip)
+        nn.init.normal_(self.down.weight, std=2 / layers / self.hidden_size**0.5)
+
+    def initial_state(self, like: Tensor) -> State:
+        """Zeros; m so low that whatever the first step writes outweighs it."""
+        heads, width = self.num_heads, len(self.skip) // self.num_heads
+        C = like.new_zeros(like.shape[0], heads, width, width)
+        n = like.new_zeros(like.shape[0], heads, width)
+        m = like.new_full((like.shape[0], heads), NOTHING_YET)
+        return C, n, m, self.conv.initial_state(like)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One application of the equations above."""
+        C, n, m, past = state
+        u, z = self.up(x).chunk(2, dim=-1)
+        a, past = self.conv.step(u, past)
+        a = F.silu(a)
+        q, k, v = _in_blocks(self.query, a), _in_blocks(self.key, a), _in_blocks(self.value, u)
+        i, f = self.gates(torch.cat([q, k, v], dim=-1)).chunk(2, dim=-1)  # (B, K)
+        q, k, v = (split_heads(tensor, self.num_heads) for tensor in (q, k, v))  # (B, K, W)
+        k = k * k.shape[-1] ** -0.5
+        log_f = F.logsigmoid(f)
+        m_before, m = m, torch.maximum(i, log_f + m)
+        i = torch.exp(i - m)
+        f = torch.exp(log_f + m_before - m)
+        C = f[..., None, None] * C + i[..., None, None] * k.unsqueeze(-1) * v.unsqueeze(-2)
+        n = f[..., None] * n + i[..., None] * k
+        stored = (q.unsqueeze(-1) * C).sum(-2)
+        divisor = torch.maximum((q * n).sum(-1).abs(), lower_bound(m)) + EPS
+        h = self.norm(stored / divisor[..., None])
+        return self.down((h + self.skip * a) * F.silu(z)), (C, n, m, past)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """All steps at once, the memory in the form that was asked for."""
+        C, n, m, past = self.initial_state(x) if state is None else state
+        u, z = self.up(x).chunk(2, dim=-1)
+        a, past = self.conv(u, past)
+        a = F.silu(a)
+        q, k, v, i, f = self.project(a, u)
+        batch, steps, _ = x.shape
+        memory = tuple(tensor.transpose(0, 1).flatten(0, 1) for tensor in (C, n, m))  # (K B, ...)
+        h, memory = self.run_memory(q, k, v, i, f, memory)
+        C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in memory)
+        h = h.view(self.num_heads, batch, steps, -1).permute(1, 2, 0, 3)  # (B, S, K, W)
+        return self.down((self.norm(h) + self.skip * a) * F.silu(z)), (C, n, m, past)
+
+    def project(self, a: Tensor, u: Tensor) -> tuple[Tensor, ...]:
+        """Return q, k, v ``(K B, S, W)`` and i, f ``(K B, S)`` from both branches ``(B, S, E)``.
+
+        Heads come first, as the memory wants them, by multiplying each head by itself. The gates
+        are linear in q, k and v, so they are linear in a and u, with a product of small matrices.
+        """
+        batch, steps, _ = a.shape
+        heads, width = self.num_heads, a.shape[-1] // self.num_heads
+        query, key, value = (
+            _dense(linear, heads) for linear in (self.query, self.key, self.value)
+        )  # (K, W, W)
+
+        of_q, of_k, of_v = self.gates.weight.view(2 * heads, 3, heads, width).unbind(1)
+        of_a = _compose(of_q, query) + _compose(of_k, key)
+        gates = F.linear(a, of_a, self.gates.bias) + F.linear(u, _compose(of_v, value))
+        i, f = gates.permute(2, 0, 1).reshape(2, heads * batch, steps)
+
+        def multiply(x: Tensor, weight: Tensor) -> Tensor:
+            by_head = x.reshape(batch * steps, heads, width).transpose(0, 1)
+            return torch.bmm(by_head, weight.transpose(1, 2)).view(heads * batch, steps, -1)
+
+        q, k = multiply(a, torch.cat([query, key * width**-0.5], dim=1)).chunk(2, dim=-1)
+        return q, k, multiply(u, value), i, f
+
+
+def _in_blocks(linear: HeadLinear, x: Tensor) -> Tensor:
+    """``(..., E)`` -> ``(..., E)``, each block of 4 by itself."""
+    return linear(split_heads(x, len(linear.weight))).flatten(-2)  # type: ignore[no-any-return]
+
+
+def _dense(linear: HeadLinear, num_heads: int) -> Tensor:
+    """Blocks ``(E / 4, 4, 4)`` as one block-diagonal matrix a head: ``(K, W, W)``."""
+    blocks = linear.weight.view(num_heads, -1, BLOCK, BLOCK)  # (K, W / 4, 4, 4)
+    places = torch.eye(blocks.shape[1]).to(blocks)
+    return torch.einsum("kboi,bc->kboci", blocks, places).flatten(3, 4).flatten(1, 2)
+
+
+def _compose(gates: Tensor, weight: Tensor) -> Tensor:
+    """What gates ``(2 K, K, W)`` read through a map of every head: ``(2 K, E)``."""
+    return torch.einsum("gko,koi->gki", gates, weight).flatten(1)
