@@ -20,9 +20,9 @@ from benchmark.forecasters.resolve import build_forecaster
 
 BATCH = 4
 DEFAULT_SHAPES = (
-    SeriesShape(lookback=48, horizon=24, channels=3, season=12),
-    SeriesShape(lookback=48, horizon=60, channels=3, season=12),
-    SeriesShape(lookback=48, horizon=1, channels=1, season=12),
+    SeriesShape(lookback=336, horizon=48, channels=3, season=24),
+    SeriesShape(lookback=336, horizon=400, channels=3, season=24),
+    SeriesShape(lookback=336, horizon=1, channels=1, season=24),
 )
 
 

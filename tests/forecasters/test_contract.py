@@ -235,7 +235,7 @@ SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, PERMUTED = (
 )
 
 FAULTS: list[tuple[type[Forecaster], str, str]] = [
-    (WrongShape, SHAPE, "expected (4, 24, 3), got (4, 3, 24)"),
+    (WrongShape, SHAPE, "expected (4, 48, 3), got (4, 3, 48)"),
     (WrongType, SHAPE, "expected torch.float32, got torch.float64"),
     (NotFinite, SHAPE, "a forecast is not finite"),
     (WritesToItsInput, KEPT, "forward changed its input in place"),

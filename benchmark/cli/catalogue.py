@@ -1,0 +1,81 @@
+"""Commands that list what there is: models and data sets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import make_console
+from benchmark.errors import UserError
+
+
+def models() -> None:
+    """List the models of the suite."""
+    from rich.table import Table
+
+    from benchmark.config import load_yaml
+    from benchmark.harness.spec import config_names, find_config
+
+    table = Table("model", "lookback", "description", box=None, pad_edge=False)
+    for name in config_names("models"):
+        data = load_yaml(find_config("models", name))
+        table.add_row(name, str(data.get("lookback", 336)), data.get("description", ""))
+    make_console().print(table)
+
+
+def datasets_list() -> None:
+    """List the cards and what is here."""
+    from rich.table import Table
+
+    from benchmark.data.card import list_cards, load_card
+    from benchmark.data.fetch import locate
+
+    table = Table("data set", "every", "channels", "here", "licence", box=None, pad_edge=False)
+    for name in list_cards():
+        card = load_card(name)
+        channels = card.channels if isinstance(card.channels, int) else len(card.channels)
+        here = "yes" if locate(card) else "no"
+        table.add_row(name, card.frequency, str(channels), here, card.licence)
+    make_console().print(table)
+
+
+def datasets_fetch(
+    names: Annotated[list[str], typer.Argument(help="Cards' names, or 'all'.")],
+) -> None:
+    """Fetch data sets and verify them.
+
+    They go to the data folder, BENCHMARK_DATA; what is there is left alone.
+    """
+    from benchmark.data.card import list_cards, load_card
+    from benchmark.data.fetch import fetch
+
+    failed = []
+    for name in list_cards() if names == ["all"] else names:
+        try:
+            typer.echo(f"{name}: {fetch(load_card(name))}")
+        except UserError as error:
+            failed.append(error)
+    if failed:
+        raise UserError.join(failed)
+
+
+def datasets_check(
+    names: Annotated[list[str], typer.Argument(help="Cards' names or paths, or 'all'.")],
+) -> None:
+    """Check every cell and timestamp."""
+    from benchmark.data.card import list_cards, load_card
+    from benchmark.data.load import describe
+
+    failed = []
+    for name in list_cards() if names == ["all"] else names:
+        try:
+            facts = describe(load_card(name))
+        except UserError as error:
+            failed.append(error)
+            continue
+        typer.echo(name)
+        for fact, value in facts.items():
+            typer.echo(f"  {fact}: {value}")
+    if failed:
+        raise UserError.join(failed)

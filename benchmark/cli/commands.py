@@ -1,0 +1,55 @@
+"""The commands under their names, and the way a user's mistake is told."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from benchmark.cli import catalogue, results, running, trying
+from benchmark.errors import UserError
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+STOPPED = "Stopped. Finished runs are kept; the same command goes on from here."
+
+app = typer.Typer(
+    help="Benchmark time-series forecasters: run models and suites, rank and compare results.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+datasets = typer.Typer(
+    help="List the data sets, fetch their files, check them.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+for command in (
+    running.run,
+    running.suite,
+    results.leaderboard,
+    results.compare,
+    catalogue.models,
+    trying.check,
+    trying.speed,
+):
+    app.command()(command)
+app.add_typer(datasets, name="datasets")
+datasets.command("list")(catalogue.datasets_list)
+datasets.command("fetch")(catalogue.datasets_fetch)
+datasets.command("check")(catalogue.datasets_check)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is told in plain lines, without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        for line in str(error).split("\n"):
+            sys.stderr.write(f"error: {line}\n")
+        sys.exit(2)
+    except SystemExit as end:  # what Typer makes of Ctrl-C
+        if end.code == INTERRUPTED:
+            sys.stderr.write(f"\n{STOPPED}\n")
+        raise

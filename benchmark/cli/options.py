@@ -1,0 +1,84 @@
+"""Options that several commands share, and how commands speak."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.harness.spec import Execution
+
+DEFAULT_RESULTS = Path(__file__).parents[2] / "results"
+LOG_WIDTH = 110  # columns, where the output goes to a file or a log
+
+
+class Device(StrEnum):
+    """Where to run; ``auto`` takes an NVIDIA GPU where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the YAML; repeatable."),
+]
+ResultsOption = Annotated[
+    Path, typer.Option("--results", envvar="BENCHMARK_RESULTS", help="Results folder.")
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where to run.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's choice.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Run again what is done already.")]
+CheckpointOption = Annotated[
+    bool, typer.Option("--checkpoint", help="Keep the fitted weights in the run's folder.")
+]
+TensorboardOption = Annotated[
+    bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show Lightning's own messages.")]
+
+
+def execution_of(
+    results: Path,
+    device: Device,
+    threads: int,
+    force: bool,
+    checkpoint: bool,
+    tensorboard: bool,
+    verbose: bool,
+) -> Execution:
+    """Make an execution of a command's options; sets torch's threads."""
+    import torch
+
+    from benchmark.harness.spec import Execution
+
+    if threads:
+        torch.set_num_threads(threads)
+    return Execution(
+        results=results,
+        device=device.value,
+        threads=threads,
+        force=force,
+        checkpoint=checkpoint,
+        tensorboard=tensorboard,
+        verbose=verbose,
+    )
+
+
+def make_console() -> Console:
+    """Return a console as wide as the terminal, or as a log where there is none."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=LOG_WIDTH)
+
+
+def tell(console: Console, text: str, style: str | None = None) -> None:
+    """Print text as it is: unbroken, and with no markup read into a path or a message."""
+    console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,108 @@
+"""Commands that read results: rank them, compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, tell
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+
+def leaderboard(
+    csv: Annotated[
+        Path | None, typer.Argument(help="A results CSV; default: all runs of --results.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write leaderboard.md and leaderboard.csv there.")
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Rank what has been run.
+
+    There is a table for each data set, horizon and protocol.
+    """
+    from benchmark.records.store import Store
+    from benchmark.reports.leaderboard import write_leaderboard
+
+    path = csv or Store(results).rebuild_csv()
+    console = make_console()
+    if output is not None:
+        command = "benchmark leaderboard" + (f" {csv}" if csv else "")
+        write_leaderboard(output, read_rows(path), command=command)
+        tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
+    show_boards(path, console)
+
+
+def compare(
+    old: Annotated[Path | None, typer.Argument(help="Results CSV to compare with.")] = None,
+    new: Annotated[Path | None, typer.Argument(help="Results CSV to judge.")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Relative change that counts as none.")
+    ] = 0.01,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Show one CSV (default: results/results.csv) beside results/published.csv.",
+        ),
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Compare two results CSVs.
+
+    Exits with 1 if anything regressed by more than the tolerance.
+    """
+    from benchmark.records.table import read_results
+    from benchmark.reports import compare as comparing
+    from benchmark.reports import published as publishing
+
+    console = make_console()
+    if published:
+        figures = publishing.read_published(DEFAULT_RESULTS / "published.csv")
+        beside = publishing.compare_published(
+            read_results(old or DEFAULT_RESULTS / "results.csv"), figures
+        )
+        if markdown:
+            typer.echo(publishing.to_markdown(beside))
+        else:
+            publishing.print_published(beside, console)
+        return
+    if old is None or new is None:
+        raise UserError(
+            "compare", "names fewer than two CSVs", "use: benchmark compare OLD.csv NEW.csv"
+        )
+    comparison = comparing.compare(read_results(old), read_results(new), tolerance)
+    if markdown:
+        typer.echo(comparing.to_markdown(comparison))
+    else:
+        comparing.print_comparison(comparison, console)
+    if comparison.regressed:
+        raise typer.Exit(1)
+
+
+def read_rows(path: Path, only: set[str] | None = None) -> DataFrame:
+    """Read a results CSV, or those of its rows whose run is in `only`."""
+    from benchmark.records.table import read_results
+
+    results = read_results(path)
+    return results if only is None else results[results["run_id"].isin(only)]
+
+
+def show_boards(path: Path, console: Console, only: set[str] | None = None) -> None:
+    """Print the tables of every task that has a run in `only`, or of all."""
+    from benchmark.reports.leaderboard import print_table
+    from benchmark.reports.ranking import leaderboard as rank
+
+    rows = read_rows(path)
+    if only is not None:
+        chosen = rows[rows["run_id"].isin(only)]
+        keys = ["dataset", "horizon", "fingerprint"]
+        rows = rows.merge(chosen[keys].drop_duplicates(), on=keys)
+    print_table(rank(rows), console)

@@ -1,0 +1,122 @@
+"""Commands that run: one model, or a suite of them."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    DEFAULT_RESULTS,
+    CheckpointOption,
+    Device,
+    DeviceOption,
+    ForceOption,
+    ResultsOption,
+    SetOption,
+    TensorboardOption,
+    ThreadsOption,
+    VerboseOption,
+    execution_of,
+    make_console,
+    tell,
+)
+from benchmark.cli.results import read_rows, show_boards
+from benchmark.errors import UserError
+
+
+def run(
+    config: Annotated[str, typer.Argument(help="A model's YAML: a path, or a name of ours.")],
+    set_: SetOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+    device: DeviceOption = Device.auto,
+    threads: ThreadsOption = 0,
+    force: ForceOption = False,
+    checkpoint: CheckpointOption = False,
+    tensorboard: TensorboardOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train and evaluate one model.
+
+    Example: benchmark run gru --set horizon=96 --set model.hidden_size=64 --seed 3
+    """
+    from benchmark.harness.spec import find_config, load_run
+
+    path = find_config("models", config)
+    overrides = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
+    spec = load_run(path, overrides)
+
+    from benchmark.harness.progress import RunProgress
+    from benchmark.harness.run import plan
+    from benchmark.harness.run import run as run_one
+    from benchmark.records.store import Store
+
+    execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
+    console = make_console()
+    planned = plan(spec, str(path))
+    store = Store(execution.results)
+    if store.is_done(planned.run_id) and not force:
+        console.print("This run is done already; --force runs it again.")
+    else:
+        with RunProgress([spec], [1.0], console) as progress:
+            progress.begin()
+            try:
+                progress.end(run_one(planned, execution, progress.epoch))
+            except FloatingPointError as error:  # says its own cure
+                raise UserError(str(path), str(error)) from error
+    path = store.rebuild_csv()
+    show_boards(path, console, only={planned.run_id})
+    tell(console, f"Run folder: {store.runs / planned.run_id}")
+
+
+def suite(
+    name: Annotated[str, typer.Argument(help="A suite: etth1, quick, full, or a YAML's path.")],
+    set_: SetOption = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail if a data set cannot be had; no stand-in.")
+    ] = False,
+    results: ResultsOption = DEFAULT_RESULTS,
+    device: DeviceOption = Device.auto,
+    threads: ThreadsOption = 0,
+    force: ForceOption = False,
+    checkpoint: CheckpointOption = False,
+    tensorboard: TensorboardOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Run a suite and write its leaderboard.
+
+    Runs that are done already are not run again. Exits with 1 if a run failed.
+    """
+    from benchmark.harness.spec import find_config, load_suite
+
+    path = find_config("suites", name)
+    spec = load_suite(path)
+
+    from benchmark.harness.suite import run_suite
+    from benchmark.records.store import Store
+    from benchmark.reports.leaderboard import print_table, write_leaderboard
+    from benchmark.reports.ranking import leaderboard as rank
+
+    execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
+    console = make_console()
+    outcome = run_suite(spec, str(path), execution, console, set_ or [], strict)
+    store = Store(execution.results)
+    if outcome.run_ids:
+        table = read_rows(store.rebuild_csv(), only=set(outcome.run_ids))
+        folder = execution.results / spec.name
+        options = [part for item in set_ or [] for part in ("--set", item)]
+        command = shlex.join(["benchmark", "suite", name, *options])
+        write_leaderboard(folder, table, command=command, note=" ".join(outcome.notes))
+        print_table(rank(table), console)
+        for note in outcome.notes:
+            tell(console, f"Note: {note}", style="yellow")
+        tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
+    else:
+        tell(console, "No run is left: there is no leaderboard to write.")
+    if outcome.failed or outcome.missing:
+        parts = [f"{len(outcome.failed)} runs failed"] if outcome.failed else []
+        parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
+        tell(console, "; ".join(parts), style="red")
+        raise typer.Exit(1)

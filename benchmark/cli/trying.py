@@ -1,0 +1,99 @@
+"""Commands that try models out: the contract, and speed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    DEFAULT_RESULTS,
+    Device,
+    DeviceOption,
+    ThreadsOption,
+    execution_of,
+    make_console,
+)
+
+
+def check(
+    model: Annotated[
+        str, typer.Argument(help="A forecaster's class (my_module.MyForecaster) or a YAML.")
+    ],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the class; repeatable."),
+    ] = None,
+) -> None:
+    """Check that a forecaster keeps the contract.
+
+    Exits with 1 if it does not.
+    """
+    from benchmark.config import apply_overrides
+    from benchmark.harness.spec import find_config, load_run
+
+    is_yaml = model.endswith((".yaml", ".yml")) or "." not in model
+    if is_yaml:
+        path = find_config("models", model)
+        spec = load_run(path, [f"model.{item}" for item in set_ or []]).model
+    else:
+        spec = apply_overrides({"class": model}, set_ or [])
+
+    from benchmark.forecasters.check import check_forecaster
+
+    console = make_console()
+    findings = check_forecaster(spec, model)
+    problems = [finding for finding in findings if finding.problem]
+    for sentence in dict.fromkeys(finding.check for finding in findings):
+        wrong = [finding for finding in problems if finding.check == sentence]
+        mark = "[red]no [/red]" if wrong else "[green]yes[/green]"
+        console.print(f"{mark}  {sentence}.", highlight=False)
+        for finding in wrong:
+            console.print(f"       {finding.shape}: {finding.problem}", markup=False)
+    if problems:
+        raise typer.Exit(1)
+
+
+def speed(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models' YAMLs; default: all of ours.")
+    ] = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Time the training loop against a bare one instead.")
+    ] = False,
+    device: DeviceOption = Device.auto,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Time models beside torch.nn.GRU.
+
+    Shows windows a second, forecast and trained on, at a batch of 32.
+    """
+    from benchmark.harness.spec import config_names, find_config, load_run
+
+    names = models or config_names("models")
+    specs = [load_run(find_config("models", name)) for name in names]
+
+    from rich.table import Table
+
+    from benchmark.harness.run import resolve_device
+    from benchmark.harness.speed import measure, measure_loop
+
+    execution = execution_of(DEFAULT_RESULTS, device, threads, False, False, False, False)
+    console = make_console()
+    if loop:
+        took = measure_loop()
+        console.print(f"bare loop, two linear layers  {took.bare:.3f} s an epoch")
+        console.print(f"bare loop, DLinear            {took.dlinear:.3f} s an epoch")
+        console.print(
+            f"DLinear under Lightning       {took.suite:.3f} s an epoch, "
+            f"{took.suite / took.bare:.2f} x the first, "
+            f"{took.suite / took.dlinear:.2f} x the second"
+        )
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("model", "forecasts/s", "trained/s", "time of torch.nn.GRU"):
+        table.add_column(title, justify="left" if title == "model" else "right")
+    for row in measure(specs, resolve_device(execution)):
+        trained = f"{row.step:,.0f}" if row.step else "-"
+        table.add_row(row.name, f"{row.forward:,.0f}", trained, f"{row.relative:.3f} x")
+    console.print(table)
