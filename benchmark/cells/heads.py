@@ -5,6 +5,8 @@ Shapes: D width, K heads, W = D / K width of a head.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,11 @@ def split_heads(x: Tensor, num_heads: int) -> Tensor:
 def small_init_(weight: Tensor, width: int) -> None:
     """Fill with N(0, 2 / (5 width)) (Nguyen and Salazar, arXiv:1910.05895, Section 3.1)."""
     nn.init.normal_(weight, std=(2 / (5 * width)) ** 0.5)
+
+
+def round_up(width: float) -> int:
+    """The next multiple of 64, as the official code widens every expansion."""
+    return math.ceil(width / 64) * 64
 
 
 def require_multiple(name: str, size: int, of: str, divisor: int) -> None:

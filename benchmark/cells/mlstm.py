@@ -30,7 +30,6 @@ Shapes: B batch, S steps, I input width, D hidden width, E expanded width, K hea
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Literal
 
 import torch
@@ -40,16 +39,20 @@ from torch import Tensor, nn
 
 from benchmark.cells.causal_conv import CausalConv
 from benchmark.cells.cell import Cell, State
-from benchmark.cells.heads import HeadLinear, HeadNorm, require_multiple, small_init_, split_heads
+from benchmark.cells.heads import (
+    HeadLinear,
+    HeadNorm,
+    require_multiple,
+    round_up,
+    small_init_,
+    split_heads,
+)
 from benchmark.cells.matrix_memory import EPS, chunkwise, lower_bound, parallel
 from benchmark.cells.scalar_memory import NOTHING_YET
 from benchmark.config import Positive
 
 BLOCK = 4
 """Width of the blocks of W_q, W_k and W_v."""
-
-MULTIPLE = 64
-"""What E is rounded up to a multiple of."""
 
 
 class MLSTM(Cell):
@@ -78,7 +81,7 @@ class MLSTM(Cell):
         form: Literal["chunkwise", "parallel"] = "chunkwise",
     ) -> None:
         super().__init__(input_size, hidden_size)
-        inner = math.ceil(expansion * hidden_size / MULTIPLE) * MULTIPLE
+        inner = round_up(expansion * hidden_size)
         require_multiple("the expanded width", inner, f"{BLOCK} * num_heads", BLOCK * num_heads)
         self.num_heads = num_heads
         self.run_memory = {"chunkwise": chunkwise, "parallel": parallel}[form]
