@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from benchmark.harness.spec import RunSpec
 from benchmark.records.record import RunRecord
-from benchmark.training.fit import Epoch
+from benchmark.training.report import Epoch
 
 
 class RunProgress:

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-import lightning
 import numpy as np
 import torch
 import yaml
@@ -36,7 +36,8 @@ from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.files import storage_faults
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
-from benchmark.training.fit import Epoch, FitOptions, FitReport, fit, seed_all
+from benchmark.training.fit import fit, seed_all
+from benchmark.training.report import Epoch, FitOptions, FitReport
 
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
 
@@ -204,7 +205,7 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "benchmark_version": __version__,
         "python_version": platform.python_version(),
         "torch_version": torch.__version__,
-        "lightning_version": lightning.__version__,
+        "lightning_version": version("lightning"),
         "git_revision": git_revision(),
     }
 

@@ -21,7 +21,8 @@ from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import DLinear
 from benchmark.forecasters.resolve import build_forecaster
 from benchmark.harness.spec import RunSpec
-from benchmark.training.fit import FitOptions, fit
+from benchmark.training.fit import fit
+from benchmark.training.report import FitOptions
 from benchmark.training.spec import TrainingSpec
 
 BATCH = 32

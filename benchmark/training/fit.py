@@ -6,88 +6,24 @@ closed form, or not at all.
 
 from __future__ import annotations
 
-import logging
-import math
-import signal
+import random
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
-from torch import Tensor
 
 from benchmark.data.windows import Windows
-from benchmark.errors import UserError
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
-from benchmark.training.module import ErrorSums, TrainingModule
+from benchmark.training.report import FitOptions, FitReport
+from benchmark.training.score import score
 from benchmark.training.spec import TrainingSpec
-
-SCORING_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch of training, as it is reported and kept.
-
-    Attributes:
-        number: from 1.
-        train_loss: mean over the epoch's batches, of the spec's loss.
-        val_mse: on all validation windows, scaled.
-        val_mae: likewise.
-        seconds: since the start of the fit.
-    """
-
-    number: int
-    train_loss: float
-    val_mse: float
-    val_mae: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class FitReport:
-    """What a fit leaves behind besides the weights.
-
-    Attributes:
-        val_mse: of the weights that were kept.
-        val_mae: likewise.
-        seconds: the fit alone, validation included.
-        epochs: every epoch trained; empty where nothing is trained.
-        best_epoch: whose weights were kept; 0 where nothing is trained.
-    """
-
-    val_mse: float
-    val_mae: float
-    seconds: float
-    epochs: tuple[Epoch, ...] = ()
-    best_epoch: int = 0
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How a fit is run and shown; none of it changes the result.
-
-    Attributes:
-        on_epoch: called after each epoch.
-        verbose: let Lightning print its notes and warnings.
-        tensorboard: folder for TensorBoard's event files; None writes none.
-        trainer: further arguments for Lightning's Trainer, e.g. several devices.
-    """
-
-    on_epoch: Callable[[Epoch], None] | None = None
-    verbose: bool = False
-    tensorboard: Path | None = None
-    trainer: dict[str, Any] = field(default_factory=dict)
 
 
 def seed_all(seed: int) -> None:
     """Seed Python, NumPy and torch; call it before a forecaster is built."""
-    seed_everything(seed, verbose=False)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 def fit(
@@ -113,182 +49,12 @@ def fit(
     """
     started = time.perf_counter()
     if forecaster.fitted == "gradient":
-        return _fit_by_gradient(forecaster, train, validation, spec, seed, options or FitOptions())
+        # Lightning takes seconds to import: only what is trained by it waits for it
+        from benchmark.training.gradient import fit_by_gradient
+
+        return fit_by_gradient(forecaster, train, validation, spec, seed, options or FitOptions())
     if isinstance(forecaster, ClosedFormForecaster):
         forecaster.fit(train, validation)
     seconds = time.perf_counter() - started
     scores = score(forecaster, validation)
     return FitReport(val_mse=scores["mse"], val_mae=scores["mae"], seconds=seconds)
-
-
-@torch.no_grad()
-def score(forecaster: Forecaster, windows: Windows) -> dict[str, float]:
-    """Mean squared and absolute error over all windows, scaled."""
-    forecaster.eval()
-    sums = ErrorSums(windows.device)
-    for x, y in windows.in_order(SCORING_BATCH):
-        sums.add(forecaster(x), y)
-    return sums.means()
-
-
-class _Batches:
-    """What Lightning calls a dataloader: an iterable of batches, of known length."""
-
-    def __init__(self, batches: Callable[[], Iterator[tuple[Tensor, Tensor]]], count: int) -> None:
-        self._batches = batches
-        self._count = count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self._batches()
-
-
-class _KeepBest(Callback):
-    """Keeps the weights of the best validation epoch in memory and stops when patience runs out."""
-
-    def __init__(self, spec: TrainingSpec, options: FitOptions, started: float) -> None:
-        self.spec = spec
-        self.options = options
-        self.started = started
-        self.epochs: list[Epoch] = []
-        self.best: Epoch | None = None
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        assert isinstance(module, TrainingModule)
-        epoch = Epoch(
-            number=trainer.current_epoch + 1,
-            train_loss=module.train_loss,
-            val_mse=module.scores["mse"],
-            val_mae=module.scores["mae"],
-            seconds=time.perf_counter() - self.started,
-        )
-        if not math.isfinite(epoch.val_mse):
-            raise FloatingPointError(
-                f"training diverged: validation error is {epoch.val_mse} after epoch "
-                f"{epoch.number}; lower training.learning_rate or set training.gradient_clip"
-            )
-        self.epochs.append(epoch)
-        if self.best is None or self._monitored(epoch) < self._monitored(self.best):
-            self.best = epoch
-            self.weights = {
-                name: tensor.detach().clone()
-                for name, tensor in module.forecaster.state_dict().items()
-            }
-        elif epoch.number - self.best.number >= self.spec.patience:
-            trainer.should_stop = True
-        if module.average is not None:
-            module.average.swap()
-        for logger in trainer.loggers:
-            logger.log_metrics(
-                {
-                    "train_loss": epoch.train_loss,
-                    "val_mse": epoch.val_mse,
-                    "val_mae": epoch.val_mae,
-                },
-                step=epoch.number,
-            )
-        if self.options.on_epoch:
-            self.options.on_epoch(epoch)
-
-    def _monitored(self, epoch: Epoch) -> float:
-        return epoch.val_mse if self.spec.monitor == "mse" else epoch.val_mae
-
-
-def _fit_by_gradient(
-    forecaster: Forecaster,
-    train: Windows,
-    validation: Windows,
-    spec: TrainingSpec,
-    seed: int,
-    options: FitOptions,
-) -> FitReport:
-    order = torch.Generator().manual_seed(seed)
-    train_batches = _Batches(
-        lambda: train.shuffled(spec.batch_size, order), math.ceil(len(train) / spec.batch_size)
-    )
-    val_batches = _Batches(
-        lambda: validation.in_order(SCORING_BATCH), math.ceil(len(validation) / SCORING_BATCH)
-    )
-    started = time.perf_counter()
-    keep_best = _KeepBest(spec, options, started)
-    module = TrainingModule(forecaster, spec, steps_per_epoch=len(train_batches))
-    with _quiet(options.verbose), _interruptible():
-        trainer = _trainer(train.device, spec, options, keep_best)
-        trainer.fit(module, train_batches, val_batches)
-    assert keep_best.best is not None
-    forecaster.load_state_dict(keep_best.weights)
-    return FitReport(
-        val_mse=keep_best.best.val_mse,
-        val_mae=keep_best.best.val_mae,
-        seconds=time.perf_counter() - started,
-        epochs=tuple(keep_best.epochs),
-        best_epoch=keep_best.best.number,
-    )
-
-
-def _trainer(
-    device: torch.device, spec: TrainingSpec, options: FitOptions, keep_best: Callback
-) -> Trainer:
-    arguments: dict[str, Any] = {
-        "accelerator": device.type,
-        "devices": 1,
-        "max_epochs": spec.epochs,
-        "precision": {"32": "32-true", "bf16": "bf16-mixed"}[spec.precision],
-        "deterministic": "warn" if device.type == "cuda" else False,
-        "callbacks": [keep_best],
-        "logger": _tensorboard(options.tensorboard) if options.tensorboard else False,
-        "num_sanity_val_steps": 0,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": options.verbose,
-    }
-    return Trainer(**(arguments | options.trainer))
-
-
-def _tensorboard(folder: Path) -> Any:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    try:
-        return TensorBoardLogger(save_dir=folder.parent, name=folder.name, version="")
-    except ModuleNotFoundError:
-        raise UserError(
-            "--tensorboard",
-            "TensorBoard is not installed",
-            "pip install 'ts-benchmark[tensorboard]'",
-        ) from None
-
-
-@contextmanager
-def _quiet(verbose: bool) -> Iterator[None]:
-    """Keep Lightning's tips and its warnings about workers and loggers to itself, unless asked."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    with warnings.catch_warnings():
-        if not verbose:
-            logger.setLevel(logging.ERROR)
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", message=".*does not have a deterministic.*")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C out as the KeyboardInterrupt it is.
-
-    Lightning turns it into SystemExit and leaves SIGINT ignored, which would make a suite deaf to
-    the next Ctrl-C.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit:
-        raise KeyboardInterrupt from None
-    finally:
-        if signal.getsignal(signal.SIGINT) is not handler:
-            signal.signal(signal.SIGINT, handler)

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from benchmark.forecasters.contract import Forecaster
 from benchmark.training.average import WeightAverage
+from benchmark.training.score import ErrorSums
 from benchmark.training.spec import Schedule, TrainingSpec
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -27,27 +28,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 OPTIMISERS: dict[str, type[Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 Batch = tuple[Tensor, Tensor]
-
-
-class ErrorSums:
-    """Squared and absolute error over many batches, summed in float64 where the data lies."""
-
-    def __init__(self, device: torch.device) -> None:
-        # MPS has no float64; there the sums stay in float32
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._sums = torch.zeros(2, dtype=dtype, device=device)
-        self._count = 0
-
-    def add(self, forecast: Tensor, target: Tensor) -> None:
-        """Add a batch of forecasts and targets ``(B, H, C)``."""
-        error = (forecast - target).to(self._sums.dtype)
-        self._sums += torch.stack([error.square().sum(), error.abs().sum()])
-        self._count += error.numel()
-
-    def means(self) -> dict[str, float]:
-        """Return mse and mae."""
-        mse, mae = (self._sums / self._count).tolist()
-        return {"mse": mse, "mae": mae}
 
 
 class TrainingModule(LightningModule):

@@ -16,7 +16,9 @@ from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import Linear
 from benchmark.forecasters.naive import LastValue
 from benchmark.forecasters.ridge import Ridge
-from benchmark.training.fit import Epoch, FitOptions, FitReport, fit, score, seed_all
+from benchmark.training.fit import fit, seed_all
+from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.score import score
 from benchmark.training.spec import Schedule, TrainingSpec
 
 SHAPE = SeriesShape(lookback=24, horizon=12, channels=3, season=24)

@@ -13,7 +13,8 @@ from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.linear import Linear
-from benchmark.training.fit import Epoch, FitOptions, FitReport, fit
+from benchmark.training.fit import fit
+from benchmark.training.report import Epoch, FitOptions, FitReport
 from benchmark.training.spec import TrainingSpec
 
 SHAPE = SeriesShape(lookback=24, horizon=12, channels=3, season=24)

@@ -12,8 +12,9 @@ from benchmark.data.task import Task
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.linear import Linear
 from benchmark.training.average import WeightAverage
-from benchmark.training.fit import fit, score, seed_all
+from benchmark.training.fit import fit, seed_all
 from benchmark.training.module import OPTIMISERS
+from benchmark.training.score import score
 from benchmark.training.spec import Schedule, TrainingSpec
 
 SHAPE = SeriesShape(lookback=24, horizon=12, channels=3, season=24)

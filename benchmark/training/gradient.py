@@ -1,0 +1,194 @@
+"""Fitting by gradient, under Lightning."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from benchmark.data.windows import Windows
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import Forecaster
+from benchmark.training.module import TrainingModule
+from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.score import SCORING_BATCH
+from benchmark.training.spec import TrainingSpec
+
+
+class _Batches:
+    """What Lightning calls a dataloader: an iterable of batches, of known length."""
+
+    def __init__(self, batches: Callable[[], Iterator[tuple[Tensor, Tensor]]], count: int) -> None:
+        self._batches = batches
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._batches()
+
+
+class _KeepBest(Callback):
+    """Keeps the weights of the best validation epoch in memory and stops when patience runs out."""
+
+    def __init__(self, spec: TrainingSpec, options: FitOptions, started: float) -> None:
+        self.spec = spec
+        self.options = options
+        self.started = started
+        self.epochs: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
+        epoch = Epoch(
+            number=trainer.current_epoch + 1,
+            train_loss=module.train_loss,
+            val_mse=module.scores["mse"],
+            val_mae=module.scores["mae"],
+            seconds=time.perf_counter() - self.started,
+        )
+        if not math.isfinite(epoch.val_mse):
+            raise FloatingPointError(
+                f"training diverged: validation error is {epoch.val_mse} after epoch "
+                f"{epoch.number}; lower training.learning_rate or set training.gradient_clip"
+            )
+        self.epochs.append(epoch)
+        if self.best is None or self._monitored(epoch) < self._monitored(self.best):
+            self.best = epoch
+            self.weights = {
+                name: tensor.detach().clone()
+                for name, tensor in module.forecaster.state_dict().items()
+            }
+        elif epoch.number - self.best.number >= self.spec.patience:
+            trainer.should_stop = True
+        if module.average is not None:
+            module.average.swap()
+        for logger in trainer.loggers:
+            logger.log_metrics(
+                {
+                    "train_loss": epoch.train_loss,
+                    "val_mse": epoch.val_mse,
+                    "val_mae": epoch.val_mae,
+                },
+                step=epoch.number,
+            )
+        if self.options.on_epoch:
+            self.options.on_epoch(epoch)
+
+    def _monitored(self, epoch: Epoch) -> float:
+        return epoch.val_mse if self.spec.monitor == "mse" else epoch.val_mae
+
+
+def fit_by_gradient(
+    forecaster: Forecaster,
+    train: Windows,
+    validation: Windows,
+    spec: TrainingSpec,
+    seed: int,
+    options: FitOptions,
+) -> FitReport:
+    """Train `forecaster` in place and leave it with the weights of its best validation epoch.
+
+    Raises:
+        FloatingPointError: the validation score is not finite; names the epoch.
+        UserError: TensorBoard is asked for and not installed.
+    """
+    order = torch.Generator().manual_seed(seed)
+    train_batches = _Batches(
+        lambda: train.shuffled(spec.batch_size, order), math.ceil(len(train) / spec.batch_size)
+    )
+    val_batches = _Batches(
+        lambda: validation.in_order(SCORING_BATCH), math.ceil(len(validation) / SCORING_BATCH)
+    )
+    started = time.perf_counter()
+    keep_best = _KeepBest(spec, options, started)
+    module = TrainingModule(forecaster, spec, steps_per_epoch=len(train_batches))
+    with _quiet(options.verbose), _interruptible():
+        trainer = _trainer(train.device, spec, options, keep_best)
+        trainer.fit(module, train_batches, val_batches)
+    assert keep_best.best is not None
+    forecaster.load_state_dict(keep_best.weights)
+    return FitReport(
+        val_mse=keep_best.best.val_mse,
+        val_mae=keep_best.best.val_mae,
+        seconds=time.perf_counter() - started,
+        epochs=tuple(keep_best.epochs),
+        best_epoch=keep_best.best.number,
+    )
+
+
+def _trainer(
+    device: torch.device, spec: TrainingSpec, options: FitOptions, keep_best: Callback
+) -> Trainer:
+    arguments: dict[str, Any] = {
+        "accelerator": device.type,
+        "devices": 1,
+        "max_epochs": spec.epochs,
+        "precision": {"32": "32-true", "bf16": "bf16-mixed"}[spec.precision],
+        "deterministic": "warn" if device.type == "cuda" else False,
+        "callbacks": [keep_best],
+        "logger": _tensorboard(options.tensorboard) if options.tensorboard else False,
+        "num_sanity_val_steps": 0,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": options.verbose,
+    }
+    return Trainer(**(arguments | options.trainer))
+
+
+def _tensorboard(folder: Path) -> Any:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(save_dir=folder.parent, name=folder.name, version="")
+    except ModuleNotFoundError:
+        raise UserError(
+            "--tensorboard",
+            "TensorBoard is not installed",
+            "pip install 'ts-benchmark[tensorboard]'",
+        ) from None
+
+
+@contextmanager
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Keep Lightning's tips and its warnings about workers and loggers to itself, unless asked."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    with warnings.catch_warnings():
+        if not verbose:
+            logger.setLevel(logging.ERROR)
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*does not have a deterministic.*")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C out as the KeyboardInterrupt it is.
+
+    Lightning turns it into SystemExit and leaves SIGINT ignored, which would make a suite deaf to
+    the next Ctrl-C.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        if signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)

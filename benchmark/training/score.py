@@ -1,0 +1,42 @@
+"""Validation scores, summed over batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.data.windows import Windows
+from benchmark.forecasters.contract import Forecaster
+
+SCORING_BATCH = 256
+
+
+class ErrorSums:
+    """Squared and absolute error over many batches, summed in float64 where the data lies."""
+
+    def __init__(self, device: torch.device) -> None:
+        # MPS has no float64; there the sums stay in float32
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._sums = torch.zeros(2, dtype=dtype, device=device)
+        self._count = 0
+
+    def add(self, forecast: Tensor, target: Tensor) -> None:
+        """Add a batch of forecasts and targets ``(B, H, C)``."""
+        error = (forecast - target).to(self._sums.dtype)
+        self._sums += torch.stack([error.square().sum(), error.abs().sum()])
+        self._count += error.numel()
+
+    def means(self) -> dict[str, float]:
+        """Return mse and mae."""
+        mse, mae = (self._sums / self._count).tolist()
+        return {"mse": mse, "mae": mae}
+
+
+@torch.no_grad()
+def score(forecaster: Forecaster, windows: Windows) -> dict[str, float]:
+    """Mean squared and absolute error over all windows, scaled."""
+    forecaster.eval()
+    sums = ErrorSums(windows.device)
+    for x, y in windows.in_order(SCORING_BATCH):
+        sums.add(forecaster(x), y)
+    return sums.means()
