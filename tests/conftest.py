@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
+from benchmark.cli import main
 from benchmark.config import validate
 from benchmark.data.card import DatasetCard
 from benchmark.data.load import Series
@@ -78,9 +80,6 @@ def task(make_task: Callable[..., Task]) -> Task:
     return make_task()
 
 
-WriteCsv = Callable[..., Path]
-
-
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with an empty ``datasets/`` in use; results go to ``results/`` there."""
@@ -130,6 +129,35 @@ def write_yaml(workplace: Path) -> Callable[[str, Any], str]:
         return name
 
     return write
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """Run ``benchmark`` with some words in this process, from the working directory."""
+
+    def run(*words: object) -> Answer:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return run
 
 
 @pytest.fixture

@@ -116,7 +116,8 @@ def suite(
     else:
         tell(console, "No run is left: there is no leaderboard to write.")
     if outcome.failed or outcome.missing:
-        parts = [f"{len(outcome.failed)} runs failed"] if outcome.failed else []
+        count = len(outcome.failed)
+        parts = [f"{count} run{'s' if count > 1 else ''} failed"] if count else []
         parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
         tell(console, "; ".join(parts), style="red")
         raise typer.Exit(1)

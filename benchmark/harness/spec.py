@@ -154,7 +154,10 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSpec:
     Raises:
         UserError: every fault of the file, with its path in it.
     """
-    return validate(RunSpec, apply_overrides(load_yaml(path), overrides), str(path))
+    data = load_yaml(path)
+    if "grids" in data:
+        raise UserError(str(path), "is a suite's YAML, not a model's", f"benchmark suite {path}")
+    return validate(RunSpec, apply_overrides(data, overrides), str(path))
 
 
 def load_suite(path: Path) -> SuiteSpec:
@@ -163,7 +166,10 @@ def load_suite(path: Path) -> SuiteSpec:
     Raises:
         UserError: every fault of the file, with its path in it.
     """
-    return validate(SuiteSpec, load_yaml(path), str(path))
+    data = load_yaml(path)
+    if "model" in data and "grids" not in data:
+        raise UserError(str(path), "is a model's YAML, not a suite's", f"benchmark run {path}")
+    return validate(SuiteSpec, data, str(path))
 
 
 def with_task(

@@ -150,6 +150,8 @@ def _run_all(
             try:
                 record = run(planned, execution, progress.epoch)
             except Exception as error:  # whatever it is, it is recorded and the suite goes on
+                if isinstance(error, UserError) and isinstance(error.__cause__, OSError):
+                    raise  # but what the disk refuses now, it would refuse after the next run
                 reason = str(error) if isinstance(error, UserError) else error_text(error)
                 trace = traceback.format_exc()
                 record = record_failure(planned, execution, started, reason, trace)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchmark.harness.progress import RunProgress, describe
+from benchmark.harness.spec import RunSpec
+from benchmark.records.record import RunRecord
+from benchmark.training.report import Epoch
+
+
+def spec(**fields: Any) -> RunSpec:
+    given = {"name": "gru", "model": {"class": "Recurrent"}} | fields
+    return RunSpec.model_validate_json(json.dumps(given))
+
+
+def record(**fields: Any) -> RunRecord:
+    row: dict[str, Any] = {
+        "run_id": "r1", "status": "done", "dataset": "ETTh1", "lookback": 336, "horizon": 96,
+        "model": "gru", "seed": 3, "config": "c", "mse": 0.43219, "mae": 0.41,
+        "fitted": "gradient", "epochs": 10, "best_epoch": 7, "device": "cpu", "fingerprint": "f",
+        "started": "2026-01-31T12:00:00+00:00", "benchmark_version": "1", "python_version": "3",
+        "torch_version": "2", "lightning_version": "2",
+    }  # fmt: skip
+    return RunRecord(**(row | fields))
+
+
+def lines(text: str) -> str:
+    console = Console(file=io.StringIO(), width=60)
+    console.print(text, soft_wrap=True, highlight=False)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_done_run_is_one_line_with_its_scores_time_and_best_epoch() -> None:
+    line = lines(describe(record(), 12.34))
+    assert line.count("\n") == 1
+    for part in (
+        "done",
+        "gru",
+        "ETTh1 336>96",
+        "seed 3",
+        "MSE 0.4322",
+        "MAE 0.4100",
+        "12.3 s",
+        "7",
+    ):
+        assert part in line
+
+
+def test_a_run_without_epochs_speaks_of_none() -> None:
+    assert "epoch" not in describe(record(epochs=None, best_epoch=None), 0.1)
+
+
+def test_a_failed_run_is_one_line_with_the_first_line_of_its_error_as_it_is() -> None:
+    failed = record(
+        status="failed", mse=None, mae=None, error="a.yaml: [bold]odd[/bold] [/]\nb.yaml: more"
+    )
+    line = lines(describe(failed, 1.0))
+    assert line.count("\n") == 1
+    assert "[bold]odd[/bold] [/]" in line
+    assert "failed" in line
+    assert "b.yaml" not in line
+    assert "MSE" not in line
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_bars_are_for_terminals_and_count_expected_seconds_not_runs(terminal: bool) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120, force_terminal=terminal)
+    specs = [spec(training={"epochs": 4}), spec(seed=2)]
+    with RunProgress(specs, [30.0, 10.0], console) as progress:
+        total = progress._bars.tasks[0]
+        progress.begin()
+        progress.epoch(Epoch(1, 0.5, 0.25, 0.3, 1.0))
+        assert (total.completed, total.total) == (7.5, 40.0)
+        assert progress._bars.tasks[1].fields["note"] == "epoch 1 of 4, val MSE 0.2500"
+        progress.end(record())
+        assert total.completed == 30.0
+        progress.begin()
+        assert total.fields["note"] == "run 2 of 2"
+        progress.end(record())
+        assert total.completed == 40.0
+    printed = text.getvalue()
+    assert printed.count("MSE 0.4322") == 2
+    assert ("ETA" in printed) == terminal
+    if not terminal:
+        assert printed.count("\n") == 2
+
+
+def test_no_run_at_all_is_no_fault() -> None:
+    with RunProgress([], [], Console(file=io.StringIO())):
+        pass

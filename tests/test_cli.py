@@ -1,0 +1,293 @@
+"""Every command, as a user gives it: what it prints, writes and answers."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark.harness.spec import config_names
+from benchmark.records.record import COLUMNS
+
+LINEAR: dict[str, Any] = {
+    "name": "linear",
+    "dataset": "toy",
+    "lookback": 24,
+    "horizon": 12,
+    "model": {"class": "Linear"},
+    "training": {"epochs": 1, "batch_size": 64},
+}
+SUITE: dict[str, Any] = {
+    "name": "tiny",
+    "models": ["linear.yaml", "seasonal_naive"],
+    "grids": [{"datasets": ["toy"], "horizons": [12], "lookback": 24}],
+    "set": {"training.epochs": 1},
+}
+Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def configs(toy: Path, write_yaml: Callable[[str, Any], str]) -> None:
+    """A model's and a suite's YAML in the working directory."""
+    write_yaml("linear.yaml", LINEAR)
+    write_yaml("tiny.yaml", SUITE | {"set": {}})
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_run_trains_evaluates_and_shows_a_table(toy: Path, command: Command) -> None:
+    answer = command("run", "linear.yaml", "--set", "horizon=6", "--set", "name=lin", "--seed", 3)
+    assert answer.code == 0
+    assert answer.err == ""
+    (row,) = rows(toy / "results")
+    assert list(row) == list(COLUMNS)
+    assert (row["model"], row["horizon"], row["seed"], row["status"]) == ("lin", "6", "3", "done")
+    assert answer.out.startswith("done ")
+    assert "toy, horizon 6" in answer.out
+    assert f"{float(row['mse']):.3f}" in answer.out
+    folder = toy / "results" / "runs" / row["run_id"]
+    assert answer.out.splitlines()[-1] == f"Run folder: {folder}"
+    assert {path.name for path in folder.iterdir()} == {
+        "errors.npz", "forecasts.npz", "record.json", "run.yaml", "training.json",
+    }  # fmt: skip
+
+
+def test_run_again_does_nothing_unless_forced(toy: Path, command: Command) -> None:
+    first = command("run", "linear.yaml")
+    again = command("run", "linear.yaml")
+    assert again.code == 0
+    assert again.out.startswith("This run is done already; --force runs it again.\n")
+    assert again.out.splitlines()[1:] == first.out.splitlines()[1:]
+    assert command("run", "linear.yaml", "--force").out.startswith("done ")
+
+
+def test_run_options_reach_the_run(toy: Path, command: Command) -> None:
+    other = toy / "elsewhere"
+    threads = torch.get_num_threads()
+    answer = command(
+        "run", "linear.yaml", "--results", other, "--device", "cpu", "--threads", threads,
+        "--checkpoint", "--tensorboard",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    (row,) = rows(other)
+    assert (row["device"], row["threads"]) == ("cpu", str(threads))
+    assert (other / "runs" / row["run_id"] / "checkpoint.pt").exists()
+    assert list((other / "tensorboard" / row["run_id"]).glob("events.out.tfevents.*"))
+    assert not (toy / "results").exists()
+
+
+def test_run_shows_only_the_board_of_its_own_task(toy: Path, command: Command) -> None:
+    command("run", "linear.yaml", "--set", "horizon=6")
+    command("run", "seasonal_naive", *sets(dataset="toy", lookback=24, horizon=12))
+    answer = command("run", "linear.yaml")
+    assert "toy, horizon 12" in answer.out
+    assert "seasonal_naive" in answer.out
+    assert "horizon 6" not in answer.out
+
+
+def sets(**values: Any) -> list[str]:
+    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+
+
+def test_a_users_own_forecaster_is_trained_from_its_yaml(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+) -> None:
+    write_module(
+        "users_own",
+        "from benchmark.forecasters.linear import Linear\n"
+        "class Doubled(Linear):\n"
+        "    def __init__(self, shape, *, factor: float = 2.0):\n"
+        "        super().__init__(shape)\n"
+        "        self.factor = factor\n"
+        "    def forward(self, x):\n"
+        "        return self.factor * super().forward(x)\n",
+    )
+    write_yaml("own.yaml", LINEAR | {"model": {"class": "users_own.Doubled", "factor": 0.5}})
+    assert command("run", "own.yaml").code == 0
+    assert command("run", "own.yaml", "--set", "model.factor=3.0").code == 0
+    assert len({row["mse"] for row in rows(toy / "results")}) == 2
+    wrong = command("run", "own.yaml", "--set", "model.facter=1.0")
+    assert wrong.err == "error: own.yaml: model.facter: unknown key; did you mean 'factor'?\n"
+
+
+def test_a_suite_writes_its_leaderboard_and_says_where(toy: Path, command: Command) -> None:
+    answer = command("suite", "tiny.yaml", "--set", "training.batch_size = 32")
+    assert (answer.code, answer.err) == (0, "")
+    folder = toy / "results" / "tiny"
+    assert answer.out.splitlines()[-1] == f"Leaderboard: {folder / 'leaderboard.md'}"
+    text = (folder / "leaderboard.md").read_text()
+    assert "\nbenchmark suite tiny.yaml --set 'training.batch_size = 32'\n" in text
+    assert "seasonal_naive" in text
+    assert (folder / "leaderboard.csv").exists()
+    again = command("suite", "tiny.yaml", "--set", "training.batch_size = 32")
+    assert again.out.startswith("2 of 2 runs are done already and are not run again.\n")
+    assert (folder / "leaderboard.md").read_text() == text
+
+
+def test_a_suite_with_a_failed_run_shows_its_table_and_exits_with_1(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("wild.yaml", LINEAR | {"name": "wild", "training": {"learning_rate": 1e38}})
+    write_yaml("tiny.yaml", SUITE | {"models": ["wild.yaml", "seasonal_naive"], "set": {}})
+    answer = command("suite", "tiny.yaml")
+    assert (answer.code, answer.err) == (1, "")
+    assert answer.out.splitlines()[-1] == "1 run failed"
+    assert "lower training.learning_rate" in answer.out
+    assert "failed, unranked: wild" in (toy / "results" / "tiny" / "leaderboard.md").read_text()
+    assert answer.out.index("seasonal_naive") < answer.out.index("Leaderboard: ")
+
+
+def test_a_suite_whose_data_set_is_gone_says_so_in_its_table(
+    toy: Path,
+    command: Command,
+    write_dataset: Callable[..., Path],
+    write_yaml: Callable[[str, Any], str],
+) -> None:
+    write_dataset("gone").unlink()
+    gone = SUITE | {"grids": [{"datasets": ["gone"], "horizons": [6], "lookback": 24}], "set": {}}
+    write_yaml("gone.yaml", gone | {"fallback": "toy"})
+    answer = command("suite", "gone.yaml")
+    sentence = "toy stands in for it: these are not gone numbers."
+    assert answer.code == 0
+    assert sentence in answer.out
+    assert sentence in (toy / "results" / "tiny" / "leaderboard.md").read_text()
+    strict = command("suite", "gone.yaml", "--strict")
+    assert strict.code == 2
+    assert strict.err.startswith("error: dataset 'gone': no file 'gone.csv'")
+    write_yaml("gone.yaml", gone)
+    missing = command("suite", "gone.yaml")
+    assert (missing.code, missing.err) == (1, "")
+    assert missing.out.splitlines()[-1] == "not to be had: gone"
+
+
+def test_leaderboard_ranks_all_runs_or_one_csv(toy: Path, command: Command) -> None:
+    command("suite", "tiny.yaml")
+    (toy / "results" / "results.csv").unlink()  # it is rebuilt from the folders
+    answer = command("leaderboard", "--output", "board")
+    assert answer.code == 0
+    assert "toy, horizon 12" in answer.out
+    assert "linear" in (toy / "board" / "leaderboard.md").read_text()
+    one = command("leaderboard", toy / "results" / "results.csv")
+    assert one.out in answer.out
+
+
+def test_compare_exits_with_1_where_something_regressed(toy: Path, command: Command) -> None:
+    command("suite", "tiny.yaml")
+    old = toy / "results" / "results.csv"
+    same = command("compare", old, old)
+    assert (same.code, same.err) == (0, "")
+    mse = rows(toy / "results")[0]["mse"]
+    (toy / "worse.csv").write_text(old.read_text().replace(mse, repr(float(mse) * 1.05)))
+    assert command("compare", old, "worse.csv").code == 1
+    assert command("compare", "worse.csv", old).code == 0
+    assert command("compare", old, "worse.csv", "--tolerance", 0.06).code == 0
+    table = command("compare", old, "worse.csv", "--markdown")
+    assert table.code == 1
+    assert "| regressed |" in table.out
+    assert "5.0" in table.out
+
+
+def test_compare_published_shows_our_rows_beside_cited_ones(toy: Path, command: Command) -> None:
+    command("suite", "tiny.yaml")
+    csv_file = toy / "results" / "results.csv"
+    csv_file.write_text(csv_file.read_text().replace(",toy,", ",ETTh1,").replace(",12,", ",96,"))
+    shown = command("compare", csv_file, "--published")
+    assert (shown.code, shown.err) == (0, "")
+    assert "ETTh1" in shown.out
+    marked = command("compare", csv_file, "--published", "--markdown")
+    assert "| " in marked.out
+    assert "## ETTh1, horizon 96: ours and published" in marked.out
+
+
+def test_models_and_data_sets_are_listed(toy: Path, command: Command) -> None:
+    listed = command("models").out
+    assert all(f"\n{name} " in listed for name in config_names("models"))
+    listed = command("datasets", "list").out
+    here = {line.split()[0]: line.split()[3] for line in listed.splitlines()[1:] if line[0] != " "}
+    assert here["toy"] == "yes"
+    assert "ETTh1" in here
+
+
+def test_data_sets_are_checked_and_fetched_by_name(toy: Path, command: Command) -> None:
+    checked = command("datasets", "check", "toy")
+    assert (checked.code, checked.err) == (0, "")
+    for fact in ("rows: 700", "channels: 3", "splits: train 0-400, val 400-550, test 550-700"):
+        assert f"  {fact}\n" in checked.out
+    fetched = command("datasets", "fetch", "toy")
+    assert fetched.out == f"toy: {toy / 'datasets' / 'toy.csv'}\n"
+
+
+def test_one_bad_data_set_does_not_hide_the_good_ones(
+    toy: Path, command: Command, write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset("gone").unlink()
+    for verb in ("check", "fetch"):
+        answer = command("datasets", verb, "gone", "nowhere", "toy")
+        assert answer.code == 2
+        assert answer.out.startswith("toy")
+        assert answer.err.splitlines()[0].startswith("error: dataset 'gone': no file")
+        assert answer.err.splitlines()[1].startswith("error: dataset 'nowhere': no such card")
+
+
+def test_check_holds_a_users_class_to_the_contract(
+    toy: Path, command: Command, write_module: Callable[[str, str], None]
+) -> None:
+    write_module(
+        "users_checked",
+        "from benchmark.forecasters.linear import Linear\n"
+        "class Good(Linear):\n    pass\n"
+        "class Short(Linear):\n"
+        "    def forward(self, x):\n        return super().forward(x)[:, :-1]\n",
+    )
+    good = command("check", "users_checked.Good", "--set", "normalise=last")
+    assert (good.code, good.err) == (0, "")
+    assert {line.split()[0] for line in good.out.splitlines()} == {"yes"}
+    bad = command("check", "users_checked.Short")
+    assert bad.code == 1
+    assert any(line.startswith("no") for line in bad.out.splitlines())
+    steps = re.search(r"expected \(4, (\d+), 3\), got \(4, (\d+), 3\)", bad.out)
+    assert steps is not None
+    assert int(steps[1]) == int(steps[2]) + 1
+    assert command("check", "linear.yaml").code == 0
+    assert command("check", "seasonal_naive").code == 0
+    unknown = command("check", "users_checked.Goood")
+    assert unknown.code == 2
+    assert "did you mean 'Good'?" in unknown.err
+
+
+def test_speed_times_the_models_it_is_given(
+    toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import benchmark.harness.speed as speed
+
+    for size in ("BATCH", "LENGTH", "WIDTH"):
+        monkeypatch.setattr(speed, size, 24)
+    monkeypatch.setattr(speed, "_time", lambda call, device, repeats: call() or 0.5)
+    answer = command("speed", "linear.yaml", "seasonal_naive")
+    assert (answer.code, answer.err) == (0, "")
+    lines = [line.split() for line in answer.out.splitlines()]
+    assert lines[1][:3] == ["torch.nn.GRU,", "2", "x"]
+    assert lines[2] == ["linear", "48", "48", "1.000", "x"]
+    assert lines[3] == ["seasonal_naive", "48", "-", "1.000", "x"]
+
+
+def test_the_program_runs_a_model_without_a_word_on_standard_error(toy: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark", "run", "linear.yaml"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("done ")
+    assert len(rows(toy / "results")) == 1

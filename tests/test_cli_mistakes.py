@@ -1,0 +1,250 @@
+"""A user's mistakes: exit code 2 and one line that names the file, the field and the cure."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import benchmark.harness.run as harness
+
+LINEAR = """\
+name: linear
+dataset: toy
+lookback: 24
+horizon: 12
+model: {class: Linear}
+training: {epochs: 1, batch_size: 64}
+"""
+NAIVE = LINEAR.replace("class: Linear", "class: SeasonalNaive")
+SUITE = """\
+name: tiny
+models: [model.yaml]
+grids:
+  - {datasets: [toy], horizons: [12]}
+"""
+Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def configs(toy: Path, write_yaml: Callable[[str, Any], str]) -> None:
+    """A model's and a suite's YAML in the working directory."""
+    write_yaml("model.yaml", LINEAR)
+    write_yaml("tiny.yaml", SUITE)
+
+
+def mistaken(answer: Any, *parts: str) -> None:
+    """Assert a plain answer to a mistake: a line a fault, all parts named, no traceback."""
+    assert answer.code == 2, answer
+    assert answer.out == ""
+    assert 1 <= answer.err.count("\n") <= 3, answer.err
+    assert all(line.startswith("error: ") for line in answer.err.splitlines())
+    assert "Traceback" not in answer.err
+    for part in parts:
+        assert part in answer.err, answer.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("horizon", "horizn", ["model.yaml: horizn: unknown key; did you mean 'horizon'?"]),
+        ("epochs", "epoch", ["model.yaml: training.epoch: unknown key; did you mean 'epochs'?"]),
+        ("12", '"12"', ["model.yaml: horizon: input should be a valid integer, got '12'"]),
+        ("12", "true", ["model.yaml: horizon: input should be a valid integer, got True"]),
+        ("24", "-3", ["model.yaml: lookback: input should be greater than 0, got -3"]),
+        ("24", "0", ["model.yaml: lookback: input should be greater than 0, got 0"]),
+        ("24", "389", ["toy: lookback: 389 + horizon 12 do not fit", "of at most 388"]),
+        ("12", "151", ["toy: horizon: 151 steps do not fit into the 150", "of at most 150"]),
+        ("Linear", "Linaer", ["model.yaml: model.class: unknown forecaster 'Linaer'; did"]),
+        ("Linear", "no_such.Model", ["cannot import 'no_such'; run from the folder that holds it"]),
+        ("{class: Linear}", "{}", ["model.yaml: model.class: is missing; name the forecaster"]),
+        ("model:", "modle:", ["model.yaml: modle: unknown key; did you mean 'model'?"]),
+        ("name: linear", "name: a/b", ["model.yaml: name: string should match"]),
+        ("toy", "tyo", ["dataset 'tyo': no such card; did you mean 'toy'?"]),
+        ("epochs: 1", "epochs: 1, epochs: 2", ["not valid YAML: duplicate key", "line 6"]),
+        ("{class", "[class", ["model.yaml: not valid YAML", "line 5"]),
+        ("epochs: 1", "epochs: 1, seed: 1", ["model.yaml: training.seed: unknown key"]),
+        ("epochs: 1", "learning_rate: 0.0", ["training.learning_rate: input should be greater"]),
+        ("epochs: 1", "loss: rmse", ["training.loss: input should be 'mse', 'mae' or 'huber'"]),
+        ("epochs: 1", "schedule: {kind: step}", ["model.yaml: training.schedule.kind: "]),
+        ("epochs: 1", "schedule: {kind: one_cycle, warmup: 1}", ["training.schedule", "to 0"]),
+        ("epochs: 1", "learning_rate: 1.0e+38", ["model.yaml: training diverged", "lower "]),
+        (LINEAR, "", ["model.yaml: is empty; write its keys"]),
+        (LINEAR, "- a\n- b\n", ["model.yaml: holds a list; it must be a mapping"]),
+        (LINEAR, "linear", ["model.yaml: holds a single value ('linear')"]),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_a_mistake_in_a_models_yaml(
+    command: Command, write_yaml: Callable[[str, Any], str], old: str, new: str, parts: list[str]
+) -> None:
+    assert old in LINEAR
+    write_yaml("model.yaml", LINEAR.replace(old, new, 1))
+    mistaken(command("run", "model.yaml"), *parts)
+
+
+def test_an_option_that_does_not_go_with_the_data(
+    command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("model.yaml", NAIVE.replace("24", "12"))
+    parts = ["model.yaml: model: seasonal naive repeats the last 24 steps", "raise it or lower"]
+    mistaken(command("run", "model.yaml"), *parts)
+
+
+def test_every_fault_of_a_file_is_told_at_once(
+    command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("model.yaml", LINEAR.replace("12", "0").replace("epochs", "epocs") + "sed: 1\n")
+    parts = ["model.yaml: horizon: ", "model.yaml: training.epocs: ", "model.yaml: sed: "]
+    mistaken(command("run", "model.yaml"), *parts)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["run", "lineer"], "model lineer: unknown model 'lineer'; did you mean 'linear'?"),
+        (["run", "modell.yaml"], "modell.yaml: no such file"),
+        (["run", "model.yaml", "--set", "horizon"], "--set horizon: is not of the form key=value"),
+        (["run", "model.yaml", "--set", "=3"], "--set =3: is not of the form key=value"),
+        (["run", "model.yaml", "--set", "horizn=3"], "horizn: unknown key; did you mean"),
+        (["run", "model.yaml", "--set", "horizon.x=3"], "'horizon' is a value, not a mapping"),
+        (["run", "model.yaml", "--set", "horizon=[3"], "--set horizon=[3: not valid YAML"),
+        (["run", "model.yaml", "--seed", 2**32], "model.yaml: seed: input should be less than"),
+        (["suite", "etth2"], "suite etth2: unknown suite 'etth2'; did you mean 'etth1'?"),
+        (["suite", "tiny.yml"], "tiny.yml: no such file"),
+        (["suite", "model.yaml"], "is a model's YAML, not a suite's; benchmark run model.yaml"),
+        (["run", "tiny.yaml"], "is a suite's YAML, not a model's; benchmark suite tiny.yaml"),
+        (["suite", "tiny.yaml", "--set", "horizon=3"], "--set horizon=3: the suite's YAML decides"),
+        (["suite", "tiny.yaml", "--set", "model.hidden=3"], "model.hidden: unknown key"),
+        (["leaderboard", "absent.csv"], "absent.csv: no such file"),
+        (["leaderboard", "tiny.yaml"], "tiny.yaml: line 4: has 2 cells"),
+        (["leaderboard"], "has a header but no rows; run a benchmark first"),
+        (["compare", "absent.csv"], "compare: names fewer than two CSVs; use: benchmark compare"),
+        (["compare", "absent.csv", "absent.csv"], "absent.csv: no such file"),
+        (["datasets", "check", "tyo"], "dataset 'tyo': no such card; did you mean 'toy'?"),
+        (["datasets", "fetch", "tyo"], "dataset 'tyo': no such card; did you mean 'toy'?"),
+        (["datasets", "check", "absent.yaml"], "absent.yaml: no such file"),
+        (["check", "lineer"], "unknown model 'lineer'; did you mean 'linear'?"),
+        (["check", "no_such.Model"], "cannot import 'no_such'"),
+        (["speed", "lineer"], "unknown model 'lineer'; did you mean 'linear'?"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else None,
+)  # fmt: skip
+def test_a_mistake_on_the_command_line(command: Command, words: list[Any], part: str) -> None:
+    mistaken(command(*words), part)
+
+
+@pytest.mark.parametrize(
+    "words", [["run"], ["run", "x", "--sed", "1"], ["run", "x", "--seed", "-1"]]
+)
+def test_an_option_that_does_not_exist_gets_the_usage(command: Command, words: list[str]) -> None:
+    answer = command(*words)
+    assert answer.code == 2
+    assert answer.err.startswith("Usage: ")
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize(
+    ("card", "parts"),
+    [
+        ({"season": None}, ["toy.yaml: season: is missing; add it"]),
+        ({"season": "24"}, ["toy.yaml: season: input should be a valid integer, got '24'"]),
+        ({"seasons": 24}, ["toy.yaml: seasons: unknown key; did you mean 'season'?"]),
+        ({"splits": {"train": 0.5, "val": 0.2, "test": 0.2}}, ["toy.yaml: splits: ", "up to 0.9"]),
+        ({"splits": {"train": 500, "val": 150, "test": 150}}, ["toy.csv: is too short", "800"]),
+        ({"season": 400}, ["toy: season: 400 steps do not fit into the train split"]),
+        ({"channels": ["load", "heat", "wnid"]}, ["toy.csv", "wnid"]),
+        ({"name": "toys"}, ["toy.yaml: name: is 'toys'"]),
+        ({"frequency": "1M"}, ["toy.yaml: frequency: is not a fixed step"]),
+        ({"source": {"sha256": "0" * 64}}, ["toy.csv: is not the file that card 'toy' names"]),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+@pytest.mark.parametrize("words", [["run", "model.yaml"], ["suite", "tiny.yaml"]])
+def test_a_mistake_in_a_card(
+    command: Command,
+    write_dataset: Callable[..., Path],
+    card: dict[str, Any],
+    parts: list[str],
+    words: list[str],
+) -> None:
+    write_dataset(**card) if "name" not in card else rename(write_dataset(), card["name"])
+    mistaken(command(*words), *parts)
+
+
+def rename(path: Path, name: str) -> None:
+    card = path.with_suffix(".yaml")
+    card.write_text(card.read_text().replace("name: toy", f"name: {name}"))
+
+
+def test_a_missing_data_file(toy: Path, command: Command) -> None:
+    (toy / "datasets" / "toy.csv").unlink()
+    parts = ["dataset 'toy': no file 'toy.csv' in ", "put the file there or set BENCHMARK_DATA"]
+    mistaken(command("run", "model.yaml"), *parts)
+
+
+def test_a_truncated_or_altered_data_file(toy: Path, command: Command) -> None:
+    path = toy / "datasets" / "toy.csv"
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    mistaken(command("run", "model.yaml"), "toy.csv")
+    path.write_text(whole.replace("\n2020-01-02 00:00:00,", "\n2020-01-02 00:00:00,x", 1))
+    mistaken(command("run", "model.yaml"), "toy.csv", "line 26", "load")
+
+
+def test_a_data_folder_that_is_none(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCHMARK_DATA", "/no/such/folder")
+    mistaken(command("run", "model.yaml"), "BENCHMARK_DATA=/no/such/folder: no such folder")
+
+
+@pytest.mark.parametrize("words", [["run", "model.yaml"], ["suite", "tiny.yaml"]])
+def test_a_results_folder_that_cannot_be(toy: Path, command: Command, words: list[str]) -> None:
+    (toy / "file").touch()
+    answer = command(*words, "--results", "file/results")
+    mistaken(answer, "file/results: is a file, or lies below one; name a folder")
+
+
+@pytest.fixture
+def full_disk(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on a disk of 16 KiB; where none may be mounted, one that cannot be synced."""
+    folder = toy / "full"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+
+        def refuse(handle: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", refuse)
+    yield folder
+    if mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("words", [["run", "model.yaml"], ["suite", "tiny.yaml"]])
+def test_a_full_disk(full_disk: Path, command: Command, words: list[str]) -> None:
+    answer = command(*words, "--results", full_disk)
+    mistaken(answer, f"{full_disk}: the disk is full; free some space and run the same command")
+    assert list((full_disk / "runs").iterdir()) == []
+
+
+def test_ctrl_c_says_what_is_kept(
+    toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness, "evaluate", interrupt)
+    answer = command("run", "model.yaml")
+    assert answer.code == 130
+    assert "Finished runs are kept; the same command goes on from here." in answer.err
+    assert not list((toy / "results").rglob("record.json"))

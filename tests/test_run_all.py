@@ -1,0 +1,149 @@
+"""run_all.sh: what it hands on, what it sets up and when; nothing is installed here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "run_all.sh"
+STUB = """#!/usr/bin/env bash
+echo "$0 $*" >>"$CALLS"
+if [[ $1 == -m && $2 == venv ]]; then
+    mkdir -p "$3/bin" && cp "$0" "$3/bin/python"
+fi
+if [[ $1 == -m && $2 == pip ]]; then exit "${PIP_FAILS:-0}"; fi
+if [[ $1 == -c ]]; then exit "${TOO_OLD:-0}"; fi
+if [[ $1 == -m && $2 != venv ]]; then
+    shift
+    printf '<%s>' "$@"
+    exit "${ANSWER:-0}"
+fi
+"""
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what the script reads, in a folder whose name has a space."""
+    folder = tmp_path / "a copy"
+    folder.mkdir()
+    for name in ("run_all.sh", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    stub = tmp_path / "python-stub"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def run(tree: Path, tmp_path: Path) -> Run:
+    """Run the copy from another folder, with a stub for Python."""
+
+    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        variables = {"PYTHON": str(tmp_path / "python-stub"), "CALLS": str(tmp_path / "calls")}
+        return subprocess.run(
+            [str(tree / "run_all.sh"), *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | variables | environment,
+        )
+
+    return run
+
+
+def calls(tmp_path: Path) -> list[str]:
+    path = tmp_path / "calls"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def installs(tmp_path: Path) -> list[str]:
+    return [call.rpartition(" ")[2] for call in calls(tmp_path) if " -m pip install " in call]
+
+
+def test_the_script_is_valid_and_executable() -> None:
+    assert subprocess.run(["bash", "-n", SCRIPT]).returncode == 0
+    assert os.access(SCRIPT, os.X_OK)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_sets_up_nothing_and_names_every_way_to_call_it(
+    run: Run, tmp_path: Path, flag: str
+) -> None:
+    shown = run(flag)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for part in ("[SUITE] [OPTION ...]", "--tests", "etth1", "quick", "full", "BENCHMARK_DATA"):
+        assert part in shown.stdout
+    assert calls(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "handed_on"),
+    [
+        ([], "<benchmark><suite><etth1>"),
+        (["quick"], "<benchmark><suite><quick>"),
+        (["my suites/a b.yaml"], "<benchmark><suite><my suites/a b.yaml>"),
+        (["--strict"], "<benchmark><suite><etth1><--strict>"),
+        (
+            ["full", "--set", "training.epochs=2", "--device", "cpu"],
+            "<benchmark><suite><full><--set><training.epochs=2><--device><cpu>",
+        ),
+        (["--tests"], "<pytest>"),
+        (["--tests", "-k", "a or b", "tests/data"], "<pytest><-k><a or b><tests/data>"),
+    ],
+)
+def test_arguments_are_handed_on_as_they_are(run: Run, words: list[str], handed_on: str) -> None:
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (0, handed_on)
+
+
+@pytest.mark.parametrize("code", ["1", "2", "130"])
+def test_the_exit_code_is_the_commands_own(run: Run, code: str) -> None:
+    assert run("quick", ANSWER=code).returncode == int(code)
+    assert run("--tests", ANSWER=code).returncode == int(code)
+
+
+def test_the_environment_is_set_up_once_for_each_set_of_pins(
+    run: Run, tree: Path, tmp_path: Path
+) -> None:
+    first = run("quick")
+    assert "Setting up .venv" in first.stderr
+    assert installs(tmp_path) == [".[tensorboard]"]
+    assert (tree / ".venv" / "bin" / "python").exists()
+    assert run("quick").stderr == ""
+    assert installs(tmp_path) == [".[tensorboard]"]
+    run("--tests")
+    run("--tests")
+    assert installs(tmp_path) == [".[tensorboard]", ".[dev]"]
+    with (tree / "constraints.txt").open("a") as stream:
+        stream.write("# changed\n")
+    run("quick")
+    assert installs(tmp_path) == [".[tensorboard]", ".[dev]", ".[tensorboard]"]
+    assert sum(" -m venv " in call for call in calls(tmp_path)) == 1
+    (install, *_) = [call for call in calls(tmp_path) if " -m pip install " in call]
+    assert "--constraint constraints.txt" in install
+
+
+def test_an_installation_that_failed_is_tried_again(run: Run, tmp_path: Path) -> None:
+    assert run("quick", PIP_FAILS="1").returncode == 1
+    assert not any("benchmark suite" in call for call in calls(tmp_path))
+    assert run("quick").returncode == 0
+    assert len(installs(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("environment", [{"TOO_OLD": "1"}, {"PYTHON": "/no/such/python"}])
+def test_a_python_too_old_or_absent_is_one_plain_line(
+    run: Run, tree: Path, environment: dict[str, str]
+) -> None:
+    done = run("quick", **environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert "is not Python 3.11 or newer; set PYTHON to one that is" in done.stderr
+    assert not (tree / ".venv").exists()
