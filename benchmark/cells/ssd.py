@@ -1,0 +1,139 @@
+"""Mamba-2's recurrence over time as matrix products (structured state space duality).
+
+    h_t = exp(a_t) h_{t-1} + B_t v_t'               h_t: a matrix (N, P) a head; a_t <= 0 one number
+    y_t = C_t' h_t
+
+Unrolled, y_t = sum_{s <= t} (C_t . B_s) exp(a_{s+1} + ... + a_t) v_s: attention without a softmax,
+whose mask decays. In chunks of T steps the product is formed inside a chunk, and the state passed
+between chunks, so the cost is linear in S and nearly all of it is matrix products. With c_t the
+sum of a from the chunk's first step to t, and h the state before the chunk,
+
+    y_t     = sum_s L_ts (C_t . B_s) v_s + exp(c_t) C_t' h          L_ts = exp(c_t - c_s), s <= t
+    h_next  = exp(c_T) h + sum_s exp(c_T - c_s) B_s v_s'
+
+The gradient is by hand: autograd would keep a dozen temporaries of each chunk. Where c appears, it
+is in an exponent, so its gradient is the gradient of that product times the product itself; and
+a_t is in all c_s with s >= t, so ga_t = sum_{s >= t} gc_s.
+
+Shapes: B batch, S steps, M chunks, T steps of a chunk, H heads, P channels of a head, N states of a
+channel. v is ``(B, S, H, P)``, a ``(B, S, H)``, B and C ``(B, S, N)``, a state ``(B, N, H, P)``.
+
+Reference: T. Dao and A. Gu, Transformers are SSMs (2024), arXiv:2405.21060, Section 6.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK = 24  # T at most
+
+
+def ssd(v: Tensor, a: Tensor, B: Tensor, C: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Run the recurrence from `state`.
+
+    Returns:
+        y ``(B, S, H, P)`` and the last state ``(B, N, H, P)``.
+    """
+    steps = v.shape[1]
+    chunks = math.ceil(steps / CHUNK)
+    length = math.ceil(steps / chunks)
+    missing = chunks * length - steps  # padded at the end with steps that do nothing
+    cut = [_chunks(tensor, chunks, missing) for tensor in (v, a, B, C)]
+    y, last = ChunkedSSD.apply(*cut, state)  # type: ignore[no-untyped-call]
+    return y.flatten(1, 2)[:, :steps], last
+
+
+def _chunks(sequence: Tensor, chunks: int, missing: int) -> Tensor:
+    """``(B, S, ...)`` -> ``(B, M, T, ...)``."""
+    if missing:
+        sequence = F.pad(sequence, (0, 0) * (sequence.ndim - 2) + (0, missing))
+    return sequence.reshape(len(sequence), chunks, -1, *sequence.shape[2:]).contiguous()
+
+
+class ChunkedSSD(torch.autograd.Function):
+    """The chunked form and its gradient; sequences are ``(B, M, T, ...)``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, v: Tensor, a: Tensor, B: Tensor, C: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Keep the states between chunks and the decays L."""
+        c = a.double().cumsum(2)  # (B, M, T, H); float32 is too coarse to subtract two of them
+        L = _decays_within(c).to(v.dtype)
+        to_end = torch.exp(c[:, :, -1:] - c).to(v.dtype).unsqueeze(-1)  # (B, M, T, H, 1)
+        from_start = torch.exp(c).to(v.dtype).unsqueeze(-1)
+        whole = from_start[:, :, -1]  # (B, M, H, 1)
+
+        written = B.mT @ (to_end * v).flatten(3)  # (B, M, N, H P)
+        h = state.new_empty(v.shape[1] + 1, *state.shape)  # before each chunk, and after the last
+        h[0] = state
+        for m, new in enumerate(written.view(*written.shape[:3], *v.shape[3:]).unbind(1)):
+            torch.addcmul(new, whole[:, m, None], h[m], out=h[m + 1])
+
+        y = (C @ h[:-1].transpose(0, 1).flatten(3)).view_as(v).mul_(from_start)
+        _add_per_head(y, L * (C @ B.mT).unsqueeze(2), v)
+        ctx.save_for_backward(v, B, C, h, L, to_end, from_start)
+        return y, h[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor, glast: Tensor) -> tuple[Tensor, ...]:
+        """The same products transposed; states' gradients run from the last chunk to the first."""
+        v, B, C, h, L, to_end, from_start = ctx.saved_tensors
+        whole, gy = from_start[:, :, -1], gy.contiguous()
+
+        seen = (gy * from_start).flatten(3)  # the gradient of C' h
+        read = (C.mT @ seen).view(*B.mT.shape[:3], *v.shape[3:])  # (B, M, N, H, P)
+        gh = torch.empty_like(h)
+        gh[-1] = glast
+        for m in range(len(h) - 2, -1, -1):
+            torch.addcmul(read[:, m], whole[:, m, None], gh[m + 1], out=gh[m])
+        before, after = h[:-1].transpose(0, 1).flatten(3), gh[1:].transpose(0, 1).flatten(3)
+
+        products = C @ B.mT  # (B, M, T, T)
+        gv = (B @ after).view_as(v).mul_(to_end)
+        of_written = (gv * v).sum(-1)
+        gc = (seen * (C @ before)).view_as(v).sum(-1) - of_written
+        of_kept = (gh[1:] * h[:-1]).sum((2, 4)).transpose(0, 1) * whole.squeeze(-1)
+        gc[:, :, -1] += of_written.sum(2) + of_kept
+
+        gproducts = _products_backward(gy, v, L, products, gc)
+        _add_per_head(gv, (L * products.unsqueeze(2)).mT, gy)
+        gB = (to_end * v).flatten(3) @ after.mT + gproducts.mT @ C
+        gC = seen @ before.mT + gproducts @ B
+        ga = gc.flip(2).cumsum(2).flip(2)
+        return gv, ga, gB, gC, gh[0]
+
+
+def _decays_within(c: Tensor) -> Tensor:
+    """L ``(B, M, H, T, T)`` from c ``(B, M, T, H)``."""
+    c = c.mT
+    future = torch.ones(c.shape[-1], c.shape[-1], dtype=torch.bool, device=c.device).triu(1)
+    return (c.unsqueeze(-1) - c.unsqueeze(-2)).masked_fill_(future, -math.inf).exp_()
+
+
+def _add_per_head(total: Tensor, mixing: Tensor, sequence: Tensor) -> None:
+    """Add ``mixing @ sequence``, a ``(T, T)`` matrix for each head, to `total` in place.
+
+    A loop over heads takes sequences as they lie in memory; one product of all would copy them.
+    """
+    for head in range(mixing.shape[2]):
+        out = total[:, :, :, head].flatten(0, 1)
+        out.baddbmm_(mixing[:, :, head].flatten(0, 1), sequence[:, :, :, head].flatten(0, 1))
+
+
+def _products_backward(gy: Tensor, v: Tensor, L: Tensor, products: Tensor, gc: Tensor) -> Tensor:
+    """Return the gradient of `products`, ``C B'``, over all heads; add that of L to `gc`."""
+    total = torch.zeros_like(products)
+    for head in range(L.shape[2]):
+        g = (gy[:, :, :, head] @ v[:, :, :, head].mT).mul_(L[:, :, head])
+        total += g
+        g *= products
+        gc[..., head] += g.sum(-1) - g.sum(-2)
+    return total
