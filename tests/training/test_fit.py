@@ -149,6 +149,28 @@ def test_validation_scores_equal_a_loop_over_every_validation_window(
             assert bool(forecaster.state_dict()["weight"].any())
 
 
+def test_a_fit_takes_the_steps_of_a_bare_loop(task: Task) -> None:
+    forecaster, report = train(task, seed=5, learning_rate=0.01)
+    seed_all(5)
+    bare = Linear(SHAPE)
+    optimiser = torch.optim.Adam(bare.parameters(), lr=0.01)
+    order = torch.Generator().manual_seed(5)
+    losses: list[list[float]] = []
+    for _ in range(2):
+        losses.append([])
+        for x, y in task.windows("train").shuffled(64, order):
+            optimiser.zero_grad()
+            loss = (bare(x) - y).square().mean()
+            loss.backward()
+            optimiser.step()
+            losses[-1].append(float(loss))
+    assert report.best_epoch == 2
+    for found, expected in zip(forecaster.parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    expected_losses = [np.mean(epoch) for epoch in losses]
+    assert [e.train_loss for e in report.epochs] == pytest.approx(expected_losses, rel=1e-5)
+
+
 def test_a_fit_reads_every_train_window_once_an_epoch_and_the_last_small_batch_too(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
