@@ -163,7 +163,7 @@ def test_a_fit_takes_the_steps_of_a_bare_loop(task: Task) -> None:
             loss = (bare(x) - y).square().mean()
             loss.backward()
             optimiser.step()
-            losses[-1].append(float(loss))
+            losses[-1].append(loss.item())
     assert report.best_epoch == 2
     for found, expected in zip(forecaster.parameters(), bare.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
