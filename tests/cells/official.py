@@ -75,7 +75,7 @@ def copied(
     """Draw every parameter of theirs anew, large enough to matter, and give ours the same."""
     with torch.no_grad():
         for parameter in theirs.parameters():
-            parameter.normal_(std=0.4)
+            parameter.normal_(std=0.25)
         renamed = names(dict(theirs.named_parameters()))
         for name, parameter in ours.named_parameters():
             parameter.copy_(renamed.pop(name))
