@@ -7,9 +7,14 @@ Shapes: B batch, S steps, E channels, K taps; a tail is ``(B, K - 1, E)``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from benchmark.cells.native import Operator, operator
 
 
 class CausalConv(nn.Module):
@@ -39,8 +44,42 @@ class CausalConv(nn.Module):
     def forward(self, x: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
         """All steps: ``(B, S, E)`` and the tail -> ``(B, S, E)`` and the last tail."""
         window = torch.cat([tail, x], dim=1)
-        # As an image (B, E, S, 1) it is stored channels last, which conv2d takes as it is;
-        # conv1d would copy it.
-        image = window.transpose(1, 2).unsqueeze(-1)
-        y = F.conv2d(image, self.weight.unsqueeze(-1), self.bias, groups=len(self.bias))
-        return y.squeeze(-1).transpose(1, 2), window[:, x.shape[1] :]
+        return self._convolve(window), window[:, x.shape[1] :]
+
+    def _convolve(self, window: Tensor) -> Tensor:
+        """``(B, K - 1 + S, E)`` -> ``(B, S, E)``."""
+        compiled = operator("causal_conv", window, self.weight)
+        if compiled is not None:
+            taps = self.weight.squeeze(1).T.contiguous()
+            return NativeConv.apply(compiled, window, taps, self.bias)  # type: ignore[no-any-return, no-untyped-call]
+        # As an image (B, E, 1, S) it is stored channels last, which conv2d takes as it is.
+        image = window.transpose(1, 2).unsqueeze(2)
+        y = F.conv2d(image, self.weight.unsqueeze(2), self.bias, groups=len(self.bias))
+        return y.squeeze(2).transpose(1, 2)
+
+
+class NativeConv(torch.autograd.Function):
+    """The convolution compiled from ``cpp/causal_conv.cpp``; its taps are ``(K, E)``."""
+
+    @staticmethod
+    def forward(ctx: Any, compiled: Operator, window: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
+        """Keep the inputs."""
+        width, channels = taps.shape
+        y = window.new_empty(len(window), window.shape[1] - width + 1, channels)
+        sizes = (y.shape[1], channels, width)
+        compiled.run("causal_conv_forward", len(y), window, taps, bias, y, *sizes)
+        ctx.save_for_backward(window, taps)
+        ctx.compiled, ctx.sizes = compiled, sizes
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of the taps comes a row at a time."""
+        window, taps = ctx.saved_tensors
+        gy, gwindow = gy.contiguous(), torch.zeros_like(window)
+        gtaps = taps.new_zeros(len(gy), *taps.shape)
+        given = (window, taps, gy, gwindow, gtaps)
+        compiled: Operator = ctx.compiled
+        compiled.run("causal_conv_backward", len(gy), *given, *ctx.sizes)
+        return None, gwindow, gtaps.sum(0), gy.sum((0, 1))

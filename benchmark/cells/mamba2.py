@@ -121,6 +121,11 @@ class Mamba2(Cell):
         return split_heads(x, self.num_heads), B, C
 
     def output(self, y: Tensor, z: Tensor) -> Tensor:
-        """Gate, then norm, then mix: y ``(..., H, P)`` and z ``(..., E)`` -> ``(..., D)``."""
-        normed = F.rms_norm(y.flatten(-2) * F.silu(z), self.norm.shape, self.norm, EPSILON)
-        return F.linear(normed, self.out_proj.weight)
+        """Gate, then norm, then mix: y ``(..., H, P)`` and z ``(..., E)`` -> ``(..., D)``.
+
+        The norm is linear but for one number a step, so its gain goes into W_out, and that number
+        (one over the root mean square) is applied to the narrower result.
+        """
+        gated = y.flatten(-2) * F.silu(z)
+        scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + EPSILON)
+        return scale * F.linear(gated, self.norm * self.out_proj.weight)

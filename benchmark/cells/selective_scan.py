@@ -44,14 +44,15 @@ def selective_scan(
     Returns:
         y ``(B, S, E)`` and the last state ``(B, N, E)``.
     """
-    official = _official_scan() if x.is_cuda else None
-    if official is not None:
-        return scan_with_state(official, x, dt, A, B, C, state)
-    tensors = [tensor.contiguous() for tensor in (x, dt, A, B, C, state)]
-    compiled = operator("selective_scan", *tensors)
-    if compiled is not None:
-        return NativeScan.apply(compiled, *tensors)  # type: ignore[no-any-return, no-untyped-call]
-    return PlainScan.apply(*tensors)  # type: ignore[no-any-return, no-untyped-call]
+    with torch.autocast(x.device.type, enabled=False):  # a recurrence needs more than 8 bits
+        tensors = [tensor.to(A.dtype).contiguous() for tensor in (x, dt, A, B, C, state)]
+        official = _official_scan() if x.is_cuda else None
+        if official is not None:
+            return scan_with_state(official, *tensors)
+        compiled = operator("selective_scan", *tensors)
+        if compiled is not None:
+            return NativeScan.apply(compiled, *tensors)  # type: ignore[no-any-return, no-untyped-call]
+        return PlainScan.apply(*tensors)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class PlainScan(torch.autograd.Function):
@@ -153,13 +154,14 @@ class NativeScan(torch.autograd.Function):
         """Recompute a chunk at a time; the gradient of A comes a row at a time."""
         *inputs, kept = ctx.saved_tensors
         x, dt, A, B, C = inputs
+        gy, glast = gy.contiguous(), glast.contiguous()
         gx, gdt, gB, gC, gstate = map(torch.empty_like, (x, dt, B, C, glast))
         gA = A.new_empty(len(x), *A.shape)
         compiled: Operator = ctx.compiled
         compiled.run(
             "selective_scan_backward",
             len(x),
-            *(*inputs, kept, gy.contiguous(), glast.contiguous()),
+            *(*inputs, kept, gy, glast),
             *(gx, gdt, gA, gB, gC, gstate),
             *ctx.sizes,
         )

@@ -31,22 +31,33 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from benchmark.cells.native import Operator, operator
+
 CHUNK = 24  # T at most
+NATIVE_CHUNK = 16  # as in cpp/ssd.cpp
 
 
 def ssd(v: Tensor, a: Tensor, B: Tensor, C: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """Run the recurrence from `state`.
+    """Run the recurrence from `state`: compiled, a step at a time, or in chunks in plain torch.
+
+    The matrix products of the chunked form are many more operations than the recurrence itself,
+    but operations that torch, and above all a GPU, is fast at.
 
     Returns:
         y ``(B, S, H, P)`` and the last state ``(B, N, H, P)``.
     """
-    steps = v.shape[1]
-    chunks = math.ceil(steps / CHUNK)
-    length = math.ceil(steps / chunks)
-    missing = chunks * length - steps  # padded at the end with steps that do nothing
-    cut = [_chunks(tensor, chunks, missing) for tensor in (v, a, B, C)]
-    y, last = ChunkedSSD.apply(*cut, state)  # type: ignore[no-untyped-call]
-    return y.flatten(1, 2)[:, :steps], last
+    with torch.autocast(v.device.type, enabled=False):  # a recurrence needs more than 8 bits
+        v, B, C, state = (tensor.to(a.dtype) for tensor in (v, B, C, state))
+        compiled = operator("ssd", v, a, B, C, state)
+        if compiled is not None:
+            tensors = [tensor.contiguous() for tensor in (v, torch.exp(a), B, C, state)]
+            return NativeSSD.apply(compiled, *tensors)  # type: ignore[no-any-return, no-untyped-call]
+        steps = v.shape[1]
+        chunks = math.ceil(steps / CHUNK)
+        missing = chunks * math.ceil(steps / chunks) - steps  # steps that do nothing, at the end
+        cut = [_chunks(tensor, chunks, missing) for tensor in (v, a, B, C)]
+        y, last = ChunkedSSD.apply(*cut, state)  # type: ignore[no-untyped-call]
+        return y.flatten(1, 2)[:, :steps], last
 
 
 def _chunks(sequence: Tensor, chunks: int, missing: int) -> Tensor:
@@ -113,7 +124,7 @@ class ChunkedSSD(torch.autograd.Function):
 
 def _decays_within(c: Tensor) -> Tensor:
     """L ``(B, M, H, T, T)`` from c ``(B, M, T, H)``."""
-    c = c.mT
+    c = c.mT.contiguous()  # or L inherits its order, and every product with L is slow
     future = torch.ones(c.shape[-1], c.shape[-1], dtype=torch.bool, device=c.device).triu(1)
     return (c.unsqueeze(-1) - c.unsqueeze(-2)).masked_fill_(future, -math.inf).exp_()
 
@@ -124,8 +135,7 @@ def _add_per_head(total: Tensor, mixing: Tensor, sequence: Tensor) -> None:
     A loop over heads takes sequences as they lie in memory; one product of all would copy them.
     """
     for head in range(mixing.shape[2]):
-        out = total[:, :, :, head].flatten(0, 1)
-        out.baddbmm_(mixing[:, :, head].flatten(0, 1), sequence[:, :, :, head].flatten(0, 1))
+        total[:, :, :, head] += mixing[:, :, head] @ sequence[:, :, :, head]
 
 
 def _products_backward(gy: Tensor, v: Tensor, L: Tensor, products: Tensor, gc: Tensor) -> Tensor:
@@ -137,3 +147,31 @@ def _products_backward(gy: Tensor, v: Tensor, L: Tensor, products: Tensor, gc: T
         g *= products
         gc[..., head] += g.sum(-1) - g.sum(-2)
     return total
+
+
+class NativeSSD(torch.autograd.Function):
+    """The recurrence compiled from ``cpp/ssd.cpp``; it takes exp(a) in place of a."""
+
+    @staticmethod
+    def forward(ctx: Any, compiled: Operator, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the state before each chunk."""
+        v, state = inputs[0], inputs[4]
+        (rows, steps, *head), chunks = v.shape, math.ceil(v.shape[1] / NATIVE_CHUNK)
+        y, last = torch.empty_like(v), torch.empty_like(state)
+        kept = v.new_empty(rows, chunks, *state.shape[1:])
+        sizes = (steps, *head, state.shape[1])
+        compiled.run("ssd_forward", rows, *inputs, y, kept, last, *sizes)
+        ctx.save_for_backward(*inputs[:4], kept)
+        ctx.compiled, ctx.sizes = compiled, sizes
+        return y, last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gy: Tensor, glast: Tensor) -> tuple[Tensor | None, ...]:
+        """Recompute a chunk at a time."""
+        *inputs, kept = ctx.saved_tensors
+        gy, glast = gy.contiguous(), glast.contiguous()
+        gradients = [torch.empty_like(tensor) for tensor in (*inputs, glast)]
+        compiled: Operator = ctx.compiled
+        compiled.run("ssd_backward", len(gy), *inputs, kept, gy, glast, *gradients, *ctx.sizes)
+        return None, *gradients
