@@ -67,10 +67,13 @@ class Windows:
         for index in torch.split(torch.arange(len(self), device=self.device), batch_size):
             yield self.gather(index)
 
+    def random_order(self, generator: torch.Generator) -> Tensor:
+        """Return every window's number once, in the generator's order ``(W,)``."""
+        return torch.randperm(len(self), generator=generator).to(self.device)
+
     def shuffled(
         self, batch_size: int, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield every window once, in the generator's order, none dropped."""
-        order = torch.randperm(len(self), generator=generator).to(self.device)
-        for index in torch.split(order, batch_size):
+        for index in torch.split(self.random_order(generator), batch_size):
             yield self.gather(index)

@@ -7,10 +7,10 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -19,24 +19,26 @@ from torch import Tensor
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
-from benchmark.training.module import TrainingModule
+from benchmark.training.module import BLOCK_STEPS, TrainingModule
 from benchmark.training.report import Epoch, FitOptions, FitReport
 from benchmark.training.score import SCORING_BATCH
 from benchmark.training.spec import TrainingSpec
 
+Item = TypeVar("Item")
 
-class _Batches:
-    """What Lightning calls a dataloader: an iterable of batches, of known length."""
 
-    def __init__(self, batches: Callable[[], Iterator[tuple[Tensor, Tensor]]], count: int) -> None:
-        self._batches = batches
+class _Loader(Generic[Item]):
+    """What Lightning calls a dataloader: an iterable of known length."""
+
+    def __init__(self, items: Callable[[], Iterable[Item]], count: int) -> None:
+        self._items = items
         self._count = count
 
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self._batches()
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items())
 
 
 class _KeepBest(Callback):
@@ -106,18 +108,23 @@ def fit_by_gradient(
         UserError: TensorBoard is asked for and not installed.
     """
     order = torch.Generator().manual_seed(seed)
-    train_batches = _Batches(
-        lambda: train.shuffled(spec.batch_size, order), math.ceil(len(train) / spec.batch_size)
-    )
-    val_batches = _Batches(
+    block = BLOCK_STEPS * spec.batch_size
+
+    def shuffled_blocks() -> Iterator[
+        Tensor
+    ]:  # lazy: Lightning asks for more iterators than it reads
+        yield from torch.split(train.random_order(order), block)
+
+    train_blocks = _Loader(shuffled_blocks, math.ceil(len(train) / block))
+    val_batches = _Loader(
         lambda: validation.in_order(SCORING_BATCH), math.ceil(len(validation) / SCORING_BATCH)
     )
     started = time.perf_counter()
     keep_best = _KeepBest(spec, options, started)
-    module = TrainingModule(forecaster, spec, steps_per_epoch=len(train_batches))
+    module = TrainingModule(forecaster, spec, train)
     with _quiet(options.verbose), _interruptible():
         trainer = _trainer(train.device, spec, options, keep_best)
-        trainer.fit(module, train_batches, val_batches)
+        trainer.fit(module, train_blocks, val_batches)
     assert keep_best.best is not None
     forecaster.load_state_dict(keep_best.weights)
     return FitReport(
