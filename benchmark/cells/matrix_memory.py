@@ -63,10 +63,11 @@ class Weights(NamedTuple):
 
 def weights(i: Tensor, f: Tensor, m: Tensor) -> Weights:
     """Compute a, M and F from i and f, as in `chunkwise` ``(N, S)``, and the first m ``(N,)``."""
-    total = F.logsigmoid(f.double()).cumsum(-1)
+    total = F.logsigmoid(f).double().cumsum(-1)
     a = i.double() - total
     start = m.double()
-    return Weights(a, torch.maximum(a.cummax(-1).values, start.unsqueeze(-1)), total, start)
+    M = torch.cat([start.unsqueeze(-1), a], dim=-1).cummax(-1).values[:, 1:]
+    return Weights(a, M, total, start)
 
 
 def parallel(
@@ -160,10 +161,6 @@ class _Chunkwise(torch.autograd.Function):
         from_before = torch.exp(before.unsqueeze(-1) - M).to(q).unsqueeze(-1)  # (N, P, T, 1)
         to_after = torch.exp(a - after.unsqueeze(-1)).to(q).unsqueeze(-1)  # (N, P, T, 1)
         left = torch.exp(before - after).to(q)  # (N, P)
-        exponent = (a.unsqueeze(-2) - M.unsqueeze(-1)).to(q)  # (N, P, T, T)
-        mask = exponent.new_full((size, size), -math.inf).triu(1)
-        decay = exponent.add_(mask).exp_()
-
         weighted = k * to_after
         added_C = weighted.transpose(-1, -2) @ v
         added_n = weighted.sum(-2)
@@ -173,7 +170,7 @@ class _Chunkwise(torch.autograd.Function):
             ns.append(torch.addcmul(added_n[:, p], ns[-1], left[:, p, None]))
         C, n = torch.stack(Cs[:-1], dim=1), torch.stack(ns[:-1], dim=1)
 
-        P = (q @ k.transpose(-1, -2)).mul_(decay)
+        P = _decay(a, M, q.dtype).mul_(q @ k.transpose(-1, -2))
         weighted = q * from_before
         h = (P @ v).add_(weighted @ C)
         count = P.sum(-1, keepdim=True).add_(weighted @ n.unsqueeze(-1))
@@ -181,13 +178,13 @@ class _Chunkwise(torch.autograd.Function):
         divisor = torch.maximum(count.abs(), bound).add_(EPS)
         h.div_(divisor)
         of_memory = (from_before, to_after, left, C, n, Cs[-1], ns[-1])
-        ctx.save_for_backward(q, k, v, P, decay, count, bound, divisor, h, *of_memory)
+        ctx.save_for_backward(q, k, v, a, M, count, bound, divisor, h, *of_memory)
         return h.flatten(1, 2), Cs[-1], ns[-1]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_h: Tensor, d_C: Tensor, d_n: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, P, decay, count, bound, divisor, h, *of_memory = ctx.saved_tensors
+        q, k, v, a, M, count, bound, divisor, h, *of_memory = ctx.saved_tensors
         from_before, to_after, left, C, n, *last = of_memory
         d_last = (d_C, d_n)
         # through the quotient
@@ -209,6 +206,8 @@ class _Chunkwise(torch.autograd.Function):
         # to queries, keys and values
         weighted_k = k * to_after
         d_P = (d_written @ v.transpose(-1, -2)).add_(d_count)
+        decay = _decay(a, M, q.dtype)  # not kept: with P it would be the largest part of all
+        P = (q @ k.transpose(-1, -2)).mul_(decay)
         d_v = (P.transpose(-1, -2) @ d_written).add_(weighted_k @ d_C)
         d_weighted_k = (v @ d_C.transpose(-1, -2)).add_(d_n.unsqueeze(-2))
         d_a = (d_P * P).sum(-2).add_((d_weighted_k * weighted_k).sum(-1))
@@ -224,3 +223,10 @@ class _Chunkwise(torch.autograd.Function):
         d_a, d_total = d_a.double(), d_total.double()
         joined = (d.flatten(1, 2) for d in (d_q, d_k, d_v, d_a, d_M, d_total))
         return *joined, d_start.double(), d_C0, d_n0, None
+
+
+def _decay(a: Tensor, M: Tensor, dtype: torch.dtype) -> Tensor:
+    """How much step s counts at step t of a chunk, exp(a_s - M_t) or 0: ``(N, P, T, T)``."""
+    exponent = (a.unsqueeze(-2) - M.unsqueeze(-1)).to(dtype)
+    later = exponent.new_full(exponent.shape[-2:], -math.inf).triu(1)
+    return exponent.add_(later).exp_()

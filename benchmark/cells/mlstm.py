@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 from benchmark.cells.causal_conv import CausalConv
 from benchmark.cells.cell import Cell, State
+from benchmark.cells.gated_output import gated_output
 from benchmark.cells.heads import (
     HeadLinear,
     HeadNorm,
@@ -153,7 +154,8 @@ class MLSTM(Cell):
         h, memory = self.run_memory(q, k, v, i, f, memory)
         C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in memory)
         h = h.view(self.num_heads, batch, steps, -1).permute(1, 2, 0, 3)  # (B, S, K, W)
-        return self.down((self.norm(h) + self.skip * a) * F.silu(z)), (C, n, m, past)
+        y = gated_output(h, 1 + self.norm.weight, self.skip, a, z, self.down.weight)
+        return y, (C, n, m, past)
 
     def project(self, a: Tensor, u: Tensor) -> tuple[Tensor, ...]:
         """Return q, k, v ``(K B, S, W)`` and i, f ``(K B, S)`` from both branches ``(B, S, E)``.

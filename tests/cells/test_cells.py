@@ -22,7 +22,7 @@ from benchmark.errors import UserError
 
 I, D, B = 3, 8, 4  # noqa: E741 - input width, hidden width, batch
 LENGTHS = (1, 2, 7, 64, 67)  # below, at and above the lengths at which a fast path may cut
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 2e-5}
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 5e-5}  # a head two channels wide is steep
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:

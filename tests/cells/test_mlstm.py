@@ -9,9 +9,9 @@ import pytest
 import torch
 from official import assert_equal, copied, mlstm_names, official_mlstm
 from torch import Tensor
-from work import count_work
+from work import count_work, saved_bytes
 
-from benchmark.cells import State, cell_factory
+from benchmark.cells import RecurrentStack, State, cell_factory
 from benchmark.cells.matrix_memory import USUAL_CHUNK, chunk_size, chunkwise, parallel
 from benchmark.cells.mlstm import MLSTM
 from benchmark.cells.scalar_memory import NOTHING_YET
@@ -234,3 +234,10 @@ def test_twice_the_steps_are_twice_the_work_in_chunks(form: str, grows: float) -
     assert ratio <= grows
     if form == "parallel":
         assert ratio > 1.3, "the test itself must see what is quadratic"
+
+
+def test_training_keeps_no_more_than_three_times_what_a_gru_keeps() -> None:
+    x = torch.randn(8, 336, 64)
+    gru = torch.nn.GRU(64, 64, num_layers=2, batch_first=True)
+    ours = RecurrentStack(cell_factory("mlstm", {}), 64, 64, layers=2)
+    assert saved_bytes(lambda: ours(x).outputs) <= 3 * saved_bytes(lambda: gru(x)[0])

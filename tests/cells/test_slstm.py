@@ -13,12 +13,21 @@ from torch import Tensor
 from work import count_work
 
 from benchmark.cells import cell_factory
+from benchmark.cells.native import operator
 from benchmark.cells.scalar_memory import NOTHING_YET, log_forget, scalar_memory
 from benchmark.cells.slstm import SLSTM
 
 D, B, K, W = 16, 3, 4, 4
 double = torch.float64
 
+
+@pytest.fixture(params=["0", ""], ids=["plain", "compiled"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a float32 test in plain torch, and in C++ where there is a compiler."""
+    monkeypatch.setenv("BENCHMARK_NATIVE", request.param)
+
+
+both_engines = pytest.mark.usefixtures("engine")
 both_gates = pytest.mark.parametrize("kind", ["sigmoid", "exponential"])
 
 
@@ -45,6 +54,7 @@ def empty(batch: int, dtype: torch.dtype = double) -> tuple[Tensor, ...]:
 # --- ours / theirs -------------------------------------------------------------------------------
 
 
+@both_engines
 @pytest.mark.parametrize(("dtype", "tolerance"), [(double, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("steps", [1, 5, 40])
 def test_outputs_and_every_gradient_are_the_authors(
@@ -148,6 +158,7 @@ def assert_finite(gates: Tensor, kind: Literal["sigmoid", "exponential"] = "sigm
         assert gradient is None or bool(torch.isfinite(gradient).all())
 
 
+@both_engines
 @both_gates
 @pytest.mark.parametrize("size", [50.0, 200.0])
 def test_extreme_gates_stay_finite_forward_and_backward(
@@ -159,12 +170,14 @@ def test_extreme_gates_stay_finite_forward_and_backward(
     assert_finite(gates, kind)
 
 
+@both_engines
 def test_input_gates_that_are_closed_throughout_stay_finite() -> None:
     gates = inputs(50, K, 4 * W, dtype=torch.float32)
     gates[..., :W] = -100.0
     assert_finite(gates)
 
 
+@both_engines
 @pytest.mark.parametrize("batch", [1, 2])
 def test_five_thousand_steps_stay_finite(batch: int) -> None:
     assert_finite(30 * inputs(5000, K, 4 * W, dtype=torch.float32, batch=batch))
@@ -182,6 +195,48 @@ def test_an_input_that_never_changes_stays_finite() -> None:
 def test_extreme_gates_follow_the_loop() -> None:
     cell, x = drawn(), 40 * inputs(100)
     torch.testing.assert_close(cell(x)[0], cell.sequential(x)[0], rtol=1e-9, atol=1e-9)
+
+
+# --- compiled ------------------------------------------------------------------------------------
+
+
+@both_gates
+@pytest.mark.parametrize(
+    "shape", [(5, 20, 4, 4), (3, 9, 2, 16), (9, 7, 1, 20), (1, 5, 3, 1)], ids=str
+)
+def test_the_compiled_loops_are_the_plain_ones(
+    shape: tuple[int, ...],
+    kind: Literal["sigmoid", "exponential"],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At batches and widths that fill vectors and blocks of rows, and that do not."""
+    if operator("scalar_memory") is None:
+        pytest.skip("no C++ compiler here")
+    batch, steps, heads, width = shape
+    generator = torch.Generator().manual_seed(2)
+
+    def draw(*size: int, scale: float = 1.0) -> Tensor:
+        return (scale * torch.randn(size, generator=generator)).requires_grad_()
+
+    gates, R = (
+        draw(batch, steps, heads, 4 * width, scale=3),
+        draw(heads, 4 * width, width, scale=0.3),
+    )
+    h, c, m = (draw(batch, heads, width) for _ in range(3))
+    n = (1 + draw(batch, heads, width).detach().abs()).requires_grad_()
+    results = []
+    for native in ("1", "0"):
+        monkeypatch.setenv("BENCHMARK_NATIVE", native)
+        hs, last = scalar_memory(gates, R, (h, c, n, m), kind)
+        for outside in (0.0, 1.0):  # without and with a use of c, n and m
+            loss = hs.square().sum() + outside * sum(tensor.sin().sum() for tensor in last)
+            results.append(
+                [hs, *last, *torch.autograd.grad(loss, [gates, R, h, c, n, m], retain_graph=True)]
+            )
+    for compiled, plain in ((results[0], results[2]), (results[1], results[3])):
+        for ours, reference in zip(compiled, plain, strict=True):
+            scale = float(reference.detach().abs().max())
+            torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-5 * scale)
 
 
 # --- cost ----------------------------------------------------------------------------------------
