@@ -145,7 +145,7 @@ class MLSTM(Cell):
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """All steps at once, the memory in the form that was asked for."""
         C, n, m, past = self.initial_state(x) if state is None else state
-        u, z = self.up(x).chunk(2, dim=-1)
+        u, z = (F.linear(x, weight) for weight in self.up.weight.chunk(2))  # both contiguous
         a, past = self.conv(u, past)
         a = F.silu(a)
         q, k, v, i, f = self.project(a, u)
@@ -153,7 +153,7 @@ class MLSTM(Cell):
         memory = tuple(tensor.transpose(0, 1).flatten(0, 1) for tensor in (C, n, m))  # (K B, ...)
         h, memory = self.run_memory(q, k, v, i, f, memory)
         C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in memory)
-        h = h.view(self.num_heads, batch, steps, -1).permute(1, 2, 0, 3)  # (B, S, K, W)
+        h = h.reshape(self.num_heads, batch, steps, -1)
         y = gated_output(h, 1 + self.norm.weight, self.skip, a, z, self.down.weight)
         return y, (C, n, m, past)
 

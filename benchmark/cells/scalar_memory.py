@@ -129,10 +129,10 @@ class _ScalarMemory(torch.autograd.Function):
             arguments = (d_hs.contiguous(), R.contiguous(), *trace, extra, d_gates, d_memory, d_h)
             sizes = (len(d_hs), batch, heads, width, int(routed is not None))
             compiled.run("backward", heads * batch, *arguments, *sizes)
-        d_R = torch.bmm(
-            d_gates.permute(1, 3, 0, 2).flatten(2),  # (K, 4 W, S B)
-            trace.hs[:-1].transpose(0, 1).flatten(1, 2),  # (K, S B, W)
+        d_by_head, h_by_head = (  # (K, S B, 4 W) and (K, S B, W)
+            x.transpose(0, 1).flatten(1, 2) for x in (d_gates, trace.hs[:-1])
         )
+        d_R = d_by_head.transpose(1, 2) @ h_by_head
         d_m = d_m + (d_memory * first).sum(-2)
         return d_gates, d_R, d_h, *d_memory.unbind(-2), d_m, None
 

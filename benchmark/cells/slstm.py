@@ -111,7 +111,9 @@ class SLSTM(Cell):
         if self.conv is not None:
             a, past = self.conv.step(x, past)
             a = F.silu(a)
-        i, f, z, o = (self.gates(a, x) + self.gates_from_past(h)).chunk(4, dim=-1)
+        a, x = self.gates_from_conv(self.split(a)), self.gates_from_input(self.split(x))
+        gates = torch.cat([a, x], dim=-1) + self.gates_from_past(h) + self.bias
+        i, f, z, o = gates.chunk(4, dim=-1)  # (B, K, W)
         log_f = log_forget(f, self.forget_gate)
         m_before, m = m, torch.maximum(i, log_f + m)
         i = torch.exp(i - m)
@@ -128,12 +130,14 @@ class SLSTM(Cell):
         if self.conv is not None:
             a, past = self.conv(x, past)
             a = F.silu(a)
+        parts = (self.gates_from_conv(self.split(a)), self.gates_from_input(self.split(x)))
+        by_head = [part.permute(1, 2, 0, 3) for part in parts]  # as the loop wants them
+        gates = torch.cat(by_head, dim=-1) + self.bias.unsqueeze(1)  # (S, K, B, 4 W)
         outputs, (h, c, n, m) = scalar_memory(
-            self.gates(a, x), self.gates_from_past.weight, (h, c, n, m), self.forget_gate
+            gates.permute(2, 0, 1, 3), self.gates_from_past.weight, (h, c, n, m), self.forget_gate
         )
         return self.norm(outputs), (h, c, n, m, past)
 
-    def gates(self, a: Tensor, x: Tensor) -> Tensor:
-        """What i, f, z, o are without h: ``(..., D)`` and ``(..., D)`` -> ``(..., K, 4 W)``."""
-        a, x = split_heads(a, self.num_heads), split_heads(x, self.num_heads)
-        return torch.cat([self.gates_from_conv(a), self.gates_from_input(x)], dim=-1) + self.bias
+    def split(self, x: Tensor) -> Tensor:
+        """``(..., D)`` -> ``(..., K, W)``."""
+        return split_heads(x, self.num_heads)
