@@ -31,6 +31,7 @@ COMMANDS = {
     "models": "",
     "check": "model --set",
     "speed": "models --loop --device --threads",
+    "gradients": "--length --plot",
     "datasets": "",
     "datasets list": "",
     "datasets fetch": "names",

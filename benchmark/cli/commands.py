@@ -33,6 +33,7 @@ for command in (
     catalogue.models,
     trying.check,
     trying.speed,
+    trying.gradients,
 ):
     app.command()(command)
 app.add_typer(datasets, name="datasets")

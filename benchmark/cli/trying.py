@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -97,3 +98,34 @@ def speed(
         trained = f"{row.step:,.0f}" if row.step else "-"
         table.add_row(row.name, f"{row.forward:,.0f}", trained, f"{row.relative:.3f} x")
     console.print(table)
+
+
+def gradients(
+    length: Annotated[int, typer.Option(min=2, help="Steps of the sequence.")] = 336,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw it: a .svg, .png or .pdf file.")
+    ] = None,
+) -> None:
+    """Show how far back each cell learns from.
+
+    Measures the gradient of an untrained cell's last output by the input of each earlier step,
+    relative to that of the last step. Where it is nothing, nothing can be learnt.
+    """
+    from rich.table import Table
+
+    from benchmark.cells import cell_names
+    from benchmark.evaluation.gradient_flow import gradient_flow
+
+    flows = {name: gradient_flow(name, {}, length=length) for name in cell_names()}
+    distances = [d for d in (1, 4, 12, 24, 48, 96, 168, 335, 719) if d < length]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("steps back")
+    for distance in distances:
+        table.add_column(str(distance), justify="right")
+    for name, norms in flows.items():
+        table.add_row(name, *(f"{norms[d] / norms[0]:.0e}" for d in distances))
+    make_console().print(table)
+    if plot is not None:
+        from benchmark.reports.plots import plot_gradient_flow
+
+        plot_gradient_flow(flows, plot)

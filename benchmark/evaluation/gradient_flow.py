@@ -1,0 +1,55 @@
+"""How far back a cell can learn from: the gradient of its last output by the input of each step.
+
+An untrained cell reads noise; what is measured is the norm of d output_S / d x_t, for a random
+direction of the output, against the distance S - t. Where it has fallen to nothing, training
+cannot find a dependence that long.
+
+Reference: Y. Bengio et al., Learning long-term dependencies with gradient descent is difficult,
+IEEE Transactions on Neural Networks 5 (1994).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.cells import cell_factory
+
+
+def gradient_flow(
+    cell: str,
+    options: Mapping[str, Any],
+    *,
+    length: int = 336,
+    width: int = 64,
+    batch: int = 32,
+    seed: int = 1,
+) -> NDArray[np.float64]:
+    """Measure the gradient's norm by distance.
+
+    Args:
+        cell: a cell's name.
+        options: its own arguments.
+        length: steps S.
+        width: of input and state.
+        batch: sequences averaged over.
+        seed: of weights and input.
+
+    Returns:
+        Mean norm over the batch ``(S,)``: element d is the gradient by the input d steps before
+        the last.
+    """
+    torch.manual_seed(seed)
+    recurrence = cell_factory(cell, options)(width, width).double()
+    x = torch.randn(batch, length, width, dtype=torch.float64, requires_grad=True)
+    outputs, _ = recurrence(x)
+    last = outputs[:, -1]
+    direction = torch.randn_like(last)
+    direction = direction / direction.norm(dim=-1, keepdim=True)
+    (gradient,) = torch.autograd.grad((last * direction).sum(), x)
+    norms: NDArray[np.float64] = gradient.norm(dim=-1).mean(dim=0).flip(0).numpy()
+    return norms
