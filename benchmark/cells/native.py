@@ -222,5 +222,7 @@ def _as_c(argument: Tensor | int | float) -> ctypes.c_void_p | ctypes.c_int64 | 
     return ctypes.c_int64(argument) if isinstance(argument, int) else ctypes.c_float(argument)
 
 
+@cache
 def _say(message: str) -> None:
+    """Tell it once: every operator lacks the same compiler."""
     sys.stderr.write(f"note: {message}\n")
