@@ -10,9 +10,10 @@ Unrolled, the recurrence of `benchmark.cells.mlstm` is attention whose scores de
 
 (and what the first state holds, exp(m_0 - M_t) of it). `parallel` is just that, and takes S^2
 operations. `chunkwise` takes T steps at a time in this form and carries C and n from one chunk to
-the next: S T operations, all of them in matrix products. Their parts that do not depend on q, k
-and v are shared, cost next to nothing, and are computed in float64: F grows with S, and what
-counts are its differences.
+the next: S T operations, all of them in matrix products. `fastest` takes one step at a time in C++
+(``cpp/matrix_memory.cpp``) where a compiler is found and C fits into the processor's cache, and
+chunks elsewhere. What does not depend on q, k and v is shared, costs next to nothing, and is
+computed in float64: F grows with S, and what counts are its differences.
 
 Shapes: N sequences of one head each, S steps, T steps of a chunk, P = S / T chunks, W width.
 """
@@ -28,6 +29,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from benchmark.cells.cell import State
+from benchmark.cells.native import Operator, operator
 from benchmark.cells.scalar_memory import NOTHING_YET
 
 EPS = 1e-6
@@ -35,6 +37,9 @@ EPS = 1e-6
 
 MAX_EXPONENT = 80.0
 """Of the divisor's lower bound exp(-m): more is no number in float32."""
+
+WIDEST_COMPILED = 64
+"""Width W of a head up to which C++ is used."""
 
 USUAL_CHUNK = range(24, 41)
 """Steps in a chunk: long enough for matrix products, short enough for the processor's cache."""
@@ -120,6 +125,20 @@ def chunkwise(
         M, total = (torch.cat([x, x[:, -1:].expand(-1, missing)], dim=-1) for x in (M, total))
     h, C, n = _Chunkwise.apply(q, k, v, a, M, total, start, C, n, size)  # type: ignore[no-untyped-call]
     return h[:, :steps], (C, n, m)
+
+
+def fastest(
+    q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor, state: State
+) -> tuple[Tensor, State]:
+    """Run the memory in C++ if that is possible and pays, else as `chunkwise`."""
+    C, n, m = (tensor.contiguous() for tensor in state)
+    q, k, v, i, f = (tensor.contiguous() for tensor in (q, k, v, i, f))
+    compiled = operator("matrix_memory", q, k, v, C, n)
+    if compiled is None or q.shape[-1] > WIDEST_COMPILED:
+        return chunkwise(q, k, v, i, f, state)
+    a, M, total, start = weights(i, f, m)
+    h, C, n = _Compiled.apply(compiled, q, k, v, a, M, total, start, C, n)  # type: ignore[no-untyped-call]
+    return h, (C, n, (M[:, -1] + total[:, -1]).to(q))
 
 
 def chunk_size(steps: int) -> int:
@@ -216,13 +235,11 @@ class _Chunkwise(torch.autograd.Function):
         d_q.add_(d_P @ k)
         d_k = (d_P.transpose(-1, -2) @ q).addcmul_(d_weighted_k, to_after)
 
-        d_M = (d_divisor * EPS).squeeze(-1).double()
-        for d, x in zip(d_last, last, strict=True):
-            d_M[:, -1, -1] -= (d * x).flatten(1).sum(-1)
-        d_start = (d_C0 * C[:, 0]).flatten(1).sum(-1) + (d_n0 * n[:, 0]).sum(-1)
-        d_a, d_total = d_a.double(), d_total.double()
+        d_M = (d_divisor * EPS).squeeze(-1)
+        d_M[:, -1, -1] -= _along(*d_last, *last)
+        d_start = _along(d_C0, d_n0, C[:, 0], n[:, 0])
         joined = (d.flatten(1, 2) for d in (d_q, d_k, d_v, d_a, d_M, d_total))
-        return *joined, d_start.double(), d_C0, d_n0, None
+        return *joined, d_start, d_C0, d_n0, None
 
 
 def _decay(a: Tensor, M: Tensor, dtype: torch.dtype) -> Tensor:
@@ -230,3 +247,43 @@ def _decay(a: Tensor, M: Tensor, dtype: torch.dtype) -> Tensor:
     exponent = (a.unsqueeze(-2) - M.unsqueeze(-1)).to(dtype)
     later = exponent.new_full(exponent.shape[-2:], -math.inf).triu(1)
     return exponent.add_(later).exp_()
+
+
+def _along(d_C: Tensor, d_n: Tensor, C: Tensor, n: Tensor) -> Tensor:
+    """How the loss changes where C and n both grow, ``(N,)``."""
+    return (d_C * C).flatten(1).sum(-1) + (d_n * n).sum(-1)
+
+
+class _Compiled(torch.autograd.Function):
+    """As `_Chunkwise`, by the C++ operator."""
+
+    @staticmethod
+    def forward(ctx: Any, compiled: Operator, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v, a, M, total, start, C, n = inputs
+        before = torch.cat([start.unsqueeze(-1), M[:, :-1]], dim=-1)
+        i, f = torch.exp(a - M).to(q), torch.exp(before - M).to(q)
+        bound = lower_bound(M + total).to(q)
+        h, divisor, side, C_last, n_last = (torch.empty_like(x) for x in (q, i, i, C, n))
+        outputs = (h, divisor, side, C_last, n_last)
+        compiled.run("forward", len(q), q, k, v, i, f, bound, C, n, *outputs, *q.shape[1:], EPS)
+        ctx.compiled = compiled
+        ctx.save_for_backward(q, k, v, i, f, h, divisor, side, C, n, bound, C_last, n_last)
+        return h, C_last, n_last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_h: Tensor, d_C: Tensor, d_n: Tensor) -> tuple[Tensor | None, ...]:
+        *kept, C, n, bound, C_last, n_last = ctx.saved_tensors
+        q, k, v, i, _, _, _, side = kept
+        d_M_last = _along(d_C, d_n, C_last, n_last)
+        d_q, d_k, d_v, d_a, d_divisor = (torch.empty_like(x) for x in (q, k, v, i, i))
+        d_C, d_n = (d.clone(memory_format=torch.contiguous_format) for d in (d_C, d_n))
+        outputs = (d_q, d_k, d_v, d_a, d_divisor, d_C, d_n)
+        arguments = (*kept, C, n, d_h.contiguous(), *outputs)
+        ctx.compiled.run("backward", len(q), *arguments, *q.shape[1:])
+        bounded = (side == 0) & (bound < math.exp(MAX_EXPONENT))
+        d_total = torch.where(bounded, -d_divisor * bound, 0.0)
+        d_M = d_divisor * EPS
+        d_M[:, -1] -= d_M_last
+        d_start = _along(d_C, d_n, C, n)
+        return None, d_q, d_k, d_v, d_a, d_M, d_total, d_start, d_C, d_n

@@ -48,7 +48,7 @@ from benchmark.cells.heads import (
     small_init_,
     split_heads,
 )
-from benchmark.cells.matrix_memory import EPS, chunkwise, lower_bound, parallel
+from benchmark.cells.matrix_memory import EPS, chunkwise, fastest, lower_bound, parallel
 from benchmark.cells.scalar_memory import NOTHING_YET
 from benchmark.config import Positive
 
@@ -65,7 +65,8 @@ class MLSTM(Cell):
         num_heads: K.
         expansion: E / D, before rounding.
         taps: steps that the convolution sees.
-        form: how `forward` computes: ``chunkwise`` takes time linear in S, ``parallel`` in S^2.
+        form: how `forward` computes: ``parallel`` takes time in S^2, ``chunkwise`` linear in S,
+            and so does ``fastest``, in C++ where that can be.
 
     Raises:
         ValueError: E is no multiple of 4 K.
@@ -79,13 +80,14 @@ class MLSTM(Cell):
         num_heads: Positive = 4,
         expansion: Annotated[float, Field(gt=0)] = 2.0,
         taps: Positive = 4,
-        form: Literal["chunkwise", "parallel"] = "chunkwise",
+        form: Literal["fastest", "chunkwise", "parallel"] = "fastest",
     ) -> None:
         super().__init__(input_size, hidden_size)
         inner = round_up(expansion * hidden_size)
         require_multiple("the expanded width", inner, f"{BLOCK} * num_heads", BLOCK * num_heads)
         self.num_heads = num_heads
-        self.run_memory = {"chunkwise": chunkwise, "parallel": parallel}[form]
+        forms = {"fastest": fastest, "chunkwise": chunkwise, "parallel": parallel}
+        self.run_memory = forms[form]
         self.up = nn.Linear(input_size, 2 * inner, bias=False)
         self.conv = CausalConv(inner, taps)
         self.query = HeadLinear(inner // BLOCK, BLOCK, BLOCK)
@@ -178,8 +180,7 @@ class MLSTM(Cell):
             by_head = x.reshape(batch * steps, heads, width).transpose(0, 1)
             return torch.bmm(by_head, weight.transpose(1, 2)).view(heads * batch, steps, -1)
 
-        q, k = multiply(a, torch.cat([query, key * width**-0.5], dim=1)).chunk(2, dim=-1)
-        return q, k, multiply(u, value), i, f
+        return multiply(a, query), multiply(a, key * width**-0.5), multiply(u, value), i, f
 
 
 def _in_blocks(linear: HeadLinear, x: Tensor) -> Tensor:

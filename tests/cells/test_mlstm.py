@@ -12,14 +12,24 @@ from torch import Tensor
 from work import count_work, saved_bytes
 
 from benchmark.cells import RecurrentStack, State, cell_factory
-from benchmark.cells.matrix_memory import USUAL_CHUNK, chunk_size, chunkwise, parallel
+from benchmark.cells.matrix_memory import USUAL_CHUNK, chunk_size, chunkwise, fastest, parallel
 from benchmark.cells.mlstm import MLSTM
+from benchmark.cells.native import operator
 from benchmark.cells.scalar_memory import NOTHING_YET
 
 D, B, N, W = 16, 3, 4, 8
 double = torch.float64
 
-both_forms = pytest.mark.parametrize("form", [chunkwise, parallel])
+every_form = pytest.mark.parametrize("form", [fastest, chunkwise, parallel])
+
+
+@pytest.fixture(params=["0", ""], ids=["plain", "compiled"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a float32 test in plain torch, and in C++ where there is a compiler."""
+    monkeypatch.setenv("BENCHMARK_NATIVE", request.param)
+
+
+both_engines = pytest.mark.usefixtures("engine")
 
 
 def inputs(steps: int, *, dtype: torch.dtype = double, batch: int = B) -> Tensor:
@@ -54,7 +64,8 @@ def empty(dtype: torch.dtype = double) -> State:
 # --- ours / theirs -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["chunkwise", "parallel"])
+@both_engines
+@pytest.mark.parametrize("form", ["fastest", "chunkwise", "parallel"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(double, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("steps", [2, 40, 41, 90])
 def test_outputs_and_every_gradient_are_the_authors(
@@ -85,7 +96,7 @@ def test_a_new_layer_starts_as_the_authors_does(blocks: int) -> None:
 # --- its own properties --------------------------------------------------------------------------
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("steps", [1, 3, 43])
 def test_the_memory_is_attention_that_fades(form: type[chunkwise], steps: int) -> None:
     q, k, v, i, f = (x.detach() for x in memory_inputs(steps))
@@ -116,6 +127,41 @@ def test_chunks_are_all_pairs_of_steps_at_once(steps: int, gates: float) -> None
     for ours, reference in zip(*results, strict=True):
         scale = float(reference.detach().abs().max())
         torch.testing.assert_close(ours, reference, rtol=1e-8, atol=1e-9 * max(scale, 1))
+
+
+@pytest.mark.parametrize("gates", [1.0, 5.0])
+@pytest.mark.parametrize(("width", "steps"), [(4, 9), (8, 1), (16, 30), (32, 50), (64, 7)])
+def test_the_compiled_steps_are_all_pairs_of_steps_at_once(
+    width: int, steps: int, gates: float
+) -> None:
+    """At widths that fill vectors and that do not; the reference is in float64."""
+    if operator("matrix_memory") is None:
+        pytest.skip("no C++ compiler here")
+    generator = torch.Generator().manual_seed(width)
+    shapes = [(3, steps, width)] * 3 + [(3, steps)] * 2 + [(3, width, width), (3, width), (3,)]
+    sizes = [1, width**-0.5, 1, gates, gates, 1, 1, 1]
+    drawn = [
+        size * torch.randn(shape, generator=generator)
+        for shape, size in zip(shapes, sizes, strict=True)
+    ]
+    results = []
+    for form, dtype in ((fastest, torch.float32), (parallel, double)):
+        sources = [x.to(dtype).requires_grad_() for x in drawn]
+        h, last = form(*sources[:5], tuple(sources[5:]))
+        loss = h.sin().sum() + sum(x.cos().sum() for x in last)
+        results.append([h, *last, *torch.autograd.grad(loss, sources)])
+    for ours, reference in zip(*results, strict=True):
+        scale = float(reference.detach().abs().max())
+        torch.testing.assert_close(
+            ours.double(), reference, rtol=1e-3, atol=5e-5 * max(scale, 1e-3)
+        )
+
+
+def test_heads_too_wide_for_the_cache_are_taken_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.cells.matrix_memory.WIDEST_COMPILED", W - 1)
+    sources = memory_inputs(50, dtype=torch.float32)
+    state = empty(torch.float32)
+    assert torch.equal(fastest(*sources, state)[0], chunkwise(*sources, state)[0])
 
 
 @pytest.mark.parametrize("steps", [1, 5])
@@ -169,7 +215,7 @@ def assert_finite(form: type[chunkwise], sources: list[Tensor]) -> None:
         assert bool(torch.isfinite(gradient).all())
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("size", [50.0, 200.0])
 def test_extreme_gates_stay_finite_forward_and_backward(form: type[chunkwise], size: float) -> None:
     q, k, v, i, f = memory_inputs(200, dtype=torch.float32)
@@ -177,7 +223,7 @@ def test_extreme_gates_stay_finite_forward_and_backward(form: type[chunkwise], s
     assert_finite(form, [q, k, v, i, f])
 
 
-@both_forms
+@every_form
 @pytest.mark.parametrize("forget", [-50.0, 0.0, 50.0])
 def test_input_gates_that_are_closed_throughout_stay_finite(
     form: type[chunkwise], forget: float
@@ -187,6 +233,7 @@ def test_input_gates_that_are_closed_throughout_stay_finite(
     assert_finite(form, [q, k, v, closed, (f.detach() + forget).requires_grad_()])
 
 
+@both_engines
 def test_a_layer_whose_input_gates_are_closed_or_open_wide_stays_finite() -> None:
     for bias in (-100.0, 100.0):
         cell = MLSTM(D, D)
@@ -199,11 +246,12 @@ def test_a_layer_whose_input_gates_are_closed_or_open_wide_stays_finite() -> Non
             assert all(bool(torch.isfinite(x).all()) for x in (outputs, *gradients))
 
 
-def test_five_thousand_steps_stay_finite_and_exact() -> None:
+@pytest.mark.parametrize("form", [fastest, chunkwise])
+def test_five_thousand_steps_stay_finite_and_exact(form: type[chunkwise]) -> None:
     double_sources = memory_inputs(5000, gates=50.0)
     sources = [x.detach().float().requires_grad_() for x in double_sources]
-    assert_finite(chunkwise, sources)
-    h, _ = chunkwise(*sources, empty(torch.float32))
+    assert_finite(form, sources)
+    h, _ = form(*sources, empty(torch.float32))
     rounded = [x.detach().double() for x in sources]
     exact, _ = chunkwise(*rounded, empty())
     assert float((h - exact).detach().abs().max() / exact.abs().max()) < 1e-4
@@ -236,6 +284,7 @@ def test_twice_the_steps_are_twice_the_work_in_chunks(form: str, grows: float) -
         assert ratio > 1.3, "the test itself must see what is quadratic"
 
 
+@both_engines
 def test_training_keeps_no_more_than_three_times_what_a_gru_keeps() -> None:
     x = torch.randn(8, 336, 64)
     gru = torch.nn.GRU(64, 64, num_layers=2, batch_first=True)
