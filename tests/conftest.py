@@ -55,6 +55,12 @@ def _times() -> NDArray[np.datetime64]:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_interrupts() -> None:
+    """A job in the background starts with Ctrl-C ignored, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def values() -> NDArray[np.float64]:
     """The toy data set's values ``(700, 3)``, in their own units."""

@@ -53,14 +53,14 @@ class DirectDecoder(nn.Module):
 class SequenceDecoder(nn.Module):
     """A second recurrence that starts from the encoder's state and feeds on its own output.
 
-    A bidirectional encoder hands over its forward state, and its summary is added to every input,
-    so that what the backward direction read is not lost.
+    The encoder hands over its forward state, and its summary is added to every input: what the
+    backward direction read, or what a cell does to its state on the way out, is not lost.
 
     Args:
         cell: builds a cell from (input_size, hidden_size).
         tokeniser: the sizes of tokens.
         hidden_size: D.
-        context_size: width of the encoder's summary if it has to be added, else 0.
+        context_size: width of the encoder's summary.
         layers: depth, as the encoder's.
         residual: add each layer's input to its output, as the encoder does.
         dropout: between layers and before the output layer.
@@ -84,7 +84,7 @@ class SequenceDecoder(nn.Module):
         self.teacher_forcing = teacher_forcing
         self.num_tokens = tokeniser.num_forecast_tokens
         self.embed = nn.Linear(tokeniser.token_size, hidden_size)
-        self.context = nn.Linear(context_size, hidden_size, bias=False) if context_size else None
+        self.context = nn.Linear(context_size, hidden_size, bias=False)
         self.stack = RecurrentStack(
             cell, hidden_size, hidden_size, layers=layers, residual=residual, dropout=dropout
         )
@@ -103,13 +103,12 @@ class SequenceDecoder(nn.Module):
             Forecast tokens ``(N, M, T)``.
         """
         states = encoded.states
-        context = self.context(encoded.summary) if self.context is not None else None
+        context = self.context(encoded.summary)
         token, tokens = last, []
         for position in range(self.num_tokens):
             if position and target is not None and bool(torch.rand(()) < self.teacher_forcing):
                 token = target[:, position - 1]
-            x = self.embed(token)
-            h, states = self.stack.step(x if context is None else x + context, states)
+            h, states = self.stack.step(self.embed(token) + context, states)
             token = self.head(self.dropout(h))
             tokens.append(token)
         return torch.stack(tokens, dim=1)

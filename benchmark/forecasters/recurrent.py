@@ -96,7 +96,7 @@ class Recurrent(Forecaster):
                 build,
                 self.tokens,
                 hidden_size,
-                context_size=width if bidirectional else 0,
+                context_size=width,
                 layers=layers,
                 residual=residual,
                 dropout=dropout,

@@ -51,8 +51,7 @@ def write_by_loop(model: Recurrent, x: Tensor, y: Tensor, truth: list[bool]) -> 
         if m:
             token = target[:, m - 1] if fed_truth else written[-1]
         h = decoder.embed(token)
-        if decoder.context is not None:
-            h = h + decoder.context(encoded.summary)
+        h = h + decoder.context(encoded.summary)
         new_states = []
         for cell, state in zip(decoder.stack.ahead, states, strict=True):
             out, state = cell.step(h, state)  # type: ignore[operator]

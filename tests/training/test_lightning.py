@@ -44,11 +44,8 @@ def test_a_fit_prints_logs_and_writes_nothing(
 
 
 @pytest.mark.filterwarnings("ignore")  # what it says is Lightning's own
-def test_verbose_lets_lightning_speak(
-    task: Task, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_verbose_lets_lightning_speak(task: Task, capfd: pytest.CaptureFixture[str]) -> None:
     train(task, FitOptions(verbose=True))
-    assert "GPU available" in caplog.text
     assert "Total params" in capfd.readouterr().out
 
 
