@@ -13,17 +13,18 @@
     h_t = C_t^T q_t / (max(|n_t . q_t|, exp(-m_t)) + eps)     what is stored under q_t
     y_t = W_down ((HeadNorm(h)_t + s * a_t) * SiLU(z_t))      the output, gated by z
 
-all of it in every head by itself but for the gates' sums, the W_up and the W_down; keys are divided
-by sqrt(W). Differs from the sLSTM in that its memory is a matrix, W times as large, read by what
-it is asked for; and in that gates do not see h. So the past enters linearly, a whole sequence can
-be computed at once (see `benchmark.cells.matrix_memory`), and training needs no loop over time.
-What is lost is the sLSTM's ability to let its state steer its gates.
+in every head by itself, but for W_up, W_down and the sums of the gates; keys are divided by
+sqrt(W). Differs from the sLSTM in that its memory is a matrix, W times as large, read by what
+it is asked for; and in that gates do not see h. So the past enters linearly, and a whole sequence
+can be computed at once, without a loop over time (see `benchmark.cells.matrix_memory`). What is
+lost is the sLSTM's ability to let its state steer its gates.
 
 W_q, W_k and W_v are block-diagonal, in blocks of 4. E is 2 D, rounded up to a multiple of 64.
-W_up reads x at whatever width I it has.
+W_up reads x at whatever width I it has. Nothing bounds y: it grows with x, in part with its square
+(a times z), so the layer wants an input of unit size, as the xLSTM's blocks give it.
 
 Reference: M. Beck et al., xLSTM: extended long short-term memory (2024), arXiv:2405.04517,
-Section 2.3, equations 19 to 27; the layer: Appendix A.4, Figure 10.
+Section 2.3; the layer around the memory: Section 2.4 and Appendix A.4.
 
 Shapes: B batch, S steps, I input width, D hidden width, E expanded width, K heads, W = E / K.
 """
@@ -152,11 +153,14 @@ class MLSTM(Cell):
         a = F.silu(a)
         q, k, v, i, f = self.project(a, u)
         batch, steps, _ = x.shape
-        memory = tuple(tensor.transpose(0, 1).flatten(0, 1) for tensor in (C, n, m))  # (K B, ...)
-        h, memory = self.run_memory(q, k, v, i, f, memory)
-        C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in memory)
-        h = h.reshape(self.num_heads, batch, steps, -1)
-        y = gated_output(h, 1 + self.norm.weight, self.skip, a, z, self.down.weight)
+        state = tuple(tensor.transpose(0, 1).flatten(0, 1) for tensor in (C, n, m))  # (K B, ...)
+        with torch.autocast(x.device.type, enabled=False):  # sums over many steps want every digit
+            q, k, v, i, f, a, z = (tensor.to(self.skip) for tensor in (q, k, v, i, f, a, z))
+            state = tuple(tensor.to(self.skip) for tensor in state)
+            h, state = self.run_memory(q, k, v, i, f, state)
+            h = h.reshape(self.num_heads, batch, steps, -1)
+            y = gated_output(h, 1 + self.norm.weight, self.skip, a, z, self.down.weight)
+        C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in state)
         return y, (C, n, m, past)
 
     def project(self, a: Tensor, u: Tensor) -> tuple[Tensor, ...]:

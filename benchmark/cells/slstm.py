@@ -25,7 +25,7 @@ Without a tanh on the way out every head is normalised instead. Where I and D di
 layer brings x from I to D first: W is block-diagonal too, and needs equal widths.
 
 Reference: M. Beck et al., xLSTM: extended long short-term memory (2024), arXiv:2405.04517,
-Section 2.2, equations 8 to 18, and Appendix A.2; convolution and norm: Appendix A.4, Figure 9.
+Section 2.2; the layer around the recurrence, with convolution and norm: Section 2.4, Appendix A.4.
 
 Shapes: B batch, S steps, I input width, D hidden width, K heads, W = D / K width of a head.
 """
@@ -133,6 +133,7 @@ class SLSTM(Cell):
         parts = (self.gates_from_conv(self.split(a)), self.gates_from_input(self.split(x)))
         by_head = [part.permute(1, 2, 0, 3) for part in parts]  # as the loop wants them
         gates = torch.cat(by_head, dim=-1) + self.bias.unsqueeze(1)  # (S, K, B, 4 W)
+        h, c, n, m = (tensor.to(gates) for tensor in (h, c, n, m))
         outputs, (h, c, n, m) = scalar_memory(
             gates.permute(2, 0, 1, 3), self.gates_from_past.weight, (h, c, n, m), self.forget_gate
         )

@@ -14,7 +14,7 @@ All blocks are one recurrence, whose state is the states of all of them. Where I
 linear layer brings x from I to D first.
 
 Reference: M. Beck et al., xLSTM: extended long short-term memory (2024), arXiv:2405.04517,
-Section 2.4, and Appendix A.4, Figures 9 and 10.
+Section 2.4 and Appendix A.4.
 
 Shapes: B batch, S steps, I input width, D hidden width.
 """
