@@ -228,7 +228,7 @@ def test_extreme_gates_stay_finite_forward_and_backward(form: type[chunkwise], s
 def test_input_gates_that_are_closed_throughout_stay_finite(
     form: type[chunkwise], forget: float
 ) -> None:
-    q, k, v, i, f = memory_inputs(100, dtype=torch.float32)
+    q, k, v, i, f = memory_inputs(103, dtype=torch.float32)  # the last chunk is filled
     closed = torch.full_like(i, -100.0).requires_grad_()
     assert_finite(form, [q, k, v, closed, (f.detach() + forget).requires_grad_()])
 
