@@ -129,6 +129,7 @@ def test_a_suite_writes_its_leaderboard_and_says_where(toy: Path, command: Comma
     folder = toy / "results" / "tiny"
     assert answer.out.splitlines()[-1] == f"Leaderboard: {folder / 'leaderboard.md'}"
     text = (folder / "leaderboard.md").read_text()
+    assert rows(folder) == rows(toy / "results")
     assert "\nbenchmark suite tiny.yaml --set 'training.batch_size = 32'\n" in text
     assert "seasonal_naive" in text
     assert (folder / "leaderboard.csv").exists()

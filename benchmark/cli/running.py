@@ -96,6 +96,7 @@ def suite(
 
     from benchmark.harness.suite import run_suite
     from benchmark.records.store import Store
+    from benchmark.records.table import write_csv
     from benchmark.reports.leaderboard import print_table, write_leaderboard
     from benchmark.reports.ranking import leaderboard as rank
 
@@ -109,6 +110,9 @@ def suite(
         options = [part for item in set_ or [] for part in ("--set", item)]
         command = shlex.join(["benchmark", "suite", name, *options])
         write_leaderboard(folder, table, command=command, note=" ".join(outcome.notes))
+        write_csv(
+            folder / "results.csv", [r for r in store.records() if r.run_id in outcome.run_ids]
+        )
         print_table(rank(table), console)
         for note in outcome.notes:
             tell(console, f"Note: {note}", style="yellow")
