@@ -105,5 +105,5 @@ class Ridge(ClosedFormForecaster):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
         centre = x.mean(dim=1, keepdim=True)
-        z = (x - centre).transpose(1, 2)
+        z = (x - centre).transpose(1, 2).contiguous()  # else torch multiplies window by window
         return torch.nn.functional.linear(z, self.weight).transpose(1, 2) + centre

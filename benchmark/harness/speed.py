@@ -95,9 +95,6 @@ def _measure_one(
 ) -> Speed:
     x = torch.randn(BATCH, spec.lookback, CHANNELS, device=device)
     y = torch.randn(BATCH, spec.horizon, CHANNELS, device=device)
-    for buffer in forecaster.buffers():  # unset, they are pages of zeros that read unlike weights
-        if buffer.is_floating_point():
-            buffer.normal_()
     forward, gru = _side_by_side(_forward(forecaster, x), gru_forward, device, repeats)
     if forecaster.fitted != "gradient":
         return Speed(spec.name, BATCH / forward, None, forward / gru)
