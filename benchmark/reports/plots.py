@@ -26,9 +26,7 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise UserError(
-            "--plot", "matplotlib is not installed", "pip install 'ts-benchmark[plot]'"
-        ) from None
+        raise UserError("--plot", "matplotlib is not installed", "pip install matplotlib") from None
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.subplots()
     for number, (name, norms) in enumerate(flows.items()):

@@ -164,7 +164,7 @@ def _tensorboard(folder: Path) -> Any:
         raise UserError(
             "--tensorboard",
             "TensorBoard is not installed",
-            "pip install 'ts-benchmark[tensorboard]'",
+            "pip install tensorboard",
         ) from None
 
 

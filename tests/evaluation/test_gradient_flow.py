@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.cells import cell_factory, cell_names
+from benchmark.cli import main
+from benchmark.errors import UserError
+from benchmark.evaluation.gradient_flow import gradient_flow
+from benchmark.reports.plots import plot_gradient_flow
+
+
+@pytest.mark.parametrize("cell", cell_names())
+def test_every_cell_has_a_gradient_at_its_last_step(cell):
+    norms = gradient_flow(cell, {}, length=6, width=16, batch=2)
+    assert norms.shape == (6,)
+    assert np.isfinite(norms).all()
+    assert norms[0] > 0
+
+
+def test_it_is_the_gradient_of_the_last_output_by_distance():
+    norms = gradient_flow("elman", {}, length=4, width=8, batch=1, seed=3)
+    torch.manual_seed(3)
+    cell = cell_factory("elman", {})(8, 8).double()
+    x = torch.randn(1, 4, 8, dtype=torch.float64)
+
+    def last(x: torch.Tensor) -> torch.Tensor:
+        return cell.sequential(x)[0][0, -1]
+
+    direction = torch.randn(1, 8, dtype=torch.float64)[0]
+    jacobian = torch.autograd.functional.jacobian(last, x)[:, 0]  # (8 outputs, 4 steps, 8 inputs)
+    by_step = torch.einsum("o,osi->si", direction / direction.norm(), jacobian).norm(dim=-1)
+    np.testing.assert_allclose(norms, by_step.flip(0).numpy(), rtol=1e-10)
+
+
+def test_an_elman_networks_gradient_vanishes_and_an_mlstms_does_not():
+    elman, mlstm = (gradient_flow(cell, {}, length=60, width=16) for cell in ("elman", "mlstm"))
+    assert elman[59] / elman[0] < 1e-8
+    assert mlstm[59] / mlstm[0] > 1e-3
+
+
+def test_the_command_prints_a_row_a_cell_and_draws(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "flow.svg"
+    words = ["benchmark", "gradients", "--length", "13", "--plot", str(path)]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["steps", "back", "1", "4", "12"]
+    assert [line.split()[0] for line in printed[1:]] == cell_names()
+    assert "<svg" in path.read_text(encoding="utf-8")
+
+
+def test_a_file_that_is_no_picture_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"flow\.txt.*name a \.svg, \.png or \.pdf file"):
+        plot_gradient_flow({"a": np.ones(3)}, tmp_path / "flow.txt")
