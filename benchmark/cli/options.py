@@ -63,7 +63,6 @@ def execution_of(
     return Execution(
         results=results,
         device=device.value,
-        threads=threads,
         force=force,
         checkpoint=checkpoint,
         tensorboard=tensorboard,

@@ -11,7 +11,6 @@ from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, 
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
     from rich.console import Console
 
 
@@ -29,13 +28,14 @@ def leaderboard(
     There is a table for each data set, horizon and protocol.
     """
     from benchmark.records.store import Store
+    from benchmark.records.table import read_results
     from benchmark.reports.leaderboard import write_leaderboard
 
     path = csv or Store(results).rebuild_csv()
     console = make_console()
     if output is not None:
         command = "benchmark leaderboard" + (f" {csv}" if csv else "")
-        write_leaderboard(output, read_rows(path), command=command)
+        write_leaderboard(output, read_results(path), command=command)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     show_boards(path, console)
 
@@ -87,20 +87,13 @@ def compare(
         raise typer.Exit(1)
 
 
-def read_rows(path: Path, only: set[str] | None = None) -> DataFrame:
-    """Read a results CSV, or those of its rows whose run is in `only`."""
-    from benchmark.records.table import read_results
-
-    results = read_results(path)
-    return results if only is None else results[results["run_id"].isin(only)]
-
-
 def show_boards(path: Path, console: Console, only: set[str] | None = None) -> None:
     """Print the tables of every task that has a run in `only`, or of all."""
+    from benchmark.records.table import read_results
     from benchmark.reports.leaderboard import print_table
     from benchmark.reports.ranking import leaderboard as rank
 
-    rows = read_rows(path)
+    rows = read_results(path)
     if only is not None:
         chosen = rows[rows["run_id"].isin(only)]
         keys = ["dataset", "horizon", "fingerprint"]

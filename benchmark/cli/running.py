@@ -22,7 +22,7 @@ from benchmark.cli.options import (
     make_console,
     tell,
 )
-from benchmark.cli.results import read_rows, show_boards
+from benchmark.cli.results import show_boards
 from benchmark.errors import UserError
 
 
@@ -96,7 +96,7 @@ def suite(
 
     from benchmark.harness.suite import run_suite
     from benchmark.records.store import Store
-    from benchmark.records.table import write_csv
+    from benchmark.records.table import read_results, write_csv
     from benchmark.reports.leaderboard import print_table, write_leaderboard
     from benchmark.reports.ranking import leaderboard as rank
 
@@ -105,14 +105,14 @@ def suite(
     outcome = run_suite(spec, str(path), execution, console, set_ or [], strict)
     store = Store(execution.results)
     if outcome.run_ids:
-        table = read_rows(store.rebuild_csv(), only=set(outcome.run_ids))
+        store.rebuild_csv()
         folder = execution.results / spec.name
+        own = folder / "results.csv"
+        write_csv(own, [run for run in store.records() if run.run_id in outcome.run_ids])
+        table = read_results(own)
         options = [part for item in set_ or [] for part in ("--set", item)]
         command = shlex.join(["benchmark", "suite", name, *options])
         write_leaderboard(folder, table, command=command, note=" ".join(outcome.notes))
-        write_csv(
-            folder / "results.csv", [r for r in store.records() if r.run_id in outcome.run_ids]
-        )
         print_table(rank(table), console)
         for note in outcome.notes:
             tell(console, f"Note: {note}", style="yellow")

@@ -21,8 +21,6 @@ from benchmark.data.load import Series
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 
-SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
-
 
 @dataclass(frozen=True)
 class Scaler:

@@ -58,7 +58,6 @@ class Execution:
     Attributes:
         results: folder that holds ``runs/`` and ``results.csv``.
         device: ``auto`` takes an NVIDIA GPU where there is one.
-        threads: CPU threads; 0 leaves torch's choice.
         force: run again what is done.
         checkpoint: keep the fitted weights in the run's folder.
         tensorboard: write TensorBoard event files under ``<results>/tensorboard``.
@@ -68,7 +67,6 @@ class Execution:
 
     results: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 0
     force: bool = False
     checkpoint: bool = False
     tensorboard: bool = False

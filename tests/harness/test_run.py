@@ -119,7 +119,7 @@ def test_what_changes_no_number_is_the_same_run(toy: Path, change: dict[str, Any
 
 def test_how_a_run_is_executed_is_no_part_of_its_id(execution: Execution) -> None:
     quiet = run(planned(), execution)
-    loud = replace(execution, device="auto", verbose=False, checkpoint=False, threads=1)
+    loud = replace(execution, device="auto", verbose=False, checkpoint=False)
     again = run(planned(), loud)
     assert (again.run_id, again.mse, again.val_mae) == (quiet.run_id, quiet.mse, quiet.val_mae)
 

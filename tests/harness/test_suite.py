@@ -184,7 +184,7 @@ def test_a_model_beside_its_suite_is_found_from_anywhere(
     elsewhere = toy.parent / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    where = "../work/tiny.yaml"
+    where = f"../{toy.name}/tiny.yaml"
     model = harness._load_model("linear.yaml", load_suite(Path(where)), where, [])
     assert model.spec.name == "linear"
 
