@@ -15,10 +15,10 @@ def models() -> None:
     from rich.table import Table
 
     from benchmark.config import load_yaml
-    from benchmark.harness.spec import config_names, find_config
+    from benchmark.harness.spec import config_names, design_names, find_config
 
     table = Table("model", "lookback", "description", box=None, pad_edge=False)
-    for name in config_names("models"):
+    for name in [*config_names("models"), *design_names()]:
         data = load_yaml(find_config("models", name))
         table.add_row(name, str(data.get("lookback", 336)), data.get("description", ""))
     make_console().print(table)

@@ -1,6 +1,6 @@
 """From the ``class:`` of a YAML to a class and its schema. There is no list to add a model to.
 
-    Recurrent                a Forecaster defined in any file of ``benchmark/forecasters``
+    Recurrent                a Forecaster defined in any file below ``benchmark/forecasters``
     my_module.MyForecaster   a Forecaster of the user's, importable from the current folder
 
 A dotted path imports and so runs the user's code, by design.
@@ -27,8 +27,8 @@ from benchmark.forecasters.contract import Forecaster, SeriesShape
 def known_forecasters() -> dict[str, type[Forecaster]]:
     """Every forecaster of ours by class name."""
     found: dict[str, type[Forecaster]] = {}
-    for info in pkgutil.iter_modules(benchmark.forecasters.__path__):
-        module = importlib.import_module(f"{benchmark.forecasters.__name__}.{info.name}")
+    for info in pkgutil.walk_packages(benchmark.forecasters.__path__, "benchmark.forecasters."):
+        module = importlib.import_module(info.name)
         for name, member in vars(module).items():
             if _is_forecaster(member) and member.__module__ == module.__name__:
                 found[name] = member

@@ -122,8 +122,13 @@ class SuiteSpec(Strict):
 
 
 def config_names(kind: Literal["models", "suites"]) -> list[str]:
-    """Names of our own YAMLs of one kind."""
+    """Names of our own YAMLs of one kind; published designs are named by `design_names`."""
     return sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
+
+
+def design_names() -> list[str]:
+    """Names of the published designs' YAMLs, e.g. ``designs/patchtst``; ``all`` leaves them out."""
+    return sorted(f"designs/{path.stem}" for path in (CONFIGS / "models/designs").glob("*.yaml"))
 
 
 def find_config(kind: Literal["models", "suites"], name: str) -> Path:
@@ -142,7 +147,8 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
     named = CONFIGS / kind / f"{name}.yaml"
     if not os.path.isfile(named):
         what = f"unknown {kind.removesuffix('s')} {name!r}"
-        raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, config_names(kind)))
+        known = config_names(kind) + (design_names() if kind == "models" else [])
+        raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, known))
     return named
 
 

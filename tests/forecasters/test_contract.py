@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmark.config import load_yaml
 from benchmark.forecasters.check import CHECKS, Finding, check_forecaster
 from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
-from benchmark.harness.spec import config_names, find_config
+from benchmark.harness.spec import config_names, design_names, find_config
 
 SEASON = 24
 
@@ -44,7 +44,7 @@ def shapes_for(spec: dict[str, Any]) -> tuple[SeriesShape, ...]:
     )
 
 
-@pytest.mark.parametrize("name", config_names("models"))
+@pytest.mark.parametrize("name", [*config_names("models"), *design_names()])
 def test_every_model_of_ours_keeps_the_contract(name: str) -> None:
     spec = load_yaml(find_config("models", name))["model"]
     findings = check_forecaster(small(spec), name, shapes_for(spec))

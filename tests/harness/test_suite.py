@@ -11,7 +11,7 @@ import benchmark.harness.suite as harness
 from benchmark.config import load_yaml
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.harness.spec import config_names, find_config, load_run, load_suite
+from benchmark.harness.spec import config_names, design_names, find_config, load_run, load_suite
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
 
@@ -206,8 +206,8 @@ def test_our_suites_name_models_that_exist_and_options_that_all_of_them_have(nam
             harness._load_model(model, suite, str(path), [])
 
 
-@pytest.mark.parametrize("name", config_names("models"))
+@pytest.mark.parametrize("name", [*config_names("models"), *design_names()])
 def test_our_models_are_called_as_their_files_and_described_in_a_line(name: str) -> None:
     path = find_config("models", name)
-    assert load_run(path).name == name
+    assert load_run(path).name == path.stem
     assert 10 < len(load_yaml(path)["description"]) <= 100
