@@ -196,6 +196,7 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "model": spec.name,
         "seed": spec.seed,
         "config": planned.config,
+        "tuned": spec.tuned.trials if spec.tuned else None,
         "fitted": model.fitted,
         "device": device_name(execution),
         "threads": torch.get_num_threads(),
@@ -248,7 +249,7 @@ def _digest(identity: Any) -> str:
 
 
 def _write_spec(folder: Path, planned: Plan) -> None:
-    document = planned.spec.model_dump(mode="json")
+    document = planned.spec.model_dump(mode="json", exclude={"search"})  # what could have been
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     (folder / "run.yaml").write_text(text, encoding="utf-8")
 

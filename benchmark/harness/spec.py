@@ -1,7 +1,8 @@
 """What a run is, how it is executed, and what a suite is. Nothing heavy is imported here.
 
-`RunSpec` says *what*: all of it decides the numbers, and its content is the run's id. `Execution`
-says *how*: device, threads, folders, what is shown; none of it is part of the id.
+`RunSpec` says *what*: it decides the numbers, and its content (but for what was or may be tuned) is
+the run's id. `Execution` says *how*: device, threads, folders, what is shown; none of it is part of
+the id.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import Field, field_validator
 
 from benchmark.config import Positive, Strict, apply_overrides, load_yaml, nearest, validate
 from benchmark.errors import UserError
+from benchmark.harness.search import Dimension, Tuned, check_keys
 from benchmark.training.spec import TrainingSpec
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -39,6 +41,8 @@ class RunSpec(Strict):
         model: ``class`` and that class's options.
         training: how it is trained; unused by forecasters that are not fitted by gradient.
         seed: of initial weights, order of batches and dropout.
+        search: what ``benchmark tune`` may try, by dotted key; no part of the run.
+        tuned: how ``benchmark tune`` chose this configuration; told in tables, no part of the run.
     """
 
     name: Name
@@ -49,6 +53,14 @@ class RunSpec(Strict):
     model: dict[str, Any]
     training: TrainingSpec = TrainingSpec()
     seed: Seed = 1
+    search: dict[str, Dimension] = Field(default_factory=dict)
+    tuned: Tuned | None = None
+
+    @field_validator("search")
+    @classmethod
+    def _comparable(cls, search: dict[str, Dimension]) -> dict[str, Dimension]:
+        check_keys(search)
+        return search
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,9 @@ class RunRecord(Strict):
         description="Hash of all that decides the numbers but the seed: rows that share it differ "
         "by chance alone"
     )
+    tuned: _Size | None = Field(
+        None, description="Trials of the search that chose the settings; empty where none did"
+    )
     mse: _Amount | None = Field(
         None,
         description="Mean squared error on test, scaled series; mean over windows, steps, channels",

@@ -99,9 +99,18 @@ def _table(group: Group, compact: bool) -> Table:
         ),
         notes=(
             *group.notes,
+            *_tuned(rows),
             *_failures(group.failed),
         ),
     )
+
+
+def _tuned(rows: DataFrame) -> Iterable[str]:
+    tuned = rows[rows["tuned"].notna()]
+    if len(tuned):
+        columns = (tuned[name].tolist() for name in ("name", "lookback", "tuned"))
+        texts = (f"{m} ({lookback}), {n} trials" for m, lookback, n in zip(*columns, strict=True))
+        yield f"Settings chosen on validation by a search: {'; '.join(texts)}."
 
 
 def _failures(failed: DataFrame) -> Iterable[str]:

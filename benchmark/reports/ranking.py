@@ -37,8 +37,8 @@ class Group:
         channels: number of channels, as text.
         rows: a row a model, lookback and configuration, best first: rank, name (the model, and
             the start of its configuration's hash where several share a name), lookback, fitted,
-            device, runs (done), seeds (done), failed_seeds, a mean and ``<metric>_std`` of each
-            metric, skill, and the mean of each cost.
+            device, tuned (trials), runs (done), seeds (done), failed_seeds, a mean and
+            ``<metric>_std`` of each metric, skill, and the mean of each cost.
         failed: a row for each distinct failure: model, lookback, error, seeds (as text).
         notes: what must be known to read the rows.
     """
@@ -105,6 +105,7 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     by_row = done.groupby(ROW)
     rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
     rows["fitted"] = by_row["fitted"].first()
+    rows["tuned"] = by_row["tuned"].max()
     devices = done[[*ROW, "device"]].drop_duplicates().sort_values("device")
     rows["device"] = devices.groupby(ROW)["device"].agg("/".join)
     finished = done[[*ROW, "seed"]].drop_duplicates()

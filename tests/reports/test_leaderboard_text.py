@@ -116,3 +116,10 @@ def test_both_files_are_written(run, table, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="is a file, or lies below one"):
         write_leaderboard(tmp_path / "file", results)
+
+
+def test_a_tuned_row_is_named_with_its_trials(run, table):
+    board = leaderboard(table(run("gru", 0.5, tuned=30), run("lstm", 0.4)))
+    notes = [line for line in to_markdown(board).splitlines() if "by a search" in line]
+    assert notes == ["- Settings chosen on validation by a search: gru (336), 30 trials."]
+    assert "by a search" not in to_markdown(leaderboard(table(run("lstm", 0.4))))
