@@ -6,6 +6,9 @@
 Each stage is one option of the YAML, and each file of it is short: `normalise.py`, `tokens.py`,
 `benchmark/cells/`, `decoders.py`. SegRNN (arXiv:2308.11200), for instance, is ``cell: gru,
 normalise: last, patch: 24, channels: independent, embedding: relu, decoder: segments``.
+
+Training reads windows. In use rows arrive one after another, and `Recurrent.start` and
+`Recurrent.step` read each of them once (`streaming.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +18,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmark.cells import RecurrentStack, cell_factory
+from benchmark.cells import RecurrentStack, State, cell_factory
 from benchmark.config import Positive, Probability
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.decoders import DirectDecoder, SegmentDecoder, SequenceDecoder
 from benchmark.forecasters.linear import TimeLinear
-from benchmark.forecasters.normalise import Normalisation, Normaliser
+from benchmark.forecasters.normalise import Normalisation, Normaliser, Taken
+from benchmark.forecasters.streaming import StreamState
 from benchmark.forecasters.tokens import Tokeniser
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -116,28 +120,90 @@ class Recurrent(Forecaster):
             )
         self.skip = TimeLinear(shape) if linear_skip else None
         self.teacher_forcing = teacher_forcing
+        whole = {
+            "bidirectional": bidirectional,
+            "decoder flatten": decoder == "flatten",
+            "linear_skip": linear_skip,
+        }
+        self.needs_window = [option for option, chosen in whole.items() if chosen]
         self.channel_independent = (
             independent and decoder != "segments" and not self.normaliser.per_channel
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
-        return self._forecast(x, None)
+        return self._read(x, self.normaliser.measure(x))[0]
 
     def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
         """Forecast while training; `seq2seq` may be fed true tokens of ``(B, H, C)``."""
-        return self._forecast(x, y if self.teacher_forcing else None)
+        target = y if self.teacher_forcing else None
+        return self._read(x, self.normaliser.measure(x), target=target)[0]
 
-    def _forecast(self, x: Tensor, y: Tensor | None) -> Tensor:
-        z, taken = self.normaliser(x)
+    def start(self, x: Tensor) -> tuple[Tensor, StreamState]:
+        """Open a stream: `forward` on a lookback, and the state to go on from.
+
+        What the normaliser takes out of this lookback is taken out of all that follows it. A
+        window that moved on would have a new statistic, hence other tokens from its first step on,
+        and no state of a nonlinear recurrence can be corrected for that without reading them
+        again: to renew the statistic, start anew.
+
+        Args:
+            x: ``(B, any, C)``, a whole number of patches.
+
+        Returns:
+            The forecast ``(B, H, C)`` of the rows after `x`, and the state after it.
+
+        Raises:
+            ValueError: the forecaster needs a whole window, or `x` is not of that shape.
+        """
+        if self.needs_window:
+            raise ValueError(
+                "a stream forecasts from a state that reads forward, however: "
+                f"the whole window is needed by {' and '.join(self.needs_window)}"
+            )
+        return self._read(x, self.normaliser.measure(x))
+
+    def step(self, rows: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
+        """Read on, at a cost that does not depend on how much was read before.
+
+        Args:
+            rows: ``(B, k * P, C)``, the next patch of P time steps or several.
+            state: as `start` or `step` returned it; it is left as it was.
+
+        Returns:
+            The forecast ``(B, H, C)`` of the rows after these, and the state after them.
+
+        Raises:
+            ValueError: `rows` is not of that shape, or B is not the state's.
+        """
+        sequences_each = self.shape.channels if self.tokens.independent else 1
+        num_series = len(state.states[0][0]) // sequences_each
+        if len(rows) != num_series:
+            raise ValueError(
+                f"rows must continue every series of the state, however: rows are of {len(rows)} "
+                f"and the state is of {num_series}"
+            )
+        return self._read(rows, state.taken, state.states)
+
+    def _read(
+        self,
+        rows: Tensor,
+        taken: Taken,
+        states: list[State] | None = None,
+        *,
+        target: Tensor | None = None,
+    ) -> tuple[Tensor, StreamState]:
+        self.tokens.require_patches(rows)
+        z = self.normaliser.remove(rows, taken)
         tokens = self.tokens.cut(z)  # (N, S, T), N = B or B * C
-        encoded = self.stack(self.embed(tokens))
-        target = None if y is None else self.tokens.cut_target(self.normaliser.remove(y, taken))
+        encoded = self.stack(self.embed(tokens), states)
+        if target is not None:
+            target = self.tokens.cut_target(self.normaliser.remove(target, taken))
         forecast = self.decoder(encoded, tokens[:, -1], target)  # (N, M, T)
         series = self.tokens.join(forecast)  # (B, H, C)
         if self.skip is not None:
             series = series + self.skip(z)
-        return self.normaliser.inverse(series, taken)
+        return self.normaliser.inverse(series, taken), StreamState(encoded.states, taken)
 
 
 def _embedding(kind: str, token_size: int, hidden_size: int) -> nn.Module:

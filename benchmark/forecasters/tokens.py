@@ -42,6 +42,23 @@ class Tokeniser:
         self.num_tokens = shape.lookback // patch
         self.num_forecast_tokens = -(-shape.horizon // patch)
 
+    def require_patches(self, rows: Tensor) -> None:
+        """Refuse rows that cannot be cut.
+
+        Raises:
+            ValueError: they are not ``(B, k * P, C)`` with k of at least 1.
+        """
+        if rows.ndim != 3 or rows.shape[2] != self.channels:
+            raise ValueError(
+                f"rows must be (batch, steps, {self.channels} channels), however: their shape is "
+                f"{tuple(rows.shape)}"
+            )
+        if not rows.shape[1] or rows.shape[1] % self.patch:
+            raise ValueError(
+                f"rows must be one or more patches of {self.patch} time steps, however: there are "
+                f"{rows.shape[1]}"
+            )
+
     def cut(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> tokens ``(B * C, S, P)`` or ``(B, S, P * C)``."""
         batch, steps, channels = x.shape
