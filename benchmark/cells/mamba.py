@@ -39,6 +39,7 @@ from torch import Tensor, nn
 from benchmark.cells.causal_conv import CausalConv
 from benchmark.cells.cell import Cell, State
 from benchmark.cells.selective_scan import selective_scan
+from benchmark.cells.skip_gate import skip_gate
 from benchmark.config import Positive
 
 DT_RANGE = (1e-3, 0.1)  # step sizes to begin with: memories of about 10 to 1000 steps at A = -1
@@ -105,8 +106,7 @@ class Mamba(Cell):
         x = F.silu(x)
         dt, A, B, C = self.select(x)
         y, h = selective_scan(x, dt, A, B, C, h)
-        y = y + self.D * x
-        return self.out_proj(y * F.silu(z)), (tail, h)
+        return self.out_proj(skip_gate(y, x, self.D, z)), (tail, h)
 
     def select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """From x ``(..., E)``: dt ``(..., E)``, A ``(N, E)``, B and C ``(..., N)``."""

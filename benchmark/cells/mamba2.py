@@ -35,6 +35,7 @@ from benchmark.cells.causal_conv import CausalConv
 from benchmark.cells.cell import Cell, State
 from benchmark.cells.heads import require_multiple, split_heads
 from benchmark.cells.mamba import initial_dt_bias
+from benchmark.cells.skip_gate import skip_gate
 from benchmark.cells.ssd import ssd
 from benchmark.config import Positive
 
@@ -97,7 +98,7 @@ class Mamba2(Cell):
         new = B[:, :, None, None] * (dt[..., None] * x)[:, None]  # (B, N, H, P)
         h = decay[:, None, :, None] * h + new
         y = (C[:, :, None, None] * h).sum(1) + self.D[:, None] * x
-        return self.output(y, z), (tail, h)
+        return self.output(y.flatten(-2) * F.silu(z)), (tail, h)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The same for all steps at once: ``(B, S, I)`` -> ``(B, S, D)`` and the last state."""
@@ -106,8 +107,8 @@ class Mamba2(Cell):
         x, tail = self.conv(x, tail)
         x, B, C = self.select(x)
         y, h = ssd(dt[..., None] * x, dt * -torch.exp(self.A_log), B, C, h)
-        y = y + self.D[:, None] * x
-        return self.output(y, z), (tail, h)
+        D = self.D.repeat_interleave(x.shape[-1])
+        return self.output(skip_gate(y.flatten(-2), x.flatten(-2), D, z)), (tail, h)
 
     def project(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From u ``(..., I)``: z ``(..., E)``, x, B, C in one, and dt ``(..., H)``."""
@@ -120,12 +121,11 @@ class Mamba2(Cell):
         x, B, C = torch.split(F.silu(x), self.selected, dim=-1)
         return split_heads(x, self.num_heads), B, C
 
-    def output(self, y: Tensor, z: Tensor) -> Tensor:
-        """Gate, then norm, then mix: y ``(..., H, P)`` and z ``(..., E)`` -> ``(..., D)``.
+    def output(self, gated: Tensor) -> Tensor:
+        """Norm, then mix: the gated memory ``(..., E)`` -> ``(..., D)``.
 
         The norm is linear but for one number a step, so its gain goes into W_out, and that number
         (one over the root mean square) is applied to the narrower result.
         """
-        gated = y.flatten(-2) * F.silu(z)
         scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + EPSILON)
         return scale * F.linear(gated, self.norm * self.out_proj.weight)
