@@ -51,7 +51,7 @@ from benchmark.cells.heads import (
 )
 from benchmark.cells.matrix_memory import EPS, chunkwise, fastest, lower_bound, parallel
 from benchmark.cells.scalar_memory import NOTHING_YET
-from benchmark.config import Positive
+from benchmark.config import Positive, Probability
 
 BLOCK = 4
 """Width of the blocks of W_q, W_k and W_v."""
@@ -66,6 +66,7 @@ class MLSTM(Cell):
         num_heads: K.
         expansion: E / D, before rounding.
         taps: steps that the convolution sees.
+        dropout: of the output.
         form: how `forward` computes: ``parallel`` takes time in S^2, ``chunkwise`` linear in S,
             and so does ``fastest``, in C++ where that can be.
 
@@ -81,6 +82,7 @@ class MLSTM(Cell):
         num_heads: Positive = 4,
         expansion: Annotated[float, Field(gt=0)] = 2.0,
         taps: Positive = 4,
+        dropout: Probability = 0.0,
         form: Literal["fastest", "chunkwise", "parallel"] = "fastest",
     ) -> None:
         super().__init__(input_size, hidden_size)
@@ -98,6 +100,7 @@ class MLSTM(Cell):
         self.norm = HeadNorm(inner)
         self.skip = nn.Parameter(torch.empty(inner))
         self.down = nn.Linear(inner, hidden_size, bias=False)
+        self.dropout = nn.Dropout(dropout)
         self.reset_parameters()
 
     def reset_parameters(self, layers: int = 1) -> None:
@@ -143,7 +146,8 @@ class MLSTM(Cell):
         stored = (q.unsqueeze(-1) * C).sum(-2)
         divisor = torch.maximum((q * n).sum(-1).abs(), lower_bound(m)) + EPS
         h = self.norm(stored / divisor[..., None])
-        return self.down((h + self.skip * a) * F.silu(z)), (C, n, m, past)
+        y = self.down((h + self.skip * a) * F.silu(z))
+        return self.dropout(y), (C, n, m, past)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """All steps at once, the memory in the form that was asked for."""
@@ -161,7 +165,7 @@ class MLSTM(Cell):
             h = h.reshape(self.num_heads, batch, steps, -1)
             y = gated_output(h, 1 + self.norm.weight, self.skip, a, z, self.down.weight)
         C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in state)
-        return y, (C, n, m, past)
+        return self.dropout(y), (C, n, m, past)
 
     def project(self, a: Tensor, u: Tensor) -> tuple[Tensor, ...]:
         """Return q, k, v ``(K B, S, W)`` and i, f ``(K B, S)`` from both branches ``(B, S, E)``.

@@ -40,7 +40,7 @@ from benchmark.cells.causal_conv import CausalConv
 from benchmark.cells.cell import Cell, State
 from benchmark.cells.heads import HeadLinear, HeadNorm, require_multiple, small_init_, split_heads
 from benchmark.cells.scalar_memory import NOTHING_YET, ForgetGate, log_forget, scalar_memory
-from benchmark.config import Positive
+from benchmark.config import Positive, Probability
 
 
 class SLSTM(Cell):
@@ -52,6 +52,7 @@ class SLSTM(Cell):
         num_heads: K.
         forget_gate: f', a sigmoid or an exponential of its pre-activation.
         taps: steps that the convolution before the gates i and f sees; 1 leaves it out.
+        dropout: of h on its way to the norm, not on its way to the next step.
 
     Raises:
         ValueError: D is no multiple of K.
@@ -65,6 +66,7 @@ class SLSTM(Cell):
         num_heads: Positive = 4,
         forget_gate: ForgetGate = "sigmoid",
         taps: Positive = 4,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         require_multiple("hidden_size", hidden_size, "num_heads", num_heads)
@@ -78,6 +80,7 @@ class SLSTM(Cell):
         self.gates_from_input = HeadLinear(num_heads, width, 2 * width)  # z, o
         self.gates_from_past = HeadLinear(num_heads, width, 4 * width)  # i, f, z, o
         self.bias = nn.Parameter(torch.empty(num_heads, 4 * width))
+        self.dropout = nn.Dropout(dropout)
         self.norm = HeadNorm(hidden_size)
         self.reset_parameters()
 
@@ -121,7 +124,7 @@ class SLSTM(Cell):
         c = f * c + i * torch.tanh(z)
         n = f * n + i
         h = torch.sigmoid(o) * c / n
-        return self.norm(h), (h, c, n, m, past)
+        return self.norm(self.dropout(h)), (h, c, n, m, past)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """All steps: what does not depend on h at once, then the shortest possible loop."""
@@ -137,7 +140,7 @@ class SLSTM(Cell):
         outputs, (h, c, n, m) = scalar_memory(
             gates.permute(2, 0, 1, 3), self.gates_from_past.weight, (h, c, n, m), self.forget_gate
         )
-        return self.norm(outputs), (h, c, n, m, past)
+        return self.norm(self.dropout(outputs)), (h, c, n, m, past)
 
     def split(self, x: Tensor) -> Tensor:
         """``(..., D)`` -> ``(..., K, W)``."""

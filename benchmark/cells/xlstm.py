@@ -33,7 +33,7 @@ from benchmark.cells.cell import Cell, State
 from benchmark.cells.heads import HeadNorm, round_up, small_init_
 from benchmark.cells.mlstm import MLSTM
 from benchmark.cells.slstm import SLSTM
-from benchmark.config import Positive
+from benchmark.config import Positive, Probability
 
 EXPANSION = 1.3
 """Width of the feed-forward network over D, before it is rounded up."""
@@ -48,6 +48,7 @@ class XLSTM(Cell):
         blocks: a letter each, first to last: ``s`` or ``m``.
         num_heads: of every block.
         taps: steps that every block's convolution sees.
+        dropout: of every block's cell.
 
     Raises:
         ValueError: D does not go with the number of heads.
@@ -61,19 +62,21 @@ class XLSTM(Cell):
         blocks: Annotated[str, Field(pattern="^[ms]+$")] = "ms",
         num_heads: Positive = 4,
         taps: Positive = 4,
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__(input_size, hidden_size)
         same = input_size == hidden_size
         self.embed = nn.Identity() if same else nn.Linear(input_size, hidden_size)
         self.blocks = nn.ModuleList()
+        sizes = (hidden_size, hidden_size)
         for number, kind in enumerate(blocks):
             cell: MLSTM | SLSTM
             if kind == "m":
-                cell = MLSTM(hidden_size, hidden_size, num_heads=num_heads, taps=taps)
+                cell = MLSTM(*sizes, num_heads=num_heads, taps=taps, dropout=dropout)
                 cell.reset_parameters(layers=len(blocks))
                 self.blocks.append(Block(cell))
             else:
-                cell = SLSTM(hidden_size, hidden_size, num_heads=num_heads, taps=taps)
+                cell = SLSTM(*sizes, num_heads=num_heads, taps=taps, dropout=dropout)
                 cell.reset_parameters(depth=number / max(len(blocks) - 1, 1))
                 self.blocks.append(Block(cell, FeedForward(hidden_size, layers=len(blocks))))
         self.norm = HeadNorm(hidden_size)
