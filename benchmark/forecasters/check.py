@@ -155,7 +155,7 @@ def _blind(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
 
 
 def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
-    """In training a gradient reaches every parameter, finite and not all zero."""
+    """In training a finite gradient reaches every parameter, and not all zero if C > 1."""
     if f.fitted != "gradient":
         return ""
     parameters = dict(f.named_parameters())
@@ -167,7 +167,9 @@ def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     missed = [
         name
         for name, p in parameters.items()
-        if p.grad is None or not bool(torch.isfinite(p.grad).all()) or not bool(p.grad.any())
+        if p.grad is None
+        or not bool(torch.isfinite(p.grad).all())
+        or (f.shape.channels > 1 and not bool(p.grad.any()))  # what relates channels needs two
     ]
     return f"none reaches {', '.join(missed)}" if missed else ""
 
