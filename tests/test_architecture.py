@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "old new --tolerance --published --markdown",
     "models": "",
     "check": "model --set",
+    "audit": "model --set",
     "speed": "models --loop --device --threads",
     "gradients": "--length --plot",
     "datasets": "",

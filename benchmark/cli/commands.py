@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from benchmark.cli import catalogue, results, running, trying
+from benchmark.cli import auditing, catalogue, results, running, trying
 from benchmark.errors import UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -32,6 +32,7 @@ for command in (
     results.compare,
     catalogue.models,
     trying.check,
+    auditing.audit,
     trying.speed,
     trying.gradients,
 ):
