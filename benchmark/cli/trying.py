@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from benchmark.cli.options import (
     execution_of,
     make_console,
 )
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
 
 
 def check(
@@ -62,6 +66,9 @@ def speed(
     loop: Annotated[
         bool, typer.Option("--loop", help="Time the training loop against a bare one instead.")
     ] = False,
+    cells: Annotated[
+        bool, typer.Option("--cells", help="Time the bare cells instead, at growing lengths.")
+    ] = False,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
 ) -> None:
@@ -91,12 +98,39 @@ def speed(
             f"{took.suite / took.dlinear:.2f} x the second"
         )
         return
+    if cells:
+        _print_cells(console, resolve_device(execution))
+        return
     table = Table(box=None, pad_edge=False)
     for title in ("model", "forecasts/s", "trained/s", "time of torch.nn.GRU"):
         table.add_column(title, justify="left" if title == "model" else "right")
     for row in measure(specs, resolve_device(execution)):
         trained = f"{row.step:,.0f}" if row.step else "-"
         table.add_row(row.name, f"{row.forward:,.0f}", trained, f"{row.relative:.3f} x")
+    console.print(table)
+
+
+def _print_cells(console: Console, device: torch.device) -> None:
+    """A line for each cell: milliseconds of a training step by length, and what a GRU takes."""
+    from rich.table import Table
+
+    from benchmark.cells import cell_names
+    from benchmark.harness.cell_speed import LENGTHS, measure_cells
+    from benchmark.harness.speed import LENGTH
+
+    table = Table(
+        box=None, pad_edge=False, caption="2 x 64, batch 32; x is torch.nn.GRU's time or memory"
+    )
+    table.add_column("cell")
+    for length in LENGTHS:
+        table.add_column(f"{length:,} steps", justify="right")
+    table.add_column("memory", justify="right")
+    for cell in cell_names():
+        with console.status(f"timing {cell}"):
+            row = list(measure_cells([cell], device))
+        memory = next(speed.memory for speed in row if speed.length == LENGTH)
+        times = (f"{speed.seconds * 1000:,.0f} ms  {speed.relative:.2f} x" for speed in row)
+        table.add_row(cell, *times, f"{memory:.2f} x")
     console.print(table)
 
 

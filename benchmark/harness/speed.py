@@ -1,8 +1,4 @@
-"""How fast every model is, against ``torch.nn.GRU`` measured in the same process.
-
-Timings on shared machines drift; ratios taken side by side do not. Every figure is the median of
-interleaved repeats.
-"""
+"""How fast every model is, against ``torch.nn.GRU`` measured in the same process."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import DLinear
 from benchmark.forecasters.resolve import build_forecaster
 from benchmark.harness.spec import RunSpec
+from benchmark.harness.timing import seconds, side_by_side
 from benchmark.training.fit import fit
 from benchmark.training.report import FitOptions
 from benchmark.training.spec import TrainingSpec
@@ -65,13 +62,13 @@ def measure(specs: Sequence[RunSpec], device: torch.device, repeats: int = 5) ->
     gru_forward = _forward(yardstick, x)
     gru_step = _step(yardstick, lambda: yardstick(x).square().mean())
     rows = [
-        Speed("torch.nn.GRU, 2 x 64", BATCH / _time(gru_forward, device, repeats), None, 1.0),
+        Speed("torch.nn.GRU, 2 x 64", BATCH / seconds(gru_forward, device, repeats), None, 1.0),
     ]
     for spec in specs:
         shape = SeriesShape(spec.lookback, spec.horizon, CHANNELS, SEASON)
         forecaster = build_forecaster(spec.model, shape, spec.name).to(device)
         rows.append(_measure_one(spec, forecaster, device, repeats, gru_forward, gru_step))
-    gru = _time(gru_step, device, repeats)
+    gru = seconds(gru_step, device, repeats)
     rows[0] = Speed(rows[0].name, rows[0].forward, BATCH / gru, 1.0)
     return rows
 
@@ -95,10 +92,10 @@ def _measure_one(
 ) -> Speed:
     x = torch.randn(BATCH, spec.lookback, CHANNELS, device=device)
     y = torch.randn(BATCH, spec.horizon, CHANNELS, device=device)
-    forward, gru = _side_by_side(_forward(forecaster, x), gru_forward, device, repeats)
+    forward, gru = side_by_side(_forward(forecaster, x), gru_forward, device, repeats)
     if forecaster.fitted != "gradient":
         return Speed(spec.name, BATCH / forward, None, forward / gru)
-    step, gru = _side_by_side(
+    step, gru = side_by_side(
         _step(forecaster, lambda: F.mse_loss(forecaster.training_forecast(x, y), y)),
         gru_step,
         device,
@@ -126,28 +123,6 @@ def _step(module: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
         optimiser.step()
 
     return call
-
-
-def _side_by_side(
-    one: Callable[[], None], other: Callable[[], None], device: torch.device, repeats: int
-) -> tuple[float, float]:
-    pairs = [(_time(one, device, 1), _time(other, device, 1)) for _ in range(repeats)]
-    return statistics.median(p[0] for p in pairs), statistics.median(p[1] for p in pairs)
-
-
-def _time(call: Callable[[], None], device: torch.device, repeats: int) -> float:
-    """Seconds of one call: the median over repeats that each last at least 50 ms."""
-    call()
-    seconds = []
-    for _ in range(repeats):
-        calls, started = 0, time.perf_counter()
-        while time.perf_counter() - started < 0.05:
-            call()
-            calls += 1
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append((time.perf_counter() - started) / calls)
-    return statistics.median(seconds)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+import benchmark.harness.cell_speed as cell_speed
 import benchmark.harness.speed as speed
+from benchmark.harness.cell_speed import measure_cells
 from benchmark.harness.spec import RunSpec
 
 
@@ -39,3 +41,21 @@ def test_every_model_is_timed_beside_the_yardstick() -> None:
 def test_the_loop_is_timed_beside_bare_ones() -> None:
     took = speed.measure_loop(repeats=1)
     assert min(took.suite, took.bare, took.dlinear) > 0
+
+
+def test_every_cell_is_timed_at_growing_lengths_beside_the_yardstick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cell_speed, "BATCH", 2)
+    monkeypatch.setattr(cell_speed, "WIDTH", 8)
+    rows = list(measure_cells(["gru", "mamba"], torch.device("cpu"), lengths=(8, 400), repeats=1))
+    assert [(row.cell, row.length) for row in rows] == [
+        ("gru", 8),
+        ("gru", 400),
+        ("mamba", 8),
+        ("mamba", 400),
+    ]
+    assert rows[0].memory == rows[1].memory == pytest.approx(1, abs=0.2)  # ours is torch's
+    assert rows[3].memory > 1  # a state of 16 numbers a channel is not for nothing
+    assert rows[3].seconds > rows[2].seconds > 0
+    assert all(row.relative > 0 for row in rows)
