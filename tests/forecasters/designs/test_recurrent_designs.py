@@ -1,7 +1,7 @@
 """Published recurrent designs against their papers' equations, written out once more in loops.
 
-Nothing of `benchmark.cells` is used by the oracles: the sLSTM below is the paper's, step by step
-and without a stabiliser, in float64. Every parameter is drawn anew first, for much starts at zero.
+Nothing of `benchmark.cells` is used by the oracles. Every parameter is drawn anew first, for much
+starts at zero.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
+from slstm_oracle import Weights, below, slstm_blocks
 from torch import Tensor
 
 from benchmark.config import load_yaml
@@ -33,8 +33,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "xlstm_time": {"hidden_size": D, "num_heads": K, "kernel_size": 5, "blocks": "ss"},
     "xlstm_mixer": {"hidden_size": D, "num_heads": K, "layers": 2, "prompt": 2},
 }
-
-Weights = dict[str, Tensor]
 
 
 def build(name: str, shape: SeriesShape = SHAPE, **options: Any) -> Forecaster:
@@ -58,63 +56,8 @@ def weights(model: Forecaster, prefix: str = "") -> Weights:
     return below(named, prefix) if prefix else named
 
 
-def below(named: Weights, prefix: str) -> Weights:
-    return {k.removeprefix(prefix): v for k, v in named.items() if k.startswith(prefix)}
-
-
 def linear(w: Weights, name: str, x: Tensor) -> Tensor:
     return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
-
-
-# --- the xLSTM's sLSTM blocks, for one sequence (S, D) --------------------------------------------
-
-
-def normed(x: Tensor) -> Tensor:
-    return (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
-
-
-def slstm(w: Weights, x: Tensor, heads: int) -> Tensor:
-    steps, width = x.shape
-    a = x
-    if "conv.weight" in w:
-        taps = w["conv.weight"].shape[-1]
-        past = torch.cat([x.new_zeros(taps - 1, width), x])
-        a = torch.stack(
-            [(w["conv.weight"][:, 0].T * past[t : t + taps]).sum(0) for t in range(steps)]
-        )
-        a = F.silu(a + w["conv.bias"])
-    head = width // heads
-
-    def dense(name: str, number: int) -> Tensor:
-        """One gate's block-diagonal matrix."""
-        return torch.block_diag(*w[f"{name}.weight"][:, number * head : (number + 1) * head])
-
-    W = [dense("gates_from_conv", 0), dense("gates_from_conv", 1)]
-    W += [dense("gates_from_input", 0), dense("gates_from_input", 1)]
-    R = [dense("gates_from_past", number) for number in range(4)]
-    b = [w["bias"][:, n * head : (n + 1) * head].reshape(-1) for n in range(4)]
-    h = c = n = x.new_zeros(width)
-    read = []
-    for t in range(steps):
-        seen = [a[t], a[t], x[t], x[t]]
-        i, f, z, o = (W[g] @ seen[g] + R[g] @ h + b[g] for g in range(4))
-        c = torch.sigmoid(f) * c + torch.exp(i) * torch.tanh(z)
-        n = torch.sigmoid(f) * n + torch.exp(i)
-        h = torch.sigmoid(o) * c / n
-        read.append(normed(h.view(heads, head)).reshape(-1) * (1 + w["norm.weight"]))
-    return torch.stack(read)
-
-
-def slstm_blocks(w: Weights, x: Tensor, heads: int) -> Tensor:
-    number = 0
-    while block := below(w, f"blocks.{number}."):
-        x = x + slstm(below(block, "cell."), normed(x) * (1 + block["norm.weight"]), heads)
-        inner = normed(x) * (1 + block["feed_forward.norm.weight"])
-        gate, up = (inner @ block["feed_forward.up.weight"].T).chunk(2, dim=-1)
-        x = x + (F.gelu(gate) * up) @ block["feed_forward.down.weight"].T
-        number += 1
-    assert number == 2, "as many blocks as were asked for"
-    return normed(x) * (1 + w["norm.weight"])
 
 
 # --- the designs, for one window (L, C) -----------------------------------------------------------
@@ -196,6 +139,7 @@ def test_a_forecast_is_what_the_papers_equations_give(name: str) -> None:
 
 def test_without_a_convolution_the_gates_see_the_channels_themselves() -> None:
     model, x = build("xlstm_mixer", taps=1), windows()
+    assert not [name for name in weights(model) if ".conv." in name]
     expected = torch.stack([xlstm_mixer(model, window) for window in x])
     torch.testing.assert_close(model(x), expected, rtol=1e-8, atol=1e-8)
 
