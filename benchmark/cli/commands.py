@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from benchmark.cli import auditing, catalogue, results, running, trying
+from benchmark.cli import auditing, catalogue, results, running, trying, tuning
 from benchmark.errors import UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -28,6 +28,7 @@ datasets = typer.Typer(
 for command in (
     running.run,
     running.suite,
+    tuning.tune,
     results.leaderboard,
     results.compare,
     catalogue.models,

@@ -21,7 +21,7 @@ from benchmark.harness.search import Dimension, Tuned, check_keys
 from benchmark.training.spec import TrainingSpec
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-OTHER_FOLDERS = ("runs", "tensorboard")
+OTHER_FOLDERS = ("runs", "tensorboard", "tune")
 """What lies beside the suites' own folders in the results folder."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

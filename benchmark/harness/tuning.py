@@ -1,0 +1,278 @@
+"""A search for the configuration that forecasts validation windows best. No test window comes here.
+
+card -> series -> train and validation windows -> trials, one after the other -> the best one's YAML
+
+A trial is fitted as a run is, and scored on validation. `benchmark.evaluation`, where test windows
+are scored, is not imported here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from benchmark import __version__
+from benchmark.config import apply_overrides, validate
+from benchmark.data.card import load_card
+from benchmark.data.load import Series, load
+from benchmark.data.task import Task
+from benchmark.data.windows import Windows
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import SeriesShape
+from benchmark.forecasters.resolve import build_forecaster, resolve_model, source_digest
+from benchmark.harness.search import Dimension, Tuned
+from benchmark.harness.spec import RunSpec, load_run
+from benchmark.harness.trials import Outcome, Trial, propose, read_trials, write_trials
+from benchmark.records.record import error_text
+from benchmark.training.fit import fit, seed_all
+from benchmark.training.report import Epoch, FitOptions
+
+OnEpoch = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that is ready to start: all that can be known before the first trial.
+
+    Attributes:
+        spec: the configuration it starts from, trial 0.
+        where: the file that came from, for errors.
+        space: the values of each key that is searched over.
+        start: value of each in `spec`.
+        series: the data.
+        file: keeps the trials; its folder is named by a hash of all that decides them.
+    """
+
+    spec: RunSpec
+    where: str
+    space: Mapping[str, Dimension]
+    start: Mapping[str, Any]
+    series: Series
+    file: Path
+
+
+def prepare(
+    path: Path, overrides: Sequence[str], results: Path, series: Series | None = None
+) -> Search:
+    """Read a model's YAML and check every value that its search may try.
+
+    Args:
+        path: the YAML.
+        overrides: ``key=value`` texts; a key that is set is fixed and not searched over.
+        results: the results folder.
+        series: the data set, where it is loaded already.
+
+    Raises:
+        UserError: every fault of the YAML and its search.
+    """
+    where = str(path)
+    spec = load_run(path, overrides)
+    fixed = {override.partition("=")[0].strip() for override in overrides}
+    space = {key: dimension for key, dimension in spec.search.items() if key not in fixed}
+    if not space:
+        what = "leaves nothing to try" if spec.search else "is missing"
+        raise UserError(f"{where}: search", what, "e.g. search: {model.hidden_size: [64, 128]}")
+    model, options = resolve_model(spec.model, where)
+    start = _check(spec, space, where)
+    series = series or load(load_card(spec.dataset))
+    longest = max(space["lookback"].extremes()) if "lookback" in space else spec.lookback
+    task = Task(series, longest, spec.horizon)  # refuses a lookback that does not fit
+    identity = {
+        "benchmark": __version__,
+        "data": series.digest,
+        "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
+        "source": source_digest(model),
+        "options": options,
+        "spec": spec.model_dump(exclude={"name", "description", "dataset", "search", "tuned"}),
+        "space": {key: dimension.model_dump() for key, dimension in space.items()},
+    }
+    text = json.dumps(identity, sort_keys=True, allow_nan=False)
+    folder = f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    return Search(spec, where, space, start, series, results / "tune" / folder / "trials.json")
+
+
+def tune(
+    search: Search,
+    budget: int,
+    device: torch.device,
+    on_epoch: OnEpoch | None = None,
+    on_trial: Callable[[int, Trial], None] | None = None,
+) -> list[Trial]:
+    """Try configurations until there are `budget` of them, those of earlier calls included.
+
+    Args:
+        search: what to try.
+        budget: trials; pruned and failed ones count.
+        device: where to train.
+        on_epoch: called after each epoch.
+        on_trial: called after each trial with its number, from 0, and the trial.
+
+    Raises:
+        UserError: the trials cannot be read or written.
+    """
+    trials = read_trials(search.file)
+    write_trials(search.file, trials)  # what cannot be written is found before training
+    while len(trials) < budget:
+        trials.append(_try(search, trials, device, on_epoch))
+        write_trials(search.file, trials)
+        if on_trial:
+            on_trial(len(trials) - 1, trials[-1])
+    return trials[:budget]
+
+
+def best_trial(search: Search, trials: Sequence[Trial]) -> int:
+    """Number of the finished trial with the lowest validation score; the first of equal ones.
+
+    Raises:
+        UserError: none finished.
+    """
+    scores = {i: t.score for i, t in enumerate(trials) if t.outcome == "finished"}
+    if not scores:
+        what = f"none of {len(trials)} trials finished, the first because: {trials[0].reason}"
+        raise UserError(f"{search.where}: search", what, "change what it may try")
+    return min(scores, key=lambda i: (scores[i], i))
+
+
+def chosen_yaml(search: Search, trials: Sequence[Trial], command: str) -> str:
+    """Write the best trial's configuration as a YAML that can be run, and how it was chosen.
+
+    Args:
+        search: what was searched.
+        trials: all that were tried.
+        command: the command line that did.
+
+    Raises:
+        UserError: no trial finished.
+    """
+    number = best_trial(search, trials)
+    spec, monitor = search.spec, search.spec.training.monitor
+    earlier = spec.tuned.trials if spec.tuned else 0  # it was chosen once already: that counts
+    tuned = Tuned(trials=earlier + len(trials), dataset=search.series.name, horizon=spec.horizon)
+    data = _written(_configured(spec, trials[number].params, search.where))
+    data["name"] = f"{spec.name.removesuffix('_tuned')[:54]}_tuned"
+    data["tuned"] = tuned.model_dump()
+    count = {kind: sum(t.outcome == kind for t in trials) for kind in ("pruned", "failed")}
+    first = trials[0].score
+    header = [
+        f"Chosen on validation by: {' '.join(command.split())}",
+        f"{len(trials)} trials, {count['pruned']} of them pruned, {count['failed']} failed.",
+        f"Trial {number} has val_{monitor} {trials[number].score:.6f}, trial 0, the configuration "
+        f"it began with, {'failed' if first is None else f'{first:.6f}'}.",
+    ]
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    return "".join(f"# {line}\n" for line in header) + text
+
+
+def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[str, Any]:
+    """Check each value of each key by itself; return the values that the search starts from."""
+    start, faults = {}, []
+    for key, dimension in space.items():
+        try:
+            for value in dimension.extremes():
+                changed = _configured(spec, {key: value}, f"{where}: search")
+                resolve_model(changed.model, f"{where}: search")
+            start[key] = _start(spec, key, dimension, where)
+        except UserError as error:
+            faults.append(error)
+    if faults:
+        raise UserError.join(faults)
+    return start
+
+
+def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
+    model, options = resolve_model(spec.model, where)
+    place = f"{where}: search: {key}"
+    if key.startswith("training.") and model.fitted != "gradient":
+        raise UserError(place, f"{model.__name__} is not trained by gradient", "take it out")
+    value: Any = {"lookback": spec.lookback, "model": {"class": spec.model["class"], **options}}
+    value["training"] = spec.training.model_dump()
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise UserError(place, "has no value to begin with", f"set {key} in the YAML")
+        value = value[part]
+    if not dimension.holds(value):
+        what = f"does not hold the value that the search begins with, {value!r:.60}"
+        raise UserError(place, what, f"add it, or fix the key: --set {key}=VALUE")
+    return value
+
+
+def _configured(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:
+    texts = [f"{key}={json.dumps(value)}" for key, value in params.items()]
+    return validate(RunSpec, apply_overrides(_written(spec), texts), where)
+
+
+def _written(spec: RunSpec) -> dict[str, Any]:
+    """What a YAML of this configuration says: no defaults, and nothing about a search."""
+    return spec.model_dump(mode="json", exclude_unset=True, exclude={"search", "tuned"})
+
+
+def _try(
+    search: Search, trials: Sequence[Trial], device: torch.device, on_epoch: OnEpoch | None
+) -> Trial:
+    from optuna import TrialPruned
+
+    proposed = propose(search.space, search.start, trials, search.spec.seed)
+    scores: list[float] = []
+
+    def watch(epoch: Epoch) -> None:
+        score = epoch.val_mse if search.spec.training.monitor == "mse" else epoch.val_mae
+        scores.append(score)
+        proposed.report(score, epoch.number)
+        if on_epoch:
+            on_epoch(epoch)
+        if proposed.should_prune():
+            raise TrialPruned
+
+    started = time.perf_counter()
+    outcome: Outcome = "finished"
+    score: float | None = None
+    reason = ""
+    try:
+        score = _validation_score(search, proposed.params, device, watch)
+    except TrialPruned:
+        outcome, score = "pruned", min(scores)
+    except (UserError, ValueError, FloatingPointError) as error:
+        outcome = "failed"
+        reason = str(error) if isinstance(error, UserError) else error_text(error)
+    return Trial(
+        params=dict(proposed.params),
+        outcome=outcome,
+        score=score,
+        scores=tuple(scores),
+        seconds=time.perf_counter() - started,
+        reason=reason,
+    )
+
+
+def _validation_score(
+    search: Search, params: Mapping[str, Any], device: torch.device, on_epoch: OnEpoch
+) -> float:
+    """Fit one configuration on train windows and score it on validation windows."""
+    spec = _configured(search.spec, params, search.where)
+    shape, train, validation = _windows(search.series, spec, device)
+    seed_all(spec.seed)
+    forecaster = build_forecaster(spec.model, shape, search.where).to(device)
+    options = FitOptions(on_epoch=on_epoch)
+    report = fit(forecaster, train, validation, spec.training, spec.seed, options)
+    score = report.val_mse if spec.training.monitor == "mse" else report.val_mae
+    if not math.isfinite(score):
+        raise FloatingPointError(f"the validation score is {score}")
+    return score
+
+
+def _windows(
+    series: Series, spec: RunSpec, device: torch.device
+) -> tuple[SeriesShape, Windows, Windows]:
+    """All that a trial sees of the data: train and validation windows, which reach no test row."""
+    task = Task(series, spec.lookback, spec.horizon)
+    shape = SeriesShape(spec.lookback, spec.horizon, task.channels, task.season)
+    return shape, task.windows("train", device), task.windows("val", device)
