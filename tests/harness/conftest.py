@@ -24,6 +24,19 @@ NAIVE: dict[str, Any] = {
     "name": "naive", "dataset": "toy", "lookback": 24, "horizon": 12,
     "model": {"class": "SeasonalNaive"},
 }  # fmt: skip
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "dataset": "toy",
+    "lookback": 24,
+    "horizon": 12,
+    "model": {"class": "Linear"},
+    "training": {"epochs": 3, "batch_size": 128, "learning_rate": 0.003},
+    "search": {
+        "lookback": [24, 36],
+        "model.normalise": ["none", "last", "mean"],
+        "training.learning_rate": {"low": 1e-5, "high": 0.1, "log": True},
+    },
+}
 SUITE: dict[str, Any] = {
     "name": "tiny",
     "models": ["naive.yaml", "linear.yaml"],
@@ -72,3 +85,20 @@ def run_tiny(toy: Path, suite_yaml: Callable[..., str]) -> Callable[..., Done]:
         return Done(outcome, text.getvalue())
 
     return run
+
+
+@pytest.fixture
+def small(toy: Path, write_yaml: Callable[[str, Any], str]) -> Callable[..., str]:
+    """Write a linear model with a search; keywords replace keys of its YAML, and of `training`."""
+
+    def write(file: str = "small.yaml", **changes: Any) -> str:
+        training = SMALL["training"] | changes.pop("training", {})
+        return write_yaml(file, SMALL | changes | {"training": training})
+
+    return write
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on, a trial of a search is an error."""
+    return lambda: monkeypatch.setattr("benchmark.harness.tuning.fit", None)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from benchmark.harness import tuning
 from benchmark.harness.run import plan
 from benchmark.harness.spec import CONFIGS, load_run
 from benchmark.harness.trials import Trial, read_trials
@@ -21,19 +18,6 @@ from benchmark.harness.tuning import prepare, tune
 
 CPU = torch.device("cpu")
 RATE = {"low": 1e-5, "high": 0.1, "log": True}
-TOY: dict[str, Any] = {
-    "name": "small",
-    "dataset": "toy",
-    "lookback": 24,
-    "horizon": 12,
-    "model": {"class": "Linear"},
-    "training": {"epochs": 3, "batch_size": 128, "learning_rate": 0.003},
-    "search": {
-        "lookback": [24, 36],
-        "model.normalise": ["none", "last", "mean"],
-        "training.learning_rate": RATE,
-    },
-}
 STOPPING = '''
 from pathlib import Path
 
@@ -57,22 +41,6 @@ class Stopping(Linear):
                 raise KeyboardInterrupt
         return super().forward(x)
 '''
-
-
-@pytest.fixture
-def small(toy: Path, write_yaml: Callable[[str, Any], str]) -> Callable[..., str]:
-    """Write small.yaml; keywords replace its keys."""
-    return lambda **changes: write_yaml("small.yaml", TOY | changes)
-
-
-@pytest.fixture
-def no_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From the call on, a trial is an error."""
-
-    def forbid() -> None:
-        monkeypatch.setattr(tuning, "fit", None)
-
-    return forbid
 
 
 def kept(results: str | Path = "results", name: str = "small") -> list[Trial]:
@@ -178,7 +146,7 @@ def test_options_that_do_not_go_together_and_nan_are_failed_trials_with_a_reason
 
 def test_a_search_in_which_nothing_finishes_chooses_nothing(small, command):
     search = {"training.learning_rate": [1e30, 1e29]}
-    yaml = small(training=TOY["training"] | {"learning_rate": 1e30}, search=search)
+    yaml = small(training={"learning_rate": 1e30}, search=search)
     tuned = command("tune", yaml, "--budget", 2)
     assert tuned.code == 2
     assert "none of 2 trials finished, the first because: FloatingPointError" in tuned.err
@@ -186,7 +154,7 @@ def test_a_search_in_which_nothing_finishes_chooses_nothing(small, command):
 
 
 def test_what_lies_behind_validation_changes_nothing(small, make_task, values, tmp_path):
-    path = Path(small(training=TOY["training"] | {"monitor": "mae"}))
+    path = Path(small(training={"monitor": "mae"}))
     borders = make_task().borders
 
     def trials(name: str, changed: Any) -> list[Trial]:
@@ -211,15 +179,10 @@ def test_what_evaluates_on_test_is_not_imported():
     assert shown.stdout.split() == ["True", "False"]
 
 
-def test_a_search_is_no_part_of_a_runs_id(small, write_yaml):
-    path = Path(small())
-    plain = {key: value for key, value in TOY.items() if key != "search"}
-    tuned = {"tuned": {"trials": 3, "dataset": "toy", "horizon": 12}}
-    ids = {
-        plan(load_run(Path(write_yaml(f"{i}.yaml", data))), "x.yaml").run_id
-        for i, data in enumerate((plain, plain | tuned))
-    }
-    assert ids == {plan(load_run(path), "x.yaml").run_id}
+def test_a_search_is_no_part_of_a_runs_id(small):
+    tuned = {"trials": 3, "dataset": "toy", "horizon": 12}
+    files = [small(), small("b.yaml", search={}), small("c.yaml", tuned=tuned)]
+    assert len({plan(load_run(Path(file)), file).run_id for file in files}) == 1
 
 
 def test_a_key_that_is_set_is_fixed(small, command):
@@ -231,84 +194,9 @@ def test_a_key_that_is_set_is_fixed(small, command):
     assert "--set lookback=30" in Path("chosen.yaml").read_text()
 
 
-def test_every_configuration_gets_the_same_budget(small, write_yaml, command):
-    write_yaml("other.yaml", TOY | {"name": "other"})
-    assert command("tune", small(), "other.yaml", "--budget", 2).code == 0
+def test_every_configuration_gets_the_same_budget(small, command):
+    assert command("tune", small(), small("other.yaml", name="other"), "--budget", 2).code == 0
     assert len(kept()) == len(kept(name="other")) == 2
-    assert "two configurations are named" in command("tune", "small.yaml", "small.yaml").err
-    both = command("tune", "small.yaml", "other.yaml", "--output", "one.yaml")
-    assert both.err == (
-        "error: --output: is one file for 2 configurations; leave it out, or tune them one by one\n"
-    )
-
-
-MISTAKES = {
-    "model.normalis: [last]": "search: model.normalis: unknown key; did you mean 'normalise'?",
-    "training.epoch: [1, 2]": "search: training.epoch: unknown key; did you mean 'epochs'?",
-    "model.normalise: [none, lst]": "search: model.normalise: input should be 'none', 'last', 'mea",
-    "model.individual: [false, 2]": "search: model.individual: input should be a valid boolean",
-    "lookback: {low: 0, high: 24}": "search: lookback: input should be greater than 0, got 0",
-    "lookback: [36]": "search: lookback: does not hold the value that the search begins with, 24; "
-    "add it, or fix the key: --set lookback=VALUE",
-    "lookback: [24, 9999]": "lookback: 9999 + horizon 12 do not fit into the train split",
-    "lookback: 24": "search.lookback: must be a list of choices, or {low: ..., high: ...}, got 24",
-    "lookback: []": "search.lookback: needs at least one choice",
-    "lookback: [24, 24]": "search.lookback: holds a choice twice",
-    "lookback: [[24]]": "search.lookback.choices.0: must be a plain value",
-    "lookback: {low: 36, high: 24}": "search.lookback: low must be below high, however: 36 and 24",
-    "lookback: {low: a, high: 24}": "search.lookback.low: must be a number, got 'a'",
-    "lookback: {low: 1, high: 24, lg: true}": "search.lookback.lg: unknown key; did you mean 'log'",
-    "training.weight_decay: {low: 0, high: 1, log: true}": "log needs a low above 0, however: 0",
-    "seed: [1, 2]": "search: 'seed' cannot be searched; search over lookback, model.<option>",
-    "training.monitor: [mse, mae]": "search: 'training.monitor' cannot be searched",
-    "model.cell_options.depth: [1]": "search: model.cell_options: unknown key",
-}
-
-
-@pytest.mark.parametrize(("search", "message"), MISTAKES.items())
-def test_a_mistake_in_a_search_is_found_before_the_first_trial(
-    search, message, small, command, no_training
-):
-    no_training()
-    small()
-    told = command("tune", "small.yaml", "--set", f"search={{{search}}}")
-    assert told.code == 2
-    assert message in told.err
-    assert told.err.startswith("error: ")
-    assert told.err.count("\n") == 1
-    assert told.out == ""
-
-
-def test_a_configuration_without_a_search_or_without_training_is_told_so(small, command):
-    small(search={})
-    assert command("tune", "small.yaml").err.startswith("error: small.yaml: search: is missing; ")
-    small(model={"class": "Ridge"})
-    fixed = ("--set", "search={training.epochs: [3]}")
-    told = command("tune", "small.yaml", *fixed).err
-    assert told == (
-        "error: small.yaml: search: training.epochs: Ridge is not trained by gradient; "
-        "take it out\n"
-    )
-
-
-def test_without_optuna_there_is_a_cure(small, command, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    told = command("tune", small())
-    assert told.code == 2
-    assert told.err == ("error: benchmark tune: Optuna is not installed; pip install 'optuna>=4'\n")
-
-
-def test_a_damaged_file_of_trials_is_told_and_left_alone(small, command, no_training):
-    assert command("tune", small(), "--budget", 1).code == 0
-    (file,) = Path("results/tune").glob("small-*/trials.json")
-    no_training()
-    for text in (file.read_text()[:-9], json.dumps({"trials": [{"score": 1}]}), "[]"):
-        file.write_text(text)
-        told = command("tune", "small.yaml", "--budget", 1)
-        assert (
-            told.err == f"error: {file.resolve()}: is damaged; remove it; the search begins anew\n"
-        )
-        assert file.read_text() == text
 
 
 def test_our_own_searches_can_start_and_are_the_same_for_every_cell(tmp_path):
@@ -320,3 +208,43 @@ def test_our_own_searches_can_start_and_are_the_same_for_every_cell(tmp_path):
     assert len(spaces) == 11
     cells = ("gru", "lstm", "slstm", "mlstm", "xlstm", "mamba", "mamba2", "rnn")
     assert all(spaces[cell] == spaces["gru"] for cell in cells)
+
+
+def test_trials_differ_and_lie_in_the_space_whole_numbers_where_its_ends_are_whole(
+    small, make_task, tmp_path
+):
+    space = {"lookback": {"low": 24, "high": 48}, "training.learning_rate": RATE}
+    search = prepare(Path(small(search=space)), [], tmp_path, make_task().series)
+    trials = tune(search, 5, CPU)
+    assert len({trial.params["training.learning_rate"] for trial in trials}) == 5
+    for trial in trials:
+        assert trial.outcome == "finished", trial.reason
+        assert isinstance(trial.params["lookback"], int)
+        assert 24 <= trial.params["lookback"] <= 48
+        assert 1e-5 <= trial.params["training.learning_rate"] <= 0.1
+
+
+def test_another_search_another_start_and_other_data_keep_trials_of_their_own(
+    small, make_task, values, tmp_path
+):
+    def file(series: Any = None, **changes: Any) -> Path:
+        series = series or make_task().series
+        return prepare(Path(small(**changes)), [], tmp_path, series).file
+
+    files = [
+        file(),
+        file(search={"lookback": [24, 36]}),
+        file(training={"batch_size": 64}),
+        file(seed=2),
+        file(make_task(splits={"train": 410, "val": 140, "test": 150}).series),
+    ]
+    assert len(set(files)) == len(files)
+    assert file(description="Only words.") == files[0]
+
+
+def test_trials_of_an_earlier_search_count(small, command):
+    earlier = {"trials": 5, "dataset": "other", "horizon": 7}
+    assert command("tune", small(name="small_tuned", tuned=earlier), "--budget", 1).code == 0
+    chosen = load_run(Path("results/tune/small_tuned.yaml"))
+    assert chosen.name == "small_tuned"
+    assert chosen.tuned.model_dump() == {"trials": 6, "dataset": "toy", "horizon": 12}

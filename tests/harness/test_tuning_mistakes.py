@@ -1,0 +1,87 @@
+"""A user's mistake in a search is one line with its cure, before the first trial."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+MISTAKES = {
+    "model.normalis: [last]": "search: model.normalis: unknown key; did you mean 'normalise'?",
+    "training.epoch: [1, 2]": "search: training.epoch: unknown key; did you mean 'epochs'?",
+    "model.normalise: [none, lst]": "search: model.normalise: input should be 'none', 'last', 'mea",
+    "model.individual: [false, 2]": "search: model.individual: input should be a valid boolean",
+    "lookback: {low: 0, high: 24}": "search: lookback: input should be greater than 0, got 0",
+    "lookback: [36]": "search: lookback: does not hold the value that the search begins with, 24; "
+    "add it, or fix the key: --set lookback=VALUE",
+    "lookback: [24, 9999]": "lookback: 9999 + horizon 12 do not fit into the train split",
+    "lookback: 24": "search.lookback: must be a list of choices, or {low: ..., high: ...}, got 24",
+    "lookback: []": "search.lookback: needs at least one choice",
+    "lookback: [24, 24]": "search.lookback: holds a choice twice",
+    "lookback: [[24]]": "search.lookback.choices.0: must be a plain value",
+    "lookback: {low: 36, high: 24}": "search.lookback: low must be below high, however: 36 and 24",
+    "lookback: {low: a, high: 24}": "search.lookback.low: must be a number, got 'a'",
+    "lookback: {low: 1, high: 24, lg: true}": "search.lookback.lg: unknown key; did you mean 'log'",
+    "training.weight_decay: {low: 0, high: 1, log: true}": "log needs a low above 0, however: 0",
+    "seed: [1, 2]": "search: 'seed' cannot be searched; search over lookback, model.<option>",
+    "training.monitor: [mse, mae]": "search: 'training.monitor' cannot be searched",
+    "model.cell_options.depth: [1]": "search: model.cell_options: unknown key",
+}
+
+
+@pytest.mark.parametrize(("search", "message"), MISTAKES.items())
+def test_a_mistake_in_a_search_is_found_before_the_first_trial(
+    search, message, small, command, no_training
+):
+    no_training()
+    small()
+    told = command("tune", "small.yaml", "--set", f"search={{{search}}}")
+    assert told.code == 2
+    assert message in told.err
+    assert told.err.startswith("error: ")
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+
+
+def test_a_configuration_without_a_search_or_without_training_is_told_so(small, command):
+    small(search={})
+    assert command("tune", "small.yaml").err.startswith("error: small.yaml: search: is missing; ")
+    small(model={"class": "Ridge"})
+    fixed = ("--set", "search={training.epochs: [3]}")
+    told = command("tune", "small.yaml", *fixed).err
+    assert told == (
+        "error: small.yaml: search: training.epochs: Ridge is not trained by gradient; "
+        "take it out\n"
+    )
+
+
+def test_without_optuna_there_is_a_cure(small, command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    told = command("tune", small())
+    assert told.code == 2
+    assert told.err == ("error: benchmark tune: Optuna is not installed; pip install 'optuna>=4'\n")
+
+
+def test_a_damaged_file_of_trials_is_told_and_left_alone(small, command, no_training):
+    assert command("tune", small(), "--budget", 1).code == 0
+    (file,) = Path("results/tune").glob("small-*/trials.json")
+    no_training()
+    for text in (file.read_text()[:-9], json.dumps({"trials": [{"score": 1}]}), "[]"):
+        file.write_text(text)
+        told = command("tune", "small.yaml", "--budget", 1)
+        assert (
+            told.err == f"error: {file.resolve()}: is damaged; remove it; the search begins anew\n"
+        )
+        assert file.read_text() == text
+
+
+def test_several_configurations_need_a_file_and_a_name_each(small, command):
+    small()
+    small("other.yaml", name="other")
+    assert "two configurations are named" in command("tune", "small.yaml", "small.yaml").err
+    both = command("tune", "small.yaml", "other.yaml", "--output", "one.yaml")
+    assert both.err == (
+        "error: --output: is one file for 2 configurations; leave it out, or tune them one by one\n"
+    )
