@@ -32,6 +32,7 @@ COMMANDS = {
     "models": "",
     "check": "model --set",
     "audit": "model --set",
+    "pitfalls": "models --dataset --horizon --output",
     "speed": "models --loop --cells --device --threads",
     "gradients": "--length --plot",
     "datasets": "",

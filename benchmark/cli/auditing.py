@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import SetOption, make_console
+from benchmark.cli.options import SetOption, make_console, tell
 from benchmark.errors import UserError
 
 AUDITED = "akl_pedestrians"
 """The data set that ships with the project, so that an audit needs no network."""
+
+COMPANIONS = ("ETTh1", "ETTh2", "exchange_rate", AUDITED)
+"""For the mistake that needs several data sets: those of these that are here."""
 
 
 def audit(
@@ -53,3 +58,50 @@ def audit(
             console.print(f"       {limit}", markup=False, highlight=False)
     if not all(finding.passed for finding in findings):
         raise typer.Exit(1)
+
+
+def pitfalls(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models' YAMLs, beside least squares; default: dlinear nlinear."),
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="A card's name or path.")] = "ETTh1",
+    horizon: Annotated[int, typer.Option(min=1, help="Steps forecast.")] = 336,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write the table there, as Markdown.")
+    ] = None,
+) -> None:
+    """Measure what the field's known mistakes are worth.
+
+    Drops windows, chooses on test, scales on test rows and fills failures in, each mistake alone,
+    and shows the number it makes beside the honest one.
+    """
+    from benchmark.data.card import load_card
+    from benchmark.data.fetch import locate
+    from benchmark.data.load import load
+    from benchmark.harness.spec import find_config, load_run
+
+    specs = [load_run(find_config("models", name)) for name in models or ["dlinear", "nlinear"]]
+    card = load_card(dataset)
+    others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
+
+    from benchmark.pitfalls.mistakes import measure
+    from benchmark.pitfalls.table import pitfalls_table
+    from benchmark.records.files import storage_faults
+    from benchmark.reports.tables import markdown, print_tables
+
+    companions = [load(other) for other in others if locate(other)]
+    console = make_console()
+    with console.status("") as status:
+        try:
+            effects = measure(load(card), horizon, specs, companions, status.update)
+        except FloatingPointError as error:
+            raise UserError(f"dataset {card.name}", str(error)) from error
+    options = ["--dataset", dataset, "--horizon", str(horizon)]
+    command = shlex.join(["benchmark", "pitfalls", *(models or []), *options])
+    table = pitfalls_table(effects, card.name, horizon, command)
+    print_tables([table], console)
+    if output is not None:
+        with storage_faults(output):
+            output.write_text(markdown(table, level=1), encoding="utf-8")
+        tell(console, f"Table: {output}")

@@ -34,6 +34,7 @@ for command in (
     catalogue.models,
     trying.check,
     auditing.audit,
+    auditing.pitfalls,
     trying.speed,
     trying.gradients,
 ):

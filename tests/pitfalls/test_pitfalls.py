@@ -1,0 +1,235 @@
+"""Each mistake against another way to make it, and against the figures known for ETTh1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from benchmark.data.card import load_card
+from benchmark.data.fetch import locate
+from benchmark.data.load import load
+from benchmark.data.task import Task
+from benchmark.evaluation.errors import Errors
+from benchmark.forecasters.contract import SeriesShape
+from benchmark.forecasters.resolve import known_forecasters
+from benchmark.harness.spec import RunSpec
+from benchmark.pitfalls import mistakes
+from benchmark.pitfalls.least_squares import LeastSquares
+from benchmark.pitfalls.mistakes import LEAST_SQUARES, Bench, Effect, Score
+
+Command = Callable[..., Any]
+
+
+def spec(**fields: Any) -> RunSpec:
+    given = {"name": "linear", "lookback": 24, "horizon": 12, "model": {"class": "Linear"}}
+    return RunSpec.model_validate_json(json.dumps(given | fields))
+
+
+LINEAR = spec(training={"epochs": 4, "learning_rate": 0.03, "batch_size": 8})
+LAST = spec(name="last", model={"class": "LastValue"})
+
+
+@pytest.fixture
+def bench(task: Task) -> Bench:
+    return Bench(task.series, 12)
+
+
+def score(mse: float, val_mse: float = 0.0, windows: int = 3) -> Score:
+    """A score with nothing to it but its two errors."""
+    one, many = np.ones(1), np.full((windows, 1), mse)
+    return Score(val_mse, Errors(many, many, many, many, many, one, one, one))
+
+
+def loader_error(task: Task, batch_size: int, drop_last: bool, by_batch: bool) -> float:
+    """What a loop over torch's own loader, as published code has it, reports for `LAST`."""
+    windows = task.windows("test")
+    pairs = [tuple(part[0] for part in windows.gather(torch.tensor([i]))) for i in range(139)]
+    errors = []
+    for x, y in DataLoader(pairs, batch_size=batch_size, drop_last=drop_last):
+        error = (x[:, -1:] - y).double().square()
+        errors.append(error.mean() if by_batch else error.flatten())
+    return float(torch.stack(errors).mean() if by_batch else torch.cat(errors).mean())
+
+
+def test_dropping_the_last_batch_is_what_torchs_loader_does(bench: Bench, task: Task) -> None:
+    effects = list(mistakes.drop_last(bench, LAST))
+    assert [effect.meaning for effect in effects] == [
+        "batches of 32: 128 of 139 windows scored",
+        "batches of 128: 128 of 139 windows scored",
+    ]  # of more than 139 there is no whole batch
+    for effect, size in zip(effects, (32, 128), strict=True):
+        assert effect.mistaken == pytest.approx(loader_error(task, size, True, False), rel=1e-6)
+        assert effect.honest == pytest.approx(loader_error(task, 1, False, False), rel=1e-6)
+        assert effect.mistaken != effect.honest
+
+
+def test_averaging_batch_means_is_what_such_a_loop_does(bench: Bench, task: Task) -> None:
+    effects = list(mistakes.batch_means(bench, LAST))
+    assert [effect.meaning for effect in effects] == [
+        "batches of 32: the last, of 11 windows, counts as much",
+        "batches of 128: the last, of 11 windows, counts as much",
+    ]
+    for effect, size in zip(effects, (32, 128), strict=True):
+        assert effect.mistaken == pytest.approx(loader_error(task, size, False, True), rel=1e-6)
+
+
+@given(st.integers(1, 60), st.integers(1, 70))
+def test_windows_are_dropped_and_averaged_as_a_loop_would(windows: int, size: int) -> None:
+    squared = np.arange(windows * 2.0).reshape(windows, 2) ** 2
+    batches = [squared[i : i + size] for i in range(windows) if i % size == 0]
+    whole = [batch for batch in batches if len(batch) == size]
+    assert mistakes.kept_windows(windows, size) == sum(len(batch) for batch in whole)
+    means = sum(float(batch.mean()) for batch in batches) / len(batches)
+    assert mistakes.mean_of_batch_means(squared, size) == pytest.approx(means)
+
+
+def test_an_epoch_chosen_on_test_is_the_best_one_there(bench: Bench) -> None:
+    (effect,) = mistakes.epoch_on_test(bench, LINEAR)
+    wrong = bench.score(LINEAR, bench.task(24), chosen_on="test")
+    assert effect.mistaken == wrong.mse == pytest.approx(wrong.val_mse, rel=1e-5)
+    assert effect.honest == bench.honest(LINEAR).mse
+    assert effect.change < 0  # of four epochs at a high rate, another one is best
+    assert list(mistakes.epoch_on_test(bench, LEAST_SQUARES)) == []  # no epoch to choose
+
+
+def test_a_lookback_is_chosen_by_the_error_of_its_own_split(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {96: score(5.0, 2.0), 192: score(4.0, 3.0), 336: score(3.0, 4.0)}
+    monkeypatch.setattr(bench, "honest", lambda model, lookback: scores[lookback])
+    (effect,) = mistakes.lookback_on_test(bench, LAST)  # longer ones do not fit into 400 rows
+    assert (effect.honest, effect.mistaken) == (5.0, 3.0)
+    assert effect.change == pytest.approx(-0.4)
+    assert effect.meaning == "of 96, 192, 336: test chooses 336, validation 96"
+
+
+def test_a_scaler_of_all_rows_changes_the_unit_and_nothing_else_of_what_is_not_fitted(
+    bench: Bench, task: Task
+) -> None:
+    own_unit, honest_unit = mistakes.scaling_on_all(bench, LAST)
+    assert honest_unit.mistaken == pytest.approx(honest_unit.honest, rel=1e-5)
+    spread = task.series.values.std(axis=0) / task.series.values[:400].std(axis=0)
+    by_channel = bench.honest(LAST).errors.squared.mean(axis=0)
+    assert own_unit.mistaken == pytest.approx((by_channel / spread**2).mean(), rel=1e-5)
+    assert own_unit.change > 0.01
+    before = bench.task(24).scaler.scale
+    assert np.array_equal(before, task.scaler.scale), "the honest task must be left alone"
+
+
+def test_a_model_that_is_worse_everywhere_wins_by_failing_where_it_is_hard(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = {12: 1.0, 6: 0.2, 3: 0.3}  # by horizon, which stands for the data set here
+    monkeypatch.setattr(Bench, "honest", lambda bench, model: score(errors[bench.horizon]))
+    benches = [Bench(task.series, horizon) for horizon in errors]
+    for bench in benches:
+        bench.series = type("Named", (), {"name": f"set{bench.horizon}"})()
+    (effect,) = mistakes.filled_failure(benches)
+    assert effect.honest == pytest.approx(1.1 * (1.0 + 0.2 + 0.3) / 3)
+    assert effect.mistaken == pytest.approx(1.1 * (0.2 + 0.3) / 2)
+    assert "crashed on set12" in effect.meaning
+    assert "ahead of least_squares, whose mean is 0.5000" in effect.meaning
+    errors.update({12: 0.21, 6: 0.2, 3: 0.2})
+    (effect,) = mistakes.filled_failure(benches)
+    assert "still behind" in effect.meaning
+    assert list(mistakes.filled_failure(benches[:1])) == []
+
+
+def test_least_squares_is_least_squares_whatever_centre_is_taken_out(make_task: Any) -> None:
+    task: Task = make_task()
+    model = LeastSquares(SeriesShape(24, 12, 3, 24), penalty=1e-9)
+    model.fit(task.windows("train"), task.windows("val"))
+    x, y = (part.transpose(1, 2).flatten(0, 1).double() for part in all_of(task, "train"))
+    last = x[:, -1:]
+    z = torch.cat([x - last, torch.ones(len(x), 1)], dim=1)
+    solution = torch.linalg.lstsq(z, y - last, driver="gelsd").solution
+    x, _ = all_of(task, "test")
+    z = (x - x[:, -1:]).double().transpose(1, 2)
+    expected = (z @ solution[:-1] + solution[-1]).transpose(1, 2) + x[:, -1:]
+    torch.testing.assert_close(model(x).double(), expected, atol=1e-5, rtol=0)
+
+
+def all_of(task: Task, split: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    windows = task.windows(split)
+    return windows.gather(torch.arange(len(windows)))
+
+
+def test_every_effect_is_the_same_the_second_time(task: Task) -> None:
+    def measured() -> list[Effect]:
+        return mistakes.measure(task.series, 12, [LINEAR], [replace(task.series, name="other")])
+
+    first = measured()
+    assert first == measured()
+    named = [(effect.mistake, effect.model) for effect in first]
+    assert list(dict.fromkeys(named)) == [
+        ("drop_last in the test loader", "least_squares"),
+        ("drop_last in the test loader", "linear"),
+        ("mean of batch means", "least_squares"),
+        ("mean of batch means", "linear"),
+        ("epoch chosen on test", "linear"),
+        ("lookback chosen on test", "least_squares"),
+        ("lookback chosen on test", "linear"),
+        ("scaler fitted on all rows", "least_squares"),
+        ("scaler fitted on all rows", "linear"),
+        ("failed run filled in", "10% worse than least_squares"),
+    ]
+
+
+@pytest.fixture
+def etth1() -> Bench:
+    card = load_card("ETTh1")
+    if not locate(card):
+        pytest.skip("no ETTh1.csv here; set BENCHMARK_DATA")
+    return Bench(load(card), 336)
+
+
+def test_the_figures_known_for_etth1_come_out(etth1: Bench) -> None:
+    effects = list(mistakes.drop_last(etth1, LEAST_SQUARES))
+    assert f"{effects[0].honest:.4f}" == "0.4277"
+    by_size = {effect.meaning.split(":")[0]: f"{effect.mistaken:.4f}" for effect in effects}
+    assert by_size == {
+        "batches of 32": "0.4271",
+        "batches of 128": "0.4201",
+        "batches of 256": "0.3984",
+        "batches of 512": "0.3846",
+        "batches of 2048": "0.3846",
+    }
+
+
+def test_no_run_can_name_what_is_made_for_the_mistakes() -> None:
+    assert "LeastSquares" not in known_forecasters()
+
+
+def test_the_command_shows_one_table_and_writes_it(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmark.cli.auditing.COMPANIONS", ("akl_pedestrians",))
+    write_yaml("own.yaml", LAST.model_dump(mode="json") | {"dataset": "toy"})
+    words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12)
+    answer = command(*words, "--output", "pitfalls.md")
+    assert (answer.code, answer.err) == (0, "")
+    lines = Path("pitfalls.md").read_text().splitlines()
+    assert lines[0] == "# What known mistakes are worth: toy, horizon 12"
+    assert lines[-1] == r"- Made by: benchmark pitfalls own.yaml --dataset toy --horizon 12"
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")][2:]
+    assert {row[1] for row in rows} == {"least_squares", "last", "10% worse than least_squares"}
+    assert rows[-1][-1].startswith("mean over toy, akl_pedestrians; it crashed on ")
+    honest, mistaken = float(rows[0][2]), float(rows[0][3])
+    assert float(rows[0][4].rstrip("%")) == pytest.approx(100 * (mistaken / honest - 1), abs=0.05)
+    assert answer.out.splitlines()[-1] == "Table: pitfalls.md"
+    refused = command(*words, "--output", "nowhere/pitfalls.md")
+    assert refused.code == 2
+    assert refused.err.startswith("error: nowhere/pitfalls.md: cannot be written")
