@@ -136,11 +136,13 @@ def test_gradients_of_the_plain_scan_are_those_of_finite_differences(
 
 
 @pytest.mark.parametrize("steps", [1, NATIVE_CHUNK - 1, NATIVE_CHUNK, 2 * NATIVE_CHUNK + 1])
-@pytest.mark.parametrize(("width", "states"), [(1, 1), (5, 2), (16, 16), (40, 16), (33, 17)])
+@pytest.mark.parametrize(
+    ("width", "states"), [(1, 1), (1, 37), (5, 2), (16, 16), (40, 16), (33, 17)]
+)
 def test_both_scans_are_the_loop_at_every_width(
     path: str, steps: int, width: int, states: int
 ) -> None:
-    """Widths that fill no vector of any CPU, and others; 16 states have code of their own."""
+    """Widths that fill no vector of any CPU, and others; 1 channel and 16 states have own code."""
     inputs = scan_inputs(steps, width=width, states=states, dtype=torch.float32)
     exact = tuple(tensor.detach().double().requires_grad_() for tensor in inputs)
     ours = with_gradients(selective_scan.selective_scan(*inputs), inputs)

@@ -3,7 +3,8 @@
 //     h_t = exp(dt_t A) h_{t-1} + (dt_t x_t) B_t          y_t = C_t . h_t
 //
 // Shapes, all contiguous: x, dt, y (rows, S, E);  B, C (rows, S, N);  A (N, E);  h (rows, N, E).
-// Lanes are channels, so that nothing is summed across lanes but the gradients of B and C.
+// Lanes are channels, so that nothing is summed across lanes but the gradients of B and C; where
+// there is one channel, lanes are its states.
 #include <algorithm>
 #include <vector>
 #include "vector.h"
@@ -121,6 +122,69 @@ void backward_row(const float *x, const float *dt, const float *A, const float *
         }
 }
 
+// One channel by itself, as if each of its states were one: else all lanes but the first idle.
+void forward_channel(const float *x, const float *dt, const float *A, const float *B,
+                     const float *C, const float *h0, float *y, float *kept, float *last, Sizes z) {
+    const int64_t N = z.N;
+    std::vector<vec> h, a;
+    for (int64_t n = 0; n < N; n += LANES) {
+        h.push_back(load(h0 + n, N - n));
+        a.push_back(load(A + n, N - n));
+    }
+    for (int64_t t = 0; t < z.S; t++) {
+        const float step = dt[t], seen = step * x[t];
+        vec out = {};
+        for (int64_t n = 0, i = 0; n < N; n += LANES, i++) {
+            if (t % CHUNK == 0) store(kept + t / CHUNK * N + n, h[i], N - n);
+            h[i] = exp(step * a[i]) * h[i] + seen * load(B + t * N + n, N - n);
+            out += h[i] * load(C + t * N + n, N - n);
+        }
+        y[t] = sum(out);
+    }
+    for (int64_t n = 0, i = 0; n < N; n += LANES, i++) store(last + n, h[i], N - n);
+}
+
+void backward_channel(const float *x, const float *dt, const float *A, const float *B,
+                      const float *C, const float *kept, const float *gy, const float *glast,
+                      float *gx, float *gdt, float *gA, float *gB, float *gC, float *gh0, Sizes z) {
+    const int64_t N = z.N, blocks = (N + LANES - 1) / LANES;
+    std::vector<vec> decay(CHUNK * blocks), h((CHUNK + 1) * blocks), a, gh, ga(blocks);
+    for (int64_t n = 0; n < N; n += LANES) {
+        gh.push_back(load(glast + n, N - n));
+        a.push_back(load(A + n, N - n));
+    }
+    for (int64_t c = z.chunks() - 1; c >= 0; c--) {
+        const int64_t first = c * CHUNK, end = std::min(first + CHUNK, z.S);
+        for (int64_t n = 0, i = 0; n < N; n += LANES, i++) h[i] = load(kept + c * N + n, N - n);
+        vec *before = h.data(), *d = decay.data();
+        for (int64_t t = first; t < end; t++, before += blocks, d += blocks)
+            for (int64_t n = 0, i = 0; n < N; n += LANES, i++) {
+                d[i] = exp(dt[t] * a[i]);
+                before[blocks + i] = d[i] * before[i] + dt[t] * x[t] * load(B + t * N + n, N - n);
+            }
+        for (int64_t t = end - 1; t >= first; t--) {
+            before -= blocks, d -= blocks;
+            vec gseen = {}, gstep = {};
+            for (int64_t n = 0, i = 0; n < N; n += LANES, i++) {
+                const vec now = gh[i] + gy[t] * load(C + t * N + n, N - n);
+                store(gC + t * N + n, gy[t] * before[blocks + i], N - n);
+                store(gB + t * N + n, now * (dt[t] * x[t]), N - n);
+                gseen += now * load(B + t * N + n, N - n);
+                gh[i] = now * d[i];
+                const vec exponent = gh[i] * before[i];
+                ga[i] += exponent * dt[t];
+                gstep += exponent * a[i];
+            }
+            gx[t] = sum(gseen) * dt[t];
+            gdt[t] = sum(gstep) + sum(gseen) * x[t];
+        }
+    }
+    for (int64_t n = 0, i = 0; n < N; n += LANES, i++) {
+        store(gA + n, ga[i], N - n);
+        store(gh0 + n, gh[i], N - n);
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -130,7 +194,7 @@ void selective_scan_forward(int64_t first, int64_t last, const float *x, const f
                             const float *A, const float *B, const float *C, const float *h0,
                             float *y, float *kept, float *h, int64_t S, int64_t E, int64_t N) {
     const Sizes z{S, E, N};
-    const auto row = N == 16 ? forward_row<16> : forward_row<0>;
+    const auto row = E == 1 ? forward_channel : N == 16 ? forward_row<16> : forward_row<0>;
     for (int64_t b = first; b < last; b++)
         row(x + b * S * E, dt + b * S * E, A, B + b * S * N, C + b * S * N, h0 + b * N * E,
             y + b * S * E, kept + b * z.chunks() * N * E, h + b * N * E, z);
@@ -142,7 +206,7 @@ void selective_scan_backward(int64_t first, int64_t last, const float *x, const 
                              const float *gy, const float *gh, float *gx, float *gdt, float *gA,
                              float *gB, float *gC, float *gh0, int64_t S, int64_t E, int64_t N) {
     const Sizes z{S, E, N};
-    const auto row = N == 16 ? backward_row<16> : backward_row<0>;
+    const auto row = E == 1 ? backward_channel : N == 16 ? backward_row<16> : backward_row<0>;
     for (int64_t b = first; b < last; b++)
         row(x + b * S * E, dt + b * S * E, A, B + b * S * N, C + b * S * N,
             kept + b * z.chunks() * N * E, gy + b * S * E, gh + b * N * E, gx + b * S * E,
