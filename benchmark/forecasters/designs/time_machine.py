@@ -29,12 +29,15 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from benchmark.cells.mamba import Mamba
 from benchmark.cells.skip_gate import skip_gate
 from benchmark.config import Positive, Probability
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.normalise import Normaliser
+
+SEQUENCES = 16  # read at a time, see `along_features`
 
 
 class TimeMachine(Forecaster):
@@ -119,7 +122,7 @@ class MambaPair(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """``(N, S, n)`` -> ``(N, S, n)``."""
         if self.independent:
-            return one_step(self.first, u) + self.second(u.mT)[0].mT  # type: ignore[no-any-return]
+            return one_step(self.first, u) + along_features(self.second, u)
         return self.first(u)[0] + self.second(u)[0]  # type: ignore[no-any-return]
 
 
@@ -133,3 +136,19 @@ def one_step(cell: Mamba, u: Tensor) -> Tensor:
     dt, _, B, C = cell.select(x)
     y = dt * x * (B * C).sum(dim=-1, keepdim=True)
     return cell.out_proj(skip_gate(y, x, cell.D, z))  # type: ignore[no-any-return]
+
+
+def along_features(cell: Mamba, u: Tensor) -> Tensor:
+    """Mamba's output on ``(N, 1, n)`` read as N sequences of n steps and width 1.
+
+    Of every number it keeps 2 state_size more. On a CPU they would fill its memory, and fetching
+    them takes longer than computing them, so a few sequences are read at a time and once more in
+    the backward pass.
+    """
+    if not u.is_cpu:
+        return cell(u.mT)[0].mT  # type: ignore[no-any-return]
+    pieces = [
+        checkpoint(cell, piece, use_reentrant=False, preserve_rng_state=False)[0]
+        for piece in torch.split(u.mT, SEQUENCES)
+    ]
+    return torch.cat(pieces).mT
