@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
+from benchmark.config import load_yaml
 from benchmark.harness.run import plan
 from benchmark.harness.spec import CONFIGS, load_run
 from benchmark.harness.trials import Trial, read_trials
-from benchmark.harness.tuning import prepare, tune
+from benchmark.harness.tuning import best_trial, prepare, tune
 
 CPU = torch.device("cpu")
 RATE = {"low": 1e-5, "high": 0.1, "log": True}
@@ -64,6 +65,12 @@ def test_the_chosen_configuration_runs_and_says_that_it_was_chosen(small, comman
     assert header[0] == "# Chosen on validation by: benchmark tune small.yaml --budget 10"
     assert header[1].startswith("# 10 trials, ")
     assert f"val_mse {best.score:.6f}" in header[2]
+    written = load_yaml(Path("results/tune/small.yaml"))
+    assert list(written) == [
+        *(key for key in load_yaml(Path("small.yaml")) if key != "search"),
+        "tuned",
+    ]
+    assert list(written["training"]) == ["epochs", "batch_size", "learning_rate"]
     ran = command("run", "results/tune/small.yaml")
     assert ran.code == 0, ran.err
     assert "by a search: small_tuned" in ran.out
@@ -74,9 +81,13 @@ def test_the_chosen_configuration_runs_and_says_that_it_was_chosen(small, comman
     assert int(row["lookback"]) == best.params["lookback"]
 
 
-def test_trials_behind_the_median_are_pruned_and_never_chosen(small, command):
-    assert command("tune", small(), "--budget", 10).code == 0
+def test_trials_behind_the_median_are_pruned_and_stand_below_those_that_finished(small, command):
+    tuned = command("tune", small(), "--budget", 10)
     trials = kept()
+    table = [line.split() for line in tuned.out.split("─")[-1].splitlines() if "lookback=" in line]
+    assert len(table) == 10
+    order = [(["finished", "pruned", "failed"].index(line[4]), float(line[1])) for line in table]
+    assert order == sorted(order)
     pruned = [t for t in trials if t.outcome == "pruned"]
     assert pruned
     finished = sorted(t.scores[1] for t in trials[: trials.index(pruned[0])])
@@ -84,6 +95,18 @@ def test_trials_behind_the_median_are_pruned_and_never_chosen(small, command):
     median = (finished[middle] + finished[~middle]) / 2
     assert len(pruned[0].scores) == 2
     assert pruned[0].score == min(pruned[0].scores) > median
+
+
+def test_the_lowest_score_of_a_trial_that_finished_is_chosen_the_first_of_equals(
+    small, make_task, tmp_path
+):
+    search = prepare(Path(small()), [], tmp_path, make_task().series)
+
+    def trial(outcome: Any, score: float | None) -> Trial:
+        return Trial(params={}, outcome=outcome, score=score, scores=(), seconds=0.0)
+
+    done = [("finished", 0.5), ("failed", None), ("pruned", 0.1), ("finished", 0.4)]
+    assert best_trial(search, [trial(*item) for item in [*done, ("finished", 0.4)]]) == 3
 
 
 def test_a_search_that_was_interrupted_goes_on_as_if_nothing_had_happened(
@@ -140,6 +163,8 @@ def test_options_that_do_not_go_together_and_nan_are_failed_trials_with_a_reason
     assert failed
     assert [trial for trial in trials if trial.params[key] == bad] == failed
     assert all(trial.reason.startswith(reason) and trial.score is None for trial in failed)
+    table = tuned.out.split("─")[-1]
+    assert table.index("finished") < table.index("failed")
     assert " ".join(reason.split()[:3]) in " ".join(tuned.out.split())
     assert f"{len(failed)} failed" in Path("results/tune/small.yaml").read_text()
 
@@ -179,10 +204,13 @@ def test_what_evaluates_on_test_is_not_imported():
     assert shown.stdout.split() == ["True", "False"]
 
 
-def test_a_search_is_no_part_of_a_runs_id(small):
+def test_a_search_is_no_part_of_a_run(small, command):
     tuned = {"trials": 3, "dataset": "toy", "horizon": 12}
     files = [small(), small("b.yaml", search={}), small("c.yaml", tuned=tuned)]
     assert len({plan(load_run(Path(file)), file).run_id for file in files}) == 1
+    assert command("run", "small.yaml", "--set", "training.epochs=1").code == 0
+    (resolved,) = Path("results/runs").glob("*/run.yaml")
+    assert "search" not in load_yaml(resolved)
 
 
 def test_a_key_that_is_set_is_fixed(small, command):

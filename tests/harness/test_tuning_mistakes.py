@@ -85,3 +85,11 @@ def test_several_configurations_need_a_file_and_a_name_each(small, command):
     assert both.err == (
         "error: --output: is one file for 2 configurations; leave it out, or tune them one by one\n"
     )
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_training(small, command, no_training):
+    no_training()
+    Path("results").write_text("a file")
+    told = command("tune", small())
+    assert told.code == 2
+    assert "trials.json: is a file, or lies below one" in told.err
