@@ -161,5 +161,5 @@ def _table(search: Search, trials: Sequence[Trial]) -> Table:
             Column("settings", number=False),
         ),
         rows=tuple(rows),
-        intro=(f"{len(trials)} trials; {monitor} on validation. Trial 0 is the YAML as it is.",),
+        intro=(f"{len(trials)} trials; {monitor} on validation. Trial 0 is what it began with.",),
     )
