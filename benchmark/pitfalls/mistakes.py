@@ -126,7 +126,7 @@ def batch_means(bench: Bench, spec: RunSpec) -> Iterator[Effect]:
     windows = len(score.errors.squared)
     for size in BATCH_SIZES:
         if windows > size:
-            last = windows - (windows - 1) // size * size
+            last = windows % size or size
             meaning = f"batches of {size}: the last, of {last} windows, counts as much"
             mistaken = mean_of_batch_means(score.errors.squared, size)
             yield Effect("mean of batch means", spec.name, score.mse, mistaken, meaning)

@@ -216,7 +216,7 @@ def test_the_command_shows_one_table_and_writes_it(
     write_yaml: Callable[[str, Any], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("benchmark.cli.auditing.COMPANIONS", ("akl_pedestrians",))
+    monkeypatch.setattr("benchmark.cli.auditing.COMPANIONS", ("toy", "akl_pedestrians"))
     write_yaml("own.yaml", LAST.model_dump(mode="json") | {"dataset": "toy"})
     words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12)
     answer = command(*words, "--output", "pitfalls.md")
