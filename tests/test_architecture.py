@@ -109,7 +109,7 @@ def test_a_users_mistake_is_one_line_on_standard_error_and_exit_code_2(tmp_path:
 
 
 def test_the_command_line_starts_without_anything_heavy() -> None:
-    heavy = {"torch", "lightning", "pandas", "sklearn", "rich.console"}
+    heavy = {"torch", "lightning", "pandas", "sklearn", "scipy", "arch", "rich.console"}
     assert loaded_by("import benchmark.cli", heavy) == set()
     assert loaded_by("import torch", heavy) == {"torch"}, "the test itself must see what is loaded"
 
@@ -121,8 +121,8 @@ def test_help_and_the_list_of_models_answer_without_torch() -> None:
         assert loaded_by(code.format(words), {"torch", "lightning", "pandas"}) == set()
 
 
-@pytest.mark.parametrize("room", ["records", "reports"])
-def test_records_and_reports_never_load_torch(room: str) -> None:
+@pytest.mark.parametrize("room", ["records", "reports", "statistics"])
+def test_what_only_reads_results_never_loads_torch(room: str) -> None:
     modules = [path.stem for path in SOURCES if path.parent.name == room]
     assert len(modules) > 2
     code = "\n".join(f"import benchmark.{room}.{name}" for name in modules if name != "__init__")

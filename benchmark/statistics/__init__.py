@@ -1,0 +1,1 @@
+"""What chance explains: pure functions on NumPy arrays. Never imports torch."""

@@ -1,0 +1,85 @@
+"""Are two forecasters equally good? The test of Diebold & Mariano (1995) for overlapping windows.
+
+The statistic is the mean loss difference over its long-run standard error. Against a normal or t
+distribution it calls equal models different far too often where the overlap is not small beside the
+test set: with 336 steps in 2545 windows 20% of the time at a nominal 5%, and still 15% after the
+correction of Harvey, Leybourne & Newbold (1997). Kiefer & Vogelsang's (2005) fixed-b critical
+values, which know how noisy a long bandwidth is, leave 8 to 13%, for they do not know the overlap.
+So the statistic is compared with its own distribution for equal forecasters whose windows overlap
+as these do, which is simulated. The fixed-b distribution is its case horizon = 1; a constant factor
+such as Harvey, Leybourne & Newbold's would cancel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from benchmark.statistics.bootstrap import SEED
+from benchmark.statistics.long_run import Array, bandwidth_of, long_run_covariance
+
+SIMULATIONS = 10_000
+STEPS = 512
+"""Windows of a simulated series: longer test sets are scaled down to it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Outcome of a test.
+
+    Attributes:
+        difference: mean loss of the first less the second forecaster.
+        statistic: the same in long-run standard errors.
+        p_value: two-sided, that equal forecasters differ by as much.
+    """
+
+    difference: float
+    statistic: float
+    p_value: float
+
+
+def diebold_mariano(first: Array, second: Array, horizon: int) -> Verdict:
+    """Test whether two forecasters have the same expected loss on one test set.
+
+    Args:
+        first: a loss a window, in time order and one step apart ``(n,)``, or several seeds'
+            ``(seeds, n)``: their mean over seeds is what is tested.
+        second: the same for the other forecaster.
+        horizon: steps forecast, the overlap of neighbouring windows.
+
+    Raises:
+        ValueError: the numbers of windows differ, or there is only one.
+    """
+    averaged = [np.atleast_2d(losses).mean(axis=0) for losses in (first, second)]
+    if averaged[0].shape != averaged[1].shape or len(averaged[0]) < 2:
+        raise ValueError("a paired test needs the same two or more windows of both forecasters")
+    difference = averaged[0] - averaged[1]
+    mean, n = float(difference.mean()), len(difference)
+    if not difference.any():
+        return Verdict(0.0, 0.0, 1.0)  # the same forecasts
+    bandwidth = bandwidth_of(n, horizon)
+    variance = long_run_covariance(difference[None], bandwidth).item()
+    statistic = mean / np.sqrt(max(variance, np.finfo(float).tiny))
+    scale = min(1.0, STEPS / n)
+    null = _null(
+        min(n, STEPS), max(1, round(horizon * scale)), max(1, min(STEPS, round(bandwidth * scale)))
+    )
+    above = SIMULATIONS - np.searchsorted(null, abs(statistic))
+    # the real one counts as one more draw, so that no p-value is 0
+    return Verdict(mean, float(statistic), float((above + 1) / (SIMULATIONS + 1)))
+
+
+@lru_cache(maxsize=32)
+def _null(windows: int, horizon: int, bandwidth: int) -> Array:
+    """Absolute statistics of equal forecasters, sorted: sums of `horizon` independent errors."""
+    rng = np.random.default_rng(SEED)
+    found = []
+    for _ in range(10):  # in parts, to keep memory small
+        errors = rng.standard_normal((SIMULATIONS // 10, windows + horizon))
+        sums = np.cumsum(errors, axis=1)
+        losses = sums[:, horizon:] - sums[:, :-horizon]
+        variance = long_run_covariance(losses[:, None], bandwidth)[:, 0, 0]
+        found.append(np.abs(losses.mean(axis=1)) / np.sqrt(variance))
+    return np.sort(np.concatenate(found))

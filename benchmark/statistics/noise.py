@@ -1,0 +1,55 @@
+"""The noise floor: how far scores of one configuration differ by their seed alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.statistics.long_run import Array
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """Spread over seeds, pooled over configurations.
+
+    Attributes:
+        std: pooled standard deviation of one seed's score.
+        configurations: that it is estimated from, each with two seeds or more.
+        freedom: degrees of freedom, seeds less configurations.
+    """
+
+    std: float
+    configurations: int
+    freedom: int
+
+    def smallest_difference(self, first: int, second: int, level: float = 0.95) -> float:
+        """The smallest difference between two means of seeds that is beyond noise.
+
+        t(freedom) std sqrt(1 / first + 1 / second), of the t test with pooled variance.
+
+        Args:
+            first: seeds in one mean.
+            second: seeds in the other.
+            level: probability that equal configurations differ by less.
+        """
+        from scipy.special import stdtrit  # quantile of Student's t
+
+        reach = float(stdtrit(self.freedom, (1 + level) / 2))
+        return reach * self.std * math.sqrt(1 / first + 1 / second)
+
+
+def noise_floor(scores: Sequence[Array]) -> NoiseFloor | None:
+    """Pool the spread over seeds; None where no configuration has two seeds.
+
+    Args:
+        scores: the seeds' scores of each configuration; single seeds are left out.
+    """
+    repeated = [values for values in scores if len(values) > 1]
+    if not repeated:
+        return None
+    freedom = sum(len(values) - 1 for values in repeated)
+    squares = sum(float(((values - np.mean(values)) ** 2).sum()) for values in repeated)
+    return NoiseFloor(math.sqrt(squares / freedom), len(repeated), freedom)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from arch.bootstrap import MCS
+
+from benchmark.statistics.bootstrap import dataset_interval, difference_intervals, resample
+from benchmark.statistics.confidence_set import confidence_set
+
+
+def test_intervals_cover_the_true_difference_where_percentiles_do_not(overlapping):
+    covered = percentile = 0.0
+    rounds, true = 60, np.array([0.0, 0.3, 1.0, -0.5])
+    for seed in range(rounds):
+        losses = overlapping(4, 2545, 336, seed) + true[:, None]
+        resampled = resample(losses, 336, draws=200)
+        _, low, high = difference_intervals(resampled, reference=0)
+        covered += ((low <= true) & (true <= high))[1:].mean() / rounds
+        means = resampled.mean_drawn + resampled.mean
+        ends = np.quantile(means - means[:, :1], [0.025, 0.975], axis=0)
+        percentile += ((ends[0] <= true) & (true <= ends[1]))[1:].mean() / rounds
+    assert 0.88 <= covered <= 0.98
+    assert percentile < covered - 0.08
+
+
+def test_the_difference_is_that_of_the_means_and_the_draws_do_not_vary(overlapping):
+    losses = overlapping(5, 1003, 96)
+    first, again = (difference_intervals(resample(losses, 96, draws=50), 2) for _ in range(2))
+    means = losses.mean(axis=1)
+    np.testing.assert_allclose(first[0], means - means[2], atol=1e-12)
+    np.testing.assert_array_equal(first, again)
+    assert [ends[2] for ends in first] == [0, 0, 0]
+    with pytest.raises(ValueError, match="fewer than two blocks"):
+        resample(losses[:, :200], 96)
+
+
+def test_equal_models_stay_in_the_confidence_set_where_the_original_drops_some(overlapping):
+    dropped, original, rounds = 0.0, 0, 40
+    for seed in range(rounds):
+        losses = overlapping(5, 2545, 336, seed)
+        dropped += (confidence_set(resample(losses, 336, draws=200)).min() < 0.1) / rounds
+        if seed < 8:
+            usual = MCS(losses.T, 0.1, reps=100, block_size=336, bootstrap="circular", seed=seed)
+            usual.compute()
+            original += len(usual.excluded) > 0
+    assert dropped <= 0.25
+    assert original >= 3
+
+
+def test_a_clearly_worse_model_leaves_the_confidence_set_and_the_best_has_one(overlapping):
+    losses = overlapping(4, 2545, 24)
+    losses[1] += 1
+    losses[3] += 0.5
+    p_values = confidence_set(resample(losses, 24, draws=300))
+    assert p_values[1] <= p_values[3] < 0.05
+    assert p_values[0] > 0.1
+    assert p_values[2] > 0.1
+    assert p_values.max() == 1
+
+
+def test_without_correlation_the_confidence_set_is_that_of_the_arch_package():
+    losses = np.random.default_rng(0).standard_normal((6, 2000)) + np.arange(6)[:, None] * 0.03
+    usual = MCS(losses.T, 0.1, reps=1000, block_size=68, bootstrap="circular", seed=1)
+    usual.compute()
+    expected = usual.pvalues["Pvalue"].sort_index().to_numpy()
+    found = confidence_set(resample(losses, 1))
+    np.testing.assert_allclose(found, expected, atol=0.08)
+    assert 0 < (expected < 0.1).sum() < 6
+
+
+def test_the_same_model_twice_is_a_tie_and_a_constant_more_is_certainly_worse(overlapping):
+    losses = overlapping(1, 600, 24)[0]
+    p_values = confidence_set(resample(np.stack([losses, losses, losses + 0.01]), 24, draws=50))
+    assert p_values.tolist() == [1, 1, 0]
+
+
+def test_data_sets_are_drawn_as_wholes():
+    values = np.random.default_rng(0).standard_normal((40, 2)) * [1, 3] + [5, 0]
+    low, high = dataset_interval(values)
+    half = 1.96 * values.std(axis=0) / np.sqrt(40)
+    np.testing.assert_allclose((high - low) / 2, half, rtol=0.12)
+    np.testing.assert_allclose((high + low) / 2, values.mean(axis=0), atol=0.1)
+    assert np.ptp(dataset_interval(np.full((3, 1), 2.0))) == 0

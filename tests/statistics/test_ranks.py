@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmark.statistics.noise import noise_floor
+from benchmark.statistics.ranks import (
+    average_ranks,
+    critical_difference,
+    equal_groups,
+    friedman,
+    skill_score,
+    win_rate,
+)
+
+DEMSAR = np.array(
+    [
+        [4, 3, 2, 1], [1, 2, 3, 4], [4, 1, 2, 3], [4, 1, 3, 2], [4, 2, 3, 1], [1, 2.5, 4, 2.5],
+        [3, 2, 4, 1], [2.5, 2.5, 4, 1], [4, 3, 2, 1], [2.5, 2.5, 2.5, 2.5], [4, 2.5, 1, 2.5],
+        [3, 2, 4, 1], [4, 1, 2, 3], [3, 1, 4, 2],
+    ]
+)  # fmt: skip
+"""Ranks of four variants of C4.5 on 14 data sets: table 6 of the paper."""
+
+
+def test_average_ranks_are_those_of_the_published_example():
+    assert average_ranks(DEMSAR) == pytest.approx([3.143, 2.0, 2.893, 1.964], abs=5e-4)
+
+
+def test_friedmans_statistic_is_the_published_one_but_for_its_correction_for_ties():
+    statistic, p_value = friedman(DEMSAR)
+    tied = 6 + 6 + 60 + 6  # sum of t^3 - t over groups of t equal ranks
+    assert statistic * (1 - tied / (14 * 4 * 15)) == pytest.approx(9.28, abs=0.005)
+    assert p_value == pytest.approx(stats.chi2.sf(statistic, 3))
+
+
+def test_nemenyis_critical_differences_are_the_published_ones():
+    assert critical_difference(4, 14, alpha=0.05) == pytest.approx(1.25, abs=0.005)
+    assert critical_difference(4, 14, alpha=0.10) == pytest.approx(1.12, abs=0.005)
+    q = critical_difference(10, 1) / math.sqrt(10 * 11 / 6)
+    assert q == pytest.approx(3.164, abs=5e-4)  # table 5 (a)
+
+
+def test_groups_are_the_longest_runs_of_models_that_do_not_differ():
+    ranks = np.array([3.0, 1.0, 2.0, 4.0, 7.0])
+    assert equal_groups(ranks, 1.5) == [[1, 2], [2, 0], [0, 3]]
+    assert equal_groups(ranks, 2.0) == [[1, 2, 0], [2, 0, 3]]
+    assert equal_groups(ranks, 0.5) == []
+    assert equal_groups(ranks, 9) == [[1, 2, 0, 3, 4]]
+
+
+def test_win_rate_counts_ties_as_a_half():
+    scores = np.array([[1.0, 2.0, 3.0], [1.0, 1.0, 0.5]])
+    rate = win_rate(scores)
+    assert rate.value == pytest.approx([(1 + 0.25) / 2, (0.5 + 0.25) / 2, (0 + 1) / 2])
+    assert (rate.low <= rate.value).all()
+    assert (rate.value <= rate.high).all()
+
+
+def test_skill_is_one_less_the_geometric_mean_of_ratios():
+    scores = np.array([[1.0, 2.0], [1.0, 8.0], [3.0, 3.0]])
+    skill = skill_score(scores, baseline=1)
+    assert skill.value == pytest.approx([1 - (1 / 2 * 1 / 8 * 1) ** (1 / 3), 0])
+    assert skill.low[0] < skill.value[0] < skill.high[0]
+    assert (skill.low[1], skill.high[1]) == (0, 0)
+    two = skill_score(scores[[0, 2]], baseline=1)  # a quarter of the draws are of one alone
+    assert (two.low[0], two.high[0]) == pytest.approx((0, 0.5))
+
+
+def test_the_noise_floor_pools_variances_by_their_degrees_of_freedom():
+    found = noise_floor([np.array([1.0, 2.0, 3.0]), np.array([5.0]), np.array([7.0, 7.0])])
+    assert found is not None
+    assert (found.configurations, found.freedom) == (2, 3)
+    assert found.std == pytest.approx(math.sqrt(2 / 3))
+    assert noise_floor([np.array([1.0])]) is None
+
+
+def test_equal_configurations_differ_beyond_the_noise_floor_five_times_in_a_hundred():
+    rng = np.random.default_rng(0)
+    beyond = 0
+    for _ in range(1500):
+        first, second = rng.standard_normal(3), rng.standard_normal(2)
+        floor = noise_floor([first, second])
+        assert floor is not None
+        beyond += abs(first.mean() - second.mean()) > floor.smallest_difference(3, 2)
+    assert 0.035 < beyond / 1500 < 0.065
