@@ -27,6 +27,7 @@ def leaderboard(
 
     There is a table for each data set, horizon and protocol.
     """
+    from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
     from benchmark.reports.leaderboard import write_leaderboard
@@ -35,7 +36,8 @@ def leaderboard(
     console = make_console()
     if output is not None:
         command = "benchmark leaderboard" + (f" {csv}" if csv else "")
-        write_leaderboard(output, read_results(path), command=command)
+        rows = read_results(path)
+        write_leaderboard(output, rows, command=command, losses=read_losses(path, rows))
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     show_boards(path, console)
 
@@ -59,8 +61,10 @@ def compare(
 
     Exits with 1 if anything regressed by more than the tolerance.
     """
+    from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
     from benchmark.reports import compare as comparing
+    from benchmark.reports import judgement
     from benchmark.reports import published as publishing
 
     console = make_console()
@@ -78,7 +82,12 @@ def compare(
         raise UserError(
             "compare", "names fewer than two CSVs", "use: benchmark compare OLD.csv NEW.csv"
         )
-    comparison = comparing.compare(read_results(old), read_results(new), tolerance)
+    before, after = read_results(old), read_results(new)
+    comparison = judgement.judge(
+        comparing.compare(before, after, tolerance),
+        judgement.Side(before, read_losses(old, before)),
+        judgement.Side(after, read_losses(new, after)),
+    )
     if markdown:
         typer.echo(comparing.to_markdown(comparison))
     else:
@@ -89,6 +98,7 @@ def compare(
 
 def show_boards(path: Path, console: Console, only: set[str] | None = None) -> None:
     """Print the tables of every task that has a run in `only`, or of all."""
+    from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
     from benchmark.reports.leaderboard import print_table
     from benchmark.reports.ranking import leaderboard as rank
@@ -98,4 +108,4 @@ def show_boards(path: Path, console: Console, only: set[str] | None = None) -> N
         chosen = rows[rows["run_id"].isin(only)]
         keys = ["dataset", "horizon", "fingerprint"]
         rows = rows.merge(chosen[keys].drop_duplicates(), on=keys)
-    print_table(rank(rows), console)
+    print_table(rank(rows, read_losses(path, rows)), console)

@@ -95,6 +95,7 @@ def suite(
     spec = load_suite(path)
 
     from benchmark.harness.suite import run_suite
+    from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results, write_csv
     from benchmark.reports.leaderboard import print_table, write_leaderboard
@@ -112,8 +113,10 @@ def suite(
         table = read_results(own)
         options = [part for item in set_ or [] for part in ("--set", item)]
         command = shlex.join(["benchmark", "suite", name, *options])
-        write_leaderboard(folder, table, command=command, note=" ".join(outcome.notes))
-        print_table(rank(table), console)
+        losses = read_losses(own, table)
+        note = " ".join(outcome.notes)
+        write_leaderboard(folder, table, command=command, note=note, losses=losses)
+        print_table(rank(table, losses), console)
         for note in outcome.notes:
             tell(console, f"Note: {note}", style="yellow")
         tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")

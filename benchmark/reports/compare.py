@@ -51,6 +51,14 @@ REGRESSIONS = ("failed", "regressed")
 UNCHANGED_SHOWN = 20
 """More unchanged rows than this are counted but not listed."""
 
+VERDICTS = ("significant", "within noise")
+"""What the column verdict says where a difference could be judged."""
+
+_VERDICT_NOTE = (
+    "verdict on the MSE: significant if neither the chance of the test windows (paired "
+    "Diebold-Mariano test, 5%) nor that of the seed (spread over seeds, 5%) explains the "
+    "difference, as far as the two files allow to ask; else within noise"
+)
 _RUNS = ("runs_old", "runs_new")
 _MARKS: dict[str, Mark] = {"failed": "bad", "regressed": "bad", "improved": "best", "fixed": "best"}
 _SLACK = 1e-12  # a change of exactly the tolerance must survive the rounding of its division
@@ -63,7 +71,7 @@ class Comparison:
     Attributes:
         rows: a row a run, worst first: category, dataset, horizon, model, lookback, seed; for old
             and new: status, mse, mae, fingerprint, runs, error; mse_change and mae_change,
-            relative (0.01 is 1 % worse).
+            relative (0.01 is 1 % worse). `benchmark.reports.judgement.judge` adds verdict.
         tolerance: relative change that still counts as unchanged.
     """
 
@@ -196,6 +204,9 @@ def _table(comparison: Comparison) -> Table:
             scores = zip(shown[f"{metric}_{side}"], shown[f"status_{side}"], strict=True)
             cells.append([Cell(_score(score, status)) for score, status in scores])
         cells.append([Cell(percent(change)) for change in shown[f"{metric}_change"]])
+    judged = "verdict" in rows and bool(rows["verdict"].isin(VERDICTS).any())
+    if judged:
+        cells.append([Cell(verdict or MISSING) for verdict in shown["verdict"]])
     metrics = (f"{metric} {part}" for metric in ("MSE", "MAE") for part in ("old", "new", "change"))
     return Table(
         title="Comparison",
@@ -207,10 +218,15 @@ def _table(comparison: Comparison) -> Table:
             Column("L"),
             Column("seed"),
             *map(Column, metrics),
+            *([Column("verdict", number=False)] * judged),
         ),
         rows=tuple(zip(*cells, strict=True)),
         intro=(comparison.summary(),),
-        notes=(*_notes(rows), *([f"{hidden} unchanged rows are not listed"] if hidden else [])),
+        notes=(
+            *([_VERDICT_NOTE] * judged),
+            *_notes(rows),
+            *([f"{hidden} unchanged rows are not listed"] if hidden else []),
+        ),
     )
 
 

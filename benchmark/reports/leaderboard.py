@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,11 @@ from benchmark.reports.tables import (
     plain,
     print_tables,
 )
+from benchmark.reports.ties import TIES, tie_cells
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pandas import DataFrame
     from rich.console import Console
 
@@ -70,6 +73,9 @@ def _table(group: Group, compact: bool) -> Table:
             texts = [mean_and_std(mean, std) for mean, std in pairs]
             columns.append(Column(title))
             cells.append(_marked(texts, marks(list(rows[metric]))))
+    if rows["p_value"].notna().any():
+        columns.append(Column("vs best"))
+        cells.append(tie_cells(rows, compact))
     skill = [number(value, 3) for value in rows["skill"]]
     columns.append(Column("skill"))
     cells.append(_marked(skill, marks(list(rows["skill"]), 3, lower_is_better=False)))
@@ -145,7 +151,9 @@ def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:
 def to_csv(board: Leaderboard) -> str:
     """Write a leaderboard as tidy CSV, unrounded: a line a group, model, lookback and metric.
 
-    A model all of whose runs failed has lines without rank, mean and std.
+    A model all of whose runs failed has lines without rank, mean and std. Where it is known, the
+    MSE's line has the difference to the best row, its 95% interval and the p-value in the Model
+    Confidence Set: below 0.10, the row is not tied with the best.
     """
     import pandas as pd
 
@@ -167,9 +175,13 @@ def to_csv(board: Leaderboard) -> str:
     order = ["dataset", "horizon", "fingerprint", "rank", "model", "lookback", "metric"]
     lines = lines.sort_values(order, kind="stable")
     lines["rank"] = lines["rank"].astype("Int64")
+    columns = [*ROW, "rank", "seeds", "failed_seeds", "metric", "mean", "std"]
+    if rows["p_value"].notna().any():
+        ties = rows[[*ROW, *TIES]].assign(metric="mse")  # what is compared is the MSE
+        lines = lines.merge(ties, how="left", on=[*ROW, "metric"])
+        columns += TIES
     for name in ("dataset", "model", "fingerprint"):
         lines[name] = [escape_formula(plain(text)) for text in lines[name]]
-    columns = [*ROW, "rank", "seeds", "failed_seeds", "metric", "mean", "std"]
     return lines[columns].to_csv(index=False, lineterminator="\n")
 
 
@@ -179,9 +191,20 @@ def print_table(board: Leaderboard, console: Console | None = None) -> None:
 
 
 def write_leaderboard(
-    folder: Path, results: DataFrame, command: str = "", note: str = ""
+    folder: Path,
+    results: DataFrame,
+    command: str = "",
+    note: str = "",
+    losses: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> tuple[Path, Path]:
     """Write leaderboard.md and leaderboard.csv into a folder, each atomically.
+
+    Args:
+        folder: where to; made if it is not there.
+        results: a row a run.
+        command: see `to_markdown`.
+        note: see `to_markdown`.
+        losses: see `leaderboard`.
 
     Returns:
         The two paths.
@@ -189,7 +212,7 @@ def write_leaderboard(
     Raises:
         UserError: a file cannot be written.
     """
-    board = leaderboard(results)
+    board = leaderboard(results, losses)
     paths = folder / "leaderboard.md", folder / "leaderboard.csv"
     write_atomically(paths[0], to_markdown(board, command, note))
     write_atomically(paths[1], to_csv(board))

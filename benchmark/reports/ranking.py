@@ -7,13 +7,16 @@ A failed run has no score, gets none here, and is listed with its error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from benchmark.reports.tables import MISSING, number, short_fingerprints
+from benchmark.reports.ties import noise_note, seed_noise, tie_note, with_ties
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
 BASELINE = "seasonal_naive"
@@ -38,7 +41,8 @@ class Group:
         rows: a row a model, lookback and configuration, best first: rank, name (the model, and
             the start of its configuration's hash where several share a name), lookback, fitted,
             device, tuned (trials), runs (done), seeds (done), failed_seeds, a mean and
-            ``<metric>_std`` of each metric, skill, and the mean of each cost.
+            ``<metric>_std`` of each metric, skill, the mean of each cost, and how the row
+            compares with the best one (`benchmark.reports.ties.TIES`).
         failed: a row for each distinct failure: model, lookback, error, seeds (as text).
         notes: what must be known to read the rows.
     """
@@ -62,11 +66,15 @@ class Leaderboard:
     groups: tuple[Group, ...]
 
 
-def leaderboard(results: DataFrame) -> Leaderboard:
+def leaderboard(
+    results: DataFrame, losses: Mapping[str, NDArray[np.float64]] | None = None
+) -> Leaderboard:
     """Rank models by mean MSE (then MAE, name, lookback) within each data set, horizon, protocol.
 
     Args:
         results: a row a run, as `benchmark.records.store.read_results` gives.
+        losses: squared error of every test window by run id ``(W,)``, as far as it is known; rows
+            without it have no comparison with the best one.
     """
     done = results[results["status"] == "done"]
     failed = results[results["status"] == "failed"]
@@ -79,7 +87,9 @@ def leaderboard(results: DataFrame) -> Leaderboard:
     groups = []
     for key, runs in results.groupby(GROUP):
         dataset, horizon, fingerprint = cast("tuple[str, int, str]", key)
+        finished = runs[runs["status"] == "done"]
         own = ranked.get(key, rows.iloc[:0]).reset_index(drop=True)
+        own = with_ties(own, finished, losses or {}, int(horizon))
         groups.append(
             Group(
                 dataset=dataset,
@@ -91,10 +101,18 @@ def leaderboard(results: DataFrame) -> Leaderboard:
                 channels=_sizes(runs["channels"]),
                 rows=own,
                 failed=failing.get(key, failures.iloc[:0]).reset_index(drop=True),
-                notes=tuple(_notes(own, protocols[dataset, horizon])),
+                notes=(*_notes(own, protocols[dataset, horizon]), *_chance(own, finished)),
             )
         )
     return Leaderboard(tuple(groups))
+
+
+def _chance(rows: DataFrame, finished: DataFrame) -> Iterable[str]:
+    if rows["p_value"].notna().any():
+        yield tie_note(rows)
+    noise = seed_noise(finished)
+    if noise is not None:
+        yield noise_note(noise)
 
 
 def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:

@@ -1,0 +1,115 @@
+"""Which rows of a leaderboard are tied with the best, and how much seeds alone differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from benchmark.reports.tables import Cell, number
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    from benchmark.statistics.noise import NoiseFloor
+
+    Losses = Mapping[str, NDArray[np.float64]]
+
+TIED = "≈"
+ALPHA = 0.10
+"""1 - level of the Model Confidence Set whose rows are tied."""
+
+TIES = ("vs_best", "vs_best_low", "vs_best_high", "p_value")
+"""Columns of a group's rows, all missing where the windows' losses are not there."""
+
+
+def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) -> DataFrame:
+    """Compare every row with the best one, window by window, losses averaged over its runs.
+
+    Args:
+        rows: the ranked rows of one group, best first.
+        runs: the done runs of that group.
+        losses: squared error of every test window by run id ``(W,)``.
+        horizon: steps forecast.
+
+    Returns:
+        The rows with `TIES`: difference in MSE to the best row, its 95% interval and the p-value
+        in the Model Confidence Set. They are missing where a run of the row, or of the best row,
+        has no losses, and everywhere where there are too few windows to tell.
+    """
+    rows = rows.assign(**dict.fromkeys(TIES, math.nan))
+    by_row = dict(tuple(runs.groupby(["model", "lookback", "config"])["run_id"]))
+    keys = zip(rows["model"], rows["lookback"], rows["config"], strict=True)
+    known = {
+        index: [losses[run_id] for run_id in by_row[key]]
+        for index, key in zip(rows.index, keys, strict=True)
+        if all(run_id in losses for run_id in by_row[key])
+    }
+    if len(known) < 2 or rows.index[0] not in known:
+        return rows
+
+    import numpy as np
+
+    from benchmark.statistics.bootstrap import can_resample, difference_intervals, resample
+    from benchmark.statistics.confidence_set import confidence_set
+
+    series = np.stack([np.mean(own, axis=0) for own in known.values()])  # (rows, W)
+    if can_resample(series.shape[1], horizon):
+        resampled = resample(series, horizon)
+        found = (*difference_intervals(resampled, reference=0), confidence_set(resampled))
+        rows.loc[list(known), list(TIES)] = np.stack(found, axis=1)
+    return rows
+
+
+def tie_cells(rows: DataFrame, compact: bool) -> list[Cell]:
+    """Write the difference to the best row, its interval unless `compact`, and the mark of ties."""
+    cells = []
+    columns = (rows[name].tolist() for name in ("rank", *TIES))
+    for rank, difference, low, high, p_value in zip(*columns, strict=True):
+        if math.isnan(p_value):
+            cells.append(Cell("-"))
+            continue
+        text = "best" if rank == 1 else f"{difference:+.4f}"
+        if rank > 1 and not compact:
+            text += f" [{low:+.4f}, {high:+.4f}]"
+        cells.append(Cell(text + f" {TIED}" * (rank > 1 and p_value >= ALPHA)))
+    return cells
+
+
+def tie_note(rows: DataFrame) -> str:
+    """Explain the column in one line."""
+    tied = int((rows["p_value"] >= ALPHA).sum())
+    return (
+        "vs best: difference in MSE to the best row over the same test windows, with its 95% "
+        f"block-bootstrap interval; {TIED}: tied with the best, in the 90% Model Confidence Set, "
+        f"which holds {tied} of {int(rows['p_value'].notna().sum())} rows. It judges the chance of "
+        "the test windows, not that of the seeds."
+    )
+
+
+def seed_noise(runs: DataFrame) -> NoiseFloor | None:
+    """Pool the spread of MSE over the seeds of each configuration trained by gradient.
+
+    What is not trained so hardly depends on its seed, and would make the noise look small.
+
+    Args:
+        runs: done runs of one data set, horizon and protocol.
+    """
+    from benchmark.statistics.noise import noise_floor
+
+    trained = runs[runs["fitted"] == "gradient"]
+    seeds = trained.groupby(["model", "lookback", "config", "seed"])["mse"].mean()
+    rows = seeds.groupby(["model", "lookback", "config"])
+    return noise_floor([scores.to_numpy() for _, scores in rows])
+
+
+def noise_note(noise: NoiseFloor) -> str:
+    """Say the noise floor in one line."""
+    return (
+        f"Seed noise: MSE of one configuration differs by {number(noise.std)} (standard deviation, "
+        f"pooled over {noise.configurations} configurations with {noise.freedom} degrees of "
+        f"freedom): two single seeds differ beyond it from "
+        f"{number(noise.smallest_difference(1, 1))} on."
+    )

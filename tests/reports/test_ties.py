@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import csv
+import io
+import time
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.records.losses import read_losses
+from benchmark.reports.compare import compare, print_comparison, to_markdown
+from benchmark.reports.judgement import Side, judge
+from benchmark.reports.leaderboard import leaderboard, print_table, to_csv
+from benchmark.reports.leaderboard import to_markdown as board_markdown
+
+WINDOWS = 1500
+
+
+def series(seed: int, mean: float, horizon: int = 24, scale: float = 0.1) -> np.ndarray:
+    """Losses of overlapping windows with exactly this mean."""
+    sums = np.cumsum(np.random.default_rng(seed).standard_normal(WINDOWS + horizon))
+    losses = scale * (sums[horizon:] - sums[:-horizon]) / np.sqrt(horizon)
+    return losses - losses.mean() + mean
+
+
+@pytest.fixture
+def scored(run):
+    """Build a record and its windows' losses, by run id."""
+
+    def build(model, mse, chance, **values):
+        record = run(model, mse, horizon=24, **values)
+        return record, {record.run_id: series(chance, mse)}
+
+    return build
+
+
+def joined(pairs):
+    return [record for record, _ in pairs], {k: v for _, own in pairs for k, v in own.items()}
+
+
+@pytest.fixture
+def board(scored, table):
+    records, losses = joined(
+        [
+            scored("best", 0.500, 0, seed=0),
+            scored("best", 0.502, 1, seed=1),
+            scored("close", 0.503, 2),
+            scored("worse", 0.9, 3),
+        ]
+    )
+    unknown = scored("unknown", 0.6, 4)[0]
+    return leaderboard(table(*records, unknown), losses)
+
+
+def test_rows_that_may_be_the_best_are_marked_and_worse_ones_are_not(board):
+    rows = board.groups[0].rows.set_index("model")
+    assert rows["vs_best"]["close"] == pytest.approx(0.503 - 0.501)
+    assert rows["vs_best_low"]["close"] < 0 < rows["vs_best_high"]["close"]
+    assert rows["vs_best_low"]["worse"] > 0.2
+    assert rows["p_value"]["close"] >= 0.1 > rows["p_value"]["worse"]
+    assert rows.loc["unknown", ["vs_best", "p_value"]].isna().all()
+    lines = {
+        line.split(" | ")[1]: line for line in board_markdown(board).splitlines() if "|" in line
+    }
+    assert "| best |" in lines["best"]
+    assert " ≈ |" in lines["close"]
+    assert "\\]" in lines["worse"]
+    assert "≈" not in lines["worse"] + lines["unknown"] + lines["best"]
+    assert "which holds 2 of 3 rows" in board_markdown(board)
+
+
+def test_the_csv_holds_the_comparison_on_the_lines_of_the_mse(board):
+    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
+    filled = {(x["model"], x["metric"]) for x in lines if x["vs_best"]}
+    assert filled == {("best", "mse"), ("close", "mse"), ("worse", "mse")}
+    (worse,) = [x for x in lines if x["model"] == "worse" and x["metric"] == "mse"]
+    assert float(worse["vs_best_low"]) < float(worse["vs_best"]) < float(worse["vs_best_high"])
+
+
+def test_the_terminal_table_with_ties_fits_a_hundred_columns(board):
+    stream = io.StringIO()
+    print_table(board, Console(file=stream, width=100))
+    assert max(map(len, stream.getvalue().splitlines())) <= 100
+    assert "+0.0020 ≈" in stream.getvalue()
+
+
+def test_without_the_best_rows_losses_or_with_too_few_windows_nothing_is_said_of_ties(
+    scored, table, run
+):
+    pairs = [scored("a", 0.5, 0), scored("b", 0.6, 1)]
+    records, losses = joined(pairs)
+    results = table(run("first", 0.4, horizon=24), *records)
+    for board in (
+        leaderboard(results, losses),
+        leaderboard(table(*records)),
+        leaderboard(table(*records), {name: own[:60] for name, own in losses.items()}),
+    ):
+        assert "vs best" not in board_markdown(board)
+        assert "vs_best" not in to_csv(board)
+
+
+def test_a_board_of_twenty_five_models_takes_under_two_seconds(table, run):
+    records = [run(f"m{i}", 0.5 + i / 50, horizon=336) for i in range(25)]
+    rng = np.random.default_rng(0)
+    losses = {record.run_id: rng.standard_normal(2545) for record in records}
+    results = table(*records)
+    before = time.process_time()
+    leaderboard(results, losses)
+    assert time.process_time() - before < 2
+
+
+def test_seed_noise_is_of_what_is_trained_by_gradient(table, run):
+    rows = [run("gru", 0.5 + seed / 100, seed=seed) for seed in range(3)]
+    rows += [run("ridge", 0.4, seed=seed, fitted="closed_form") for seed in range(3)]
+    (note,) = [n for n in leaderboard(table(*rows)).groups[0].notes if "Seed noise" in n]
+    assert "by 0.0100 (standard deviation, pooled over 1 configurations" in note
+    assert "from 0.0608 on" in note  # 4.303 x 0.01 x sqrt(2)
+    assert "Seed noise" not in board_markdown(leaderboard(table(*rows[2:])))
+
+
+def save(runs, record, losses):
+    (runs / record.run_id).mkdir(parents=True)
+    squared = np.stack([losses, losses], axis=1).astype(np.float32)
+    np.savez_compressed(runs / record.run_id / "errors.npz", squared=squared)
+
+
+def test_losses_are_read_beside_the_csv_or_a_folder_up_and_only_those_of_the_row(
+    table, run, tmp_path
+):
+    records = [run("beside"), run("up"), run("rerun"), run("gone"), run("x", error="E: no")]
+    results = table(*records)
+    path = tmp_path / "suite" / "results.csv"
+    save(path.parent / "runs", records[0], series(0, 0.5))
+    save(tmp_path / "runs", records[1], series(1, 0.5))
+    save(tmp_path / "runs", records[2], series(2, 0.51))  # not the row's MSE
+    found = read_losses(path, results)
+    assert set(found) == {records[0].run_id, records[1].run_id}
+    np.testing.assert_allclose(found[records[1].run_id], series(1, 0.5), atol=1e-6)
+    damaged = tmp_path / "runs" / records[1].run_id / "errors.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-200])
+    with pytest.raises(UserError, match=r"errors\.npz: is damaged"):
+        read_losses(path, results)
+
+
+@pytest.mark.parametrize(
+    ("new", "seeds", "windows", "verdict"),
+    [
+        (0.3, 1, True, "significant"),
+        (0.502, 1, True, "within noise"),
+        (0.3, 1, False, ""),
+        (0.3, 3, False, "significant"),
+        (0.505, 3, False, "within noise"),
+        (0.3, 3, True, "significant"),
+    ],
+)
+def test_a_difference_is_significant_where_neither_chance_explains_it(
+    scored, table, new, seeds, windows, verdict
+):
+    old, old_losses = joined([scored("gru", 0.5 + s / 100, s, seed=s) for s in range(seeds)])
+    now, new_losses = joined([scored("gru", new, 9, seed=0)])
+    before, after = table(*old), table(*now)
+    sides = Side(before, old_losses if windows else {}), Side(after, new_losses if windows else {})
+    judged = judge(compare(before, after), *sides)
+    assert judged.rows.set_index("seed")["verdict"][0] == verdict
+    assert ("verdict" in to_markdown(judged)) == bool(verdict)
+
+
+def test_a_difference_beyond_the_windows_chance_but_within_the_seeds_is_within_noise(scored, table):
+    old, losses = joined([scored("gru", 0.5 + s / 4, 0, seed=s) for s in range(3)])
+    now, new_losses = joined([scored("gru", 0.4, 0, seed=0)])
+    before, after = table(*old), table(*now)
+    judged = judge(compare(before, after), Side(before, losses), Side(after, new_losses))
+    assert judged.rows.set_index("seed")["verdict"][0] == "within noise"
+    calm = old[:1]
+    before = table(*calm)
+    judged = judge(compare(before, after), Side(before, losses), Side(after, new_losses))
+    assert judged.rows["verdict"].tolist() == ["significant"]
+
+
+def test_two_protocols_are_not_comparable_and_the_verdict_fits_the_terminal(scored, table):
+    old, losses = joined([scored("gru", 0.5, 0), scored("lstm", 0.5, 1)])
+    now, more = joined([scored("gru", 0.3, 2), scored("lstm", 0.3, 3, fingerprint="b" * 16)])
+    before, after = table(*old), table(*now)
+    judged = judge(compare(before, after), Side(before, losses), Side(after, more))
+    verdicts = judged.rows.set_index("model")["verdict"].to_dict()
+    assert verdicts == {"gru": "significant", "lstm": "not comparable"}
+    stream = io.StringIO()
+    print_comparison(judged, Console(file=stream, width=120))
+    assert "verdict" in stream.getvalue()
