@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from arch.bootstrap import MCS
 
-from benchmark.statistics.bootstrap import dataset_interval, difference_intervals, resample
+from benchmark.statistics.bootstrap import (
+    Resampled,
+    dataset_interval,
+    difference_intervals,
+    resample,
+)
 from benchmark.statistics.confidence_set import confidence_set
 
 
@@ -66,6 +71,20 @@ def test_without_correlation_the_confidence_set_is_that_of_the_arch_package():
     found = confidence_set(resample(losses, 1))
     np.testing.assert_allclose(found, expected, atol=0.08)
     assert 0 < (expected < 0.1).sum() < 6
+
+
+def test_no_model_is_surer_to_be_out_than_one_that_was_dropped_before_it():
+    mean_drawn = np.random.default_rng(0).standard_normal((400, 4))
+    ones = np.ones((4, 4))
+    mean = np.array([0.0, 2.0, 2.1, 2.2])  # the last pair stands out more than all four do
+    resampled = Resampled(mean, ones, mean_drawn, np.broadcast_to(ones, (400, 4, 4)), 1)
+    expected, highest = [], 0.0
+    for left in (4, 3, 2):  # with one variance for all, the worst mean goes first
+        drawn = np.ptp(mean_drawn[:, :left], axis=1)
+        highest = max(highest, np.mean(drawn >= mean[left - 1]))
+        expected.insert(0, highest)
+    assert confidence_set(resampled).tolist() == [1.0, *expected]
+    assert expected[0] == expected[2], "the first p-value must be the one that is kept"
 
 
 def test_the_same_model_twice_is_a_tie_and_a_constant_more_is_certainly_worse(overlapping):
