@@ -272,11 +272,11 @@ def test_check_holds_a_users_class_to_the_contract(
 def test_speed_times_the_models_it_is_given(
     toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import benchmark.harness.speed as speed
+    from benchmark.harness import speed, timing
 
     for size in ("BATCH", "LENGTH", "WIDTH"):
         monkeypatch.setattr(speed, size, 24)
-    monkeypatch.setattr(speed, "_time", lambda call, device, repeats: call() or 0.5)
+    monkeypatch.setattr(timing, "seconds", lambda call, device, repeats: call() or 0.5)
     answer = command("speed", "linear.yaml", "seasonal_naive")
     assert (answer.code, answer.err) == (0, "")
     lines = [line.split() for line in answer.out.splitlines()]

@@ -16,8 +16,8 @@ from benchmark.data.windows import Windows
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import DLinear
 from benchmark.forecasters.resolve import build_forecaster
+from benchmark.harness import timing
 from benchmark.harness.spec import RunSpec
-from benchmark.harness.timing import seconds, side_by_side
 from benchmark.training.fit import fit
 from benchmark.training.report import FitOptions
 from benchmark.training.spec import TrainingSpec
@@ -62,13 +62,13 @@ def measure(specs: Sequence[RunSpec], device: torch.device, repeats: int = 5) ->
     gru_forward = _forward(yardstick, x)
     gru_step = _step(yardstick, lambda: yardstick(x).square().mean())
     rows = [
-        Speed("torch.nn.GRU, 2 x 64", BATCH / seconds(gru_forward, device, repeats), None, 1.0),
+        Speed("torch.nn.GRU, 2 x 64", BATCH / timing.seconds(gru_forward, device, repeats), None, 1.0),
     ]
     for spec in specs:
         shape = SeriesShape(spec.lookback, spec.horizon, CHANNELS, SEASON)
         forecaster = build_forecaster(spec.model, shape, spec.name).to(device)
         rows.append(_measure_one(spec, forecaster, device, repeats, gru_forward, gru_step))
-    gru = seconds(gru_step, device, repeats)
+    gru = timing.seconds(gru_step, device, repeats)
     rows[0] = Speed(rows[0].name, rows[0].forward, BATCH / gru, 1.0)
     return rows
 
@@ -92,10 +92,10 @@ def _measure_one(
 ) -> Speed:
     x = torch.randn(BATCH, spec.lookback, CHANNELS, device=device)
     y = torch.randn(BATCH, spec.horizon, CHANNELS, device=device)
-    forward, gru = side_by_side(_forward(forecaster, x), gru_forward, device, repeats)
+    forward, gru = timing.side_by_side(_forward(forecaster, x), gru_forward, device, repeats)
     if forecaster.fitted != "gradient":
         return Speed(spec.name, BATCH / forward, None, forward / gru)
-    step, gru = side_by_side(
+    step, gru = timing.side_by_side(
         _step(forecaster, lambda: F.mse_loss(forecaster.training_forecast(x, y), y)),
         gru_step,
         device,
