@@ -62,7 +62,9 @@ def measure(specs: Sequence[RunSpec], device: torch.device, repeats: int = 5) ->
     gru_forward = _forward(yardstick, x)
     gru_step = _step(yardstick, lambda: yardstick(x).square().mean())
     rows = [
-        Speed("torch.nn.GRU, 2 x 64", BATCH / timing.seconds(gru_forward, device, repeats), None, 1.0),
+        Speed(
+            "torch.nn.GRU, 2 x 64", BATCH / timing.seconds(gru_forward, device, repeats), None, 1.0
+        ),
     ]
     for spec in specs:
         shape = SeriesShape(spec.lookback, spec.horizon, CHANNELS, SEASON)
