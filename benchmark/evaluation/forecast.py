@@ -17,7 +17,9 @@ from torch import Tensor
 
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
+from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.errors import Errors, gather_errors
+from benchmark.evaluation.quantiles import QuantileScores, QuantileSums, middle, quantiles_of
 from benchmark.forecasters.contract import Forecaster
 
 BATCH = 256
@@ -47,20 +49,33 @@ class Evaluation:
     Attributes:
         errors: see `Errors`.
         samples: see `Samples`.
+        quantiles: scores of the calibrated quantiles; None where there is no calibration.
         num_windows: W.
         inference_us: microseconds a window at a batch of `BATCH`, forecasting alone.
     """
 
     errors: Errors
     samples: Samples
+    quantiles: QuantileScores | None
     num_windows: int
     inference_us: float
 
 
 def evaluate(
-    forecaster: Forecaster, task: Task, device: torch.device | str, batch_size: int = BATCH
+    forecaster: Forecaster,
+    task: Task,
+    device: torch.device | str,
+    calibration: Calibration | None = None,
+    batch_size: int = BATCH,
 ) -> Evaluation:
     """Forecast every test window once.
+
+    Args:
+        forecaster: a fitted one.
+        task: whose test windows are forecast.
+        device: where.
+        calibration: makes quantiles of the forecasts, which are scored as well.
+        batch_size: windows forecast at once.
 
     Raises:
         FloatingPointError: a forecast is not finite.
@@ -71,8 +86,13 @@ def evaluate(
     clock = _Clock(windows.device)
     index = torch.linspace(0, len(windows) - 1, min(NUM_SAMPLES, len(windows))).long()
     kept: list[tuple[Tensor, Tensor]] = []
+    sums = (
+        QuantileSums(torch.from_numpy(calibration.offsets).to(windows.device))
+        if calibration
+        else None
+    )
     errors = gather_errors(
-        _keeping(index, kept, _forecasts(forecaster, windows, batch_size, clock)),
+        _keeping(index, kept, _forecasts(forecaster, windows, batch_size, clock, sums)),
         mean=task.scaler.mean,
         scale=task.scaler.scale,
         seasonal_error=task.seasonal_error(),
@@ -80,6 +100,7 @@ def evaluate(
     return Evaluation(
         errors=errors,
         samples=_samples(index + windows.first, kept, task),
+        quantiles=sums.scores() if sums else None,
         num_windows=len(windows),
         inference_us=1e6 * clock.seconds / clock.windows,
     )
@@ -101,16 +122,20 @@ class _Clock:
 
 @torch.no_grad()
 def _forecasts(
-    forecaster: Forecaster, windows: Windows, batch_size: int, clock: _Clock
+    forecaster: Forecaster,
+    windows: Windows,
+    batch_size: int,
+    clock: _Clock,
+    sums: QuantileSums | None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield point forecast and target; add the quantiles to `sums`."""
     for number, (x, y) in enumerate(windows.in_order(batch_size)):
         started = clock.now()
-        forecast = forecaster(x)
+        quantiles = quantiles_of(forecaster, x)
         seconds = clock.now() - started
-        if forecast.shape != y.shape:
-            raise ValueError(
-                f"a forecast must have shape {tuple(y.shape)}, however: {tuple(forecast.shape)}"
-            )
+        forecast = middle(quantiles, y)
+        if sums is not None:
+            sums.add(quantiles, y)
         # the first call also pays for lazy set-up; count it only where it is the only one
         if number >= WARM_UP_BATCHES or len(windows) <= batch_size:
             clock.seconds += seconds

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 FitKind = Literal["gradient", "closed_form", "none"]
 
+LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
+"""Of every quantile forecast: the deciles, and the ends of the central 95% interval."""
+
 
 @dataclass(frozen=True)
 class SeriesShape:
@@ -84,3 +87,15 @@ class ClosedFormForecaster(Forecaster):
     @abstractmethod
     def fit(self, train: WindowSource, validation: WindowSource) -> None:
         """Set the weights from train windows; anything chosen is chosen on validation windows."""
+
+
+class QuantileForecaster(Forecaster):
+    """A forecaster of quantiles; its point forecast is their median."""
+
+    @abstractmethod
+    def quantiles(self, x: Tensor) -> Tensor:
+        """Forecast: scaled lookback ``(B, L, C)`` -> quantiles at `LEVELS`, ``(B, Q, H, C)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The median ``(B, H, C)``."""
+        return self.quantiles(x)[:, LEVELS.index(0.5)]

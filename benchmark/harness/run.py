@@ -1,6 +1,7 @@
 """One run, from a specification to a folder in the store: the suite's straight line.
 
-card -> series -> task -> forecaster -> fit (train, validation) -> evaluate (test, once) -> record
+card -> series -> task -> forecaster -> fit (train, validation) -> calibrate (validation)
+     -> evaluate (test, once) -> record
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
+from benchmark.evaluation.conformal import Calibration, calibrate
 from benchmark.evaluation.cost import num_weights, peak_memory_mb, reset_peak_memory
 from benchmark.evaluation.forecast import Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
-from benchmark.forecasters.contract import SeriesShape
+from benchmark.forecasters.contract import LEVELS, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, resolve_model, source_digest
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.files import storage_faults
@@ -121,10 +123,11 @@ def run(
     shape = SeriesShape(spec.lookback, spec.horizon, task.channels, task.season)
     seed_all(spec.seed)
     forecaster = build_forecaster(spec.model, shape, planned.where).to(device)
+    train, validation = task.windows("train", device), task.windows("val", device)
     report = fit(
         forecaster,
-        task.windows("train", device),
-        task.windows("val", device),
+        train,
+        validation,
         spec.training,
         spec.seed,
         FitOptions(
@@ -138,8 +141,11 @@ def run(
             trainer=execution.trainer,
         ),
     )
-    evaluation = evaluate(forecaster, task, device)
+    calibration = calibrate(forecaster, validation)
+    evaluation = evaluate(forecaster, task, device, calibration)
+    assert evaluation.quantiles is not None
     scores: dict[str, Any] = {name: m(evaluation.errors) for name, m in METRICS.items()}
+    scores |= asdict(evaluation.quantiles)
     record = RunRecord(
         **common_columns(planned, started, execution),
         status="done",
@@ -157,6 +163,7 @@ def run(
     with Store(execution.results).writing(planned.run_id) as folder:
         _write_spec(folder, planned)
         _write_arrays(folder, evaluation, task)
+        _write_quantiles(folder, calibration)
         _write_training(folder, report)
         if execution.checkpoint:
             torch.save(forecaster.state_dict(), folder / "checkpoint.pt")
@@ -271,6 +278,16 @@ def _write_arrays(folder: Path, evaluation: Evaluation, task: Task) -> None:
         first_row=samples.first_row,
         target=samples.target,
         forecast=samples.forecast,
+    )
+
+
+def _write_quantiles(folder: Path, calibration: Calibration) -> None:
+    """What has to be added to a scaled forecast to give its quantiles, by level, step, channel."""
+    np.savez_compressed(
+        folder / "quantiles.npz",
+        levels=np.array(LEVELS),
+        offsets=calibration.offsets,
+        num_windows=calibration.num_windows,
     )
 
 

@@ -14,7 +14,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from benchmark.config import Strict
 
-SCORES = ("mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "val_mse", "val_mae")
+SCORES = (
+    "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80", "width_80",
+    "coverage_95", "val_mse", "val_mae",
+)  # fmt: skip
 """The columns that a failed run must leave empty."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -54,6 +57,7 @@ _Count = Annotated[int, Field(ge=0)]
 _Size = Annotated[int, Field(ge=1)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Amount = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class RunRecord(Strict):
@@ -100,6 +104,22 @@ class RunRecord(Strict):
     r2: _Finite | None = Field(None, description="Coefficient of determination on test; 1 is best")
     mae_original: _Amount | None = Field(
         None, description="Mean absolute error on test in the data's original units"
+    )
+    crps: _Amount | None = Field(
+        None,
+        description="Continuous ranked probability score on test, scaled series: twice the mean "
+        "quantile loss of nine deciles, calibrated on validation; without a spread it is the MAE",
+    )
+    coverage_80: _Share | None = Field(
+        None,
+        description="Share of test values in the central 80% interval calibrated on validation",
+    )
+    width_80: _Amount | None = Field(
+        None, description="Mean width of that 80% interval, scaled series"
+    )
+    coverage_95: _Share | None = Field(
+        None,
+        description="Share of test values in the central 95% interval calibrated on validation",
     )
     val_mse: _Amount | None = Field(
         None, description="MSE on validation, scaled series: what early stopping and choices saw"

@@ -89,7 +89,7 @@ def rows(toy: Path) -> dict[str, RunRecord]:
     ("name", "training", "error"),
     [
         ("Big", {}, "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB. ?[31mSee above"),
-        ("Undefined", {}, "FloatingPointError: the forecast of a test window is not finite"),
+        ("Undefined", {}, "FloatingPointError: the forecast of a validation window is not finite"),
         ("", {"learning_rate": 1e38}, "FloatingPointError: training diverged: validation error is"),
         ("Crooked", {}, "ValueError: a forecast must have shape (64, 12, 3), however: (64, 12, 1)"),
         ("Full", {}, "MemoryError"),

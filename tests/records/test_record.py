@@ -22,7 +22,8 @@ README = Path(__file__).parents[2] / "results" / "README.md"
 def test_the_columns_are_these_in_this_order():
     assert " ".join(COLUMNS) == (
         "run_id status dataset lookback horizon model seed config tuned mse mae rmse mase smape "
-        "r2 mae_original val_mse val_mae params fitted epochs best_epoch train_seconds "
+        "r2 mae_original crps coverage_80 width_80 coverage_95 "
+        "val_mse val_mae params fitted epochs best_epoch train_seconds "
         "inference_us peak_memory_mb device threads fingerprint test_windows channels started "
         "benchmark_version python_version "
         "torch_version lightning_version git_revision error"

@@ -1,0 +1,115 @@
+"""Split conformal calibration: quantile forecasts from any forecaster, by its validation residuals.
+
+For a level t and forecast quantiles q_t(x) (a point forecast stands for all of them), the residuals
+r = y - q_t(x) of n validation windows, in ascending order r_(1) <= ... <= r_(n), give
+
+    q_t(x) + r_(k),   k = ceil((n + 1) t) for t >= 1/2,   k = floor((n + 1) t) below
+
+The n + 1 instead of n is what makes it hold for finite n: were the residual of a test window
+exchangeable with those n, it would lie above r_(k) with a chance of at most 1 - t (below it with at
+most t, for t < 1/2), so a central interval would cover at least its nominal share, whatever the
+forecaster and the distribution. Where k is below 1 or above n, n windows cannot tell: the offset is
+infinite. Residuals are signed, each end of an interval by itself: the deciles come from the same
+rule, and a skewed channel gets a skewed interval.
+
+Each channel and step has its own residuals. Errors grow along the horizon, so one pool would cover
+early steps too often and late ones too seldom. Nor would it know much more: a step's residual and
+the next window's one step earlier are of the same row.
+
+That premise does not hold here, so coverage is measured on test and not promised:
+- stride-1 windows overlap and residuals follow one another slowly, so n windows tell less than n
+  independent ones would;
+- validation lies before test: a series that drifts or changes its noise is not exchangeable;
+- the same windows chose the epoch, the penalty or the settings: their residuals flatter a little.
+
+References: G. Shafer and V. Vovk, A tutorial on conformal prediction (2008), Section 4; Y. Romano,
+E. Patterson and E. Candes, Conformalized quantile regression (2019), arXiv:1905.03222, Theorem 2
+(two ends, each by itself); R. Barber et al., Conformal prediction beyond exchangeability (2023),
+arXiv:2202.13415.
+
+Shapes: B batch, Q levels, H horizon, C channels, n calibration windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.data.windows import Windows
+from benchmark.evaluation.quantiles import middle, quantiles_of
+from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
+
+Array = NDArray[np.float32]
+
+BATCH = 256  # changes memory, not the result
+MOST_RESIDUALS = 2**25
+"""Residuals held at once, 128 MiB; where there are more, every k-th window calibrates.
+
+Little is lost: a window and the next share all of their horizon but one step.
+"""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns a forecaster's output into calibrated quantiles.
+
+    Attributes:
+        offsets: added to the forecast (of that level, where there are several) to give the quantile
+            at each of `LEVELS`, scaled ``(Q, H, C)``; infinite where validation cannot tell.
+        num_windows: n, the validation windows they come from.
+    """
+
+    offsets: Array
+    num_windows: int
+
+
+@torch.no_grad()
+def calibrate(forecaster: Forecaster, validation: Windows) -> Calibration:
+    """Calibrate quantiles on validation windows.
+
+    Raises:
+        FloatingPointError: a forecast is not finite.
+        ValueError: a forecast has the wrong shape.
+    """
+    forecaster.eval()
+    heads = len(LEVELS) if isinstance(forecaster, QuantileForecaster) else 1
+    sizes = heads, forecaster.shape.horizon, forecaster.shape.channels
+    every = -(-len(validation) * int(np.prod(sizes)) // MOST_RESIDUALS)
+    index = torch.arange(0, len(validation), every, device=validation.device)
+    residuals = np.empty((*sizes, len(index)), dtype=np.float32)
+    start = 0
+    for part in torch.split(index, BATCH):
+        x, y = validation.gather(part)
+        quantiles = quantiles_of(forecaster, x)
+        middle(quantiles, y)  # refuses a wrong shape, which would be broadcast
+        residual = y[:, None] - quantiles
+        if not bool(torch.isfinite(residual).all()):
+            raise FloatingPointError("the forecast of a validation window is not finite")
+        stop = start + len(part)
+        residuals[..., start:stop] = residual.permute(1, 2, 3, 0).cpu().numpy()
+        start = stop
+    residuals.sort(axis=-1)
+    by_level = np.broadcast_to(residuals, (len(LEVELS), *residuals.shape[1:]))
+    offsets = [order_statistic(r, level) for r, level in zip(by_level, LEVELS, strict=True)]
+    return Calibration(np.stack(offsets), len(index))
+
+
+def order_statistic(ordered: Array, level: float) -> Array:
+    """Return the residual of the finite-sample corrected rank.
+
+    Args:
+        ordered: residuals in ascending order ``(..., n)``.
+        level: t, a whole number of thousandths.
+
+    Returns:
+        r_(k) ``(...)``, see the module; infinite where k is none of 1 to n.
+    """
+    n = ordered.shape[-1]
+    thousandths = round(1000 * level)  # in whole numbers: (n + 1) t may come out just above one
+    rank = (n + 1) * thousandths // 1000 if level < 0.5 else -(-(n + 1) * thousandths // 1000)
+    if 1 <= rank <= n:
+        return ordered[..., rank - 1]
+    return np.full(ordered.shape[:-1], np.inf if rank > n else -np.inf, dtype=ordered.dtype)
