@@ -31,6 +31,7 @@ def block(language: str, containing: str) -> str:
 
 def test_the_leaderboard_is_the_one_that_the_reference_results_hold():
     written = (ROOT / "results/reference/etth1/leaderboard.md").read_text(encoding="utf-8")
+    written = written.split("\n### ")[0]  # quantiles have a table of their own
     table = [line for line in between("leaderboard").splitlines() if line.startswith("|")]
     assert len(table) > 10
     assert table == [line for line in written.splitlines() if line.startswith("|")]

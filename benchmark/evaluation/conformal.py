@@ -33,6 +33,7 @@ Shapes: B batch, Q levels, H horizon, C channels, n calibration windows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -64,6 +65,15 @@ class Calibration:
 
     offsets: Array
     num_windows: int
+
+    def write(self, path: Path) -> None:
+        """Keep it, with its levels, as a small ``.npz`` file."""
+        np.savez_compressed(
+            path,
+            levels=np.array(LEVELS),
+            offsets=self.offsets,
+            num_windows=self.num_windows,
+        )
 
 
 @torch.no_grad()

@@ -87,6 +87,10 @@ def middle(quantiles: Tensor, target: Tensor) -> Tensor:
 class QuantileSums:
     """Scores of quantile forecasts, summed over batches where the data lies, batches in float64.
 
+    Quantiles that cross, as heads trained each by itself may, are put in order after calibration:
+    no quantile loss grows by it (V. Chernozhukov, I. Fernandez-Val and A. Galichon, Quantile and
+    probability curves without crossing, 2010).
+
     Args:
         offsets: what calibration adds to each quantile ``(Q, H, C)``.
     """
@@ -105,6 +109,8 @@ class QuantileSums:
         for some, true in pieces:
             # contiguous: a transposed view would be walked against its memory eleven times
             residual = (true[:, None] - some).contiguous() - self._offsets  # (B, Q, H, C)
+            if some.shape[1] > 1:
+                residual = residual.sort(dim=1, descending=True).values
             self._residual += residual.sum(dim=(0, 2, 3))
             self._excess -= residual.clamp(max=0).sum(dim=(0, 2, 3))
             for number, (low, high) in enumerate((INTERVAL_80, INTERVAL_95)):

@@ -58,6 +58,7 @@ class Forecaster(nn.Module, ABC):
             ``none`` (nothing to fit).
         channel_independent: whether each channel is forecast from itself alone and by the same
             weights, so that permuting the channels permutes the forecast.
+        recursive: whether a step of the forecast is computed from the step before it.
     """
 
     fitted: ClassVar[FitKind] = "gradient"
@@ -66,6 +67,7 @@ class Forecaster(nn.Module, ABC):
         super().__init__()
         self.shape = shape
         self.channel_independent = False
+        self.recursive = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

@@ -27,12 +27,12 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.forecast import evaluate
 from benchmark.forecasters.contract import Forecaster, SeriesShape
-from benchmark.forecasters.resolve import build_forecaster
 from benchmark.harness.opened import watch_opened
 from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
+from benchmark.training.heads import build_for_training
 
 TRAIN_WINDOWS = 48
 HELD_OUT_WINDOWS = 24
@@ -101,7 +101,7 @@ class _Line:
 
     def forecaster(self, weights: Mapping[str, Tensor], task: Task) -> Forecaster:
         shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-        forecaster = build_forecaster(self.spec.model, shape, self.where)
+        forecaster = build_for_training(self.spec.model, shape, self.spec.training, self.where)
         forecaster.load_state_dict(weights)
         return forecaster
 

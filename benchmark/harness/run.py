@@ -28,17 +28,18 @@ from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.evaluation.conformal import Calibration, calibrate
+from benchmark.evaluation.conformal import calibrate
 from benchmark.evaluation.cost import num_weights, peak_memory_mb, reset_peak_memory
 from benchmark.evaluation.forecast import Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
-from benchmark.forecasters.contract import LEVELS, SeriesShape
-from benchmark.forecasters.resolve import build_forecaster, resolve_model, source_digest
+from benchmark.forecasters.contract import SeriesShape
+from benchmark.forecasters.resolve import resolve_model, source_digest
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.files import storage_faults
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.fit import fit, seed_all
+from benchmark.training.heads import build_for_training
 from benchmark.training.report import Epoch, FitOptions, FitReport
 
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
@@ -122,7 +123,7 @@ def run(
     reset_peak_memory(device)
     shape = SeriesShape(spec.lookback, spec.horizon, task.channels, task.season)
     seed_all(spec.seed)
-    forecaster = build_forecaster(spec.model, shape, planned.where).to(device)
+    forecaster = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
     train, validation = task.windows("train", device), task.windows("val", device)
     report = fit(
         forecaster,
@@ -163,7 +164,7 @@ def run(
     with Store(execution.results).writing(planned.run_id) as folder:
         _write_spec(folder, planned)
         _write_arrays(folder, evaluation, task)
-        _write_quantiles(folder, calibration)
+        calibration.write(folder / "quantiles.npz")
         _write_training(folder, report)
         if execution.checkpoint:
             torch.save(forecaster.state_dict(), folder / "checkpoint.pt")
@@ -278,16 +279,6 @@ def _write_arrays(folder: Path, evaluation: Evaluation, task: Task) -> None:
         first_row=samples.first_row,
         target=samples.target,
         forecast=samples.forecast,
-    )
-
-
-def _write_quantiles(folder: Path, calibration: Calibration) -> None:
-    """What has to be added to a scaled forecast to give its quantiles, by level, step, channel."""
-    np.savez_compressed(
-        folder / "quantiles.npz",
-        levels=np.array(LEVELS),
-        offsets=calibration.offsets,
-        num_windows=calibration.num_windows,
     )
 
 

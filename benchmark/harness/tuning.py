@@ -28,12 +28,13 @@ from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
-from benchmark.forecasters.resolve import build_forecaster, resolve_model, source_digest
+from benchmark.forecasters.resolve import resolve_model, source_digest
 from benchmark.harness.search import Dimension, Tuned
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import Outcome, Trial, propose, read_trials, write_trials
 from benchmark.records.record import error_text
 from benchmark.training.fit import fit, seed_all
+from benchmark.training.heads import build_for_training
 from benchmark.training.report import Epoch, FitOptions
 
 OnEpoch = Callable[[Epoch], None]
@@ -260,7 +261,7 @@ def _validation_score(
     spec = _configured(search.spec, params, search.where)
     shape, train, validation = _windows(search.series, spec, device)
     seed_all(spec.seed)
-    forecaster = build_forecaster(spec.model, shape, search.where).to(device)
+    forecaster = build_for_training(spec.model, shape, spec.training, search.where).to(device)
     options = FitOptions(on_epoch=on_epoch)
     report = fit(forecaster, train, validation, spec.training, spec.seed, options)
     score = report.val_mse if spec.training.monitor == "mse" else report.val_mae

@@ -20,9 +20,10 @@ from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
 from benchmark.forecasters.contract import SeriesShape
-from benchmark.forecasters.resolve import build_forecaster, resolve_model
+from benchmark.forecasters.resolve import resolve_model
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit, seed_all
+from benchmark.training.heads import build_for_training
 
 Array = NDArray[np.float64]
 
@@ -97,7 +98,7 @@ class Bench:
         """Fit on train windows and evaluate on test; `chosen_on` decides what validation is."""
         shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
         seed_all(spec.seed)
-        forecaster = build_forecaster(spec.model, shape, spec.name)
+        forecaster = build_for_training(spec.model, shape, spec.training, spec.name)
         train, chooser = task.windows("train"), task.windows(chosen_on)
         report = fit(forecaster, train, chooser, spec.training, spec.seed)
         return Score(report.val_mse, evaluate(forecaster, task, "cpu").errors)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.records.files import write_atomically
+from benchmark.reports.quantiles import quantile_table
 from benchmark.reports.ranking import BASELINE, COSTS, METRICS, ROW, Group, Leaderboard, leaderboard
 from benchmark.reports.tables import (
     Cell,
@@ -144,7 +145,11 @@ def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:
     if command:
         fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", command)), 0)
         blocks.append(f"Made by:\n\n{fence}\n{command}\n{fence}\n")
-    blocks += [markdown(_table(group, compact=False)) for group in board.groups]
+    for group in board.groups:
+        blocks.append(markdown(_table(group, compact=False)))
+        quantiles = quantile_table(group)
+        if quantiles is not None:
+            blocks.append(markdown(quantiles, level=3))
     return "\n".join(blocks)
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 BASELINE = "seasonal_naive"
-METRICS = ("mse", "mae", "rmse", "mase", "smape", "r2", "mae_original")
+METRICS = (
+    "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80", "width_80",
+    "coverage_95",
+)  # fmt: skip
 COSTS = ("params", "train_seconds", "inference_us")
 GROUP = ["dataset", "horizon", "fingerprint"]
 ROW = [*GROUP, "model", "lookback", "config"]

@@ -19,8 +19,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from benchmark.data.windows import Windows
-from benchmark.forecasters.contract import Forecaster
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
 from benchmark.training.average import WeightAverage
+from benchmark.training.heads import quantile_loss
 from benchmark.training.score import ErrorSums
 from benchmark.training.spec import Schedule, TrainingSpec
 
@@ -28,6 +30,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": F.mse_loss,
     "mae": F.l1_loss,
     "huber": F.huber_loss,
+    "quantile": quantile_loss,
 }
 OPTIMISERS: dict[str, type[Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -56,7 +59,8 @@ class TrainingModule(LightningModule):
         self.windows = train
         self.steps_per_epoch = math.ceil(len(train) / spec.batch_size)
         self.loss = LOSSES[spec.loss]
-        forecast = forecaster.training_forecast
+        self._heads = (len(LEVELS),) if spec.loss == "quantile" else ()
+        forecast = _training_forecast(forecaster, spec)
         self._forecast = torch.compile(forecast) if spec.compile else forecast
         self.train_loss = float("nan")
         self.scores: dict[str, float] = {}
@@ -95,9 +99,10 @@ class TrainingModule(LightningModule):
     def optimise(self, x: Tensor, y: Tensor) -> None:
         """One step of the optimiser on lookbacks ``(B, L, C)`` and horizons ``(B, H, C)``."""
         forecast = self._forecast(x, y)
-        if forecast.shape != y.shape:  # a loss would broadcast it, and train on nonsense
+        shape = (len(y), *self._heads, *y.shape[1:])
+        if forecast.shape != shape:  # a loss would broadcast it, and train on nonsense
             raise ValueError(
-                f"a forecast must have shape {tuple(y.shape)}, however: {tuple(forecast.shape)}"
+                f"a forecast must have shape {shape}, however: {tuple(forecast.shape)}"
             )
         loss = self.loss(forecast, y)
         self._optimiser.zero_grad()
@@ -126,6 +131,17 @@ class TrainingModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Keep the epoch's validation scores."""
         self.scores = self._sums.means()
+
+
+def _training_forecast(
+    forecaster: Forecaster, spec: TrainingSpec
+) -> Callable[[Tensor, Tensor], Tensor]:
+    if spec.loss != "quantile":
+        return forecaster.training_forecast
+    if not isinstance(forecaster, QuantileForecaster):
+        what = "'quantile' trains quantiles, and this forecaster has none"
+        raise UserError("training.loss", what, "give it heads: build_for_training")
+    return lambda x, y: forecaster.quantiles(x)
 
 
 def _schedule(

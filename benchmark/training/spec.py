@@ -48,7 +48,8 @@ class TrainingSpec(Strict):
         optimiser: ``adam`` or ``adamw``.
         learning_rate: the highest rate of the schedule.
         weight_decay: the optimiser's.
-        loss: ``mse``, ``mae`` or ``huber`` (delta 1), on the scaled series.
+        loss: ``mse``, ``mae``, ``huber`` (delta 1) or ``quantile`` (of quantile heads, whose median
+            is the point forecast), on the scaled series.
         schedule: of the learning rate.
         gradient_clip: largest norm of the whole gradient; 0 does not clip.
         ema_decay: 0 keeps the weights as trained; above it, validation and test see an
@@ -64,7 +65,7 @@ class TrainingSpec(Strict):
     optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegative = 0.0
-    loss: Literal["mse", "mae", "huber"] = "mse"
+    loss: Literal["mse", "mae", "huber", "quantile"] = "mse"
     schedule: Schedule = Schedule()
     gradient_clip: NonNegative = 0.0
     ema_decay: Probability = 0.0

@@ -1,0 +1,60 @@
+"""How sure the models are: a second table of a leaderboard's group, by CRPS."""
+
+from __future__ import annotations
+
+import math
+
+from benchmark.reports.ranking import Group
+from benchmark.reports.tables import (
+    MISSING,
+    Cell,
+    Column,
+    Table,
+    marks,
+    mean_and_std,
+    number,
+)
+
+_MEANING = (
+    "Quantiles from residuals on validation (split conformal), scored on test. CRPS is twice the "
+    "mean quantile loss of nine deciles, scaled series, lower is better; a forecast without a "
+    "spread has its MAE. Then the share of test values in the central 80% interval, its mean "
+    "width, and the share in the 95% interval: of two that cover alike the narrower is better."
+)
+_COLUMNS = (
+    Column("#"),
+    Column("model", number=False),
+    Column("lookback"),
+    Column("CRPS"),
+    Column("in 80%"),
+    Column("width 80%"),
+    Column("in 95%"),
+)
+
+
+def quantile_table(group: Group) -> Table | None:
+    """Lay out a group's quantile scores; None where no row has any."""
+    rows = group.rows[group.rows["crps"].notna()].sort_values(["crps", "rank"])
+    if not len(rows):
+        return None
+    pairs = zip(rows["crps"], rows["crps_std"], strict=True)
+    scores = [mean_and_std(mean, std) for mean, std in pairs]
+    cells = [
+        [Cell(str(place + 1)) for place in range(len(rows))],
+        [Cell(name) for name in rows["name"]],
+        [Cell(str(lookback)) for lookback in rows["lookback"]],
+        [Cell(*pair) for pair in zip(scores, marks(list(rows["crps"])), strict=True)],
+        [Cell(_share(value)) for value in rows["coverage_80"]],
+        [Cell(number(value, 3)) for value in rows["width_80"]],
+        [Cell(_share(value)) for value in rows["coverage_95"]],
+    ]
+    return Table(
+        title=f"{group.dataset}, horizon {group.horizon}: quantiles",
+        columns=_COLUMNS,
+        rows=tuple(zip(*cells, strict=True)),
+        intro=(_MEANING,),
+    )
+
+
+def _share(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{100 * value:.1f}%"
