@@ -118,6 +118,19 @@ def operator(name: str, *tensors: Tensor) -> Operator | None:
     return None
 
 
+@contextlib.contextmanager
+def switched_off() -> Iterator[None]:
+    """Take every plain path inside the block, whatever ``BENCHMARK_NATIVE`` says."""
+    wish = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = "0"
+    try:
+        yield
+    finally:
+        del os.environ[VARIABLE]
+        if wish is not None:
+            os.environ[VARIABLE] = wish
+
+
 def _load(name: str) -> Operator | str:
     """Compile the file unless that was done before; the operator, or why there is none."""
     try:

@@ -1,18 +1,126 @@
-"""What a forecaster costs: numbers fitted and memory held."""
+"""What a forecaster costs: numbers fitted, products and time of a forecast, memory held."""
 
 from __future__ import annotations
 
+import copy
 import re
 import resource
+import statistics
 import sys
+import time
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.cells import native
+from benchmark.data.windows import Windows
+from benchmark.evaluation.forecast import BATCH
+from benchmark.forecasters.contract import Forecaster
+
+REPEATS = 100
+ENOUGH_SECONDS = 0.5
+"""A timing ends after this long or after `REPEATS` calls, whichever comes first."""
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class ForecastCost:
+    """What forecasting costs once a forecaster is fitted.
+
+    Attributes:
+        macs: multiply-accumulates of one window's forecast, see `count_macs`.
+        latency_ms: milliseconds until one window, by itself, is forecast.
+        throughput: windows forecast a second, `BATCH` at a time.
+    """
+
+    macs: int
+    latency_ms: float
+    throughput: float
+
+
+def measure_forecast(forecaster: Forecaster, windows: Windows) -> ForecastCost:
+    """Count and time forecasts of the first windows of any split."""
+    x, _ = next(windows.in_order(BATCH))
+    forecaster.eval()
+    return ForecastCost(
+        macs=count_macs(forecaster, x[:1]),
+        latency_ms=1e3 * _seconds(forecaster, x[:1]),
+        throughput=len(x) / _seconds(forecaster, x),
+    )
+
+
+@torch.no_grad()
+def _seconds(forecaster: Forecaster, x: Tensor) -> float:
+    """Seconds of a forecast: the median of repeats, after one that pays for lazy set-up."""
+
+    def now() -> float:
+        if x.is_cuda:
+            torch.cuda.synchronize(x.device)
+        return time.perf_counter()
+
+    forecaster(x)
+    took: list[float] = []
+    while sum(took) < ENOUGH_SECONDS and len(took) < REPEATS:
+        started = now()
+        forecaster(x)
+        took.append(now() - started)
+    return statistics.median(took)
+
+
+@torch.no_grad()
+def count_macs(forecaster: nn.Module, x: Tensor) -> int:
+    """Count the multiply-accumulates of matrix products and convolutions in one forward pass.
+
+    Elementwise work is not counted. What is counted is the plain torch path on a CPU: compiled
+    operators and the kernels of an accelerator show no counter what they multiply.
+
+    Args:
+        forecaster: any module.
+        x: its input, on its device.
+    """
+    if x.device.type != "cpu":
+        forecaster, x = copy.deepcopy(forecaster).cpu(), x.cpu()
+    counter = FlopCounterMode(display=False, custom_mapping=_UNSEEN)
+    with native.switched_off(), counter:
+        forecaster(x)
+    return int(counter.get_total_flops()) // 2
+
+
+Shape = Sequence[int]
+
+
+def _flops_of_dot(one: Shape, other: Shape, **_: object) -> int:
+    return 2 * prod(one)
+
+
+def _flops_of_mv(matrix: Shape, vector: Shape, **_: object) -> int:
+    return 2 * prod(matrix)
+
+
+def _flops_of_addmv(bias: Shape, matrix: Shape, vector: Shape, **_: object) -> int:
+    return 2 * prod(matrix)
+
+
+def _flops_of_lstm(x: Shape, from_input: Shape, from_past: Shape, *_: object, **__: object) -> int:
+    """Of one layer and direction of oneDNN's LSTM; x is ``(S, B, I)``."""
+    return 2 * prod(x[:2]) * (prod(from_input) + prod(from_past))
+
+
+_UNSEEN = {
+    torch.ops.aten.dot: _flops_of_dot,
+    torch.ops.aten.mv: _flops_of_mv,
+    torch.ops.aten.addmv: _flops_of_addmv,
+    torch.ops.aten.mkldnn_rnn_layer: _flops_of_lstm,
+}
+"""Products that torch's counter passes over: it gives their arguments' shapes."""
 
 
 def num_weights(forecaster: nn.Module) -> int:

@@ -6,7 +6,6 @@ been fitted.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,7 +23,6 @@ from benchmark.forecasters.contract import Forecaster
 
 BATCH = 256
 NUM_SAMPLES = 5
-WARM_UP_BATCHES = 1
 
 
 @dataclass(frozen=True)
@@ -51,14 +49,12 @@ class Evaluation:
         samples: see `Samples`.
         quantiles: scores of the calibrated quantiles; None where there is no calibration.
         num_windows: W.
-        inference_us: microseconds a window at a batch of `BATCH`, forecasting alone.
     """
 
     errors: Errors
     samples: Samples
     quantiles: QuantileScores | None
     num_windows: int
-    inference_us: float
 
 
 def evaluate(
@@ -83,7 +79,6 @@ def evaluate(
     """
     windows = task.windows("test", device)
     forecaster.eval()
-    clock = _Clock(windows.device)
     index = torch.linspace(0, len(windows) - 1, min(NUM_SAMPLES, len(windows))).long()
     kept: list[tuple[Tensor, Tensor]] = []
     sums = (
@@ -92,7 +87,7 @@ def evaluate(
         else None
     )
     errors = gather_errors(
-        _keeping(index, kept, _forecasts(forecaster, windows, batch_size, clock, sums)),
+        _keeping(index, kept, _forecasts(forecaster, windows, batch_size, sums)),
         mean=task.scaler.mean,
         scale=task.scaler.scale,
         seasonal_error=task.seasonal_error(),
@@ -102,22 +97,7 @@ def evaluate(
         samples=_samples(index + windows.first, kept, task),
         quantiles=sums.scores() if sums else None,
         num_windows=len(windows),
-        inference_us=1e6 * clock.seconds / clock.windows,
     )
-
-
-class _Clock:
-    """Times forecasting alone: not the gather before it nor the scoring after it."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self.seconds = 0.0
-        self.windows = 0
-
-    def now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
 
 
 @torch.no_grad()
@@ -125,21 +105,14 @@ def _forecasts(
     forecaster: Forecaster,
     windows: Windows,
     batch_size: int,
-    clock: _Clock,
     sums: QuantileSums | None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield point forecast and target; add the quantiles to `sums`."""
-    for number, (x, y) in enumerate(windows.in_order(batch_size)):
-        started = clock.now()
+    for x, y in windows.in_order(batch_size):
         quantiles = quantiles_of(forecaster, x)
-        seconds = clock.now() - started
         forecast = middle(quantiles, y)
         if sums is not None:
             sums.add(quantiles, y)
-        # the first call also pays for lazy set-up; count it only where it is the only one
-        if number >= WARM_UP_BATCHES or len(windows) <= batch_size:
-            clock.seconds += seconds
-            clock.windows += len(x)
         yield forecast, y
 
 

@@ -28,8 +28,8 @@ from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
+from benchmark.evaluation import cost
 from benchmark.evaluation.conformal import calibrate
-from benchmark.evaluation.cost import num_weights, peak_memory_mb, reset_peak_memory
 from benchmark.evaluation.forecast import Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import SeriesShape
@@ -120,7 +120,7 @@ def run(
     spec, task = planned.spec, planned.task
     started = datetime.now(UTC)
     device = resolve_device(execution)
-    reset_peak_memory(device)
+    cost.reset_peak_memory(device)
     shape = SeriesShape(spec.lookback, spec.horizon, task.channels, task.season)
     seed_all(spec.seed)
     forecaster = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
@@ -147,18 +147,20 @@ def run(
     assert evaluation.quantiles is not None
     scores: dict[str, Any] = {name: m(evaluation.errors) for name, m in METRICS.items()}
     scores |= asdict(evaluation.quantiles)
+    memory = cost.peak_memory_mb(device)  # measuring a forecast's cost has a peak of its own
     record = RunRecord(
         **common_columns(planned, started, execution),
         status="done",
         **scores,
         val_mse=report.val_mse,
         val_mae=report.val_mae,
-        params=num_weights(forecaster),
+        params=cost.num_weights(forecaster),
         epochs=len(report.epochs) or None,
         best_epoch=report.best_epoch or None,
         train_seconds=report.seconds,
-        inference_us=evaluation.inference_us,
-        peak_memory_mb=peak_memory_mb(device),
+        energy_j=report.energy_j,
+        **asdict(cost.measure_forecast(forecaster, validation)),
+        peak_memory_mb=memory,
         test_windows=evaluation.num_windows,
     )
     with Store(execution.results).writing(planned.run_id) as folder:

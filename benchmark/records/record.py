@@ -20,6 +20,9 @@ SCORES = (
 )  # fmt: skip
 """The columns that a failed run must leave empty."""
 
+RETIRED = ("inference_us",)
+"""Columns of earlier versions; a record that has one is read without it."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 
 
@@ -134,8 +137,23 @@ class RunRecord(Strict):
         None, description="Epoch whose weights were kept, chosen on validation"
     )
     train_seconds: _Amount | None = Field(None, description="Wall-clock seconds of fitting")
-    inference_us: _Amount | None = Field(
-        None, description="Wall-clock microseconds a test window at inference"
+    energy_j: _Amount | None = Field(
+        None,
+        description="Joules during fitting by the counter of the whole CPU and its memory, or of "
+        "the whole GPU; empty where there is none to read",
+    )
+    macs: _Count | None = Field(
+        None,
+        description="Multiply-accumulates of one window's forecast, all channels: products of "
+        "matrices and convolutions in the plain torch path, no elementwise work",
+    )
+    latency_ms: _Amount | None = Field(
+        None, description="Wall-clock milliseconds of one window's forecast, by itself"
+    )
+    throughput: _Amount | None = Field(
+        None,
+        description="Windows forecast a second, 256 at a time or all validation windows if they "
+        "are fewer",
     )
     peak_memory_mb: _Amount | None = Field(
         None, description="Peak memory in MB: of the accelerator if there is one, else the process"

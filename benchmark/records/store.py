@@ -30,7 +30,7 @@ from benchmark.records.files import (
     sync_tree,
     write_atomically,
 )
-from benchmark.records.record import RunId, RunRecord
+from benchmark.records.record import RETIRED, RunId, RunRecord
 from benchmark.records.table import read_results, write_csv
 
 __all__ = ["Store", "read_results", "write_record"]
@@ -243,7 +243,8 @@ def _load(folder: Path, run_id: str) -> RunRecord | None:
         raise UserError(str(path), "is not JSON, or only part of it") from None
     if not isinstance(data, dict):
         raise UserError(str(path), "is not a record")
-    record = validate(RunRecord, data, str(path))
+    known = {key: value for key, value in data.items() if key not in RETIRED}
+    record = validate(RunRecord, known, str(path))
     if record.run_id != run_id:
         raise UserError(str(path), f"is the record of run '{record.run_id}'")
     return record

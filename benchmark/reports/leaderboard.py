@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,12 +46,23 @@ _MEANING = (
     "MSE, MAE and RMSE are on the scaled test series (zero mean and unit variance on the train "
     "rows), each the mean over all windows, steps and channels; mean ± standard deviation over "
     f"seeds. Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
-    "Best in bold, second underlined."
+    "Best in bold, second underlined. MACs: multiply-accumulates of one forecast, in products of "
+    "matrices and convolutions; ms: of one forecast, by itself; windows/s: 256 at a time."
 )
 _MEANING_SHORT = (
     "MSE and MAE on the scaled test series, mean ± std over seeds; "
     f"skill is 1 - MSE / MSE of {BASELINE}."
 )
+
+_COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("params", "params", count),
+    ("MACs", "macs", count),
+    ("train s", "train_seconds", amount),
+    ("train J", "energy_j", amount),
+    ("ms", "latency_ms", amount),
+    ("windows/ s", "throughput", amount),
+)
+_COMPACT_COSTS = ("params", "train_seconds", "throughput")
 
 
 def _table(group: Group, compact: bool) -> Table:
@@ -80,10 +91,10 @@ def _table(group: Group, compact: bool) -> Table:
     skill = [number(value, 3) for value in rows["skill"]]
     columns.append(Column("skill"))
     cells.append(_marked(skill, marks(list(rows["skill"]), 3, lower_is_better=False)))
-    columns += [Column("params"), Column("train s"), Column("us/ window")]
-    cells.append([Cell(count(value)) for value in rows["params"]])
-    cells.append([Cell(amount(value)) for value in rows["train_seconds"]])
-    cells.append([Cell(amount(value)) for value in rows["inference_us"]])
+    for title, cost, write in _COSTS:
+        if rows[cost].notna().any() and not (compact and cost not in _COMPACT_COSTS):
+            columns.append(Column(title))
+            cells.append([Cell(write(value)) for value in rows[cost]])
     if not (compact and shared["device"]):
         columns.append(Column("device", number=False))
         cells.append([Cell(device) for device in rows["device"]])

@@ -24,7 +24,7 @@ METRICS = (
     "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80", "width_80",
     "coverage_95",
 )  # fmt: skip
-COSTS = ("params", "train_seconds", "inference_us")
+COSTS = ("params", "macs", "train_seconds", "energy_j", "latency_ms", "throughput")
 GROUP = ["dataset", "horizon", "fingerprint"]
 ROW = [*GROUP, "model", "lookback", "config"]
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from benchmark.data.windows import Windows
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
+from benchmark.training.energy import EnergyMeter
 from benchmark.training.report import FitOptions, FitReport
 from benchmark.training.score import score
 from benchmark.training.spec import TrainingSpec
@@ -47,14 +49,24 @@ def fit(
     Raises:
         FloatingPointError: the validation score is not finite; names the epoch.
     """
-    started = time.perf_counter()
     if forecaster.fitted == "gradient":
         # Lightning takes seconds to import: only what is trained by it waits for it
         from benchmark.training.gradient import fit_by_gradient
 
-        return fit_by_gradient(forecaster, train, validation, spec, seed, options or FitOptions())
-    if isinstance(forecaster, ClosedFormForecaster):
-        forecaster.fit(train, validation)
-    seconds = time.perf_counter() - started
+        with EnergyMeter(train.device) as meter:
+            report = fit_by_gradient(
+                forecaster, train, validation, spec, seed, options or FitOptions()
+            )
+        return replace(report, energy_j=meter.joules)
+    with EnergyMeter(train.device) as meter:
+        started = time.perf_counter()
+        if isinstance(forecaster, ClosedFormForecaster):
+            forecaster.fit(train, validation)
+        seconds = time.perf_counter() - started
     scores = score(forecaster, validation)
-    return FitReport(val_mse=scores["mse"], val_mae=scores["mae"], seconds=seconds)
+    return FitReport(
+        val_mse=scores["mse"],
+        val_mae=scores["mae"],
+        seconds=seconds,
+        energy_j=meter.joules,
+    )

@@ -37,6 +37,7 @@ class FitReport:
         seconds: the fit alone, validation included.
         epochs: every epoch trained; empty where nothing is trained.
         best_epoch: whose weights were kept; 0 where nothing is trained.
+        energy_j: joules of the fit, see `benchmark.training.energy`; None where not counted.
     """
 
     val_mse: float
@@ -44,6 +45,7 @@ class FitReport:
     seconds: float
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int = 0
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,29 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+from benchmark.cells import cell_factory, native
 from benchmark.data.task import Task
 from benchmark.evaluation import cost
-from benchmark.evaluation.cost import num_weights, peak_memory_mb, reset_peak_memory
+from benchmark.evaluation.cost import (
+    count_macs,
+    measure_forecast,
+    num_weights,
+    peak_memory_mb,
+    reset_peak_memory,
+)
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import DLinear, Linear
 from benchmark.forecasters.naive import LastValue
+from benchmark.forecasters.recurrent import Recurrent
 from benchmark.forecasters.ridge import Ridge
 
 SHAPE = SeriesShape(lookback=24, horizon=12, channels=3, season=24)
@@ -33,6 +43,124 @@ def test_the_numbers_that_fitting_sets_are_counted(
     build: Callable[[SeriesShape], Forecaster], expected: int
 ) -> None:
     assert num_weights(build(SHAPE)) == expected
+
+
+def by_gates(gates: int) -> int:
+    """Of a cell with W x and R h for each gate, 7 steps, 16 in and 32 wide."""
+    return 7 * gates * 32 * (16 + 32)
+
+
+def by_mamba() -> int:
+    """In, selection, step size, out; the convolution's 4 taps; 16 states read by C."""
+    wide, rank, states = 64, 2, 16
+    projections = 16 * 2 * wide + wide * (rank + 2 * states) + rank * wide + wide * 32
+    return 7 * (projections + 4 * wide + states * wide)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # only the first has kernels
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [("elman", by_gates(1)), ("gru", by_gates(3)), ("lstm", by_gates(4)), ("mamba", by_mamba())],
+)
+def test_the_products_of_a_cell_are_counted_as_by_hand(
+    cell: str, expected: int, dtype: torch.dtype
+) -> None:
+    module = cell_factory(cell, {})(16, 32).to(dtype)
+    assert count_macs(module, torch.randn(1, 7, 16, dtype=dtype)) == expected
+
+
+def test_layers_and_directions_of_torchs_lstm_are_counted() -> None:
+    module = nn.LSTM(16, 32, num_layers=2, bidirectional=True, batch_first=True)
+    expected = 7 * 2 * 4 * 32 * ((16 + 32) + (64 + 32))
+    assert count_macs(module, torch.randn(1, 7, 16)) == expected
+
+
+class Product(nn.Module):
+    def __init__(self, multiply: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.multiply = multiply
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.multiply(x)
+
+
+@pytest.mark.parametrize(
+    ("multiply", "expected"),
+    [
+        (lambda x: x @ torch.ones(5, 4), 3 * 5 * 4),
+        (lambda x: x @ torch.ones(5), 3 * 5),
+        (lambda x: x[0] @ x[1], 5),
+        (lambda x: nn.functional.linear(x[0], torch.ones(4, 5), torch.ones(4)), 5 * 4),
+        (lambda x: torch.einsum("nk,nk->", x, x), 3 * 5),
+        (lambda x: nn.functional.conv1d(x[None], torch.ones(2, 3, 4)), 2 * 2 * 3 * 4),
+        (lambda x: torch.exp(x * x + x).sum(), 0),
+    ],
+)
+def test_products_of_matrices_vectors_and_convolutions_count_and_elementwise_work_does_not(
+    multiply: Callable[[Tensor], Tensor], expected: int
+) -> None:
+    assert count_macs(Product(multiply), torch.randn(3, 5)) == expected
+
+
+@pytest.mark.parametrize("wish", [None, "", "0", "1"])
+def test_counting_leaves_the_switch_of_compiled_operators_as_it_was(
+    wish: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if wish is None:
+        monkeypatch.delenv(native.VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(native.VARIABLE, wish)
+    with pytest.raises(RuntimeError, match="shapes"):
+        count_macs(Linear(SHAPE), torch.randn(1, 5, 3))
+    assert os.environ.get(native.VARIABLE) == wish
+
+
+def test_a_forecast_costs_the_products_of_one_window_with_all_its_channels(task: Task) -> None:
+    assert measure_forecast(Linear(SHAPE), task.windows("val")).macs == 3 * 24 * 12
+    assert measure_forecast(LastValue(SHAPE), task.windows("val")).macs == 0
+    gru = Recurrent(SHAPE, cell="gru", hidden_size=32, layers=1)
+    assert measure_forecast(gru, task.windows("val")).macs > 3 * 32 * 32
+
+
+class Slow(LastValue):
+    """Takes 200 ms at first, then 20 ms a call and 1 ms a window."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.batches: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = len(x) not in self.batches
+        self.batches.append(len(x))
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        time.sleep(0.2 if first else 0.02 + 0.001 * len(x))
+        return super().forward(x)
+
+
+def test_latency_is_that_of_one_window_and_throughput_that_of_all_without_the_first_call(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "ENOUGH_SECONDS", 0.1)
+    forecaster = Slow(SHAPE).train()
+    measured = measure_forecast(forecaster, task.windows("val"))
+    assert 21 <= measured.latency_ms < 100
+    assert 139 / 0.25 < measured.throughput <= 139 / 0.159
+    assert set(forecaster.batches) == {1, 139}
+    assert forecaster.batches.count(139) == 2  # one to warm up; one is enough where it is slow
+
+
+def test_a_fast_forecast_is_timed_a_bounded_number_of_times(task: Task) -> None:
+    class Counting(LastValue):
+        calls = 0
+
+        def forward(self, x: Tensor) -> Tensor:
+            Counting.calls += 1
+            return super().forward(x)
+
+    measured = measure_forecast(Counting(SHAPE), task.windows("val"))
+    assert 3 + cost.REPEATS < Counting.calls <= 3 + 2 * cost.REPEATS
+    assert measured.throughput > 1000 / measured.latency_ms > 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")

@@ -161,20 +161,3 @@ def test_evaluation_is_in_eval_mode_without_gradient(task: Task) -> None:
     forecaster.train()
     evaluate(forecaster, task, "cpu", batch_size=100)
     assert seen == [(False, False)] * 2
-
-
-def test_inference_time_leaves_out_the_first_batch_where_there_are_more(task: Task) -> None:
-    import time
-
-    class Slow(SeasonalNaive):
-        calls = 0
-
-        def forward(self, x: Tensor) -> Tensor:
-            self.calls += 1
-            time.sleep(0.2 if self.calls == 1 else 0.01)
-            return super().forward(x)
-
-    assert evaluate(Slow(SHAPE), task, "cpu", batch_size=139).inference_us >= 0.2e6 / 139
-    assert (
-        0.02e6 / 89 <= evaluate(Slow(SHAPE), task, "cpu", batch_size=50).inference_us < 0.2e6 / 89
-    )

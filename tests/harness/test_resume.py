@@ -31,7 +31,15 @@ class Slow(Linear):
             time.sleep(60)
         return self(x)
 '''
-VARYING = {"train_seconds", "inference_us", "peak_memory_mb", "started", "git_revision"}
+VARYING = {
+    "train_seconds",
+    "energy_j",
+    "latency_ms",
+    "throughput",
+    "peak_memory_mb",
+    "started",
+    "git_revision",
+}
 """What differs from one time to the next; the revision, where someone commits meanwhile."""
 
 RunTiny = Callable[..., Any]

@@ -24,7 +24,8 @@ def test_the_columns_are_these_in_this_order():
         "run_id status dataset lookback horizon model seed config tuned mse mae rmse mase smape "
         "r2 mae_original crps coverage_80 width_80 coverage_95 "
         "val_mse val_mae params fitted epochs best_epoch train_seconds "
-        "inference_us peak_memory_mb device threads fingerprint test_windows channels started "
+        "energy_j macs latency_ms throughput "
+        "peak_memory_mb device threads fingerprint test_windows channels started "
         "benchmark_version python_version "
         "torch_version lightning_version git_revision error"
     )
@@ -35,9 +36,11 @@ def test_the_kind_of_every_column_is_known():
     assert list(kinds) == list(COLUMNS)
     whole = [name for name, kind in kinds.items() if kind is int]
     assert " ".join(whole) == (
-        "lookback horizon seed tuned params epochs best_epoch threads test_windows channels"
+        "lookback horizon seed tuned params epochs best_epoch macs threads test_windows channels"
     )
-    assert {kinds[name] for name in (*SCORES, "train_seconds", "inference_us")} == {float}
+    assert {
+        kinds[name] for name in (*SCORES, "train_seconds", "latency_ms", "throughput", "energy_j")
+    } == {float}
     assert {kinds[name] for name in ("status", "fitted", "started", "error", "run_id")} == {str}
 
 

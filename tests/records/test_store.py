@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import re
@@ -248,3 +249,15 @@ def test_a_run_finished_during_the_rebuild_is_in_results_csv(store, record, monk
 
     monkeypatch.setattr(Path, "replace", finish_another_first)
     assert read_results(store.rebuild_csv())["run_id"].tolist() == ["a1", "b2"]
+
+
+def test_a_run_of_an_earlier_version_stays_done_without_its_retired_column(store, record):
+    save(store, record("a1", mse=0.25))
+    path = store.runs / "a1" / "record.json"
+    old = json.loads(path.read_text())
+    for column in ("energy_j", "macs", "latency_ms", "throughput"):
+        del old[column]
+    path.write_text(json.dumps(old | {"inference_us": 17.5}))
+    assert store.is_done("a1")
+    assert "inference_us" not in store.rebuild_csv().read_text()
+    assert [(r.mse, r.throughput) for r in store.records()] == [(0.25, None)]

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from benchmark.errors import UserError
 from benchmark.records.table import read_results
+from benchmark.reports.compare import compare
 from benchmark.reports.leaderboard import (
     leaderboard,
     print_table,
@@ -20,7 +21,7 @@ from benchmark.reports.leaderboard import (
 def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):
     board = leaderboard(
         table(
-            run("gru", 0.5, mae=0.3, params=12345, train_seconds=1.5, inference_us=20.0),
+            run("gru", 0.5, mae=0.3, params=12345, train_seconds=1.5, throughput=2e4),
             run("lstm", 0.4, mae=0.35, seed=0),
             run("lstm", 0.6, mae=0.35, seed=1),
             run("seasonal_naive", 1.0, mae=0.9, fitted="none"),
@@ -28,10 +29,10 @@ def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):
     )
     lines = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
     assert lines == [
-        "| # | model | lookback | MSE | MAE | skill | params | train s | us/ window | device "
+        "| # | model | lookback | MSE | MAE | skill | params | train s | windows/ s | device "
         "| seeds |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
-        "| 1 | gru | 336 | **0.5000** | **0.3000** | **0.500** | 12.3k | 1.5 | 20 | cpu | 1 |",
+        "| 1 | gru | 336 | **0.5000** | **0.3000** | **0.500** | 12.3k | 1.5 | 20,000 | cpu | 1 |",
         "| 2 | lstm | 336 | **0.5000±0.1414** | <u>0.3500±0.0000</u> | **0.500** | - | - | - | cpu "
         "| 2 |",
         "| 3 | seasonal_naive | 336 | <u>1.0000</u> | 0.9000 | <u>0.000</u> | - | - | - | cpu "
@@ -85,7 +86,7 @@ def test_hostile_names_stay_names(table, run, tmp_path):
 
 
 def test_the_terminal_table_fits_a_hundred_columns(run, table):
-    costs = {"params": 1234567, "train_seconds": 1234.5, "inference_us": 1234.5}
+    costs = {"params": 1234567, "train_seconds": 1234.5, "throughput": 1234.5, "macs": 5}
     board = leaderboard(
         table(
             *(run("slstm_last_value", 0.5 + s / 100, seed=s, mae=s / 9, **costs) for s in range(3)),
@@ -123,3 +124,30 @@ def test_a_tuned_row_is_named_with_its_trials(run, table):
     notes = [line for line in to_markdown(board).splitlines() if "by a search" in line]
     assert notes == ["- Settings chosen on validation by a search: gru (336), 30 trials."]
     assert "by a search" not in to_markdown(leaderboard(table(run("lstm", 0.4))))
+
+
+def test_every_cost_that_a_row_has_is_a_column(run, table):
+    costs = {"macs": 2_500_000, "energy_j": 12.5, "latency_ms": 0.25, "throughput": 4000.0}
+    board = leaderboard(table(run("gru", params=7, train_seconds=1.5, **costs)))
+    head, _, row = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
+    assert "| params | MACs | train s | train J | ms | windows/ s |" in head
+    assert "| 7 | 2.5M | 1.5 | 12.5 | 0.25 | 4,000 |" in row
+    lines = {line["metric"]: line["mean"] for line in csv.DictReader(io.StringIO(to_csv(board)))}
+    assert {name: float(lines[name]) for name in costs} == costs
+
+
+def test_a_file_from_before_a_cost_was_measured_is_ranked_and_compared_without_it(
+    run, table, tmp_path
+):
+    new = table(run("gru", 0.5, params=7, train_seconds=1.5, macs=10, throughput=9.0))
+    path = tmp_path / "results.csv"
+    (header, row) = csv.reader(path.read_text().splitlines())
+    gone = ("energy_j", "macs", "latency_ms", "throughput")
+    kept = [place for place, name in enumerate(header) if name not in gone]
+    lines = [",".join(cells[place] for place in kept) for cells in (header, row)]
+    path.write_text(f"{lines[0]},inference_us\n{lines[1]},17.5\n")
+    old = read_results(path)
+    head = next(line for line in to_markdown(leaderboard(old)).splitlines() if line[0:1] == "|")
+    assert "| params | train s | device |" in head
+    assert "throughput" not in to_csv(leaderboard(old))
+    assert compare(old, new).counts == compare(new, old).counts == {"unchanged": 1}

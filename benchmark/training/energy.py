@@ -1,0 +1,131 @@
+"""Joules that a chip has used, by its own counter; where there is none, nothing is estimated.
+
+Linux shows a CPU's counter (RAPL) as files: ``name``, ``energy_uj`` in microjoules, and
+``max_energy_range_uj``, after which it starts at 0 again. Reading it may need a permission, see
+https://docs.kernel.org/power/powercap/powercap.html. An NVIDIA driver counts millijoules since it
+was loaded: ``nvmlDeviceGetTotalEnergyConsumption`` of its library NVML. Either counts the whole
+chip, whoever uses it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+POWERCAP = Path("/sys/class/powercap")
+LOOK_SECONDS = 60.0
+"""Between two looks at a counter, which at full power takes minutes to come round."""
+
+
+class Counter:
+    """Joules since it was made, from a reading in microjoules that only grows.
+
+    Args:
+        read: gives the reading.
+        limit: reading after which it starts at 0 again; 0 where it never does.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, read: Callable[[], int], limit: int = 0) -> None:
+        self._read = read
+        self._limit = limit
+        self._last = read()
+        self.joules = 0.0
+
+    def look(self) -> None:
+        """Add what was used since the last look; there must be one between two starts at 0."""
+        reading = self._read()
+        used = reading - self._last + (self._limit if reading < self._last else 0)
+        self.joules += used / 1e6
+        self._last = reading
+
+
+class EnergyMeter:
+    """Measures a ``with`` block; then `joules` is there, None where the machine has no counter.
+
+    Args:
+        device: on CUDA the GPU's energy is measured, else that of the CPU and its memory.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._over = threading.Event()
+        self.joules: float | None = None
+
+    def __enter__(self) -> Self:
+        cuda = self._device.type == "cuda"
+        self._counters = gpu_counters(self._device) if cuda else cpu_counters()
+        if self._counters:
+            self._watcher = threading.Thread(target=self._watch, daemon=True)
+            self._watcher.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._counters:
+            self._over.set()
+            self._watcher.join()
+            self._look()
+            self.joules = sum(counter.joules for counter in self._counters)
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        for counter in self._counters:
+            counter.look()
+
+
+def cpu_counters() -> list[Counter]:
+    """Counters of all CPU packages and their memory; empty where there are none to read.
+
+    A package's cores and graphics are inside it and ``psys`` is around it: they are not added.
+    """
+    try:
+        return [
+            Counter(_reader(zone / "energy_uj"), int((zone / "max_energy_range_uj").read_text()))
+            for zone in sorted(POWERCAP.glob("intel-rapl:*"))
+            if (zone / "name").read_text().startswith(("package", "dram"))
+        ]
+    except OSError:  # as a rule only the administrator may read them
+        return []
+
+
+def _reader(path: Path) -> Callable[[], int]:
+    return lambda: int(path.read_text())
+
+
+def gpu_counters(device: torch.device) -> list[Counter]:
+    """Return the counter of an NVIDIA GPU; empty where the driver or the GPU has none."""
+    handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}".encode()
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+
+        def read() -> int:
+            _check(nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules)))
+            return 1000 * millijoules.value
+
+        _check(nvml.nvmlInit_v2())
+        _check(nvml.nvmlDeviceGetHandleByUUID(uuid, ctypes.byref(handle)))
+        return [Counter(read)]
+    except (OSError, AttributeError):  # no library, one too old, or a GPU that does not count
+        return []
+
+
+def _check(code: int) -> None:
+    if code:
+        raise OSError(f"NVML answers with error {code}")
