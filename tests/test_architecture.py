@@ -27,7 +27,7 @@ COMMANDS = {
     "suite": "name --set --strict --results --device --threads --force --checkpoint --tensorboard "
     "--verbose",
     "tune": "configs --budget --set --output --results --device --threads",
-    "leaderboard": "csv --output --results",
+    "leaderboard": "csv --output --plot --results",
     "compare": "old new --tolerance --published --markdown",
     "models": "",
     "check": "model --set",

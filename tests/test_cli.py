@@ -185,6 +185,15 @@ def test_leaderboard_ranks_all_runs_or_one_csv(toy: Path, command: Command) -> N
     assert one.out in answer.out
 
 
+def test_leaderboard_draws_error_by_cost(toy: Path, command: Command) -> None:
+    pytest.importorskip("matplotlib")
+    command("run", "linear.yaml")
+    answer = command("leaderboard", "--plot", "costs.svg")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("Plot: costs.svg\n")
+    assert "<svg" in (toy / "costs.svg").read_text()
+
+
 def test_compare_exits_with_1_where_something_regressed(toy: Path, command: Command) -> None:
     command("suite", "tiny.yaml")
     old = toy / "results" / "results.csv"

@@ -21,6 +21,9 @@ def leaderboard(
     output: Annotated[
         Path | None, typer.Option(help="Also write leaderboard.md and leaderboard.csv there.")
     ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw error by cost: a .svg, .png or .pdf file.")
+    ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Rank what has been run.
@@ -39,6 +42,12 @@ def leaderboard(
         rows = read_results(path)
         write_leaderboard(output, rows, command=command, losses=read_losses(path, rows))
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
+    if plot is not None:
+        from benchmark.reports.plots import plot_costs
+        from benchmark.reports.ranking import leaderboard as rank
+
+        plot_costs(rank(read_results(path)), plot)
+        tell(console, f"Plot: {plot}")
     show_boards(path, console)
 
 

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.reports.ranking import Group, Leaderboard
+from benchmark.reports.tables import number, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
+    from pandas import DataFrame, Series
 
 FLOOR = 1e-12
+WORST = 1.25
+"""Rows whose MSE is above this times the best are named below a panel unless on the front."""
+
+AXES = {"train_seconds": "training, seconds", "macs": "multiply-accumulates of one forecast"}
+KINDS = {
+    "gradient": ("#2b6cb0", "o", "trained by gradient"),
+    "closed_form": ("#c05621", "s", "closed form"),
+    "none": ("#4a5568", "^", "nothing fitted"),
+}
+"""Colour, marker and name by how a model is fitted."""
+
+FRONT = "#718096"
+NOTE_WIDTH = 100  # characters below a panel
+
+_DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+_DISTANCES = (5.0, 9.0, 14.0, 20.0, 28.0, 38.0, 50.0, 64.0)  # points, from a marker to its label
 
 
 def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> None:
@@ -23,22 +52,194 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     Raises:
         UserError: matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise UserError("--plot", "matplotlib is not installed", "pip install matplotlib") from None
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = _figure(7.2, 4.2)
     axes = figure.subplots()
-    for number, (name, norms) in enumerate(flows.items()):
+    for place, (name, norms) in enumerate(flows.items()):
         relative = norms / norms[0]
         relative = np.where(relative < FLOOR, np.nan, relative)
-        style = ("-", "--", ":")[number // 10 % 3]
+        style = ("-", "--", ":")[place // 10 % 3]
         axes.semilogy(np.arange(len(norms)), relative, style, label=name, linewidth=1.6)
     axes.set_xlabel("steps before the last output")
     axes.set_ylabel("gradient, relative to the last step")
     axes.set_ylim(FLOOR, 2)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, ncols=2, fontsize="small")
+    _save(figure, path)
+
+
+def plot_costs(board: Leaderboard, path: Path) -> None:
+    """Draw every group's MSE by what it cost, a panel a cost, and the front that nothing beats.
+
+    A model that costs nothing has no place on a logarithmic axis: the best of them is a line.
+
+    Args:
+        board: a row of panels for each of its groups.
+        path: file to write; its ending (.svg, .png, .pdf) decides the format.
+
+    Raises:
+        UserError: no row has a cost, matplotlib is not installed, or the file cannot be written.
+    """
+    groups = [group for group in board.groups if _costs(group)]
+    if not groups:
+        raise UserError("--plot", "no model that cost anything is done", "run a benchmark first")
+    across = max(len(_costs(group)) for group in groups)
+    figure = _figure(6.4 * across, 5.2 * len(groups))
+    grid = figure.subplots(len(groups), across, squeeze=False)
+    labels: list[tuple[Axes, list[Annotation]]] = []
+    for group, panels in zip(groups, grid, strict=True):
+        costs = _costs(group)
+        labels += [
+            (axes, _cost_panel(axes, group, cost))
+            for axes, cost in zip(panels, costs, strict=False)
+        ]
+        for axes in panels[len(costs) :]:
+            axes.remove()
+    figure.draw_without_rendering()  # lays the panels out: only then labels have a size and a place
+    for axes, own in labels:
+        _spread(axes, own)
+    _save(figure, path)
+
+
+def pareto_front(cost: Sequence[float], error: Sequence[float]) -> list[int]:
+    """Return which points no other point beats, cheapest first.
+
+    A point is beaten by one that is no worse in both and better in one; of equal points the first
+    stays.
+    """
+    front: list[int] = []
+    best = math.inf
+    for index in sorted(range(len(cost)), key=lambda i: (cost[i], error[i])):
+        if error[index] < best:
+            front.append(index)
+            best = error[index]
+    return front
+
+
+def _costs(group: Group) -> list[str]:
+    return [name for name in AXES if _paid(group.rows, name).any()]
+
+
+def _paid(rows: DataFrame, cost: str) -> Series:
+    """Say which rows cost anything; to fit nothing costs nothing, whatever a clock said."""
+    return (rows[cost] > 0) & ((rows["fitted"] != "none") | (cost != "train_seconds"))
+
+
+def _cost_panel(axes: Axes, group: Group, cost: str) -> list[Annotation]:
+    """Draw one panel; the labels of its points are still where the points are."""
+    known = group.rows[group.rows[cost].notna()]
+    pays = _paid(known, cost)
+    paid, free = known[pays], known[~pays]
+    front = paid.iloc[pareto_front(paid[cost].tolist(), paid["mse"].tolist())]
+    front = front[front["mse"] < free["mse"].min()] if len(free) else front
+    limit = max(WORST * paid["mse"].min(), *front["mse"])
+    shown, beyond = paid[paid["mse"] <= limit], paid[paid["mse"] > limit]
+    axes.set_xscale("log")
+    for kind, (colour, marker, label) in KINDS.items():
+        own = shown[shown["fitted"] == kind]
+        if len(own):
+            axes.scatter(own[cost], own["mse"], s=30, c=colour, marker=marker, label=label)
+    axes.step(front[cost], front["mse"], FRONT, where="post", label="Pareto front", zorder=0.5)
+    if len(free) and free["mse"].min() <= limit:
+        best = free.iloc[0]  # rows are ranked
+        axes.axhline(best["mse"], color=FRONT, ls=":", label=f"{_text(best['name'])}: free")
+        free = free.iloc[1:]
+    axes.margins(0.14, 0.1)
+    axes.set_xlabel(AXES[cost])
+    axes.set_ylabel("test MSE, scaled series")
+    axes.set_title(f"{_text(group.dataset)}, horizon {group.horizon}", loc="left")
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize="small")
+    axes.annotate(
+        "\n".join((*_named("worse", beyond), *_named("free", free))),
+        (0, 0),
+        (0, -40),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        verticalalignment="top",
+        fontsize="x-small",
+    )
+    return [
+        axes.annotate(
+            _text(name),
+            (x, y),
+            (0, 0),
+            textcoords="offset points",
+            fontsize="x-small",
+            fontweight="bold" if on_front else "normal",
+            horizontalalignment="center",
+            verticalalignment="center",
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6},
+        )
+        for name, x, y, on_front in zip(
+            shown["name"], shown[cost], shown["mse"], shown.index.isin(front.index), strict=True
+        )
+    ]
+
+
+def _text(name: str) -> str:
+    """Make a name safe to draw: between two dollar signs matplotlib sees a formula."""
+    return plain(name).replace("$", r"\$")
+
+
+def _named(what: str, rows: DataFrame) -> Iterable[str]:
+    """Name rows that a panel does not show, with their MSE."""
+    if len(rows):
+        names = zip(rows["name"], rows["mse"], strict=True)
+        text = ", ".join(f"{_text(name)} {number(mse, 3)}" for name, mse in names)
+        yield textwrap.fill(f"Not shown, {what}: {text}", NOTE_WIDTH)
+
+
+def _spread(axes: Axes, labels: Sequence[Annotation]) -> None:
+    """Move each label to the nearest place around its point where it covers nothing.
+
+    Points are taken from the most crowded side, the bottom, upwards; where no place is free the
+    one that overlaps least is taken.
+    """
+    from matplotlib.transforms import Bbox
+
+    scale = axes.figure.dpi / 72
+    points = [axes.transData.transform(label.xy) for label in labels]
+    taken = [Bbox.from_extents(*(p - 3 * scale), *(p + 3 * scale)) for p in points]
+    legend = axes.get_legend()
+    if legend is not None:
+        taken.append(legend.get_window_extent())
+    for line in axes.lines:  # the front, and what is free
+        corners = line.get_transform().transform_path(line.get_path()).interpolated(40).vertices
+        taken += [Bbox.from_extents(*(p - scale), *(p + scale)) for p in np.asarray(corners)]
+    inside = axes.get_window_extent()
+    for label, point in sorted(zip(labels, points, strict=True), key=lambda pair: pair[1][1]):
+        size = np.array(label.get_window_extent().size)
+        places = []
+        for distance, (right, up) in itertools.product(_DISTANCES, _DIRECTIONS):
+            offset = np.array((right, up)) * (distance * scale + size / 2)
+            box = Bbox.from_extents(*(point + offset - size / 2), *(point + offset + size / 2))
+            places.append((_covered(box, taken, inside), distance, box, offset / scale))
+        _, _, box, offset = min(places, key=lambda place: place[:2])
+        label.set_position(tuple(offset))
+        taken.append(box)
+
+
+def _covered(box: Bbox, taken: Iterable[Bbox], inside: Bbox) -> float:
+    """Area of a box that lies on something or outside the panel."""
+    from matplotlib.transforms import Bbox
+
+    def common(other: Bbox) -> float:
+        found = Bbox.intersection(box, other)
+        return found.width * found.height if found else 0.0
+
+    return sum(map(common, taken)) + box.width * box.height - common(inside)
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise UserError("--plot", "matplotlib is not installed", "pip install matplotlib") from None
+    return Figure(figsize=(width, height), layout="constrained", dpi=150)
+
+
+def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     except (OSError, ValueError) as error:
