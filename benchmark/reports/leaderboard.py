@@ -169,7 +169,7 @@ def to_csv(board: Leaderboard) -> str:
 
     A model all of whose runs failed has lines without rank, mean and std. Where it is known, the
     MSE's line has the difference to the best row, its 95% interval and the p-value in the Model
-    Confidence Set: below 0.10, the row is not tied with the best.
+    Confidence Set: below 0.10, the row is not in the 90% set.
     """
     import pandas as pd
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TIED = "≈"
 ALPHA = 0.10
-"""1 - level of the Model Confidence Set whose rows are tied."""
+"""1 - level of the Model Confidence Set."""
 
 TIES = ("vs_best", "vs_best_low", "vs_best_high", "p_value")
 """Columns of a group's rows, all missing where the windows' losses are not there."""
@@ -64,7 +64,11 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
 
 
 def tie_cells(rows: DataFrame, compact: bool) -> list[Cell]:
-    """Write the difference to the best row, its interval unless `compact`, and the mark of ties."""
+    """Write the difference to the best row, its interval unless `compact`, and the mark of ties.
+
+    A tie is by the interval that is shown. The Model Confidence Set allows for the number of rows,
+    and with few independent windows keeps what differs plainly: it is told in the note and the CSV.
+    """
     cells = []
     columns = (rows[name].tolist() for name in ("rank", *TIES))
     for rank, difference, low, high, p_value in zip(*columns, strict=True):
@@ -74,7 +78,7 @@ def tie_cells(rows: DataFrame, compact: bool) -> list[Cell]:
         text = "best" if rank == 1 else f"{difference:+.4f}"
         if rank > 1 and not compact:
             text += f" [{low:+.4f}, {high:+.4f}]"
-        cells.append(Cell(text + f" {TIED}" * (rank > 1 and p_value >= ALPHA)))
+        cells.append(Cell(text + f" {TIED}" * (rank > 1 and low <= 0)))
     return cells
 
 
@@ -83,9 +87,9 @@ def tie_note(rows: DataFrame) -> str:
     tied = int((rows["p_value"] >= ALPHA).sum())
     return (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
-        f"block-bootstrap interval; {TIED}: tied with the best, in the 90% Model Confidence Set, "
-        f"which holds {tied} of {int(rows['p_value'].notna().sum())} rows. It judges the chance of "
-        "the test windows, not that of the seeds."
+        f"block-bootstrap interval; {TIED}: tied with the best, the interval holds 0. Judged all at "
+        f"once, {tied} of {int(rows['p_value'].notna().sum())} rows may be the best (90% Model "
+        "Confidence Set). Both judge the chance of the test windows, not that of the seeds."
     )
 
 

@@ -54,7 +54,7 @@ def board(scored, table):
     return leaderboard(table(*records, unknown), losses)
 
 
-def test_rows_that_may_be_the_best_are_marked_and_worse_ones_are_not(board):
+def test_rows_whose_interval_holds_zero_are_marked_as_ties_and_worse_ones_are_not(board):
     rows = board.groups[0].rows.set_index("model")
     assert rows["vs_best"]["close"] == pytest.approx(0.503 - 0.501)
     assert rows["vs_best_low"]["close"] < 0 < rows["vs_best_high"]["close"]
@@ -68,7 +68,7 @@ def test_rows_that_may_be_the_best_are_marked_and_worse_ones_are_not(board):
     assert " ≈ |" in lines["close"]
     assert "\\]" in lines["worse"]
     assert "≈" not in lines["worse"] + lines["unknown"] + lines["best"]
-    assert "which holds 2 of 3 rows" in board_markdown(board)
+    assert "2 of 3 rows may be the best" in board_markdown(board)
 
 
 def test_the_csv_holds_the_comparison_on_the_lines_of_the_mse(board):
