@@ -87,8 +87,8 @@ def tie_note(rows: DataFrame) -> str:
     tied = int((rows["p_value"] >= ALPHA).sum())
     return (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
-        f"block-bootstrap interval; {TIED}: tied with the best, the interval holds 0. Judged all at "
-        f"once, {tied} of {int(rows['p_value'].notna().sum())} rows may be the best (90% Model "
+        f"block-bootstrap interval; {TIED}: tied with the best, the interval holds 0. Judged all "
+        f"at once, {tied} of {int(rows['p_value'].notna().sum())} rows may be the best (90% Model "
         "Confidence Set). Both judge the chance of the test windows, not that of the seeds."
     )
 
