@@ -131,7 +131,7 @@ def _cost_panel(axes: Axes, group: Group, cost: str) -> list[Annotation]:
     paid, free = known[pays], known[~pays]
     front = paid.iloc[pareto_front(paid[cost].tolist(), paid["mse"].tolist())]
     front = front[front["mse"] < free["mse"].min()] if len(free) else front
-    limit = max(WORST * paid["mse"].min(), *front["mse"])
+    limit = max([WORST * paid["mse"].min(), *front["mse"]])
     shown, beyond = paid[paid["mse"] <= limit], paid[paid["mse"] > limit]
     axes.set_xscale("log")
     for kind, (colour, marker, label) in KINDS.items():

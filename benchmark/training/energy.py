@@ -111,8 +111,8 @@ def _reader(path: Path) -> Callable[[], int]:
 def gpu_counters(device: torch.device) -> list[Counter]:
     """Return the counter of an NVIDIA GPU; empty where the driver or the GPU has none."""
     handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}".encode()
     try:
+        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}".encode()
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
 
         def read() -> int:
@@ -122,7 +122,10 @@ def gpu_counters(device: torch.device) -> list[Counter]:
         _check(nvml.nvmlInit_v2())
         _check(nvml.nvmlDeviceGetHandleByUUID(uuid, ctypes.byref(handle)))
         return [Counter(read)]
-    except (OSError, AttributeError):  # no library, one too old, or a GPU that does not count
+    except (
+        OSError,
+        AttributeError,
+    ):  # none, one too old (or a torch), or a GPU that does not count
         return []
 
 

@@ -122,6 +122,14 @@ def test_an_older_file_without_a_cost_has_no_panel_of_it(run, table, tmp_path, d
     ]
 
 
+def test_a_free_model_that_nothing_beats_leaves_no_front_but_its_line(run, table, tmp_path, drawn):
+    naive = run("last_value", 0.4, fitted="none", train_seconds=1e-6)
+    plot_costs(leaderboard(table(naive, run("gru", 0.5, train_seconds=1.0))), tmp_path / "c.png")
+    front, free = drawn[0].axes[0].lines
+    assert list(front.get_xdata()) == []
+    assert list(free.get_ydata()) == [0.4, 0.4]
+
+
 def test_names_are_drawn_as_they_are(run, table, tmp_path, drawn):
     name = r"$\frac$ a_b$"
     plot_costs(leaderboard(table(run(name, 0.5, train_seconds=1.0))), tmp_path / "costs.png")
