@@ -16,10 +16,9 @@ from benchmark.reports.tables import (
 )
 
 _MEANING = (
-    "Quantiles from residuals on validation (split conformal), scored on test. CRPS is twice the "
-    "mean quantile loss of nine deciles, scaled series, lower is better; a forecast without a "
-    "spread has its MAE. Then the share of test values in the central 80% interval, its mean "
-    "width, and the share in the 95% interval: of two that cover alike the narrower is better."
+    "Quantiles from residuals on validation (split conformal), scored on test: CRPS, twice the "
+    "mean quantile loss of nine deciles, scaled series, lower is better; the share of test values "
+    "in the central 80% and 95% intervals, and the mean width of the first."
 )
 _COLUMNS = (
     Column("#"),

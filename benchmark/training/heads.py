@@ -3,7 +3,8 @@
 The forecaster is built for a horizon of Q H steps instead of H. Cut into Q blocks of H, its output
 is one forecast for each level: the body is shared, and only what maps to the horizon is Q times as
 wide. What the forecaster takes out of a window and puts back (a level, a spread) is put back into
-every quantile, so that a restless window gets a wider fan.
+every quantile, so that a restless window gets a wider fan. A model that is nothing but that map
+takes Q times as long to train.
 
 Trained by the quantile loss (R. Koenker and G. Bassett, Regression quantiles, 1978), twice its mean
 over levels, windows, steps and channels, which without a spread is the mean absolute error.

@@ -18,6 +18,7 @@ def test_the_second_table_is_by_crps_and_leaves_the_first_as_it_was(run, table):
     ]
     first, second = to_markdown(leaderboard(table(*rows))).split("\n### ")
     assert second.startswith("ETTh1, horizon 96: quantiles\n")
+    assert "..." not in second  # a text too long for a table is cut
     assert [line for line in second.splitlines() if line.startswith("|")] == [
         "| # | model | lookback | CRPS | in 80% | width 80% | in 95% |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
