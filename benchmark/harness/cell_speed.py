@@ -45,7 +45,7 @@ def measure_cells(
     device: torch.device,
     *,
     lengths: Sequence[int] = LENGTHS,
-    repeats: int = 5,
+    repeats: int = 3,
 ) -> Iterator[CellSpeed]:
     """Time each cell at each length beside ``torch.nn.GRU``, one figure after the other.
 
