@@ -70,7 +70,7 @@ def mistaken(answer: Any, *parts: str) -> None:
         ("{class", "[class", ["model.yaml: not valid YAML", "line 5"]),
         ("epochs: 1", "epochs: 1, seed: 1", ["model.yaml: training.seed: unknown key"]),
         ("epochs: 1", "learning_rate: 0.0", ["training.learning_rate: input should be greater"]),
-        ("epochs: 1", "loss: rmse", ["training.loss: input should be 'mse', 'mae' or 'huber'"]),
+        ("epochs: 1", "loss: rmse", ["training.loss: input should be 'mse', 'mae', 'huber' or"]),
         ("epochs: 1", "schedule: {kind: step}", ["model.yaml: training.schedule.kind: "]),
         ("epochs: 1", "schedule: {kind: one_cycle, warmup: 1}", ["training.schedule", "to 0"]),
         ("epochs: 1", "learning_rate: 1.0e+38", ["model.yaml: training diverged", "lower "]),
