@@ -172,7 +172,7 @@ class _Chunkwise(torch.autograd.Function):
         size: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
         def cut(x: Tensor) -> Tensor:
-            return x.reshape(len(x), -1, size, *x.shape[2:])
+            return x.reshape(x.shape[0], -1, size, *x.shape[2:])
 
         q, k, v, a, M, total = (cut(x) for x in (q, k, v, a, M, total))
         before = torch.cat([start.unsqueeze(-1), M[:, :-1, -1]], dim=-1)  # M at a chunk's start

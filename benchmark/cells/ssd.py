@@ -64,7 +64,7 @@ def _chunks(sequence: Tensor, chunks: int, missing: int) -> Tensor:
     """``(B, S, ...)`` -> ``(B, M, T, ...)``."""
     if missing:
         sequence = F.pad(sequence, (0, 0) * (sequence.ndim - 2) + (0, missing))
-    return sequence.reshape(len(sequence), chunks, -1, *sequence.shape[2:]).contiguous()
+    return sequence.reshape(sequence.shape[0], chunks, -1, *sequence.shape[2:]).contiguous()
 
 
 class ChunkedSSD(torch.autograd.Function):

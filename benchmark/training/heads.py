@@ -51,7 +51,7 @@ class QuantileHeads(QuantileForecaster):
     def quantiles(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, Q, H, C)``."""
         forecast: Tensor = self.wide(x)  # (B, Q H, C)
-        return forecast.reshape(len(x), len(LEVELS), self.shape.horizon, -1)
+        return forecast.reshape(x.shape[0], len(LEVELS), self.shape.horizon, -1)
 
 
 def quantile_loss(quantiles: Tensor, y: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ class PatchTST(Forecaster):
         scores = None
         for layer in self.layers:
             u, scores = layer(u, scores)
-        y = self.head(u.flatten(1)).view(len(x), -1, self.shape.horizon)  # (B, C, H)
+        y = self.head(u.flatten(1)).view(x.shape[0], -1, self.shape.horizon)  # (B, C, H)
         return self.normaliser.inverse(y.transpose(1, 2), taken)
 
     def patches(self, z: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ class TimeMachine(Forecaster):
         q = v + self.inner(self.dropout(v))
         p = self.outer(dropped)
         y = self.head(torch.cat([u + self.widen(q), p], dim=-1))  # (N, S, H)
-        y = y.view(len(x), -1, self.shape.horizon).transpose(1, 2)
+        y = y.view(x.shape[0], -1, self.shape.horizon).transpose(1, 2)
         return self.normaliser.inverse(y, taken)
 
 

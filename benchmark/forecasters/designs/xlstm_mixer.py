@@ -90,7 +90,8 @@ class XLSTMMixer(Forecaster):
         """``(B, L, C)`` -> ``(B, H, C)``."""
         z, taken = self.normaliser(x)
         channels = self.embed(self.first(z).transpose(1, 2))  # (B, C, D)
-        tokens = torch.cat([self.prompt.expand(len(x), -1, -1), channels], dim=1)
+        tokens = torch.cat([self.prompt.expand(x.shape[0], -1, -1), channels], dim=1)
         views, _ = self.blocks(torch.cat([tokens, tokens.flip(-1)]))  # (2 B, M + C, D), in one go
-        mixed = torch.cat(views[:, len(self.prompt) :].chunk(2), dim=-1)  # (B, C, 2 D)
+        both = views[:, len(self.prompt) :].unflatten(0, (2, -1))  # (2, B, C, D)
+        mixed = torch.cat(both.unbind(), dim=-1)  # (B, C, 2 D)
         return self.normaliser.inverse(self.head(mixed).transpose(1, 2), taken)
