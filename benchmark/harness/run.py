@@ -30,8 +30,10 @@ from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.evaluation import cost
 from benchmark.evaluation.conformal import calibrate
-from benchmark.evaluation.forecast import Evaluation, evaluate
+from benchmark.evaluation.errors import Errors
+from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
+from benchmark.evaluation.samples import write_samples
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import resolve_model, source_digest
 from benchmark.harness.spec import Execution, RunSpec
@@ -165,7 +167,8 @@ def run(
     )
     with Store(execution.results).writing(planned.run_id) as folder:
         _write_spec(folder, planned)
-        _write_arrays(folder, evaluation, task)
+        _write_errors(folder, evaluation.errors, task)
+        write_samples(folder / "forecasts.npz", evaluation.samples, evaluation.extremes, task)
         calibration.write(folder / "quantiles.npz")
         _write_training(folder, report)
         if execution.checkpoint:
@@ -264,9 +267,8 @@ def _write_spec(folder: Path, planned: Plan) -> None:
     (folder / "run.yaml").write_text(text, encoding="utf-8")
 
 
-def _write_arrays(folder: Path, evaluation: Evaluation, task: Task) -> None:
-    """Errors per window, step and channel, and a few forecasts, in float32 to keep them small."""
-    errors, samples = evaluation.errors, evaluation.samples
+def _write_errors(folder: Path, errors: Errors, task: Task) -> None:
+    """Errors per window, step and channel, in float32 to keep them small; what they stand on."""
     np.savez_compressed(
         folder / "errors.npz",
         channels=np.array(task.series.channels),
@@ -274,13 +276,9 @@ def _write_arrays(folder: Path, evaluation: Evaluation, task: Task) -> None:
         absolute=errors.absolute.astype(np.float32),
         squared_by_step=errors.squared_by_step.astype(np.float32),
         absolute_by_step=errors.absolute_by_step.astype(np.float32),
+        mean=task.scaler.mean,
         scale=errors.scale,
-    )
-    np.savez_compressed(
-        folder / "forecasts.npz",
-        first_row=samples.first_row,
-        target=samples.target,
-        forecast=samples.forecast,
+        borders=np.array([(rows.start, rows.stop) for rows in task.borders.values()]),
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
-from benchmark.evaluation.forecast import NUM_SAMPLES, evaluate
+from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import METRICS
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import Linear
@@ -78,7 +78,7 @@ def test_metrics_are_equal_at_every_batch_size(task: Task, batch: int) -> None:
         assert metric(apart) == pytest.approx(metric(together), rel=1e-6), name
 
 
-def test_every_test_window_is_read_exactly_once(
+def test_every_test_window_is_scored_exactly_once_and_the_extremes_are_read_after_it(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
@@ -89,29 +89,10 @@ def test_every_test_window_is_read_exactly_once(
         return gather(self, index)
 
     monkeypatch.setattr(Windows, "gather", counting)
-    evaluate(SeasonalNaive(SHAPE), task, "cpu", batch_size=50)
-    assert read == list(range(139))
-
-
-@pytest.mark.parametrize("batch", [1, 50, 512])
-def test_samples_are_spread_windows_of_the_raw_rows_in_original_units(
-    task: Task, values: NDArray[np.float64], batch: int
-) -> None:
-    samples = evaluate(SeasonalNaive(SHAPE), task, "cpu", batch_size=batch).samples
-    assert samples.first_row.tolist() == [550, 584, 619, 653, 688]
-    for row, target, forecast in zip(*vars(samples).values(), strict=True):
-        np.testing.assert_allclose(target, values[row : row + 12], rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(forecast, values[row - 24 : row - 12], rtol=1e-5, atol=1e-5)
-
-
-def test_a_test_set_of_few_windows_gives_each_of_them_as_a_sample(
-    make_task: Callable[..., Task],
-) -> None:
-    task = make_task(horizon=149)
-    shape = SeriesShape(lookback=24, horizon=149, channels=3, season=24)
-    evaluation = evaluate(SeasonalNaive(shape), task, "cpu")
-    assert evaluation.num_windows == 2 < NUM_SAMPLES
-    assert evaluation.samples.first_row.tolist() == [550, 551]
+    errors = evaluate(SeasonalNaive(SHAPE), task, "cpu", batch_size=50).errors
+    assert read[:139] == list(range(139))
+    by_loss = np.argsort(errors.squared.mean(axis=1), kind="stable")
+    assert read[139:] == by_loss[[0, 69, 138]].tolist()
 
 
 def test_a_lookback_longer_than_the_rows_before_test_still_scores_every_horizon(
@@ -160,4 +141,4 @@ def test_evaluation_is_in_eval_mode_without_gradient(task: Task) -> None:
     forecaster = Watching(SHAPE)
     forecaster.train()
     evaluate(forecaster, task, "cpu", batch_size=100)
-    assert seen == [(False, False)] * 2
+    assert seen == [(False, False)] * 3  # two batches, then three windows to be shown
