@@ -25,7 +25,7 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
                 if len(row) != len(columns):
                     return _wrong_length(place, len(row), len(columns), next(rows, None) is None)
                 for cell, column, is_number in zip(row, columns, numeric, strict=True):
-                    what = _cell_fault(cell) if is_number else None
+                    what = cell_fault(cell) if is_number else None
                     if what:
                         cure = "write a number, or leave the channel out of the file and its card"
                         return UserError(f"{place}, column '{column}'", what, cure)
@@ -47,7 +47,8 @@ def _wrong_length(place: str, found: int, expected: int, is_last: bool) -> UserE
     return UserError(place, what, "mend the line")
 
 
-def _cell_fault(cell: str) -> str | None:
+def cell_fault(cell: str) -> str | None:
+    """Say what keeps a cell from being a finite number; None where it is one."""
     if not cell.strip():
         return "is empty"
     try:

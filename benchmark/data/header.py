@@ -19,10 +19,8 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
     Raises:
         UserError: the first line is not one of a CSV, or names other columns than the card.
     """
-    with opened_text(path) as stream:
-        line = stream.readline(_MAX_LINE_BYTES)
     where = f"{path}: line 1"
-    cells = _split(card, where, line)
+    cells = read_header(card, path)
     if not card.header:
         assert not isinstance(card.channels, int)  # the card's own check
         if len(cells) != len(card.channels):
@@ -48,8 +46,15 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
     return cells
 
 
-def _split(card: DatasetCard, where: str, line: bytes) -> list[str]:
-    """Take the first line apart, and tell what the file is where it is no CSV."""
+def read_header(card: DatasetCard, path: Path) -> list[str]:
+    """Take the first line apart, whatever columns it names.
+
+    Raises:
+        UserError: it is not one of a CSV; tells what the file is.
+    """
+    where = f"{path}: line 1"
+    with opened_text(path) as stream:
+        line = stream.readline(_MAX_LINE_BYTES)
     if not line.strip():
         raise UserError(where, "is empty", REPLACE_FILE)
     if b"\0" in line or line.startswith((b"\x1f\x8b", b"PK\x03\x04")):

@@ -21,8 +21,7 @@ _TIME_ZONE = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
 """Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
 
-
-_FIRST_ROW_LINE = 2  # a file with a time column has a header
+FIRST_LINE = 2  # of the rows: a file with a time column has a header
 
 
 def counted_times(card: DatasetCard, rows: int) -> Times:
@@ -32,8 +31,16 @@ def counted_times(card: DatasetCard, rows: int) -> Times:
     return times
 
 
-def read_times(card: DatasetCard, path: Path, texts: pd.Series[Any]) -> Times:
+def read_times(
+    card: DatasetCard, path: Path, texts: pd.Series[Any], first_line: int = FIRST_LINE
+) -> Times:
     """Read a column of times ``(T,)`` into datetime64[s].
+
+    Args:
+        card: names the column.
+        path: the file, for errors.
+        texts: the cells.
+        first_line: where the first of them stands, for errors.
 
     Raises:
         UserError: a time is empty, unreadable, finer than a second or in a time zone.
@@ -42,7 +49,7 @@ def read_times(card: DatasetCard, path: Path, texts: pd.Series[Any]) -> Times:
 
     zoned = texts.str.contains(_TIME_ZONE, na=False).to_numpy(dtype=bool)
     if zoned.any():
-        raise _fault(card, path, texts, zoned, "has a time zone")
+        raise _fault(card, path, texts, first_line, zoned, "has a time zone")
     form = "ISO8601"
     if re.match(r"\d{4}/", str(texts.iloc[0])):
         form = _WITH_SLASHES.get(texts.iloc[0].count(":"), form)
@@ -50,12 +57,18 @@ def read_times(card: DatasetCard, path: Path, texts: pd.Series[Any]) -> Times:
     times: Times = exact.astype("datetime64[s]")
     wrong = np.isnat(exact) | (exact != times)
     if wrong.any():
-        raise _fault(card, path, texts, wrong, "is no time to the second")
+        raise _fault(card, path, texts, first_line, wrong, "is no time to the second")
     return times
 
 
-def check_steps(card: DatasetCard, path: Path, times: Times) -> None:
+def check_steps(card: DatasetCard, path: Path, times: Times, first_line: int = FIRST_LINE) -> None:
     """Refuse repeated, unordered and unevenly spaced times, but for the steps the card declares.
+
+    Args:
+        card: declares the time step.
+        path: the file, for errors.
+        times: ``(T,)``.
+        first_line: where the first of them stands, for errors.
 
     Raises:
         UserError: names the line of the first step at fault.
@@ -73,7 +86,7 @@ def check_steps(card: DatasetCard, path: Path, times: Times) -> None:
         raise UserError(str(path), what, cure)
     row = int((backward if backward.size else odd)[0]) + 1
     time, before = (str(times[i]).replace("T", " ") for i in (row, row - 1))
-    where = _place(card, path, row)
+    where = _place(card, path, row + first_line)
     if backward.size:
         what = f"{time} stands after {before}, so the rows are not in time order"
         raise UserError(where, what, "sort them by time")
@@ -85,15 +98,22 @@ def check_steps(card: DatasetCard, path: Path, times: Times) -> None:
 
 
 def _fault(
-    card: DatasetCard, path: Path, texts: pd.Series[Any], wrong: NDArray[np.bool_], what: str
+    card: DatasetCard,
+    path: Path,
+    texts: pd.Series[Any],
+    first_line: int,
+    wrong: NDArray[np.bool_],
+    what: str,
 ) -> UserError:
     row = int(wrong.argmax())
     text = texts.iloc[row]
     got = f"{text!r:.60} {what}" if isinstance(text, str) else "is empty"
     return UserError(
-        _place(card, path, row), got, "write e.g. 2016-07-01 00:15:00, as clocks showed"
+        _place(card, path, row + first_line),
+        got,
+        "write e.g. 2016-07-01 00:15:00, as clocks showed",
     )
 
 
-def _place(card: DatasetCard, path: Path, row: int) -> str:
-    return f"{path}: line {row + _FIRST_ROW_LINE}, column '{card.time_column}'"
+def _place(card: DatasetCard, path: Path, line: int) -> str:
+    return f"{path}: line {line}, column '{card.time_column}'"

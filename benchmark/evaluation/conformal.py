@@ -34,12 +34,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from benchmark.data.windows import Windows
+from benchmark.errors import UserError
 from benchmark.evaluation.quantiles import middle, quantiles_of
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
 
@@ -74,6 +76,23 @@ class Calibration:
             offsets=self.offsets,
             num_windows=self.num_windows,
         )
+
+    @classmethod
+    def read(cls, path: Path) -> Calibration:
+        """Read what `write` wrote.
+
+        Raises:
+            UserError: the file is damaged, or of other levels.
+        """
+        try:
+            with np.load(path) as kept:
+                levels, offsets = kept["levels"], kept["offsets"]
+                num_windows = int(kept["num_windows"])
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
+            raise UserError(str(path), f"cannot be read ({error})", "run the model again") from None
+        if tuple(levels) != LEVELS:
+            raise UserError(str(path), "holds other quantiles than ours", "run the model again")
+        return cls(offsets, num_windows)
 
 
 @torch.no_grad()

@@ -1,0 +1,146 @@
+"""Rows of a file that a fitted model is used on: its channels, whatever else the file holds.
+
+A data set's own file is what its card says, or it is refused. Here further columns may stand, in
+any order, and only the rows that are used need to be whole.
+
+Shapes: T rows used, C channels.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.config import nearest
+from benchmark.data.card import DatasetCard
+from benchmark.data.faults import cell_fault
+from benchmark.data.files import opened_text
+from benchmark.data.header import codec, read_header
+from benchmark.data.times import check_steps, read_times
+from benchmark.errors import UserError
+
+TIME_COLUMN = "date"
+"""Where the data set's own file has no times."""
+
+NAME_A_CSV = "name a CSV file whose first line names its columns"
+MEND = "mend the line, or leave out all rows up to it"
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Evenly spaced rows of a file.
+
+    Attributes:
+        timestamps: ``(T,)``, datetime64[s].
+        values: ``(T, C)``, in each channel's own unit, finite.
+        ignored: the file's other columns.
+    """
+
+    timestamps: NDArray[np.datetime64]
+    values: NDArray[np.float64]
+    ignored: tuple[str, ...]
+
+
+def time_column(card: DatasetCard) -> str:
+    """Return the name of the column of times."""
+    return card.time_column or TIME_COLUMN
+
+
+def read_rows(
+    card: DatasetCard, channels: Sequence[str], path: Path, needed: int, *, whole: bool
+) -> Rows:
+    """Read the last rows of a CSV, or of a gzip of one.
+
+    Args:
+        card: of the data set that the model was fitted on.
+        channels: its channels, C.
+        path: the file.
+        needed: rows it must have.
+        whole: whether to read all of its rows, instead of the last `needed`.
+
+    Raises:
+        UserError: a column is missing, there are too few rows, or one of those used has no time,
+            is not one step after the one before, or has a cell that is no number; names the line.
+    """
+    card = card.model_copy(update={"time_column": time_column(card), "irregular_steps": 0})
+    wanted = (time_column(card), *channels)
+    with _cure(NAME_A_CSV):
+        header = read_header(card, path)
+    _check_columns(f"{path}: line 1", wanted, header)
+    lines = list(_lines(card, path))
+    if len(lines) < needed:
+        what = f"holds {len(lines)} {'row' if len(lines) == 1 else 'rows'}, {needed} are needed"
+        raise UserError(str(path), what, "add earlier rows")
+    used = lines if whole else lines[-needed:]
+    places = [header.index(column) for column in wanted]
+    cells = [_cells(path, line, row, header, places) for line, row in used]
+    return Rows(
+        timestamps=_times(card, path, [row[0] for row in cells], used[0][0]),
+        values=np.array([[float(cell) for cell in row[1:]] for row in cells]),
+        ignored=tuple(column for column in header if column not in wanted),
+    )
+
+
+def _check_columns(where: str, wanted: Sequence[str], header: Sequence[str]) -> None:
+    others = [column for column in header if column not in wanted]
+    errors = []
+    for column in wanted:
+        if column not in header:
+            cure = nearest(column, others) if others else "add it"
+            errors.append(UserError(where, f"column '{column}' is missing", cure))
+        elif header.count(column) > 1:
+            errors.append(UserError(where, f"names column '{column}' twice", "rename one of them"))
+    if errors:
+        raise UserError.join(errors)
+
+
+def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number and the cells of every line after the header."""
+    with opened_text(path) as stream:
+        rows = csv.reader((line.decode(codec(card)) for line in stream), strict=True)
+        try:
+            next(rows)
+            yield from ((rows.line_num, row) for row in rows)
+        except (UnicodeDecodeError, csv.Error) as error:
+            where = f"{path}: line {rows.line_num + 1}"
+            raise UserError(where, f"is not CSV ({error})", NAME_A_CSV) from None
+
+
+def _cells(
+    path: Path, line: int, row: list[str], header: Sequence[str], places: Sequence[int]
+) -> list[str]:
+    """The cells that are used of one line: its time, then a number for each channel."""
+    if len(row) != len(header):
+        what = f"has {len(row)} cells, the file has {len(header)} columns" if row else "is blank"
+        raise UserError(f"{path}: line {line}", what, "mend the line" if row else "delete it")
+    for place in places[1:]:
+        fault = cell_fault(row[place])
+        if fault:
+            raise UserError(f"{path}: line {line}, column '{header[place]}'", fault, MEND)
+    return [row[place] for place in places]
+
+
+def _times(
+    card: DatasetCard, path: Path, texts: list[str], first_line: int
+) -> NDArray[np.datetime64]:
+    import pandas as pd
+
+    times = read_times(card, path, pd.Series(texts, dtype="str"), first_line)
+    with _cure(f"the model reads rows {card.frequency} apart, in time order: {MEND}"):
+        check_steps(card, path, times, first_line)
+    return times
+
+
+@contextmanager
+def _cure(cure: str) -> Iterator[None]:
+    """Tell a fault with a cure for this file, which has no card to be corrected."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.where, error.what, cure) from None
