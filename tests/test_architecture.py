@@ -28,7 +28,7 @@ COMMANDS = {
     "--verbose",
     "tune": "configs --budget --set --output --results --device --threads",
     "leaderboard": "csv --output --plot --results",
-    "compare": "old new --tolerance --published --markdown",
+    "compare": "old new --tolerance --gate --path --published --markdown --results",
     "models": "",
     "check": "model --set",
     "audit": "model --set",

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from benchmark.cli import auditing, catalogue, results, running, trying, tuning
+from benchmark.cli import auditing, catalogue, comparing, results, running, trying, tuning
 from benchmark.errors import UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -30,7 +30,7 @@ for command in (
     running.suite,
     tuning.tune,
     results.leaderboard,
-    results.compare,
+    comparing.compare,
     catalogue.models,
     trying.check,
     auditing.audit,

@@ -1,4 +1,4 @@
-"""Commands that read results: rank them, compare them."""
+"""The command that ranks results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, tell
-from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,60 +48,6 @@ def leaderboard(
         plot_costs(rank(read_results(path)), plot)
         tell(console, f"Plot: {plot}")
     show_boards(path, console)
-
-
-def compare(
-    old: Annotated[Path | None, typer.Argument(help="Results CSV to compare with.")] = None,
-    new: Annotated[Path | None, typer.Argument(help="Results CSV to judge.")] = None,
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="Relative change that counts as none.")
-    ] = 0.01,
-    published: Annotated[
-        bool,
-        typer.Option(
-            "--published",
-            help="Show one CSV (default: results/results.csv) beside results/published.csv.",
-        ),
-    ] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
-) -> None:
-    """Compare two results CSVs.
-
-    Exits with 1 if anything regressed by more than the tolerance.
-    """
-    from benchmark.records.losses import read_losses
-    from benchmark.records.table import read_results
-    from benchmark.reports import compare as comparing
-    from benchmark.reports import judgement
-    from benchmark.reports import published as publishing
-
-    console = make_console()
-    if published:
-        figures = publishing.read_published(DEFAULT_RESULTS / "published.csv")
-        beside = publishing.compare_published(
-            read_results(old or DEFAULT_RESULTS / "results.csv"), figures
-        )
-        if markdown:
-            typer.echo(publishing.to_markdown(beside))
-        else:
-            publishing.print_published(beside, console)
-        return
-    if old is None or new is None:
-        raise UserError(
-            "compare", "names fewer than two CSVs", "use: benchmark compare OLD.csv NEW.csv"
-        )
-    before, after = read_results(old), read_results(new)
-    comparison = judgement.judge(
-        comparing.compare(before, after, tolerance),
-        judgement.Side(before, read_losses(old, before)),
-        judgement.Side(after, read_losses(new, after)),
-    )
-    if markdown:
-        typer.echo(comparing.to_markdown(comparison))
-    else:
-        comparing.print_comparison(comparison, console)
-    if comparison.regressed:
-        raise typer.Exit(1)
 
 
 def show_boards(path: Path, console: Console, only: set[str] | None = None) -> None:

@@ -7,6 +7,7 @@ type its name says, ``NA`` and ``007`` stay texts, and what does not fit is refu
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,10 +54,15 @@ def write_csv(path: Path, records: Iterable[RunRecord]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
+    write_atomically(path, csv_text(records))
+
+
+def csv_text(records: Iterable[RunRecord]) -> str:
+    """Return records as the text of a CSV file."""
     lines = [",".join(COLUMNS)]
     for record in records:
         lines.append(",".join(_cell(getattr(record, column)) for column in COLUMNS))
-    write_atomically(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _cell(value: str | float | None) -> str:
@@ -79,7 +85,23 @@ def read_results(path: Path) -> DataFrame:
             holds a value that does not fit its column, a score of a failed run, a done run without
             one, or one run twice; every column's first fault, each with its line.
     """
-    raw = _read(path)
+    return _results(_read(path))
+
+
+def parse_results(text: str, name: str) -> DataFrame:
+    """Read the text of a results CSV that lies in no file of its own.
+
+    Args:
+        text: what `read_results` would find in the file.
+        name: what to call it in errors, e.g. ``main:results/results.csv``.
+
+    Raises:
+        UserError: as `read_results`.
+    """
+    return _results(_split(Path(name), io.StringIO(text, newline="")))
+
+
+def _results(raw: _Raw) -> DataFrame:
     frame = _typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY)
     failed = frame["status"] == "failed"
     checks: list[tuple[str, Series, str, str]] = [

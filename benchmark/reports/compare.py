@@ -1,28 +1,28 @@
-"""Two results files side by side: what got better, what got worse, what came and went.
-
-Runs are matched on data set, lookback, horizon, model and seed, and only under one protocol
-fingerprint. A run regressed if its MSE or its MAE worsened by more than the tolerance; it improved
-if at least one improved by more and neither worsened. A change of exactly the tolerance is none.
-
-One name can stand for several runs of a seed, e.g. with changed settings. Which of them is meant
-cannot be known, so their means are compared and the row is reported as ambiguous; if any of them
-failed, the row counts as failed.
-"""
+"""A comparison of two results files as a comment on a pull request, and on the terminal."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from benchmark.errors import UserError
+from benchmark.reports.changes import (
+    CATEGORIES,
+    JUDGED,
+    KEY,
+    VERDICTS,
+    Comparison,
+    compare,
+    merge,
+)
 from benchmark.reports.tables import (
     MISSING,
     Cell,
     Column,
     Mark,
     Table,
-    markdown,
+    escape_markdown,
+    markdown_rows,
     number,
     percent,
     print_tables,
@@ -30,29 +30,16 @@ from benchmark.reports.tables import (
 )
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
     from rich.console import Console
 
-KEY = ["dataset", "horizon", "model", "lookback", "seed"]
-CATEGORIES = (
-    "failed",
-    "regressed",
-    "not comparable",
-    "vanished",
-    "still failed",
-    "fixed",
-    "improved",
-    "appeared",
-    "unchanged",
-)
-"""Every row is in one of them; listed in this order, the worst first."""
+__all__ = ["CATEGORIES", "Comparison", "compare", "merge", "print_comparison", "to_markdown"]
 
-REGRESSIONS = ("failed", "regressed")
 UNCHANGED_SHOWN = 20
-"""More unchanged rows than this are counted but not listed."""
+"""On the terminal, more unchanged rows than this are counted but not listed."""
 
-VERDICTS = ("significant", "within noise")
-"""What the column verdict says where a difference could be judged."""
+MOST_LISTED = 100
+"""Entries of one table or list in Markdown: a comment on GitHub holds 65,536 characters."""
 
 _VERDICT_NOTE = (
     "verdict on the MSE: significant if neither the chance of the test windows (paired "
@@ -60,208 +47,39 @@ _VERDICT_NOTE = (
     "difference, as far as the two files allow to ask; else within noise"
 )
 _RUNS = ("runs_old", "runs_new")
+_SAME = ["unchanged", "within noise"]
+_CHANGED = ["failed", "regressed", "fixed", "improved"]
 _MARKS: dict[str, Mark] = {"failed": "bad", "regressed": "bad", "improved": "best", "fixed": "best"}
-_SLACK = 1e-12  # a change of exactly the tolerance must survive the rounding of its division
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The outcome of a comparison.
-
-    Attributes:
-        rows: a row a run, worst first: category, dataset, horizon, model, lookback, seed; for old
-            and new: status, mse, mae, fingerprint, runs, error; mse_change and mae_change,
-            relative (0.01 is 1 % worse). `benchmark.reports.judgement.judge` adds verdict.
-        tolerance: relative change that still counts as unchanged.
-    """
-
-    rows: DataFrame
-    tolerance: float
-
-    @property
-    def regressed(self) -> bool:
-        """Whether any run got worse, or failed where it was done before."""
-        return bool(self.rows["category"].isin(REGRESSIONS).any())
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Rows in each category, the worst category first; empty ones are left out."""
-        found = self.rows["category"].value_counts()
-        return {name: int(found[name]) for name in CATEGORIES if name in found.index}
-
-    def summary(self) -> str:
-        """Say the outcome in one line."""
-        counts = ", ".join(f"{n} {name}" for name, n in self.counts.items())
-        verdict = "REGRESSED" if self.regressed else "no regression"
-        return f"{verdict}: {counts} (tolerance {100 * self.tolerance:g}%)"
-
-
-def compare(old: DataFrame, new: DataFrame, tolerance: float = 0.01) -> Comparison:
-    """Compare two results tables run by run.
+def to_markdown(comparison: Comparison, what: str = "") -> str:
+    """Write a comparison as GitHub Markdown: the outcome, what changed, and the rest folded.
 
     Args:
-        old: what was, as `benchmark.records.store.read_results` gives.
-        new: what is.
-        tolerance: relative change of MSE or MAE that counts as unchanged; 0 or more.
-
-    Raises:
-        UserError: the tolerance is negative or not finite.
+        comparison: what to write.
+        what: says what was compared with what, in a line of its own; none where empty.
     """
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise UserError(
-            "tolerance", f"must be 0 or more, got {tolerance}", "e.g. 0.01 for 1 percent"
-        )
-    rows = _joined(_one_a_key(old), _one_a_key(new))
-    for metric in ("mse", "mae"):
-        rows[f"{metric}_change"] = _relative(rows[f"{metric}_old"], rows[f"{metric}_new"])
-    rows["category"] = _categories(rows, tolerance)
-    comparable = rows["category"].isin(["regressed", "improved", "unchanged"])
-    rows.loc[~comparable, ["mse_change", "mae_change"]] = math.nan
-    rows["_severity"] = rows["category"].map(CATEGORIES.index)
-    rows = rows.sort_values(
-        ["_severity", "mse_change", *KEY], ascending=[True, False, *[True] * len(KEY)]
-    )
-    rows = rows.drop(columns="_severity").reset_index(drop=True)
-    return Comparison(rows, tolerance)
-
-
-def _one_a_key(results: DataFrame) -> DataFrame:
-    """One row a key and fingerprint: means of the scores, failed if any of its runs failed."""
-    ordered = results.sort_values("error", ascending=False)  # a failure's error comes first
-    rows = ordered.groupby([*KEY, "fingerprint"], as_index=False).agg(
-        mse=("mse", "mean"),
-        mae=("mae", "mean"),
-        status=("status", "max"),  # of "done" and "failed"
-        error=("error", "first"),
-        runs=("run_id", "size"),
-    )
-    rows.loc[rows["status"] == "failed", ["mse", "mae"]] = math.nan
-    return rows
-
-
-def _joined(old: DataFrame, new: DataFrame) -> DataFrame:
-    """Match by key and fingerprint; what is left of a key on both sides is matched by key alone."""
-    import pandas as pd
-
-    whole = [*KEY, "fingerprint"]
-    both = old.merge(new, how="inner", on=whole, suffixes=("_old", "_new"))
-    both["fingerprint_old"] = both["fingerprint_new"] = both["fingerprint"]
-    matched = both[whole]
-    rest = []
-    for side in (old, new):
-        left = side.merge(matched, how="left", on=whole, indicator=True)
-        rest.append(left[left["_merge"] == "left_only"].drop(columns="_merge"))
-    unmatched = rest[0].merge(rest[1], how="outer", on=KEY, suffixes=("_old", "_new"))
-    rows = pd.concat([both.drop(columns="fingerprint"), unmatched], ignore_index=True)
-    for name in ("status", "fingerprint", "error"):
-        for side_name in ("old", "new"):
-            rows[f"{name}_{side_name}"] = rows[f"{name}_{side_name}"].fillna("")
-    return rows
-
-
-def _relative(old: Series, new: Series) -> Series:
-    """(new - old) / old; no change from 0 to 0, and an infinite one from 0 to anything else."""
-    change = (new - old) / old.where(old != 0)
-    change = change.mask((old == 0) & (new == 0), 0.0)
-    return change.mask((old == 0) & (new > 0), math.inf)
-
-
-def _categories(rows: DataFrame, tolerance: float) -> Series:
-    import pandas as pd
-
-    old, new = rows["status_old"], rows["status_new"]
-    changes = rows[["mse_change", "mae_change"]]
-    worse = (changes > tolerance + _SLACK).any(axis=1)
-    better = (changes < -tolerance - _SLACK).any(axis=1)
-    category = pd.Series("unchanged", index=rows.index, dtype="object")
-    # Later lines overrule earlier ones.
-    category[better] = "improved"
-    category[worse] = "regressed"
-    category[(old == "failed") & (new == "done")] = "fixed"
-    category[(old == "done") & (new == "failed")] = "failed"
-    category[(old == "failed") & (new == "failed")] = "still failed"
-    category[rows["fingerprint_old"] != rows["fingerprint_new"]] = "not comparable"
-    category[old == ""] = "appeared"
-    category[new == ""] = "vanished"
-    return category
-
-
-def _table(comparison: Comparison) -> Table:
     rows = comparison.rows
-    unchanged = rows["category"] == "unchanged"
-    hidden = int(unchanged.sum()) if unchanged.sum() > UNCHANGED_SHOWN else 0
-    shown = rows[~unchanged] if hidden else rows
-    cells = [
-        [Cell(name, _MARKS.get(name, "")) for name in shown["category"]],
-        [Cell(text) for text in shown["dataset"]],
-        [Cell(str(steps)) for steps in shown["horizon"]],
-        [Cell(text) for text in shown["model"]],
-        [Cell(str(steps)) for steps in shown["lookback"]],
-        [Cell(str(seed)) for seed in shown["seed"]],
-    ]
-    for metric in ("mse", "mae"):
-        for side in ("old", "new"):
-            scores = zip(shown[f"{metric}_{side}"], shown[f"status_{side}"], strict=True)
-            cells.append([Cell(_score(score, status)) for score, status in scores])
-        cells.append([Cell(percent(change)) for change in shown[f"{metric}_change"]])
-    judged = "verdict" in rows and bool(rows["verdict"].isin(VERDICTS).any())
-    if judged:
-        cells.append([Cell(verdict or MISSING) for verdict in shown["verdict"]])
-    metrics = (f"{metric} {part}" for metric in ("MSE", "MAE") for part in ("old", "new", "change"))
-    return Table(
-        title="Comparison",
-        columns=(
-            Column("outcome", number=False),
-            Column("dataset", number=False),
-            Column("H"),
-            Column("model", number=False),
-            Column("L"),
-            Column("seed"),
-            *map(Column, metrics),
-            *([Column("verdict", number=False)] * judged),
-        ),
-        rows=tuple(zip(*cells, strict=True)),
-        intro=(comparison.summary(),),
-        notes=(
-            *([_VERDICT_NOTE] * judged),
-            *_notes(rows),
-            *([f"{hidden} unchanged rows are not listed"] if hidden else []),
-        ),
-    )
-
-
-def _score(score: float, status: str) -> str:
-    return "failed" if status == "failed" else number(score) if status else MISSING
-
-
-def _notes(rows: DataFrame) -> list[str]:
-    labels = short_fingerprints([*rows["fingerprint_old"], *rows["fingerprint_new"]])
-    changed = rows["category"] == "not comparable"
-    rows = rows[changed | (rows["status_new"] == "failed") | (rows[list(_RUNS)] > 1).any(axis=1)]
-    notes = []
-    for name, row in zip(_row_names(rows), rows.to_dict("records"), strict=True):
-        if row["category"] == "not comparable":
-            before, after = labels[row["fingerprint_old"]], labels[row["fingerprint_new"]]
-            notes.append(f"{name}: not comparable, protocol {before} before and {after} now")
-        if row["status_new"] == "failed":
-            notes.append(f"{name}: {row['error_new'] or 'no error was recorded'}")
-        if row["runs_old"] > 1 or row["runs_new"] > 1:
-            runs = [0 if math.isnan(row[side]) else int(row[side]) for side in _RUNS]
-            notes.append(f"{name}: ambiguous, {runs[0]} old and {runs[1]} new runs; means compared")
-    return notes
-
-
-def _row_names(rows: DataFrame) -> list[str]:
-    columns = (rows[name].tolist() for name in KEY)
-    return [
-        f"{dataset} H={horizon} {model} L={lookback} seed {seed}"
-        for dataset, horizon, model, lookback, seed in zip(*columns, strict=True)
-    ]
-
-
-def to_markdown(comparison: Comparison) -> str:
-    """Write a comparison as Markdown."""
-    return markdown(_table(comparison), level=1)
+    changed = rows[rows["category"].isin(_CHANGED)]
+    same = rows[rows["category"].isin(_SAME)]
+    blocks = [f"**{escape_markdown(comparison.summary())}**", *[escape_markdown(what)] * bool(what)]
+    if len(changed):
+        blocks.append(_listed(changed))
+    if len(same):
+        counts = same["category"].value_counts()
+        title = ", ".join(f"{counts[name]} {name}" for name in _SAME if name in counts.index)
+        blocks.append(_folded(title, _listed(same)))
+    for name in ("vanished", "appeared", "still failed", "not comparable"):
+        own = rows[rows["category"] == name]
+        if len(own):
+            title, text = f"{len(own)} {name}", _few(_bullets(own))
+            fold = len(own) > UNCHANGED_SHOWN
+            blocks.append(_folded(title, text) if fold else f"{title}:\n\n{text}")
+    notes = [*_errors(rows[rows["category"] == "failed"]), *_ambiguous(rows)]
+    notes += [*_unheld(comparison), *([_VERDICT_NOTE] * _judged(rows))]
+    if notes:
+        blocks.append(_few(f"- {escape_markdown(note)}" for note in notes))
+    return "\n\n".join(blocks) + "\n"
 
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
@@ -270,6 +88,153 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     from rich.text import Text
 
     console = console or Console()
-    print_tables([replace(_table(comparison), intro=())], console)
-    style = "bold red" if comparison.regressed else "bold green"
+    rows = comparison.rows
+    unchanged = rows["category"] == "unchanged"
+    hidden = int(unchanged.sum()) if unchanged.sum() > UNCHANGED_SHOWN else 0
+    notes = [*([_VERDICT_NOTE] * _judged(rows)), *_changed_protocols(rows)]
+    notes += [*_errors(rows), *_ambiguous(rows), *_unheld(comparison)]
+    notes += [f"{hidden} unchanged rows are not listed"] * bool(hidden)
+    table = _table(rows[~unchanged] if hidden else rows, notes)
+    print_tables([table], console)
+    style = "bold red" if comparison.regressed or not comparison.comparable else "bold green"
     console.print(Text(comparison.summary(), style=style))
+
+
+def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> Table:
+    """Lay out rows; with `arrows`, for Markdown, old and new share a column."""
+    columns = [Column("outcome", number=False)]
+    marks = {} if arrows else _MARKS  # bold would make the good news stand out alone
+    cells = [[Cell(name, marks.get(name, "")) for name in rows["category"]]]
+    titles = {"dataset": "dataset", "horizon": "H", "model": "model", "lookback": "L"}
+    if (rows["file"] != "").any():
+        titles = {"file": "file", **titles}
+    for name, title in (titles | {"seed": "seed"}).items():
+        columns.append(Column(title, number=name in ("horizon", "lookback", "seed")))
+        cells.append([Cell(str(value)) for value in rows[name]])
+    for metric in ("mse", "mae"):
+        for title, texts in _change(rows, metric, arrows).items():
+            columns.append(Column(title))
+            cells.append([Cell(text) for text in texts])
+    also = _also(rows)
+    if any(also):
+        columns.append(Column("also", number=False))
+        cells.append([Cell(text or MISSING) for text in also])
+    if _judged(rows):
+        columns.append(Column("verdict", number=False))
+        cells.append([Cell(verdict or MISSING) for verdict in rows["verdict"]])
+    return Table(
+        title="Comparison",
+        columns=tuple(columns),
+        rows=tuple(zip(*cells, strict=True)),
+        notes=tuple(notes),
+    )
+
+
+def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[str, list[str]]:
+    """Columns of one metric by title: old, new (or both in one) and the relative change."""
+    name = metric.upper()
+    old, new = (
+        list(map(_score, rows[f"{metric}_{side}"], rows[f"status_{side}"]))
+        for side in ("old", "new")
+    )
+    columns = {f"{name} old": old, f"{name} new": new}
+    if arrows:
+        columns = {name: [f"{before} → {after}" for before, after in zip(old, new, strict=True)]}
+    return columns | {f"{name} change": list(map(percent, rows[f"{metric}_change"]))}
+
+
+def _score(score: float, status: str) -> str:
+    return "failed" if status == "failed" else number(score) if status else MISSING
+
+
+def _also(rows: DataFrame) -> list[str]:
+    """What changed by more than its tolerance and has no columns of its own, by row."""
+    return [
+        ", ".join(
+            f"{name} {percent(row[f'{name}_change'])}"
+            for name in (*row["worse"], *row["better"])
+            if name not in ("mse", "mae")
+        )
+        for row in rows.to_dict("records")
+    ]
+
+
+def _judged(rows: DataFrame) -> bool:
+    return "verdict" in rows and bool(rows["verdict"].isin(VERDICTS).any())
+
+
+def _listed(rows: DataFrame) -> str:
+    text = markdown_rows(_table(rows.head(MOST_LISTED), arrows=True))
+    more = len(rows) - MOST_LISTED
+    return f"{text}\n\nand {more} more" if more > 0 else text
+
+
+def _few(lines: Iterable[str]) -> str:
+    lines = list(lines)
+    more = len(lines) - MOST_LISTED
+    return "\n".join([*lines[:MOST_LISTED], *[f"- and {more} more"] * (more > 0)])
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
+
+
+def _bullets(rows: DataFrame) -> list[str]:
+    """A line of Markdown for each row of one of the categories without a change."""
+    notes = [*_changed_protocols(rows), *_errors(rows)]
+    plain = rows[(rows["category"] != "not comparable") & (rows["status_new"] != "failed")]
+    return [f"- {escape_markdown(line)}" for line in (*notes, *_row_names(plain))]
+
+
+def _changed_protocols(rows: DataFrame) -> list[str]:
+    labels = short_fingerprints([*rows["fingerprint_old"], *rows["fingerprint_new"]])
+    rows = rows[rows["category"] == "not comparable"]
+    pairs = zip(_row_names(rows), rows["fingerprint_old"], rows["fingerprint_new"], strict=True)
+    return [
+        f"{name}: not comparable, protocol {labels[old]} before and {labels[new]} now"
+        for name, old, new in pairs
+    ]
+
+
+def _errors(rows: DataFrame) -> list[str]:
+    rows = rows[rows["status_new"] == "failed"]
+    pairs = zip(_row_names(rows), rows["error_new"], strict=True)
+    return [f"{name}: {error or 'no error was recorded'}" for name, error in pairs]
+
+
+def _ambiguous(rows: DataFrame) -> list[str]:
+    rows = rows[(rows[list(_RUNS)] > 1).any(axis=1)]
+    sides = ([0 if math.isnan(n) else int(n) for n in rows[side]] for side in _RUNS)
+    return [
+        f"{name}: ambiguous, {old} old and {new} new runs; means compared"
+        for name, old, new in zip(_row_names(rows), *sides, strict=True)
+    ]
+
+
+def _unheld(comparison: Comparison) -> list[str]:
+    """What the gate asks for and these rows cannot answer: it must not pass in silence."""
+    rows, gate = comparison.rows, comparison.gate
+    rows = rows[rows["category"].isin([*JUDGED, "within noise"])]
+    tolerances = [gate.held(m, d) for m, d in zip(rows["model"], rows["dataset"], strict=True)]
+    notes = []
+    for metric in gate.metrics_named():
+        asked = [metric in own for own in tolerances]
+        lost = int(rows.loc[asked, f"{metric}_change"].isna().sum())
+        if lost:
+            notes.append(f"{metric} could not be compared in {lost} rows: one side has none")
+    if gate.significant_only and "verdict" in rows:
+        silent = int(((rows["verdict"] == "") & rows["category"].isin(JUDGED[:2])).sum())
+        if silent:
+            notes.append(
+                f"no verdict for {silent} of the changes: neither the losses of the runs' windows "
+                "are there nor two seeds, so the tolerance alone decided"
+            )
+    return notes
+
+
+def _row_names(rows: DataFrame) -> list[str]:
+    columns = (rows[name].tolist() for name in ("file", *KEY))
+    return [
+        f"{file}{': ' * bool(file)}{dataset} H={horizon} {model} L={lookback} seed {seed}"
+        for file, dataset, horizon, model, lookback, seed in zip(*columns, strict=True)
+    ]

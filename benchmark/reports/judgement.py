@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmark.reports.compare import KEY, VERDICTS, Comparison
+from benchmark.reports.changes import JUDGED, KEY, VERDICTS, Comparison, without_noise
 from benchmark.reports.ties import seed_noise
 
 if TYPE_CHECKING:
@@ -63,11 +63,13 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     """Add the column `verdict` to a comparison's rows.
 
     It says `significant`, `within noise`, `not comparable` (two protocols), or nothing where there
-    is not what it takes.
+    is not what it takes. Where the gate asks for significant changes only, what is within noise is
+    no change.
     """
     noise = _noise_by_task(old, new)
     verdicts = [_verdict(row, (old, new), noise) for row in comparison.rows.to_dict("records")]
-    return replace(comparison, rows=comparison.rows.assign(verdict=verdicts))
+    judged = replace(comparison, rows=comparison.rows.assign(verdict=verdicts))
+    return without_noise(judged) if comparison.gate.significant_only else judged
 
 
 def _noise_by_task(old: Side, new: Side) -> dict[Any, NoiseFloor | None]:
@@ -83,7 +85,7 @@ def _noise_by_task(old: Side, new: Side) -> dict[Any, NoiseFloor | None]:
 def _verdict(row: Mapping[Any, Any], sides: Sides, noise: Mapping[Any, NoiseFloor | None]) -> str:
     if row["category"] == "not comparable":
         return "not comparable"
-    if row["category"] not in ("regressed", "improved", "unchanged"):
+    if row["category"] not in JUDGED:
         return ""
     runs = [side.runs(row) for side in sides]
     judged = []

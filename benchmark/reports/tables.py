@@ -144,12 +144,17 @@ def markdown(table: Table, level: int = 2) -> str:
     blocks = ["#" * level + " " + escape_markdown(table.title)]
     blocks += [escape_markdown(line) for line in table.intro]
     if table.rows:
-        lines = [_line(escape_markdown(column.title) for column in table.columns)]
-        lines.append(_line("---:" if column.number else "---" for column in table.columns))
-        lines += [_line(map(_markdown_cell, row)) for row in table.rows]
-        blocks.append("\n".join(lines))
+        blocks.append(markdown_rows(table))
     blocks += ["\n".join("- " + escape_markdown(note) for note in table.notes)] * bool(table.notes)
     return "\n\n".join(blocks) + "\n"
+
+
+def markdown_rows(table: Table) -> str:
+    """Render the columns and rows of a table alone."""
+    lines = [_line(escape_markdown(column.title) for column in table.columns)]
+    lines.append(_line("---:" if column.number else "---" for column in table.columns))
+    lines += [_line(map(_markdown_cell, row)) for row in table.rows]
+    return "\n".join(lines)
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -1,0 +1,139 @@
+"""The command that compares: two results files, two revisions of them, or ours with others'."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.reports.changes import Comparison
+    from benchmark.reports.gate import Gate
+
+REGRESSED = 1
+INCOMPARABLE = 3
+
+
+def compare(
+    old: Annotated[
+        str | None,
+        typer.Argument(help="Results CSV to compare with; or OLD..NEW, two git revisions."),
+    ] = None,
+    new: Annotated[Path | None, typer.Argument(help="Results CSV to judge.")] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(min=0, help="Relative change of MSE and MAE that counts as none; 0.01."),
+    ] = None,
+    gate: Annotated[
+        Path | None, typer.Option(help="A YAML of tolerances by metric, model and data set.")
+    ] = None,
+    path: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB",
+            help="With OLD..NEW: which files; repeatable. [default: results/**/results.csv]",
+        ),
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Show one CSV (default: all runs of --results) beside published figures.",
+        ),
+    ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, as for a pull request.")
+    ] = False,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Compare two results CSVs, or those committed in two git revisions.
+
+    OLD..NEW reads what is committed; OLD.. compares with the working tree.
+
+    Exits with 0 if nothing regressed; 1 if something did (worse by more than the tolerance, failed,
+    or missing where the gate forbids it); 2 on a mistake in the command or a file; 3 if there is
+    nothing to compare, because no run is on both sides under one protocol.
+    """
+    if published:
+        if new is not None or gate is not None or path:
+            raise UserError("--published", "goes with one CSV alone", "see --help")
+        _beside_published(Path(old) if old else None, results, markdown)
+        return
+    from benchmark.reports.compare import print_comparison, to_markdown
+
+    allowed = _gate(gate, tolerance)
+    if old is not None and new is None and ".." in old and not Path(old).exists():
+        comparison, what = _of_revisions(old, path or [], allowed)
+    elif old is None or new is None:
+        cure = "use: benchmark compare OLD.csv NEW.csv, or OLD..NEW for git revisions"
+        raise UserError("compare", "names fewer than two CSVs", cure)
+    elif path:
+        raise UserError("--path", "goes with OLD..NEW alone", "see --help")
+    else:
+        comparison, what = _of_files(Path(old), new, allowed), f"{old} and {new}"
+    if markdown:
+        typer.echo(to_markdown(comparison, what), nl=False)
+    else:
+        print_comparison(comparison, make_console())
+    if not comparison.comparable:
+        raise typer.Exit(INCOMPARABLE)
+    if comparison.regressed:
+        raise typer.Exit(REGRESSED)
+
+
+def _gate(path: Path | None, tolerance: float | None) -> Gate:
+    from benchmark.config import validate
+    from benchmark.reports.gate import Gate, load_gate
+
+    if path is None:
+        return validate(Gate, {} if tolerance is None else {"tolerance": tolerance}, "compare")
+    if tolerance is not None:
+        raise UserError("--tolerance", "is what the gate's YAML says", f"write it into {path}")
+    return load_gate(path)
+
+
+def _of_files(old: Path, new: Path, gate: Gate) -> Comparison:
+    from benchmark.records.losses import read_losses
+    from benchmark.records.table import read_results
+    from benchmark.reports.compare import compare as compare_tables
+    from benchmark.reports.judgement import Side, judge
+
+    before, after = read_results(old), read_results(new)
+    return judge(
+        compare_tables(before, after, gate),
+        Side(before, read_losses(old, before)),
+        Side(after, read_losses(new, after)),
+    )
+
+
+def _of_revisions(revisions: str, patterns: list[str], gate: Gate) -> tuple[Comparison, str]:
+    from benchmark.records.losses import read_losses
+    from benchmark.records.revisions import results_between
+    from benchmark.reports.compare import compare as compare_tables
+    from benchmark.reports.compare import merge
+    from benchmark.reports.judgement import Side, judge
+
+    by_file = {}
+    for name, tables in results_between(revisions, patterns).items():
+        # Runs' folders are not committed, but those still here may be of either revision.
+        old, new = (Side(table, read_losses(Path(name), table)) for table in tables)
+        by_file[name] = judge(compare_tables(*tables, gate), old, new)
+    return merge(by_file), f"{revisions}: {', '.join(by_file)}"
+
+
+def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
+    from benchmark.records.store import Store
+    from benchmark.records.table import read_results
+    from benchmark.reports import published as publishing
+
+    rows = read_results(csv or Store(results).rebuild_csv())
+    figures = publishing.read_published(DEFAULT_RESULTS / "published.csv")
+    beside = publishing.compare_published(rows, figures)
+    if markdown:
+        typer.echo(publishing.to_markdown(beside))
+    else:
+        publishing.print_published(beside, make_console())

@@ -1,0 +1,223 @@
+"""Two results files run by run: what got better, what got worse, what came and went.
+
+Runs are matched on data set, lookback, horizon, model and seed, and only under one protocol
+fingerprint. A run regressed if a metric that it is held to (MSE and MAE, unless its
+`benchmark.reports.gate.Gate` says otherwise) worsened by more than its tolerance; it improved if at
+least one improved by more and none worsened. A change of exactly the tolerance is none.
+
+One name can stand for several runs of a seed, e.g. with changed settings. Which of them is meant
+cannot be known, so their means are compared and the row is reported as ambiguous; if any of them
+failed, the row counts as failed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.reports.gate import HIGHER_IS_BETTER, TEST_SCORES, Gate
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+KEY = ["dataset", "horizon", "model", "lookback", "seed"]
+CATEGORIES = (
+    "failed",
+    "regressed",
+    "not comparable",
+    "vanished",
+    "still failed",
+    "fixed",
+    "improved",
+    "appeared",
+    "within noise",
+    "unchanged",
+)
+"""Every row is in one of them; listed in this order, the worst first."""
+
+JUDGED = ("regressed", "improved", "unchanged")
+"""Both runs are done and under one protocol."""
+
+VERDICTS = ("significant", "within noise")
+"""What the column verdict says where a difference could be judged."""
+
+_ALONE = ("not comparable", "vanished", "appeared")
+_SLACK = 1e-12  # a change of exactly the tolerance must survive the rounding of its division
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The outcome of a comparison.
+
+    Attributes:
+        rows: a row a run, worst first: category, file, dataset, horizon, model, lookback, seed; for
+            old and new: status, the metrics, fingerprint, runs, error; ``<metric>_change``,
+            relative (0.01 is 1% more); worse and better: the metrics that changed by more than
+            their tolerance. `benchmark.reports.judgement.judge` adds verdict.
+        gate: what was let pass.
+    """
+
+    rows: DataFrame
+    gate: Gate
+
+    @property
+    def comparable(self) -> bool:
+        """Whether any run is there on both sides under one protocol."""
+        return not bool(self.rows["category"].isin(_ALONE).all())
+
+    @property
+    def regressed(self) -> bool:
+        """Whether any run got worse, or failed or is missing where the gate does not allow it."""
+        stopping = ["regressed"]
+        stopping += [] if self.gate.allow_failed else ["failed"]
+        stopping += [] if self.gate.allow_missing else ["vanished", "not comparable"]
+        return bool(self.rows["category"].isin(stopping).any())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows in each category, the worst category first; empty ones are left out."""
+        found = self.rows["category"].value_counts()
+        return {name: int(found[name]) for name in CATEGORIES if name in found.index}
+
+    def summary(self) -> str:
+        """Say the outcome in one line."""
+        counts = ", ".join(f"{n} {name}" for name, n in self.counts.items())
+        verdict = "REGRESSED" if self.regressed else "no regression"
+        if not self.comparable:
+            verdict = "NOT COMPARABLE"
+        return f"{verdict}: {counts} ({self.gate.describe()})"
+
+
+def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Comparison:
+    """Compare two results tables run by run.
+
+    Args:
+        old: what was, as `benchmark.records.store.read_results` gives.
+        new: what is.
+        gate: what counts as a regression; None allows MSE and MAE 1%.
+    """
+    gate = gate or Gate()
+    metrics = gate.metrics_named()
+    rows = _joined(_one_a_key(old, metrics), _one_a_key(new, metrics))
+    one_protocol = rows["fingerprint_old"] == rows["fingerprint_new"]
+    for metric in metrics:
+        change = _relative(rows[f"{metric}_old"], rows[f"{metric}_new"])
+        rows[f"{metric}_change"] = change.where(one_protocol)
+    held = [gate.held(m, d) for m, d in zip(rows["model"], rows["dataset"], strict=True)]
+    pairs = list(zip(rows.to_dict("records"), held, strict=True))
+    rows["worse"] = [_beyond(row, tolerances, 1) for row, tolerances in pairs]
+    rows["better"] = [_beyond(row, tolerances, -1) for row, tolerances in pairs]
+    rows["category"] = _categories(rows)
+    return Comparison(_worst_first(rows.assign(file="")), gate)
+
+
+def merge(by_file: Mapping[str, Comparison]) -> Comparison:
+    """Put comparisons of files under one gate together; of several, each row says its file."""
+    import pandas as pd
+
+    first, *others = by_file.values()
+    if not others:
+        return first
+    parts = [one.rows.assign(file=_short(path)) for path, one in by_file.items()]
+    return Comparison(_worst_first(pd.concat(parts, ignore_index=True)), first.gate)
+
+
+def _short(path: str) -> str:
+    return path.removeprefix("results/").removesuffix("/results.csv")
+
+
+def without_noise(comparison: Comparison) -> Comparison:
+    """Take the test scores' changes out of the rows whose verdict is that they are within noise."""
+    rows = comparison.rows.copy()
+    noise = (rows["verdict"] == VERDICTS[1]) & rows["category"].isin(["regressed", "improved"])
+    for side in ("worse", "better"):
+        rows[side] = [
+            tuple(name for name in names if not (silent and name in TEST_SCORES))
+            for names, silent in zip(rows[side].tolist(), noise, strict=True)
+        ]
+    rows["category"] = [
+        _outcome(row["worse"], row["better"], VERDICTS[1]) if silent else row["category"]
+        for row, silent in zip(rows.to_dict("records"), noise, strict=True)
+    ]
+    return Comparison(_worst_first(rows), comparison.gate)
+
+
+def _one_a_key(results: DataFrame, metrics: tuple[str, ...]) -> DataFrame:
+    """One row a key and fingerprint: means of the metrics, failed if any of its runs failed."""
+    ordered = results.sort_values("error", ascending=False)  # a failure's error comes first
+    ordered = ordered.astype(dict.fromkeys(metrics, "float64"))
+    rows = ordered.groupby([*KEY, "fingerprint"], as_index=False).agg(
+        **{metric: (metric, "mean") for metric in metrics},
+        status=("status", "max"),  # of "done" and "failed"
+        error=("error", "first"),
+        runs=("run_id", "size"),
+    )
+    rows.loc[rows["status"] == "failed", list(metrics)] = math.nan
+    return rows
+
+
+def _joined(old: DataFrame, new: DataFrame) -> DataFrame:
+    """Match by key and fingerprint; what is left of a key on both sides is matched by key alone."""
+    import pandas as pd
+
+    whole = [*KEY, "fingerprint"]
+    both = old.merge(new, how="inner", on=whole, suffixes=("_old", "_new"))
+    both["fingerprint_old"] = both["fingerprint_new"] = both["fingerprint"]
+    matched = both[whole]
+    rest = []
+    for side in (old, new):
+        left = side.merge(matched, how="left", on=whole, indicator=True)
+        rest.append(left[left["_merge"] == "left_only"].drop(columns="_merge"))
+    unmatched = rest[0].merge(rest[1], how="outer", on=KEY, suffixes=("_old", "_new"))
+    rows = pd.concat([both.drop(columns="fingerprint"), unmatched], ignore_index=True)
+    for name in ("status", "fingerprint", "error"):
+        for side_name in ("old", "new"):
+            rows[f"{name}_{side_name}"] = rows[f"{name}_{side_name}"].fillna("")
+    return rows
+
+
+def _relative(old: Series, new: Series) -> Series:
+    """(new - old) / old; no change from 0 to 0, and an infinite one from 0 to anything else."""
+    change = (new - old) / old.where(old != 0)
+    change = change.mask((old == 0) & (new == 0), 0.0)
+    return change.mask((old == 0) & (new > 0), math.inf)
+
+
+def _beyond(row: Mapping[Any, Any], tolerances: Mapping[str, float], sign: int) -> tuple[str, ...]:
+    """Metrics that worsened (sign 1) or improved (-1) by more than their tolerance."""
+    ways = {name: -sign if name in HIGHER_IS_BETTER else sign for name in tolerances}
+    return tuple(
+        name
+        for name, tolerance in tolerances.items()
+        if ways[name] * row[f"{name}_change"] > tolerance + _SLACK
+    )
+
+
+def _outcome(worse: tuple[str, ...], better: tuple[str, ...], neither: str) -> str:
+    return "regressed" if worse else "improved" if better else neither
+
+
+def _categories(rows: DataFrame) -> Series:
+    import pandas as pd
+
+    old, new = rows["status_old"], rows["status_new"]
+    sides = zip(rows["worse"], rows["better"], strict=True)
+    names = [_outcome(worse, better, "unchanged") for worse, better in sides]
+    category = pd.Series(names, index=rows.index, dtype="object")
+    # Later lines overrule earlier ones.
+    category[(old == "failed") & (new == "done")] = "fixed"
+    category[(old == "done") & (new == "failed")] = "failed"
+    category[(old == "failed") & (new == "failed")] = "still failed"
+    category[rows["fingerprint_old"] != rows["fingerprint_new"]] = "not comparable"
+    category[old == ""] = "appeared"
+    category[new == ""] = "vanished"
+    return category
+
+
+def _worst_first(rows: DataFrame) -> DataFrame:
+    rows = rows.assign(_severity=rows["category"].map(CATEGORIES.index))
+    by = ["_severity", "mse_change", "file", *KEY]
+    rows = rows.sort_values(by, ascending=[True, False, *[True] * (len(by) - 2)])
+    return rows.drop(columns="_severity").reset_index(drop=True)
