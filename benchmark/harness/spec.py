@@ -8,7 +8,7 @@ the id.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -92,16 +92,18 @@ class Grid(Strict):
     Attributes:
         datasets: cards' names.
         horizons: steps forecast.
-        lookback: for all models; None keeps each model's own.
+        lookbacks: for all models, each a run of its own; empty keeps each model's own.
         models: names or paths of model YAMLs; empty takes the suite's.
         without: names among those to leave out, e.g. what needs a longer lookback.
+        set: dotted overrides for these runs, after the suite's.
     """
 
     datasets: NonEmpty
     horizons: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    lookback: Positive | None = None
+    lookbacks: tuple[Positive, ...] = ()
     models: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    set: dict[str, Any] = Field(default_factory=dict)
 
 
 class SuiteSpec(Strict):
@@ -188,14 +190,7 @@ def load_suite(path: Path) -> SuiteSpec:
     return validate(SuiteSpec, data, str(path))
 
 
-def with_task(
-    spec: RunSpec, *, dataset: str, horizon: int, lookback: int | None, seed: int
-) -> RunSpec:
+def with_task(spec: RunSpec, *, dataset: str, horizon: int, lookback: int, seed: int) -> RunSpec:
     """Return the same model on another task."""
-    changes: Mapping[str, Any] = {
-        "dataset": dataset,
-        "horizon": horizon,
-        "lookback": lookback or spec.lookback,
-        "seed": seed,
-    }
-    return spec.model_copy(update=dict(changes))
+    task = {"dataset": dataset, "horizon": horizon, "lookback": lookback, "seed": seed}
+    return spec.model_copy(update=task)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,18 +91,18 @@ def run_suite(
         UserError: a fault in a configuration, or a results folder that cannot be written.
     """
     _check_keys(suite, where, overrides)
-    names = {name: None for grid in suite.grids for name in _names_of(grid, suite)}
-    models = {name: _load_model(name, suite, where, overrides) for name in names}
+    models = [_load_models(grid, suite, where, overrides) for grid in suite.grids]
     grids, notes, missing = _available(suite, strict)
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
     plans = _plan_all(grids, suite, models)
+    random = {model.spec.name: model.random for own in models for model in own}
     store = Store(execution.results)
     pending = [p for p in plans if execution.force or not store.is_done(p.run_id)]
     skipped = len(plans) - len(pending)
     if skipped:
         console.print(f"{skipped} of {len(plans)} runs are done already and are not run again.")
-    failed = _run_all(pending, models, execution, console)
+    failed = _run_all(pending, random, execution, console)
     return Outcome(
         run_ids=frozenset(p.run_id for p in plans),
         failed=tuple(failed),
@@ -119,30 +119,33 @@ def _check_keys(suite: SuiteSpec, where: str, overrides: Sequence[str]) -> None:
             raise UserError(
                 f"--set {override}", "the suite's YAML decides it", f"edit a copy of {where}"
             )
-    for key in suite.set:
+    keys = {f"set.{key}": key for key in suite.set}
+    for number, grid in enumerate(suite.grids):
+        keys |= {f"grids.{number}.set.{key}": key for key in grid.set}
+    for field, key in keys.items():
         if key in TASK_KEYS:
             what = "is not for all runs of a suite alike"
-            raise UserError(
-                f"{where}: set.{key}", what, "write datasets, horizons, seeds or models"
-            )
+            raise UserError(f"{where}: {field}", what, "write datasets, horizons, seeds or models")
 
 
-def _plan_all(grids: Sequence[Grid], suite: SuiteSpec, models: dict[str, _Model]) -> list[Plan]:
+def _plan_all(
+    grids: Sequence[Grid], suite: SuiteSpec, models: Sequence[Sequence[_Model]]
+) -> list[Plan]:
     """Plan every run once, also where grids overlap."""
     series = {name: load(load_card(name)) for grid in grids for name in grid.datasets}
     plans = [
         plan(spec, model.where, series[spec.dataset])
-        for grid in grids
-        for model, spec in _expand(grid, suite, models)
+        for grid, own in zip(grids, models, strict=True)
+        for model, spec in _expand(grid, suite.seeds, own)
     ]
     return list({planned.run_id: planned for planned in plans}.values())
 
 
 def _run_all(
-    pending: Sequence[Plan], models: dict[str, _Model], execution: Execution, console: Console
+    pending: Sequence[Plan], random: Mapping[str, bool], execution: Execution, console: Console
 ) -> list[RunRecord]:
     failed = []
-    expected = expected_seconds(pending, models)
+    expected = expected_seconds(pending, random)
     with RunProgress([p.spec for p in pending], expected, console) as progress:
         for planned in pending:
             progress.begin()
@@ -160,17 +163,21 @@ def _run_all(
     return failed
 
 
-def expected_seconds(pending: Sequence[Plan], models: dict[str, _Model]) -> list[float]:
-    """Guess each run's seconds, for the ETA: as long as its model took in the reference results."""
+def expected_seconds(pending: Sequence[Plan], random: Mapping[str, bool]) -> list[float]:
+    """Guess each run's seconds, for the ETA: as long as its model took in the reference results.
+
+    Args:
+        pending: what is to be run.
+        random: whether a model, by its name, is trained by gradient.
+    """
     known: dict[Any, float] = {}
     if REFERENCE.exists():
         rows = read_results(REFERENCE)
         known = rows.groupby("model")["train_seconds"].mean().dropna().astype(float).to_dict()
-    unknown = {
-        model.spec.name: SECONDS_BY_GRADIENT if model.random else SECONDS_OTHERWISE
-        for model in models.values()
-    }
-    return [SECONDS_OVERHEAD + known.get(p.spec.name, unknown[p.spec.name]) for p in pending]
+    unknown = {True: SECONDS_BY_GRADIENT, False: SECONDS_OTHERWISE}
+    return [
+        SECONDS_OVERHEAD + known.get(p.spec.name, unknown[random[p.spec.name]]) for p in pending
+    ]
 
 
 def _names_of(grid: Grid, suite: SuiteSpec) -> list[str]:
@@ -189,10 +196,16 @@ def _names_of(grid: Grid, suite: SuiteSpec) -> list[str]:
     return [name for name in dict.fromkeys(names) if name not in grid.without]
 
 
-def _load_model(name: str, suite: SuiteSpec, where: str, overrides: Sequence[str]) -> _Model:
+def _load_models(
+    grid: Grid, suite: SuiteSpec, where: str, overrides: Sequence[str]
+) -> list[_Model]:
+    own = [f"{key}={json.dumps(value)}" for key, value in (suite.set | grid.set).items()]
+    return [_load_model(name, where, [*own, *overrides]) for name in _names_of(grid, suite)]
+
+
+def _load_model(name: str, where: str, overrides: Sequence[str]) -> _Model:
     path = find_config("models", _beside(name, where))
-    own = [f"{key}={json.dumps(value)}" for key, value in suite.set.items()]
-    spec = load_run(path, [*own, *overrides])
+    spec = load_run(path, overrides)
     model, _ = resolve_model(spec.model, str(path))
     return _Model(spec=spec, where=str(path), random=model.fitted == "gradient")
 
@@ -227,23 +240,21 @@ def _available(suite: SuiteSpec, strict: bool) -> tuple[list[Grid], list[str], l
     grids = []
     for grid in suite.grids:
         datasets = [other for name in grid.datasets if (other := used[name])]
-        if datasets:
-            grids.append(grid.model_copy(update={"datasets": tuple(dict.fromkeys(datasets))}))
+        grids.append(grid.model_copy(update={"datasets": tuple(dict.fromkeys(datasets))}))
     return grids, notes, missing
 
 
 def _expand(
-    grid: Grid, suite: SuiteSpec, models: dict[str, _Model]
+    grid: Grid, seeds: Sequence[int], models: Sequence[_Model]
 ) -> list[tuple[_Model, RunSpec]]:
     return [
         (
             model,
-            with_task(
-                model.spec, dataset=dataset, horizon=horizon, lookback=grid.lookback, seed=seed
-            ),
+            with_task(model.spec, dataset=dataset, horizon=horizon, lookback=lookback, seed=seed),
         )
         for dataset in grid.datasets
         for horizon in grid.horizons
-        for model in (models[name] for name in _names_of(grid, suite))
-        for seed in (suite.seeds if model.random else suite.seeds[:1])
+        for model in models
+        for lookback in grid.lookbacks or (model.spec.lookback,)
+        for seed in (seeds if model.random else seeds[:1])
     ]

@@ -109,13 +109,13 @@ def fit_by_gradient(
     """
     order = torch.Generator().manual_seed(seed)
     block = BLOCK_STEPS * spec.batch_size
+    count = spec.windows_per_epoch(len(train))
 
-    def shuffled_blocks() -> Iterator[
-        Tensor
-    ]:  # lazy: Lightning asks for more iterators than it reads
-        yield from torch.split(train.random_order(order), block)
+    def shuffled_blocks() -> Iterator[Tensor]:
+        # lazy: Lightning asks for more iterators than it reads
+        yield from torch.split(train.random_order(order)[:count], block)
 
-    train_blocks = _Loader(shuffled_blocks, math.ceil(len(train) / block))
+    train_blocks = _Loader(shuffled_blocks, math.ceil(count / block))
     val_batches = _Loader(
         lambda: validation.in_order(SCORING_BATCH), math.ceil(len(validation) / SCORING_BATCH)
     )

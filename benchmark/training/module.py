@@ -57,7 +57,7 @@ class TrainingModule(LightningModule):
         self.forecaster = forecaster
         self.spec = spec
         self.windows = train
-        self.steps_per_epoch = math.ceil(len(train) / spec.batch_size)
+        self.steps_per_epoch = math.ceil(spec.windows_per_epoch(len(train)) / spec.batch_size)
         self.loss = LOSSES[spec.loss]
         self._heads = (len(LEVELS),) if spec.loss == "quantile" else ()
         forecast = _training_forecast(forecaster, spec)

@@ -42,6 +42,7 @@ class TrainingSpec(Strict):
 
     Attributes:
         epochs: at most; fewer when `patience` runs out.
+        epoch_steps: most steps in an epoch, on windows drawn anew each time; 0 takes every window.
         patience: epochs without a better validation score before training stops.
         monitor: the validation score that decides which epoch's weights are kept.
         batch_size: windows in a step; the last, smaller batch of an epoch is trained on too.
@@ -59,6 +60,7 @@ class TrainingSpec(Strict):
     """
 
     epochs: Positive = 10
+    epoch_steps: Annotated[int, Field(ge=0)] = 0
     patience: Positive = 3
     monitor: Literal["mse", "mae"] = "mse"
     batch_size: Positive = 32
@@ -71,3 +73,7 @@ class TrainingSpec(Strict):
     ema_decay: Probability = 0.0
     precision: Literal["32", "bf16"] = "32"
     compile: bool = False
+
+    def windows_per_epoch(self, available: int) -> int:
+        """How many of the available train windows an epoch takes."""
+        return min(available, self.epoch_steps * self.batch_size or available)

@@ -101,12 +101,34 @@ def test_a_grid_sets_its_lookback_its_models_and_what_it_leaves_out(
         seeds=[1],
         grids=[
             {"datasets": ["toy"], "horizons": [6]},
-            {"datasets": ["toy"], "horizons": [12], "lookback": 48, "without": ["naive.yaml"]},
-            {"datasets": ["toy"], "horizons": [7], "models": ["naive.yaml"]},
+            {"datasets": ["toy"], "horizons": [12], "lookbacks": [48], "without": ["naive.yaml"]},
+            {
+                "datasets": ["toy"],
+                "horizons": [7],
+                "lookbacks": [36, 72],
+                "models": ["naive.yaml"],
+            },
         ],
     )
     found = {(r.model, r.lookback, r.horizon) for r in records(toy)}
-    assert found == {("naive", 24, 6), ("linear", 24, 6), ("linear", 48, 12), ("naive", 24, 7)}
+    own = {("naive", 24, 6), ("linear", 24, 6)}
+    assert found == own | {("linear", 48, 12), ("naive", 36, 7), ("naive", 72, 7)}
+
+
+def test_a_grids_overrides_are_for_its_own_runs_and_come_after_the_suites(
+    toy: Path, run_tiny: RunTiny
+) -> None:
+    done = run_tiny(
+        models=["linear.yaml"],
+        seeds=[1],
+        set={"training.epochs": 2},
+        grids=[
+            {"datasets": ["toy"], "horizons": [6]},
+            {"datasets": ["toy"], "horizons": [7], "set": {"training.epochs": 3}},
+        ],
+    )
+    runs = (load_run(toy / "results" / "runs" / each / "run.yaml") for each in done.outcome.run_ids)
+    assert {spec.horizon: spec.training.epochs for spec in runs} == {6: 2, 7: 3}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +140,10 @@ def test_a_grid_sets_its_lookback_its_models_and_what_it_leaves_out(
         ),
         ({"set": {"model.hidden_size": 4}}, "naive.yaml: model.hidden_size: unknown key"),
         ({"set": {"horizon": 6}}, "tiny.yaml: set.horizon: is not for all runs of a suite alike"),
+        (
+            {"grids": [{"datasets": ["toy"], "horizons": [6], "set": {"seed": 6}}]},
+            "tiny.yaml: grids.0.set.seed: is not for all runs of a suite alike",
+        ),
         ({"set": {"name": "x"}}, "tiny.yaml: set.name: is not for all runs of a suite alike"),
         ({"models": ["liner"]}, "model liner: unknown model 'liner'; did you mean 'linear'?"),
         ({"models": ["liner.yaml"]}, "liner.yaml: no such file; did you mean 'linear'?"),
@@ -185,7 +211,8 @@ def test_a_model_beside_its_suite_is_found_from_anywhere(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     where = f"../{toy.name}/tiny.yaml"
-    model = harness._load_model("linear.yaml", load_suite(Path(where)), where, [])
+    load_suite(Path(where))
+    model = harness._load_model("linear.yaml", where, [])
     assert model.spec.name == "linear"
 
 
@@ -202,8 +229,7 @@ def test_our_suites_name_models_that_exist_and_options_that_all_of_them_have(nam
     suite = load_suite(path)
     assert suite.name == name
     for grid in suite.grids:
-        for model in harness._names_of(grid, suite):
-            harness._load_model(model, suite, str(path), [])
+        harness._load_models(grid, suite, str(path), [])
 
 
 @pytest.mark.parametrize("name", [*config_names("models"), *design_names()])

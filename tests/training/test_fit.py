@@ -190,6 +190,30 @@ def test_a_fit_reads_every_train_window_once_an_epoch_and_the_last_small_batch_t
     assert first.tolist() != second.tolist()
 
 
+def test_an_epoch_of_few_steps_takes_other_windows_each_time(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Tensor] = []
+    gather = Windows.gather
+
+    def counting(self: Windows, index: Tensor) -> Any:
+        if len(self) == 365:  # the train windows
+            seen.append(index)
+        return gather(self, index)
+
+    monkeypatch.setattr(Windows, "gather", counting)
+    train(task, epochs=3, batch_size=50, epoch_steps=2)
+    assert [len(index) for index in seen] == [50] * 6
+    epochs = [set(torch.cat(seen[start : start + 2]).tolist()) for start in (0, 2, 4)]
+    assert [len(epoch) for epoch in epochs] == [100] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+    seen.clear()
+    _, report = train(task, epochs=1, batch_size=50, epoch_steps=8)  # there are no more than 8
+    assert [len(index) for index in seen] == [50] * 7 + [15]
+    _, whole = train(task, epochs=1, batch_size=50)
+    assert report.val_mse == whole.val_mse
+
+
 def test_diverged_training_names_the_epoch_and_the_cure(task: Task) -> None:
     with pytest.raises(FloatingPointError, match=r"after epoch 1; lower training\.learning_rate"):
         train(task, learning_rate=1e38)
