@@ -36,6 +36,7 @@ from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.evaluation.samples import write_samples
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import resolve_model, source_digest
+from benchmark.harness.saved import save_model
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.files import storage_faults
 from benchmark.records.record import RunRecord
@@ -172,7 +173,7 @@ def run(
         calibration.write(folder / "quantiles.npz")
         _write_training(folder, report)
         if execution.checkpoint:
-            torch.save(forecaster.state_dict(), folder / "checkpoint.pt")
+            save_model(folder, forecaster, task)
         write_record(folder, record)
     return record
 

@@ -51,8 +51,8 @@ def test_a_run_leaves_a_folder_with_all_it_says(execution: Execution) -> None:
     record = run(planned(), execution)
     folder = execution.results / "runs" / record.run_id
     assert {path.name for path in folder.iterdir()} == {
-        "checkpoint.pt", "errors.npz", "forecasts.npz", "quantiles.npz", "record.json", "run.yaml",
-        "training.json",
+        "checkpoint.pt", "data.json", "errors.npz", "forecasts.npz", "quantiles.npz", "record.json",
+        "run.yaml", "training.json",
     }  # fmt: skip
     assert json.loads((folder / "record.json").read_text()) == record.model_dump()
     errors = np.load(folder / "errors.npz")

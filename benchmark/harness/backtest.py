@@ -1,0 +1,142 @@
+"""A rolling evaluation of a finished run: a forecast from every origin, each scored by itself.
+
+Shapes: W origins, B batch, L lookback, H horizon, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmark.data.card import load_card
+from benchmark.data.load import load
+from benchmark.data.windows import Windows
+from benchmark.errors import UserError
+from benchmark.evaluation.errors import gather_errors
+from benchmark.evaluation.original import FORECAST, HIGH, LOW
+from benchmark.harness.saved import SavedRun
+from benchmark.records.files import write_atomically
+from benchmark.records.forecast import time_text
+
+Scores = NDArray[np.float64]
+
+BATCH = 64  # changes memory, not the result
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """Scores of the forecasts of one run, each from another origin.
+
+    Attributes:
+        origin: time of the last row seen ``(W,)``, datetime64[s].
+        mse: mean squared error, scaled by the train rows ``(W,)``.
+        mae: mean absolute error, likewise ``(W,)``.
+        rmse_original: root of the mean squared error of each channel in its own unit, averaged over
+            channels ``(W,)``.
+        mase: mean absolute scaled error ``(W,)``; NaN where no channel has a seasonal error.
+        coverage_80: share of the truth in the 80% interval ``(W,)``; NaN where there is none.
+    """
+
+    origin: NDArray[np.datetime64]
+    mse: Scores
+    mae: Scores
+    rmse_original: Scores
+    mase: Scores
+    coverage_80: Scores
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """All but the origin, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+
+
+def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
+    """Forecast from every `stride`-th origin that has a full lookback and a full horizon of truth.
+
+    Args:
+        run: whose model is used, as it was fitted.
+        path: a file as `SavedRun.read` reads it; None takes the run's own test split.
+        stride: steps from one origin to the next.
+
+    Raises:
+        UserError: anything wrong with the data.
+        FloatingPointError: a forecast is not finite.
+    """
+    times, values, horizon_rows = _own_test(run) if path is None else _file(run, path)
+    scaled = run.data.scaler.transform(values).astype(np.float32)
+    windows = Windows(
+        torch.from_numpy(np.ascontiguousarray(scaled.T)),
+        horizon_rows,
+        run.spec.lookback,
+        run.spec.horizon,
+    )
+    index = torch.arange(0, len(windows), stride)
+    coverage: list[Tensor] = []
+    errors = gather_errors(
+        _forecasts(run, windows, index, coverage),
+        mean=run.data.scaler.mean,
+        scale=run.data.scaler.scale,
+        seasonal_error=np.array(run.data.seasonal_error),
+    )
+    usable = errors.seasonal_error > 0
+    nothing = np.full(len(index), np.nan)
+    return Backtest(
+        origin=times[index.numpy() + windows.first - 1],
+        mse=errors.squared.mean(axis=1),
+        mae=errors.absolute.mean(axis=1),
+        rmse_original=(np.sqrt(errors.squared) * errors.scale).mean(axis=1),
+        mase=(errors.absolute[:, usable] / errors.seasonal_error[usable]).mean(axis=1)
+        if usable.any()
+        else nothing,
+        coverage_80=torch.cat(coverage).numpy() if coverage else nothing,
+    )
+
+
+def write_backtest(path: Path, result: Backtest) -> None:
+    """Write the scores as CSV, a row an origin; empty where there is no value.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    lines = [",".join(["origin", *result.scores])]
+    for time, *row in zip(result.origin, *result.scores.values(), strict=True):
+        cells = ("" if np.isnan(value) else repr(float(value)) for value in row)
+        lines.append(",".join([time_text(time), *cells]))
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+@torch.no_grad()
+def _forecasts(
+    run: SavedRun, windows: Windows, index: Tensor, coverage: list[Tensor]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield point forecast and target, scaled; add the share in each window's interval."""
+    for part in torch.split(index, BATCH):
+        x, y = windows.gather(part)
+        found = run.model.scaled(x)
+        if LOW in found:
+            inside = (found[LOW] <= y) & (y <= found[HIGH])
+            coverage.append(inside.double().mean(dim=(1, 2)))
+        yield found[FORECAST], y
+
+
+_Data = tuple[NDArray[np.datetime64], NDArray[np.float64], range]
+
+
+def _own_test(run: SavedRun) -> _Data:
+    series = load(load_card(run.spec.dataset))
+    if series.digest != run.data.digest:
+        what = f"is not the data that {run.run_id} was fitted on"
+        raise UserError(f"dataset {series.name}", what, "name a file: --input FILE.csv")
+    rows = series.card.splits.borders(len(series.values))["test"]
+    return series.timestamps, series.values[: rows.stop], rows
+
+
+def _file(run: SavedRun, path: Path) -> _Data:
+    rows = run.read(path, whole=True)
+    return rows.timestamps, rows.values, range(run.spec.lookback, len(rows.values))

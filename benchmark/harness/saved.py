@@ -1,0 +1,197 @@
+"""A finished run, kept with its weights and ready for use where its data set need not be.
+
+Beside ``run.yaml`` and ``quantiles.npz``, which every run leaves, ``--checkpoint`` keeps
+
+    checkpoint.pt   the weights; what a closed form found is among them, a naive model has none
+    data.json       `SavedData`: which columns the model reads, at which time step, in which units
+
+``run.yaml`` names a class to import, so using a run runs its code, as ``benchmark run`` does.
+Weights are read as numbers alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmark.config import Strict, nearest, validate
+from benchmark.data.card import DatasetCard
+from benchmark.data.rows import Rows, read_rows, time_column
+from benchmark.data.task import Scaler, Task
+from benchmark.errors import UserError
+from benchmark.evaluation.conformal import Calibration
+from benchmark.evaluation.original import FORECAST, HIGH, LOW, OriginalUnits
+from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.harness.spec import RunSpec, load_run
+from benchmark.records.forecast import Forecast
+from benchmark.records.store import Store
+from benchmark.training.heads import build_for_training
+
+WEIGHTS = "checkpoint.pt"
+DATA = "data.json"
+
+
+class SavedData(Strict):
+    """What a fitted model must know of the data it was fitted on.
+
+    Attributes:
+        card: the data set's.
+        digest: of the series, `Series.digest`.
+        channels: their names, C.
+        mean: of the train rows, in each channel's own unit, C.
+        scale: their standard deviation, C.
+        seasonal_error: MASE's divisor, scaled, C.
+    """
+
+    card: DatasetCard
+    digest: str
+    channels: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    seasonal_error: tuple[float, ...]
+
+    @classmethod
+    def of(cls, task: Task) -> SavedData:
+        """Take it from the task that a model was fitted on."""
+        return cls(
+            card=task.series.card,
+            digest=task.series.digest,
+            channels=task.series.channels,
+            mean=tuple(task.scaler.mean.tolist()),
+            scale=tuple(task.scaler.scale.tolist()),
+            seasonal_error=tuple(task.seasonal_error().tolist()),
+        )
+
+    @property
+    def scaler(self) -> Scaler:
+        """As it was fitted on the train rows."""
+        return Scaler(np.array(self.mean), np.array(self.scale))
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run that can forecast.
+
+    Attributes:
+        run_id: its name.
+        spec: what was run.
+        data: what the model knows of its data set.
+        model: in original units, on the CPU.
+    """
+
+    run_id: str
+    spec: RunSpec
+    data: SavedData
+    model: OriginalUnits
+
+    def read(self, path: Path, *, whole: bool = False) -> Rows:
+        """Read a file's last rows, as many as the model looks back; or all of them.
+
+        Raises:
+            UserError: as `read_rows`.
+        """
+        needed = self.spec.lookback + (self.spec.horizon if whole else 0)
+        return read_rows(self.data.card, self.data.channels, path, needed, whole=whole)
+
+    @torch.no_grad()
+    def forecast(self, rows: Rows) -> Forecast:
+        """Forecast the steps after the last of `rows`.
+
+        Raises:
+            FloatingPointError: the forecast is not finite.
+        """
+        parts = self.model(torch.from_numpy(rows.values[None, -self.spec.lookback :]))
+        found: dict[str, NDArray[np.float64]] = {n: part[0].numpy() for n, part in parts.items()}
+        if not all(np.isfinite(part).all() for part in found.values()):
+            raise FloatingPointError("the forecast is not finite")
+        step = np.timedelta64(self.data.card.step_seconds, "s")
+        return Forecast(
+            time_column=time_column(self.data.card),
+            channels=self.data.channels,
+            past_times=rows.timestamps,
+            past=rows.values,
+            times=rows.timestamps[-1] + step * np.arange(1, self.spec.horizon + 1),
+            values=found[FORECAST],
+            low=found.get(LOW),
+            high=found.get(HIGH),
+        )
+
+
+def save_model(folder: Path, forecaster: Forecaster, task: Task) -> None:
+    """Keep in a run's folder what `load_saved` needs besides what every run leaves."""
+    torch.save(forecaster.state_dict(), folder / WEIGHTS)
+    data = SavedData.of(task).model_dump(mode="json")
+    (folder / DATA).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def find_run(name: str, results: Path) -> Path:
+    """Return the folder of a run, given as that folder, or as a run's id or how only it begins.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    if os.path.isfile(os.path.join(name, "run.yaml")):
+        return Path(name)
+    runs = Store(results).runs
+    ids = sorted(path.parent.name for path in runs.glob("[!.]*/run.yaml"))
+    found = [run_id for run_id in ids if run_id.startswith(name)]
+    if not found:
+        raise UserError(f"run {name}", f"no such run in {runs}", nearest(name, ids))
+    if len(found) > 1 and name not in found:
+        shown = ", ".join(found[:10]) + (", ..." if len(found) > 10 else "")
+        raise UserError(f"run {name}", f"{len(found)} runs begin so", f"name one: {shown}")
+    return runs / (name if name in found else found[0])
+
+
+def load_saved(name: str, results: Path) -> SavedRun:
+    """Load a finished run; nothing of its data set is read.
+
+    Args:
+        name: see `find_run`.
+        results: the results folder.
+
+    Raises:
+        UserError: there is no such run, it was not kept with its weights, or a file of it is
+            damaged or does not fit.
+    """
+    folder = find_run(name, results)
+    spec = load_run(folder / "run.yaml")
+    words = ["benchmark", "run", str(folder / "run.yaml"), "--checkpoint", "--force"]
+    again = shlex.join([*words, "--results", str(folder.absolute().parent.parent)])
+    for file in (WEIGHTS, DATA):
+        if not (folder / file).is_file():
+            raise UserError(str(folder), f"was kept without {file}", again)
+    data = _read_data(folder / DATA)
+    shape = SeriesShape(spec.lookback, spec.horizon, len(data.channels), data.card.season)
+    forecaster = build_for_training(spec.model, shape, spec.training, str(folder / "run.yaml"))
+    _load_weights(forecaster, folder / WEIGHTS, again)
+    quantiles = folder / "quantiles.npz"
+    calibration = Calibration.read(quantiles) if quantiles.is_file() else None
+    model = OriginalUnits(forecaster, data.scaler, calibration)
+    return SavedRun(folder.absolute().name, spec, data, model)
+
+
+def _read_data(path: Path) -> SavedData:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(str(path), "is not JSON", "run the model again") from None
+    return validate(SavedData, values, str(path))
+
+
+def _load_weights(forecaster: Forecaster, path: Path, again: str) -> None:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+        forecaster.load_state_dict(weights)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        what = f"holds no weights of the model that run.yaml describes ({reason:.200})"
+        raise UserError(str(path), what, again) from None
