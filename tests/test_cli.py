@@ -27,7 +27,7 @@ LINEAR: dict[str, Any] = {
 SUITE: dict[str, Any] = {
     "name": "tiny",
     "models": ["linear.yaml", "seasonal_naive"],
-    "grids": [{"datasets": ["toy"], "horizons": [12], "lookback": 24}],
+    "grids": [{"datasets": ["toy"], "horizons": [12], "lookbacks": [24]}],
     "set": {"training.epochs": 1},
 }
 Command = Callable[..., Any]
@@ -158,7 +158,7 @@ def test_a_suite_whose_data_set_is_gone_says_so_in_its_table(
     write_yaml: Callable[[str, Any], str],
 ) -> None:
     write_dataset("gone").unlink()
-    gone = SUITE | {"grids": [{"datasets": ["gone"], "horizons": [6], "lookback": 24}], "set": {}}
+    gone = SUITE | {"grids": [{"datasets": ["gone"], "horizons": [6], "lookbacks": [24]}], "set": {}}
     write_yaml("gone.yaml", gone | {"fallback": "toy"})
     answer = command("suite", "gone.yaml")
     sentence = "toy stands in for it: these are not gone numbers."
