@@ -141,6 +141,9 @@ class DatasetCard(Strict):
         encoding: of the text; one in which ASCII is ASCII.
         channels: their names, in the order of the series; or how many there are, for a wide file
             whose header names them.
+        left_out: columns of the file that are no channels; what stands in them is not looked at.
+        missing: what an empty cell or an absent time means, see `benchmark.data.missing`.
+        interpolate_limit: most values missing in a row that ``missing: interpolate`` fills.
         splits: train, validation and test.
         season: steps in the shortest season, the seasonal naive's and MASE's period.
     """
@@ -162,6 +165,9 @@ class DatasetCard(Strict):
         Annotated[ChannelNames, Tag("names")] | Annotated[Positive, Tag("count")],
         Discriminator(lambda value: "names" if isinstance(value, list | tuple) else "count"),
     ]
+    left_out: tuple[str, ...] = ()
+    missing: Literal["error", "interpolate", "mask"] = "error"
+    interpolate_limit: Positive | None = None
     splits: Splits
     season: Positive
 
@@ -197,6 +203,14 @@ class DatasetCard(Strict):
         return time
 
     @model_validator(mode="after")
+    def _missing_values_have_one_rule(self) -> DatasetCard:
+        if (self.missing == "interpolate") != (self.interpolate_limit is not None):
+            raise ValueError("missing: interpolate and interpolate_limit go together")
+        if self.missing != "error" and self.irregular_steps:
+            raise ValueError("irregular_steps needs missing: error; else gaps become missing rows")
+        return self
+
+    @model_validator(mode="after")
     def _columns_agree(self) -> DatasetCard:
         if (self.time_column is None) == (self.start is None):
             raise ValueError("give time_column, or start where the file has no times; exactly one")
@@ -204,7 +218,8 @@ class DatasetCard(Strict):
             if not self.header:
                 raise ValueError("a file without a header needs its channels named in the card")
             return self
-        repeated = {name for name in self.channels if self.channels.count(name) > 1}
+        columns = (*self.channels, *self.left_out)
+        repeated = {name for name in columns if columns.count(name) > 1}
         if repeated:
             raise ValueError(f"channels are named twice: {', '.join(sorted(repeated))}")
         if self.time_column in self.channels:
@@ -222,7 +237,7 @@ class DatasetCard(Strict):
     def reading(self) -> dict[str, Any]:
         """Return the fields that decide what is read from the file, as plain JSON values."""
         fields = {"frequency", "irregular_steps", "time_column", "start", "header", "encoding"}
-        return self.model_dump(mode="json", include=fields | {"channels"})
+        return self.model_dump(mode="json", include=fields | {"channels", "left_out", "missing"})
 
 
 def data_folder() -> Path:
@@ -243,7 +258,7 @@ def data_folder() -> Path:
 
 def card_folders() -> list[Path]:
     """Folders in which a card is looked up by name; the first one that has it wins."""
-    return [Path("datasets"), PROJECT_DATASETS]
+    return [Path("datasets"), data_folder(), PROJECT_DATASETS]
 
 
 def list_cards() -> dict[str, Path]:

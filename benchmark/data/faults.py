@@ -11,10 +11,14 @@ from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, opened_text
 from benchmark.errors import UserError
 
+MISSING_CELLS = {"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>"}
+"""What stands for a missing value, where a card allows one; pandas reads them all as NaN."""
+
 
 def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserError | None:
     """Walk through the lines of a file and describe the first fault; None where there is none."""
-    numeric = [column != card.time_column for column in columns]
+    numeric = [column not in (card.time_column, *card.left_out) for column in columns]
+    passed = MISSING_CELLS if card.missing != "error" else set()
     with opened_text(path) as stream:
         rows = csv.reader((line.decode(card.encoding) for line in stream), strict=True)
         try:
@@ -25,7 +29,7 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
                 if len(row) != len(columns):
                     return _wrong_length(place, len(row), len(columns), next(rows, None) is None)
                 for cell, column, is_number in zip(row, columns, numeric, strict=True):
-                    what = cell_fault(cell) if is_number else None
+                    what = cell_fault(cell) if is_number and cell.strip() not in passed else None
                     if what:
                         cure = "write a number, or leave the channel out of the file and its card"
                         return UserError(f"{place}, column '{column}'", what, cure)

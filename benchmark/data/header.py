@@ -36,7 +36,7 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
         others = [cell for cell in cells if cell not in channels]
         hint = f" ({nearest(card.time_column, others)})" if others else ""
         raise UserError(where, what + hint, "correct the header, or time_column in the card")
-    found = [cell for cell in cells if cell != card.time_column]
+    found = [cell for cell in cells if cell not in (card.time_column, *card.left_out)]
     if isinstance(card.channels, int):
         if len(found) != card.channels:
             what = f"names {len(found)} channels, the card says {card.channels}"
@@ -87,7 +87,7 @@ def _check_channels(where: str, expected: tuple[str, ...], found: list[str]) -> 
         for name in missing
     ]
     errors += [
-        UserError(where, f"column '{name}' is not in the card", "add it to channels or delete it")
+        UserError(where, f"column '{name}' is not in the card", "add it to channels or left_out")
         for name in extra
     ]
     if errors:

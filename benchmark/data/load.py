@@ -12,6 +12,7 @@ from benchmark.data import cache
 from benchmark.data.card import DatasetCard
 from benchmark.data.checksum import verify
 from benchmark.data.fetch import fetch
+from benchmark.data.missing import settle
 from benchmark.data.parse import parse
 from benchmark.errors import UserError
 
@@ -23,11 +24,13 @@ class Series:
     Attributes:
         card: the data set's card.
         name: the data set's name.
-        values: ``(T, C)``, in each channel's own unit, finite; read-only.
+        values: ``(T, C)``, in each channel's own unit, read-only; finite, or NaN where the card
+            masks missing values.
         timestamps: ``(T,)``, datetime64[s], in time order; read-only.
         channels: C names.
         digest: SHA-256 of timestamps, channel names and values; the same for every copy of the
-            data, whatever its line ends, compression and place.
+            data, whatever its line ends, compression and place. Where values may be missing, what
+            is made of them counts as well.
     """
 
     card: DatasetCard
@@ -66,7 +69,7 @@ def describe(card: DatasetCard, progress: bool = True) -> dict[str, str]:
     series = _read(card, path)
     first, last = (str(series.timestamps[i]).replace("T", " ") for i in (0, -1))
     borders = card.splits.borders(len(series.values))
-    return {
+    facts = {
         "dataset": card.name,
         "file": str(path),
         "checksum": verify(card, path),
@@ -78,6 +81,10 @@ def describe(card: DatasetCard, progress: bool = True) -> dict[str, str]:
         "splits": ", ".join(f"{name} {rows.start}-{rows.stop}" for name, rows in borders.items()),
         "digest": series.digest,
     }
+    if card.missing == "mask":
+        missing = np.isnan(series.values)
+        facts["masked"] = f"{missing.sum():,} of {missing.size:,} values ({missing.mean():.2%})"
+    return facts
 
 
 def _read(card: DatasetCard, path: Path) -> Series:
@@ -88,8 +95,9 @@ def _read(card: DatasetCard, path: Path) -> Series:
         cache.keep_table(path, key, parsed)
         table = cache.recall_table(path, key) or parsed
     try:
-        card.splits.borders(len(table.values))
+        borders = card.splits.borders(len(table.values))
     except ValueError as error:
         cure = "correct the splits in the card, or delete the file and fetch it again"
         raise UserError(str(path), f"is too short: {error}", cure) from None
-    return Series(card, card.name, table.values, table.timestamps, table.channels, table.digest)
+    values, digest = settle(card, path, table, borders)
+    return Series(card, card.name, values, table.timestamps, table.channels, digest)

@@ -74,27 +74,48 @@ def check_steps(card: DatasetCard, path: Path, times: Times, first_line: int = F
         UserError: names the line of the first step at fault.
     """
     steps = np.diff(times).astype(np.int64)
-    odd = np.flatnonzero(steps != card.step_seconds)
-    backward = np.flatnonzero(steps < 0)
-    if not backward.size and odd.size == card.irregular_steps:
+    odd = steps != card.step_seconds
+    backward = bool((steps < 0).any())
+    if not backward and odd.sum() == card.irregular_steps:
         return
-    if not backward.size and card.irregular_steps:
-        what = f"has {odd.size} steps that are not {card.frequency}"
+    if not backward and card.irregular_steps:
+        what = f"has {odd.sum()} steps that are not {card.frequency}"
         cure = (
             f"its card declares {card.irregular_steps} irregular_steps: mend the one or the other"
         )
         raise UserError(str(path), what, cure)
-    row = int((backward if backward.size else odd)[0]) + 1
+    raise step_fault(card, path, times, odd, first_line)
+
+
+def step_fault(
+    card: DatasetCard,
+    path: Path,
+    times: Times,
+    odd: NDArray[np.bool_],
+    first_line: int = FIRST_LINE,
+) -> UserError:
+    """Describe the first step back in time, or where there is none the first of the odd steps.
+
+    Args:
+        card: declares the time step.
+        path: the file.
+        times: ``(T,)``.
+        odd: which steps from one row to the next are at fault ``(T - 1,)``.
+        first_line: where the first of the times stands.
+    """
+    steps = np.diff(times).astype(np.int64)
+    backward = steps < 0
+    row = int((backward if backward.any() else odd).argmax()) + 1
     time, before = (str(times[i]).replace("T", " ") for i in (row, row - 1))
     where = _place(card, path, row + first_line)
-    if backward.size:
+    if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
-        raise UserError(where, what, "sort them by time")
-    cure = "mend the file, or correct frequency or irregular_steps in the card"
+        return UserError(where, what, "sort them by time")
+    cure = "mend the file, or correct frequency, missing or irregular_steps in the card"
     if steps[row - 1] == 0:
-        raise UserError(where, f"{time} stands there twice", cure)
+        return UserError(where, f"{time} stands there twice", cure)
     step = np.timedelta64(steps[row - 1], "s").item()
-    raise UserError(where, f"{time} is {step} after {before}, not {card.frequency}", cure)
+    return UserError(where, f"{time} is {step} after {before}, not {card.frequency}", cure)
 
 
 def _fault(
