@@ -72,7 +72,8 @@ class TrainingModule(LightningModule):
             self._weights,
             lr=self.spec.learning_rate,
             weight_decay=self.spec.weight_decay,
-            fused=self._weights[0].device.type in ("cpu", "cuda"),
+            fused=self._weights[0].device.type in ("cpu", "cuda")
+            and all(weight.is_floating_point() for weight in self._weights),  # none is complex
         )  # type: ignore[call-arg]
         self._schedule = _schedule(
             self._optimiser, self.spec.schedule, self.spec, self.steps_per_epoch
