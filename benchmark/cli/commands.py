@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from benchmark.cli import auditing, catalogue, comparing, results, running, trying, tuning
+from benchmark.cli import auditing, catalogue, comparing, results, running, trying, tuning, using
 from benchmark.errors import UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -29,6 +29,9 @@ for command in (
     running.run,
     running.suite,
     tuning.tune,
+    using.forecast,
+    using.backtest,
+    using.export,
     results.leaderboard,
     comparing.compare,
     catalogue.models,

@@ -132,7 +132,7 @@ def _times(
     import pandas as pd
 
     times = read_times(card, path, pd.Series(texts, dtype="str"), first_line)
-    with _cure(f"the model reads rows {card.frequency} apart, in time order: {MEND}"):
+    with _cure(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
         check_steps(card, path, times, first_line)
     return times
 
