@@ -1,0 +1,294 @@
+"""The suite from Python: fit a model on a task, score it, rank what was scored.
+
+    from benchmark import Task, evaluate, fit, leaderboard, load_dataset
+
+    task = Task(load_dataset("ETTh1"), lookback=336, horizon=336)
+    gru = fit("gru", task, epochs=5)
+    result = evaluate(gru, task)
+    print(result.mse, leaderboard([result, evaluate(fit("ridge", task), task)]))
+
+The steps are those of `benchmark.harness.run.run`, so the scores are those of ``benchmark run``
+with the same configuration and seed, to the last bit. Nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from rich.console import Console
+
+from benchmark.data.card import load_card
+from benchmark.data.load import Series, load
+from benchmark.data.task import Task
+from benchmark.errors import UserError
+from benchmark.evaluation import cost
+from benchmark.evaluation.conformal import Calibration, calibrate
+from benchmark.evaluation.forecast import Evaluation
+from benchmark.evaluation.forecast import evaluate as evaluate_forecaster
+from benchmark.evaluation.metrics import METRICS, definitions
+from benchmark.evaluation.original import FORECAST, OriginalUnits
+from benchmark.evaluation.samples import Samples
+from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.harness.configured import configured
+from benchmark.harness.run import Plan, common_columns, plan, resolve_device
+from benchmark.harness.spec import Execution, with_task
+from benchmark.records.losses import read_losses
+from benchmark.records.record import RunRecord
+from benchmark.records.table import csv_text, parse_results, read_results
+from benchmark.reports.leaderboard import print_table, to_markdown
+from benchmark.reports.ranking import Leaderboard
+from benchmark.reports.ranking import leaderboard as rank
+from benchmark.training.fit import fit as fit_forecaster
+from benchmark.training.fit import seed_all
+from benchmark.training.heads import build_for_training
+from benchmark.training.report import Epoch, FitOptions, FitReport
+
+__all__ = ["Board", "Fitted", "Result", "Task", "evaluate", "fit", "leaderboard", "load_dataset"]
+
+BOARD_WIDTH = 110  # columns of a printed leaderboard
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A model that is fitted, and what its row will say of that.
+
+    Attributes:
+        forecaster: the module, on its device: scaled lookbacks ``(B, L, C)`` to scaled forecasts.
+        task: what it was fitted on.
+        planned: its configuration, and the id of the run that this is.
+        report: every epoch, the validation scores, the seconds.
+        calibration: what makes quantiles of its forecasts.
+        execution: where it was fitted.
+        started: when, in UTC.
+    """
+
+    forecaster: Forecaster
+    task: Task
+    planned: Plan
+    report: FitReport
+    calibration: Calibration
+    execution: Execution
+    started: datetime
+
+    @torch.no_grad()
+    def forecast(self, history: ArrayLike) -> NDArray[np.float64]:
+        """Forecast the steps after `history`.
+
+        Args:
+            history: ``(L or more, C)`` in original units; the last L rows are looked at.
+
+        Returns:
+            ``(H, C)`` in original units.
+
+        Raises:
+            ValueError: the history is shorter than the lookback, or has other channels.
+        """
+        past = np.asarray(history, dtype=np.float64)
+        if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
+            wanted = f"({self.task.lookback} or more, {self.task.channels})"
+            raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
+        device = resolve_device(self.execution)
+        model = OriginalUnits(self.forecaster, self.task.scaler, None).to(device)
+        rows = torch.tensor(past[None, -self.task.lookback :], device=device)
+        forecast: NDArray[np.float64] = model(rows)[FORECAST][0].cpu().numpy()
+        return forecast
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The scores of a fitted model on the test windows of its task.
+
+    Attributes:
+        record: the row that results.csv would hold, with every score, but for the costs of
+            forecasting.
+        evaluation: what the scores are made of: the errors of every window.
+        channels: their names, C.
+    """
+
+    record: RunRecord
+    evaluation: Evaluation
+    channels: tuple[str, ...]
+
+    @property
+    def mse(self) -> float:
+        """Mean squared error on test, scaled series."""
+        assert self.record.mse is not None
+        return self.record.mse
+
+    @property
+    def mae(self) -> float:
+        """Mean absolute error on test, scaled series."""
+        assert self.record.mae is not None
+        return self.record.mae
+
+    @property
+    def by_step(self) -> pd.DataFrame:
+        """MSE and MAE of each step of the horizon, from 1: ``(H, 2)``, scaled series."""
+        errors = self.evaluation.errors
+        columns = {"mse": errors.squared_by_step, "mae": errors.absolute_by_step}  # each (H, C)
+        means = {name: values.mean(axis=1) for name, values in columns.items()}
+        steps = pd.RangeIndex(1, len(errors.squared_by_step) + 1, name="step")
+        return pd.DataFrame(means, index=steps)
+
+    @property
+    def by_channel(self) -> pd.DataFrame:
+        """MSE and MAE of each channel: ``(C, 2)``, scaled series."""
+        errors = self.evaluation.errors
+        columns = {"mse": errors.squared, "mae": errors.absolute}  # each (W, C)
+        means = {name: values.mean(axis=0) for name, values in columns.items()}
+        return pd.DataFrame(means, index=pd.Index(self.channels, name="channel"))
+
+    @property
+    def forecasts(self) -> Samples:
+        """A few test windows in original units, the same for every model: target and forecast."""
+        return self.evaluation.samples
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """A ranking, which prints as ``benchmark leaderboard`` does.
+
+    Attributes:
+        ranking: its groups, with a data frame of rows each.
+    """
+
+    ranking: Leaderboard
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        print_table(self.ranking, Console(file=text, width=BOARD_WIDTH))
+        return text.getvalue()
+
+    def to_markdown(self) -> str:
+        """Write it in full, as Markdown."""
+        return to_markdown(self.ranking)
+
+    _repr_markdown_ = to_markdown  # how a notebook shows it
+
+
+def load_dataset(name: str | Path) -> Series:
+    """Return a checked data set; its file is fetched the first time.
+
+    Args:
+        name: a card's name, e.g. ``ETTh1``, or its path.
+
+    Raises:
+        UserError: there is no such card, its file cannot be had or is not what the card says.
+    """
+    return load(load_card(name))
+
+
+def fit(
+    model: str | Path | type[Forecaster],
+    task: Task,
+    *,
+    name: str | None = None,
+    seed: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    on_epoch: Callable[[Epoch], None] | None = None,
+    **options: Any,
+) -> Fitted:
+    """Fit a model on a task's train windows, choosing by its validation windows.
+
+    Args:
+        model: the name of a YAML of ours, the path of one, or a forecaster's class.
+        task: what is forecast; a YAML's own lookback, horizon and data set do not matter here.
+        name: what tables call it; None takes the YAML's, or the class's.
+        seed: of all random numbers; None takes the YAML's, or 1.
+        device: ``auto`` takes an NVIDIA GPU where there is one.
+        on_epoch: called after each epoch; ``print`` shows them.
+        options: of the model (e.g. ``hidden_size=64``) or of its training (``epochs=5``).
+
+    Raises:
+        UserError: an unknown model or option, or options that do not go together.
+        FloatingPointError: training diverged.
+    """
+    where, spec = configured(model, {"name": name, "seed": seed}, options)
+    spec = with_task(
+        spec,
+        dataset=task.series.name,
+        horizon=task.horizon,
+        lookback=task.lookback,
+        seed=spec.seed,
+    )
+    execution = Execution(results=Path(), device=device)
+    place = resolve_device(execution)
+    planned = plan(spec, where, task.series)
+    started = datetime.now(UTC)
+    shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+    seed_all(spec.seed)
+    forecaster = build_for_training(spec.model, shape, spec.training, where).to(place)
+    train, validation = task.windows("train", place), task.windows("val", place)
+    shown = FitOptions(on_epoch=on_epoch)
+    report = fit_forecaster(forecaster, train, validation, spec.training, spec.seed, shown)
+    calibration = calibrate(forecaster, validation)
+    return Fitted(forecaster, task, planned, report, calibration, execution, started)
+
+
+def evaluate(fitted: Fitted, task: Task) -> Result:
+    """Score a fitted model on every test window of its task.
+
+    Raises:
+        UserError: it was fitted on another task.
+        FloatingPointError: a forecast is not finite.
+    """
+    if _told(task) != _told(fitted.task):
+        what = f"the model was fitted on {_told(fitted.task)}, not on {_told(task)}"
+        raise UserError("evaluate", what, "fit it on this task")
+    device = resolve_device(fitted.execution)
+    found = evaluate_forecaster(fitted.forecaster, task, device, fitted.calibration)
+    assert found.quantiles is not None
+    scores: dict[str, Any] = {name: metric(found.errors) for name, metric in METRICS.items()}
+    report = fitted.report
+    record = RunRecord(
+        **common_columns(fitted.planned, fitted.started, fitted.execution),
+        status="done",
+        **scores,
+        **asdict(found.quantiles),
+        val_mse=report.val_mse,
+        val_mae=report.val_mae,
+        params=cost.num_weights(fitted.forecaster),
+        epochs=len(report.epochs) or None,
+        best_epoch=report.best_epoch or None,
+        train_seconds=report.seconds,
+        energy_j=report.energy_j,
+        test_windows=found.num_windows,
+    )
+    return Result(record, found, task.series.channels)
+
+
+def leaderboard(results: Iterable[Result] | str | Path) -> Board:
+    """Rank results as ``benchmark leaderboard`` does: within a data set, horizon and protocol.
+
+    Args:
+        results: of `evaluate`; or the path of a results CSV.
+
+    Raises:
+        UserError: there are none, or the file is no results CSV.
+    """
+    if isinstance(results, str | Path):
+        path = Path(results)
+        rows = read_results(path)
+        return Board(rank(rows, read_losses(path, rows)))
+    by_run = {result.record.run_id: result for result in results}
+    if not by_run:
+        raise UserError("leaderboard", "is given no result", "evaluate a model first")
+    rows = parse_results(csv_text(r.record for r in by_run.values()), "leaderboard")
+    losses = {run_id: r.evaluation.errors.squared.mean(axis=1) for run_id, r in by_run.items()}
+    return Board(rank(rows, losses))
+
+
+def _told(task: Task) -> str:
+    """Name a task, so that two of one name are one."""
+    protocol = task.fingerprint(definitions())
+    name = task.series.name
+    return f"{name}, lookback {task.lookback}, horizon {task.horizon}, protocol {protocol}"

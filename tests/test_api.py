@@ -1,0 +1,227 @@
+"""The suite from Python: as short as the command line, and the same numbers."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import benchmark.api
+from benchmark import Task, evaluate, fit, leaderboard, load_dataset
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import Forecaster
+from benchmark.forecasters.linear import Linear
+
+ROOT = Path(__file__).parents[1]
+TRAINING = {"epochs": 2, "batch_size": 64}
+FITTING = ("train_seconds", "energy_j", "started")
+FORECASTING = ("macs", "latency_ms", "throughput", "peak_memory_mb")
+
+
+@pytest.fixture
+def small(toy: Path) -> Task:
+    """The toy data set at lookback 24 and horizon 12, by its name."""
+    return Task(load_dataset("toy"), lookback=24, horizon=12)
+
+
+def test_importing_the_package_loads_no_torch_and_typos_are_told() -> None:
+    code = """
+import sys
+import benchmark
+assert "torch" not in sys.modules
+assert set(benchmark.__all__) <= set(dir(benchmark))
+try:
+    benchmark.evalute
+except AttributeError as error:
+    print(error)
+assert "torch" not in sys.modules
+from benchmark import Task
+import benchmark.data.task
+assert Task is benchmark.data.task.Task and "torch" in sys.modules
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "module 'benchmark' has no attribute 'evalute'\n"
+
+
+def test_every_name_is_that_of_the_api() -> None:
+    for name in benchmark.__all__:
+        assert getattr(benchmark, name) is getattr(benchmark.api, name)
+    assert (ROOT / "benchmark" / "py.typed").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gru", {"epochs": 1, "hidden_size": 8, "patch": 12, "batch_size": 64}),
+        ("linear", {"loss": "quantile", **TRAINING}),
+        ("ridge", {}),
+        ("seasonal_naive", {}),
+    ],
+)
+def test_the_row_is_that_of_the_command_to_the_last_bit(
+    small: Task, toy: Path, command: Callable[..., Any], name: str, options: dict[str, Any]
+) -> None:
+    fitted = fit(name, small, seed=3, **options)
+    np.random.default_rng().normal(size=9)  # what comes between fit and evaluate is no matter
+    result = evaluate(fitted, small)
+    training = ("epochs", "batch_size", "loss")
+    words = [f"{'training' if k in training else 'model'}.{k}={v}" for k, v in options.items()]
+    words += ["dataset=toy", "lookback=24", "horizon=12"]
+    answer = command("run", name, "--seed", 3, *(w for word in words for w in ("--set", word)))
+    assert answer.code == 0, answer.err
+    with (toy / "results" / "results.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    ours = result.record.model_dump()
+    for column in (*FITTING, *FORECASTING):
+        assert ours.pop(column) is None or column in FITTING
+        row.pop(column)
+    assert {k: "" if v is None else str(v) for k, v in ours.items()} == row
+
+
+def test_a_class_is_what_a_yaml_of_it_is(small: Task, write_yaml: Callable[..., str]) -> None:
+    by_class = evaluate(fit(Linear, small, **TRAINING), small).record
+    write_yaml("a.yaml", {"name": "Linear", "model": {"class": "Linear"}, "training": TRAINING})
+    by_path = evaluate(fit("a.yaml", small), small).record
+    assert by_class.run_id == by_path.run_id
+    assert by_class.mse == by_path.mse
+
+
+def test_a_class_of_the_users_own_and_a_yaml_by_its_path(
+    small: Task, write_module: Any, write_yaml: Any, monkeypatch: pytest.MonkeyPatch, toy: Path
+) -> None:
+    write_module(
+        "mine",
+        "from benchmark.forecasters.contract import Forecaster\n"
+        "class Last(Forecaster):\n"
+        "    fitted = 'none'\n"
+        "    def __init__(self, shape, *, factor: float = 1.0):\n"
+        "        super().__init__(shape)\n"
+        "        self.factor = factor\n"
+        "    def forward(self, x):\n"
+        "        return self.factor * x[:, -1:].expand(-1, self.shape.horizon, -1)\n",
+    )
+    monkeypatch.syspath_prepend(str(toy))
+    from mine import Last  # type: ignore[import-not-found]
+
+    mine = fit(Last, small, factor=0.5)
+    assert mine.forecaster.factor == 0.5
+    assert evaluate(fit(Last, small), small).mse == evaluate(fit("last_value", small), small).mse
+    write_yaml("half.yaml", {"name": "half", "model": {"class": "mine.Last", "factor": 0.5}})
+    for path in ("half.yaml", toy / "half.yaml"):
+        half = evaluate(fit(path, small), small)
+        assert (half.record.model, half.mse) == ("half", evaluate(mine, small).mse)
+
+
+def test_errors_by_step_and_channel_are_those_of_the_forecasts(small: Task) -> None:
+    fitted = fit("last_value", small)
+    result = evaluate(fitted, small)
+    scaled, rows = small.scaled.astype(np.float64), small.borders["test"]
+    starts = range(rows.start, rows.stop - 12 + 1)
+    error = np.stack([scaled[s : s + 12] - scaled[s - 1] for s in starts])  # (W, H, C)
+    np.testing.assert_allclose(result.by_step["mse"], (error**2).mean(axis=(0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(result.by_step["mae"], abs(error).mean(axis=(0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(result.by_channel["mse"], (error**2).mean(axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(result.by_channel["mae"], abs(error).mean(axis=(0, 1)), rtol=1e-5)
+    assert result.by_step.index.tolist() == list(range(1, 13))
+    assert result.by_channel.index.tolist() == ["load", "heat", "wind"]
+    assert result.mse == pytest.approx(result.by_step["mse"].mean())
+    first, target = result.forecasts.first_row[1], result.forecasts.target[1]
+    np.testing.assert_allclose(target, small.series.values[first : first + 12], rtol=1e-6)
+
+
+def test_a_forecast_is_in_original_units(small: Task) -> None:
+    values = small.series.values
+    forecast = fit("last_value", small).forecast(values[:100])
+    np.testing.assert_allclose(forecast, np.tile(values[99], (12, 1)), rtol=1e-5)
+    result_of = fit("ridge", small)
+    shown = evaluate(result_of, small).forecasts
+    for row, expected in zip(shown.first_row, shown.forecast, strict=True):
+        np.testing.assert_allclose(result_of.forecast(values[:row]), expected, rtol=1e-3, atol=1e-4)
+    for wrong in (values[:23], values[:30, :2], values[0]):
+        with pytest.raises(ValueError, match=r"of shape \(24 or more, 3\)"):
+            result_of.forecast(wrong)
+
+
+def test_a_leaderboard_prints_as_that_of_the_command(
+    small: Task, toy: Path, command: Callable[..., Any]
+) -> None:
+    results = [evaluate(fit(name, small), small) for name in ("last_value", "seasonal_naive")]
+    board = leaderboard(results)
+    rows = board.ranking.groups[0].rows
+    assert rows["name"].tolist() == ["seasonal_naive", "last_value"]
+    assert rows["p_value"].notna().all()
+    text = str(leaderboard([*results, results[0]]))  # one result twice is one run
+    assert text == str(board)
+    for name in ("last_value", "seasonal_naive"):
+        words = ("dataset=toy", "lookback=24", "horizon=12")
+        command("run", name, *(w for word in words for w in ("--set", word)))
+    assert str(leaderboard(toy / "results" / "results.csv")).splitlines()[0] == text.splitlines()[0]
+    shown = command("leaderboard", toy / "results" / "results.csv").out
+    assert str(leaderboard(str(toy / "results" / "results.csv"))) == shown
+    assert board.to_markdown().startswith("# Leaderboard")
+
+
+def test_epochs_are_told_while_they_pass(small: Task) -> None:
+    seen: list[Any] = []
+    fitted = fit("linear", small, on_epoch=seen.append, **TRAINING)
+    assert [epoch.number for epoch in seen] == [1, 2]
+    assert tuple(seen) == fitted.report.epochs
+
+
+class Both(Forecaster):
+    """Has an option that its training has as well."""
+
+    def __init__(self, shape: Any, *, loss: str = "mse") -> None:
+        super().__init__(shape)
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "fault"),
+    [
+        ("grru", {}, "model grru: unknown model 'grru'; did you mean 'gru'?"),
+        ("gru", {"hidden_sise": 1}, "gru.yaml: hidden_sise: unknown option; did you mean 'hidden"),
+        ("gru", {"epocs": 1}, "gru.yaml: epocs: unknown option; did you mean 'epochs'?"),
+        ("gru", {"epochs": 1.5}, "gru.yaml: training.epochs: input should be a valid integer"),
+        ("gru", {"epochs": np.float32(1)}, "gru.yaml: epochs: is no plain value, got np.float32(1"),
+        ("gru", {"seed": -1}, "gru.yaml: seed: input should be greater than or equal to 0"),
+        ("gru", {"name": "a b"}, "gru.yaml: name: string should match pattern"),
+        ("ridge", {"epochs": 1}, "ridge.yaml: epochs: unknown option"),
+        (Linear, {"epocs": 1}, "fit(Linear): epocs: unknown option; did you mean 'epochs'?"),
+        (Both, {"loss": "mae"}, "fit(Both): loss: is the model's and its training's; rename one"),
+        (type("Local", (Both,), {}), {}, "fit(Local): is no class of a file's own; write it into"),
+    ],
+)
+def test_a_mistake_is_one_line(small: Task, model: Any, options: Any, fault: str) -> None:
+    with pytest.raises(UserError) as error:
+        fit(model, small, **options)
+    assert fault in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_other_mistakes_are_told(small: Task, write_dataset: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="dataset 'tyo': no such card; did you mean 'toy'"):
+        load_dataset("tyo")
+    with pytest.raises(UserError, match="leaderboard: is given no result"):
+        leaderboard([])
+    fitted = fit("last_value", small)
+    assert evaluate(fitted, Task(load_dataset("toy"), lookback=24, horizon=12)).mse > 0
+    write_dataset("other", splits={"train": 401, "val": 150, "test": 149})
+    for task in (
+        Task(load_dataset("toy"), lookback=25, horizon=12),
+        Task(load_dataset("toy"), lookback=24, horizon=11),
+        Task(load_dataset("other"), lookback=24, horizon=12),
+    ):
+        with pytest.raises(UserError, match="evaluate: the model was fitted on toy, lookback 24"):
+            evaluate(fitted, task)
