@@ -126,13 +126,16 @@ def _of_revisions(revisions: str, patterns: list[str], gate: Gate) -> tuple[Comp
 
 
 def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
+    from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
     from benchmark.reports import published as publishing
 
-    rows = read_results(csv or Store(results).rebuild_csv())
+    path = csv or Store(results).rebuild_csv()
+    rows = read_results(path)
+    losses = {"mse": read_losses(path, rows), "mae": read_losses(path, rows, "mae")}
     figures = publishing.read_published(DEFAULT_RESULTS / "published.csv")
-    beside = publishing.compare_published(rows, figures)
+    beside = publishing.compare_published(rows, figures, losses)
     if markdown:
         typer.echo(publishing.to_markdown(beside))
     else:

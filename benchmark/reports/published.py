@@ -1,13 +1,15 @@
 """Our rows beside the figures that papers and repositories published.
 
 A published figure stands beside ours only for the same data set, horizon and model; a relative
-difference is given only at the same lookback. Many published figures were scored on a test set that
-a data loader had shortened, so the protocol always stands beside the figure.
+difference is given only at the same lookback and over the same test windows. Many published figures
+were scored on a test set that a data loader had shortened: ours is then scored again on the windows
+that were left, from the errors that its run kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,8 +19,12 @@ from benchmark.reports.ranking import leaderboard
 from benchmark.reports.tables import Cell, Column, Table, markdown, number, percent, print_tables
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pandas import DataFrame, Series
     from rich.console import Console
+
+    Losses = Mapping[str, NDArray[np.float64]]
 
 KINDS: dict[str, type] = {
     "dataset": str,
@@ -27,11 +33,14 @@ KINDS: dict[str, type] = {
     "horizon": int,
     "mse": float,
     "mae": float,
+    "test_batch": int,  # of the loader that dropped its last, incomplete batch
     "protocol": str,
     "source": str,
+    "remark": str,  # what running it here has shown
 }
 
-OURS = ["dataset", "horizon", "fingerprint", "model", "lookback"]
+OURS = ["dataset", "horizon", "fingerprint", "model", "lookback", "config"]
+SHORTENED = "shortened test set"
 _KEYS = ["dataset_key", "model_key", "horizon"]
 
 
@@ -42,10 +51,12 @@ class PublishedComparison:
     Attributes:
         matches: a row for each of our rows and each published figure: our dataset, horizon,
             fingerprint, label (short fingerprint), model, lookback, mse, mae, seeds; then
-            published_lookback, published_mse, published_mae, protocol, source, and mse_difference
-            and mae_difference, relative to the published figure, at the same lookback only.
-            Figures at other lookbacks stand here only where there is none at ours. A row of ours
-            that nobody published has empty published columns.
+            published_lookback, published_mse, published_mae, protocol, source; windows (that the
+            figure is over, as text) and own_mse, own_mae (ours over these windows, missing where
+            they are not known); mse_difference and mae_difference, of the latter relative to the
+            published figure, at the same lookback only. Figures at other lookbacks stand here only
+            where there is none at ours. A row of ours that nobody published has empty published
+            columns.
         context: the lowest published MSE of each of the best models at any lookback, for every
             data set and horizon of ours: dataset, horizon, model, lookback, mse, mae, protocol,
             source.
@@ -61,11 +72,14 @@ def read_published(path: Path) -> DataFrame:
     Raises:
         UserError: the file or a cell is not as it must be; names the line.
     """
-    return read_table(path, KINDS, may_be_empty=("mae",))
+    return read_table(path, KINDS, may_be_empty=("mae", "test_batch", "remark"))
 
 
 def compare_published(
-    results: DataFrame, published: DataFrame, best: int = 3
+    results: DataFrame,
+    published: DataFrame,
+    losses: Mapping[str, Losses] | None = None,
+    best: int = 3,
 ) -> PublishedComparison:
     """Put our means over seeds beside the published figures.
 
@@ -74,6 +88,8 @@ def compare_published(
     Args:
         results: as `benchmark.records.store.read_results` gives.
         published: as `read_published` gives.
+        losses: for ``mse`` and ``mae`` the errors of every test window by run id, as
+            `benchmark.records.losses.read_losses` gives.
         best: how many models the context lists for a data set and horizon.
     """
     ours = _our_rows(results)
@@ -86,9 +102,10 @@ def compare_published(
     same = matches["published_lookback"] == matches["lookback"].astype("str")
     has_same = same.groupby([matches[name] for name in OURS]).transform("max")
     matches = matches[same | ~has_same]
+    matches = _on_their_windows(matches, results, losses or {})
     for metric in ("mse", "mae"):
         theirs = matches[f"published_{metric}"]
-        change = (matches[metric] - theirs) / theirs.where(theirs > 0)
+        change = (matches[f"own_{metric}"] - theirs) / theirs.where(theirs > 0)
         matches[f"{metric}_difference"] = change.where(same)
     order = ["dataset", "horizon", "fingerprint", "mse", "model", "lookback", "published_mse"]
     matches = matches.sort_values(order, kind="stable").reset_index(drop=True)
@@ -107,6 +124,46 @@ def compare_published(
     )
 
 
+def _on_their_windows(
+    matches: DataFrame, results: DataFrame, losses: Mapping[str, Losses]
+) -> DataFrame:
+    """Score ours over the windows that a shortened test set left; elsewhere it is our score."""
+    import pandas as pd
+
+    done = results[results["status"] == "done"]
+    runs = {key: list(own) for key, own in done.groupby(OURS)["run_id"]}
+    total = done.groupby(OURS)["test_windows"].max().to_dict()
+    windows: list[str] = []
+    scores: list[tuple[float, ...]] = []
+    for row in matches.to_dict("records"):
+        key = tuple(row[name] for name in OURS)
+        known = {metric: losses.get(metric, {}) for metric in ("mse", "mae")}
+        if not str(row["protocol"]).startswith(SHORTENED):
+            stated = str(row["protocol"]).startswith("full")
+            windows.append("all" if stated else "?")
+            scores.append((row["mse"], row["mae"]))
+        elif pd.isna(row["test_batch"]) or pd.isna(total[key]):
+            windows.append("fewer")
+            scores.append((math.nan, math.nan))
+        else:
+            kept = int(total[key] // row["test_batch"] * row["test_batch"])
+            windows.append(f"{kept} of {int(total[key])}")
+            scores.append(
+                tuple(_mean_of_first(kept, runs[key], known[name]) for name in ("mse", "mae"))
+            )
+    own = {"windows": windows} | {
+        f"own_{name}": [pair[i] for pair in scores] for i, name in enumerate(("mse", "mae"))
+    }
+    return matches.assign(**own)
+
+
+def _mean_of_first(kept: int, runs: Sequence[str], losses: Losses) -> float:
+    """Mean over runs of the mean over the first windows; missing where a run's are not known."""
+    if not all(run_id in losses for run_id in runs):
+        return math.nan
+    return sum(float(losses[run_id][:kept].mean()) for run_id in runs) / len(runs)
+
+
 def _our_rows(results: DataFrame) -> DataFrame:
     import pandas as pd
 
@@ -120,31 +177,52 @@ def _key(names: Series) -> Series:
     return names.str.lower().str.replace(r"[-_\s]", "", regex=True)
 
 
-def _tables(comparison: PublishedComparison) -> Iterator[Table]:
+def tables(
+    comparison: PublishedComparison, compact: bool = False
+) -> Iterator[tuple[tuple[str, int], Table]]:
+    """Lay out two tables for each data set and horizon: beside ours, and the lowest published.
+
+    Args:
+        comparison: as `compare_published` gives.
+        compact: leave out absolute errors, so that a row fits 100 columns.
+    """
     for key, own in comparison.matches.groupby(["dataset", "horizon"]):
-        dataset, horizon = cast("tuple[str, int]", key)
+        task = dataset, horizon = cast("tuple[str, int]", key)
         context = comparison.context
         here = context[(context["dataset"] == dataset) & (context["horizon"] == horizon)]
-        yield _beside(f"{dataset}, horizon {horizon}: ours and published", own)
-        yield _lowest(f"{dataset}, horizon {horizon}: lowest published, at any lookback", here)
+        yield task, _beside(f"{dataset}, horizon {horizon}: ours and published", own, compact)
+        title = f"{dataset}, horizon {horizon}: lowest published, at any lookback"
+        yield task, _lowest(title, here)
 
 
-def _beside(title: str, own: DataFrame) -> Table:
-    """Our rows that somebody published, beside the figures; the others are named below."""
+_BESIDE: tuple[tuple[Column, Callable[[Mapping[Hashable, Any]], str]], ...] = (
+    (Column("our lookback"), lambda row: str(row["lookback"])),
+    (Column("our MSE"), lambda row: number(row["mse"])),
+    (Column("our MAE"), lambda row: number(row["mae"])),
+    (Column("their lookback", number=False), lambda row: row["published_lookback"]),
+    (Column("their windows", number=False), lambda row: row["windows"]),
+    (Column("our MSE on them"), lambda row: number(row["own_mse"])),
+    (Column("our MAE on them"), lambda row: number(row["own_mae"])),
+    (Column("their MSE"), lambda row: number(row["published_mse"], 3)),
+    (Column("their MAE"), lambda row: number(row["published_mae"], 3)),
+    (Column("MSE differs"), lambda row: percent(row["mse_difference"])),
+    (Column("MAE differs"), lambda row: percent(row["mae_difference"])),
+)
+
+
+def _beside(title: str, own: DataFrame, compact: bool) -> Table:
+    """Our rows that somebody published, beside the figures; the others are named below.
+
+    `compact` leaves the absolute errors out.
+    """
     several = own["label"].nunique() > 1
     unmatched = list(dict.fromkeys(own.loc[own["published_mse"].isna(), "model"]))
     sources = _Sources()
+    shown = [pair for pair in _BESIDE if not (compact and "MAE" in pair[0].title)]
     rows = [
         (
             Cell(row["model"] + (f" (protocol {row['label']})" if several else "")),
-            Cell(str(row["lookback"])),
-            Cell(number(row["mse"])),
-            Cell(number(row["mae"])),
-            Cell(row["published_lookback"]),
-            Cell(number(row["published_mse"], 3)),
-            Cell(number(row["published_mae"], 3)),
-            Cell(percent(row["mse_difference"])),
-            Cell(percent(row["mae_difference"])),
+            *(Cell(write(row)) for _, write in shown),
             sources.cell(row),
         )
         for row in own[own["published_mse"].notna()].to_dict("records")
@@ -154,20 +232,14 @@ def _beside(title: str, own: DataFrame) -> Table:
         title=title,
         columns=(
             Column("model", number=False),
-            Column("our lookback"),
-            Column("our MSE"),
-            Column("our MAE"),
-            Column("their lookback", number=False),
-            Column("their MSE"),
-            Column("their MAE"),
-            Column("MSE differs"),
-            Column("MAE differs"),
+            *(column for column, _ in shown),
             Column("source"),
         ),
         rows=tuple(rows),
         intro=(
-            "Ours are means over seeds. Differences are relative to the published figure, and "
-            "given at the same lookback only.",
+            "Ours are means over seeds. Their windows: all, those left by a loader that drops an "
+            "incomplete batch, or ? where nobody says. Differences are relative to the published "
+            "figure, over its windows (all, where not told) and at the same lookback only.",
         ),
         notes=(*names, *sources.notes()),
     )
@@ -201,26 +273,24 @@ def _lowest(title: str, context: DataFrame) -> Table:
 
 
 class _Sources:
-    """Numbers each distinct pair of protocol and source of a table, for its notes."""
+    """Numbers each distinct protocol, source and remark of a table, for its notes."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[tuple[str, ...], int] = {}
 
     def cell(self, row: Mapping[Hashable, Any]) -> Cell:
-        pair = row["protocol"], row["source"]
-        return Cell(str(self._numbers.setdefault(pair, len(self._numbers) + 1)))
+        texts = tuple(filter(None, (row["protocol"], row["source"], row["remark"])))
+        return Cell(str(self._numbers.setdefault(texts, len(self._numbers) + 1)))
 
     def notes(self) -> tuple[str, ...]:
-        return tuple(
-            f"source {n}: {protocol}; {source}" for (protocol, source), n in self._numbers.items()
-        )
+        return tuple(f"source {n}: {'; '.join(texts)}" for texts, n in self._numbers.items())
 
 
 def to_markdown(comparison: PublishedComparison) -> str:
     """Write our rows and the published ones as Markdown, a table a data set and horizon."""
-    return "\n".join(markdown(table) for table in _tables(comparison))
+    return "\n".join(markdown(table) for _, table in tables(comparison))
 
 
 def print_published(comparison: PublishedComparison, console: Console | None = None) -> None:
     """Print our rows and the published ones to the terminal."""
-    print_tables(_tables(comparison), console)
+    print_tables((table for _, table in tables(comparison, compact=True)), console)
