@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -152,7 +153,9 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
         (Cell(time_text(time)), *(Cell(number(value)) for value in row))
         for time, *row in zip(found.origin, *columns, strict=True)
     ]
-    means = (Cell("mean"), *(Cell(number(sum(column) / count)) for column in columns))
+    known = [[value for value in column if isfinite(value)] for column in columns]
+    means = (sum(values) / len(values) if values else nan for values in known)
+    mean = (Cell("mean"), *(Cell(number(value)) for value in means))
     notes = ["MSE and MAE on the scale of the train rows; RMSE in original units, channels' mean"]
     if count > MOST_ROWS:
         notes.append(f"{count} origins; --output FILE.csv has a row for each")
@@ -162,7 +165,7 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
             Column("origin", number=False),
             *(Column(title) for title in ("MSE", "MAE", "RMSE", "MASE", "inside 80%")),
         ),
-        rows=(*(rows if count <= MOST_ROWS else ()), means),
+        rows=(*(rows if count <= MOST_ROWS else ()), mean),
         intro=(
             f"lookback {saved.spec.lookback}, horizon {saved.spec.horizon}, "
             f"{count} origins {stride} {'step' if stride == 1 else 'steps'} apart",

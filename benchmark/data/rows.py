@@ -131,7 +131,9 @@ def _times(
 ) -> NDArray[np.datetime64]:
     import pandas as pd
 
-    times = read_times(card, path, pd.Series(texts, dtype="str"), first_line)
+    times = read_times(
+        card, path, pd.Series([text or None for text in texts], dtype="str"), first_line
+    )
     with _cure(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
         check_steps(card, path, times, first_line)
     return times

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmark.data.card import load_card
 from benchmark.data.load import load
+from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.errors import gather_errors
@@ -68,14 +69,7 @@ def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
         UserError: anything wrong with the data.
         FloatingPointError: a forecast is not finite.
     """
-    times, values, horizon_rows = _own_test(run) if path is None else _file(run, path)
-    scaled = run.data.scaler.transform(values).astype(np.float32)
-    windows = Windows(
-        torch.from_numpy(np.ascontiguousarray(scaled.T)),
-        horizon_rows,
-        run.spec.lookback,
-        run.spec.horizon,
-    )
+    times, windows = _own_test(run) if path is None else _file(run, path)
     index = torch.arange(0, len(windows), stride)
     coverage: list[Tensor] = []
     errors = gather_errors(
@@ -83,18 +77,16 @@ def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
         mean=run.data.scaler.mean,
         scale=run.data.scaler.scale,
         seasonal_error=np.array(run.data.seasonal_error),
+        masked=windows.masked,
     )
-    usable = errors.seasonal_error > 0
-    nothing = np.full(len(index), np.nan)
+    seasonal = np.where(errors.seasonal_error > 0, errors.seasonal_error, np.nan)
     return Backtest(
         origin=times[index.numpy() + windows.first - 1],
-        mse=errors.squared.mean(axis=1),
-        mae=errors.absolute.mean(axis=1),
-        rmse_original=(np.sqrt(errors.squared) * errors.scale).mean(axis=1),
-        mase=(errors.absolute[:, usable] / errors.seasonal_error[usable]).mean(axis=1)
-        if usable.any()
-        else nothing,
-        coverage_80=torch.cat(coverage).numpy() if coverage else nothing,
+        mse=errors.by_window(errors.squared),
+        mae=errors.by_window(errors.absolute),
+        rmse_original=_over_channels(np.sqrt(errors.squared) * errors.scale),
+        mase=_over_channels(errors.absolute / seasonal),
+        coverage_80=torch.cat(coverage).numpy() if coverage else np.full(len(index), np.nan),
     )
 
 
@@ -120,23 +112,32 @@ def _forecasts(
         x, y = windows.gather(part)
         found = run.model.scaled(x)
         if LOW in found:
-            inside = (found[LOW] <= y) & (y <= found[HIGH])
-            coverage.append(inside.double().mean(dim=(1, 2)))
+            inside = (found[LOW] <= y) & (y <= found[HIGH])  # where y is missing, neither holds
+            coverage.append(inside.sum(dim=(1, 2)).double() / (~y.isnan()).sum(dim=(1, 2)))
         yield found[FORECAST], y
 
 
-_Data = tuple[NDArray[np.datetime64], NDArray[np.float64], range]
+def _over_channels(part: Scores) -> Scores:
+    """Average ``(W, C)`` over the channels that have a value ``(W,)``; NaN where none has."""
+    there = ~np.isnan(part)
+    count = there.sum(axis=1)
+    total = np.where(there, part, 0.0).sum(axis=1)
+    mean: Scores = np.divide(total, count, out=np.full(len(part), np.nan), where=count > 0)
+    return mean
 
 
-def _own_test(run: SavedRun) -> _Data:
+def _own_test(run: SavedRun) -> tuple[NDArray[np.datetime64], Windows]:
     series = load(load_card(run.spec.dataset))
     if series.digest != run.data.digest:
         what = f"is not the data that {run.run_id} was fitted on"
         raise UserError(f"dataset {series.name}", what, "name a file: --input FILE.csv")
-    rows = series.card.splits.borders(len(series.values))["test"]
-    return series.timestamps, series.values[: rows.stop], rows
+    task = Task(series, run.spec.lookback, run.spec.horizon)
+    return series.timestamps, task.windows("test")
 
 
-def _file(run: SavedRun, path: Path) -> _Data:
+def _file(run: SavedRun, path: Path) -> tuple[NDArray[np.datetime64], Windows]:
     rows = run.read(path, whole=True)
-    return rows.timestamps, rows.values, range(run.spec.lookback, len(rows.values))
+    scaled = run.data.scaler.transform(rows.values).astype(np.float32)
+    values = torch.from_numpy(np.ascontiguousarray(scaled.T))
+    lookback, horizon = run.spec.lookback, run.spec.horizon
+    return rows.timestamps, Windows(values, range(lookback, len(scaled)), lookback, horizon)

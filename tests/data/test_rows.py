@@ -1,0 +1,184 @@
+"""Rows of a file that a fitted model is used on."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.config import validate
+from benchmark.data.card import DatasetCard
+from benchmark.data.rows import Rows, read_rows
+from benchmark.errors import UserError
+
+CHANNELS = ("load", "heat")
+CARD: dict[str, Any] = {
+    "name": "toy", "title": "t", "file": "toy.csv", "licence": "none", "citation": "none",
+    "frequency": "15min", "time_column": "when", "channels": list(CHANNELS),
+    "splits": {"train": 0.7, "val": 0.1, "test": 0.2}, "season": 4,
+}  # fmt: skip
+ROWS = [
+    ["2024-02-29 23:30:00", "1.5", "-2"],
+    ["2024-02-29 23:45:00", "1e1", "0.25"],
+    ["2024-03-01 00:00:00", "3", "4"],
+]
+
+
+def text_of(rows: Sequence[Sequence[str]], header: Sequence[str] = ("when", *CHANNELS)) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+    return stream.getvalue()
+
+
+def read(path: Path, needed: int = 3, *, whole: bool = False, **card: Any) -> Rows:
+    return read_rows(
+        validate(DatasetCard, CARD | card, "toy.yaml"), CHANNELS, path, needed, whole=whole
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    order=st.permutations(["when", *CHANNELS, "note", "wind"]),
+    earlier=st.lists(
+        st.tuples(st.sampled_from(["", "yesterday", "2024-03-01"]), st.text("ab1,\"'", max_size=3))
+    ),
+)
+def test_columns_may_stand_in_any_order_beside_others_after_rows_that_are_not_used(
+    order: list[str], earlier: list[tuple[str, str]]
+) -> None:
+    rows = [{"when": time, "load": cell, "heat": cell} for time, cell in earlier]
+    rows += [dict(zip(("when", *CHANNELS), row, strict=True)) for row in ROWS]
+    cells = [[row.get(column, "n/a") for column in order] for row in rows]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "new.csv"
+        path.write_text(text_of(cells, order), encoding="utf-8")
+        found = read(path)
+    assert found.values.tolist() == [[1.5, -2.0], [10.0, 0.25], [3.0, 4.0]]
+    assert found.timestamps.astype(str).tolist() == [row[0].replace(" ", "T") for row in ROWS]
+    assert found.ignored == tuple(name for name in order if name in ("note", "wind"))
+
+
+def with_cell(line: int, column: int, cell: str) -> str:
+    rows = [list(row) for row in ROWS]
+    rows[line - 2][column] = cell
+    return text_of(rows)
+
+
+MEND = "mend the line, or leave out all rows up to it"
+STEPS = f"the model reads rows in time order, frequency 15min: {MEND}"
+TIME = "write e.g. 2016-07-01 00:15:00, as clocks showed"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (with_cell(3, 1, ""), f": line 3, column 'load': is empty; {MEND}"),
+        (with_cell(3, 1, "nan"), f": line 3, column 'load': 'nan' is not a number; {MEND}"),
+        (with_cell(4, 2, "1e999"), f": line 4, column 'heat': '1e999' is infinite; {MEND}"),
+        (with_cell(4, 2, "4,5"), f": line 4, column 'heat': '4,5' is not a number; {MEND}"),
+        (with_cell(3, 0, ""), f": line 3, column 'when': is empty; {TIME}"),
+        (
+            with_cell(3, 0, "2024-02-29 23:45:00Z"),
+            f": line 3, column 'when': '2024-02-29 23:45:00Z' has a time zone; {TIME}",
+        ),
+        (
+            with_cell(4, 0, "2024-03-01 00:15:00"),
+            ": line 4, column 'when': 2024-03-01 00:15:00 is 0:30:00 after 2024-02-29 23:45:00, "
+            f"not 15min; {STEPS}",
+        ),
+        (
+            with_cell(3, 0, "2024-02-29 23:30:00"),
+            f": line 3, column 'when': 2024-02-29 23:30:00 stands there twice; {STEPS}",
+        ),
+        (
+            with_cell(4, 0, "2024-02-29 23:40:00"),
+            ": line 4, column 'when': 2024-02-29 23:40:00 stands after 2024-02-29 23:45:00, "
+            f"so the rows are not in time order; {STEPS}",
+        ),
+        (
+            text_of([[row[0], row[2]] for row in ROWS], ["when", "heat"]),
+            ": line 1: column 'load' is missing; add it",
+        ),
+        (
+            text_of(ROWS, ["when", "Load", "heat"]),
+            ": line 1: column 'load' is missing; did you mean 'Load'?",
+        ),
+        (
+            text_of(ROWS, ["date", "load", "heat"]),
+            ": line 1: column 'when' is missing; known: date",
+        ),
+        (
+            text_of([[*row, "1"] for row in ROWS], ["when", "load", "heat", "load"]),
+            ": line 1: names column 'load' twice; rename one of them",
+        ),
+        (text_of(ROWS[1:]), ": holds 2 rows, 3 are needed; add earlier rows"),
+        (text_of(ROWS[2:]), ": holds 1 row, 3 are needed; add earlier rows"),
+        (
+            text_of(ROWS) + "2024-03-01 00:15:00,1\n",
+            ": line 5: has 2 cells, the file has 3 columns; mend the line",
+        ),
+        (text_of(ROWS) + "\n", ": line 5: is blank; delete it"),
+        ("", ": line 1: is empty; name a CSV file whose first line names its columns"),
+        (
+            "<!doctype html>\n",
+            ": line 1: is a web page, not a CSV file; "
+            "name a CSV file whose first line names its columns",
+        ),
+    ],
+)
+def test_a_fault_is_told_by_file_line_column_and_cure(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert str(caught.value) == f"{path}{told}"
+
+
+def test_all_missing_columns_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("when,x,y\n2024-01-01,1,2\n")
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert [line.split("; ")[0] for line in str(caught.value).split("\n")] == [
+        f"{path}: line 1: column '{name}' is missing" for name in CHANNELS
+    ]
+
+
+def test_the_whole_file_is_held_to_what_its_last_rows_are(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv.gz"
+    path.write_bytes(gzip.compress(with_cell(2, 1, "?").encode()))
+    assert len(read(path, 2).values) == 2
+    with pytest.raises(UserError, match=r"line 2, column 'load': '\?' is not a number"):
+        read(path, 2, whole=True)
+    path.write_bytes(gzip.compress(text_of(ROWS).encode()))
+    assert read(path, 2, whole=True).values.shape == (3, 2)
+
+
+def test_a_data_set_without_times_is_used_on_files_that_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(text_of(ROWS, ["date", *CHANNELS]))
+    found = read(path, time_column=None, start="1990-01-01")
+    assert found.timestamps[-1] == np.datetime64("2024-03-01T00:00:00")
+
+
+def test_one_irregular_step_that_the_data_set_had_excuses_none_here(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(with_cell(4, 0, "2024-03-01 01:00:00"))
+    with pytest.raises(UserError, match=r"line 4, column 'when': .* is 1:15:00 after"):
+        read(path, irregular_steps=1)
+
+
+def test_text_that_is_not_in_the_data_sets_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_bytes(text_of(ROWS, ["when", *CHANNELS]).encode() + b"\xff,1,1\n")
+    with pytest.raises(UserError, match=r"new.csv: line 5: is not CSV \('utf-8' codec"):
+        read(path)
