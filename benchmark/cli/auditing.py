@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import SetOption, make_console, tell
+from benchmark.config import nearest
 from benchmark.errors import UserError
 
 AUDITED = "akl_pedestrians"
@@ -67,6 +68,11 @@ def pitfalls(
     ] = None,
     dataset: Annotated[str, typer.Option(help="A card's name or path.")] = "ETTh1",
     horizon: Annotated[int, typer.Option(min=1, help="Steps forecast.")] = 336,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MISTAKE", help="One mistake, e.g. epoch_on_test; repeatable."),
+    ] = None,
+    set_: SetOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Also write the table there, as Markdown.")
     ] = None,
@@ -81,23 +87,31 @@ def pitfalls(
     from benchmark.data.load import load
     from benchmark.harness.spec import find_config, load_run
 
-    specs = [load_run(find_config("models", name)) for name in models or ["dlinear", "nlinear"]]
+    names = models or ["dlinear", "nlinear"]
+    specs = [load_run(find_config("models", name), set_ or []) for name in names]
     card = load_card(dataset)
     others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
 
-    from benchmark.pitfalls.mistakes import measure
+    from benchmark.pitfalls.mistakes import NAMES, measure
     from benchmark.pitfalls.table import pitfalls_table
     from benchmark.records.files import storage_faults
     from benchmark.reports.tables import markdown, print_tables
 
+    for name in only or []:
+        if name not in NAMES:
+            raise UserError("--only", f"unknown mistake {name!r}", nearest(name, NAMES))
     companions = [load(other) for other in others if locate(other)]
     console = make_console()
     with console.status("") as status:
         try:
-            effects = measure(load(card), horizon, specs, companions, status.update)
+            effects = measure(
+                load(card), horizon, specs, companions, status.update, only or NAMES
+            )
         except FloatingPointError as error:
             raise UserError(f"dataset {card.name}", str(error)) from error
     options = ["--dataset", dataset, "--horizon", str(horizon)]
+    options += [text for name in only or [] for text in ("--only", name)]
+    options += [text for value in set_ or [] for text in ("--set", value)]
     command = shlex.join(["benchmark", "pitfalls", *(models or []), *options])
     table = pitfalls_table(effects, card.name, horizon, command)
     print_tables([table], console)

@@ -6,7 +6,7 @@ Shapes: W windows, C channels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from benchmark.data.card import SplitName
 from benchmark.data.load import Series
 from benchmark.data.task import Scaler, Task
+from benchmark.errors import UserError
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
@@ -205,6 +206,8 @@ def filled_failure(benches: Sequence[Bench]) -> Iterator[Effect]:
 MISTAKES = (drop_last, batch_means, epoch_on_test, lookback_on_test, scaling_on_all)
 """Those of one model on one data set, in the order of the table."""
 
+NAMES = tuple(mistake.__name__ for mistake in (*MISTAKES, filled_failure))
+
 
 def measure(
     series: Series,
@@ -212,6 +215,7 @@ def measure(
     specs: Sequence[RunSpec],
     companions: Sequence[Series] = (),
     on_start: Callable[[str], None] = lambda text: None,
+    only: Collection[str] = NAMES,
 ) -> list[Effect]:
     """Make every mistake with least squares and with every model given.
 
@@ -221,16 +225,22 @@ def measure(
         specs: models beside least squares, at their own lookbacks.
         companions: further data sets, for the mistake that needs several.
         on_start: told what is about to be measured.
+        only: which mistakes, of `NAMES`.
 
     Raises:
-        UserError: a model's lookback and the horizon do not fit into the data.
+        UserError: a model's lookback and the horizon do not fit into the data, or it has gaps.
         FloatingPointError: training diverged or a forecast is not finite.
     """
+    if np.isnan(series.values).any():
+        what = "masks missing values, and these mistakes are measured on whole series"
+        raise UserError(f"dataset {series.name}", what, "choose another data set")
     bench = Bench(series, horizon)
     effects: list[Effect] = []
-    for mistake in MISTAKES:
+    for mistake in (mistake for mistake in MISTAKES if mistake.__name__ in only):
         for spec in (LEAST_SQUARES, *specs):
             on_start(f"{mistake.__name__.replace('_', ' ')}: {spec.name}")
             effects += mistake(bench, spec)
-    on_start("filled failure")
-    return effects + list(filled_failure([bench, *(Bench(one, horizon) for one in companions)]))
+    if filled_failure.__name__ in only:
+        on_start("filled failure")
+        effects += filled_failure([bench, *(Bench(one, horizon) for one in companions)])
+    return effects

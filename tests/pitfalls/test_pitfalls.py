@@ -233,3 +233,21 @@ def test_the_command_shows_one_table_and_writes_it(
     refused = command(*words, "--output", "nowhere/pitfalls.md")
     assert refused.code == 2
     assert refused.err.startswith("error: nowhere/pitfalls.md: cannot be written")
+
+
+def test_one_mistake_can_be_made_alone_with_settings_of_ones_own(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("own.yaml", LINEAR.model_dump(mode="json") | {"dataset": "toy"})
+    words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12)
+    options = ("--only", "epoch_on_test", "--set", "training.epochs=1", "--output", "one.md")
+    assert command(*words, *options).code == 0
+    lines = Path("one.md").read_text().splitlines()
+    (row,) = [line for line in lines if line.startswith("| ")][2:]
+    cells = row.split(" | ")
+    assert cells[0] == "| epoch chosen on test"
+    assert cells[2] == cells[3]  # of one epoch there is nothing to choose
+    assert lines[-1].endswith("--horizon 12 --only epoch_on_test --set training.epochs=1")
+    refused = command(*words, "--only", "epoch_on_tests")
+    assert refused.code == 2
+    assert "--only: unknown mistake 'epoch_on_tests'; did you mean 'epoch_on_test'?" in refused.err
