@@ -25,13 +25,13 @@ class NoiseFloor:
     configurations: int
     freedom: int
 
-    def smallest_difference(self, first: int, second: int, level: float = 0.95) -> float:
+    def smallest_difference(self, first: float, second: float, level: float = 0.95) -> float:
         """The smallest difference between two means of seeds that is beyond noise.
 
         t(freedom) std sqrt(1 / first + 1 / second), of the t test with pooled variance.
 
         Args:
-            first: seeds in one mean.
+            first: seeds in one mean; infinite where a score hangs on no seed and has no noise.
             second: seeds in the other.
             level: probability that equal configurations differ by less.
         """

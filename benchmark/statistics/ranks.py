@@ -41,6 +41,8 @@ def friedman(scores: Array) -> tuple[float, float]:
     """
     from scipy.stats import friedmanchisquare
 
+    if (scores == scores[:, :1]).all():  # the statistic would be 0 / 0
+        return 0.0, 1.0
     statistic, p_value = friedmanchisquare(*scores.T)
     return float(statistic), float(p_value)
 

@@ -37,6 +37,12 @@ def test_friedmans_statistic_is_the_published_one_but_for_its_correction_for_tie
     assert p_value == pytest.approx(stats.chi2.sf(statistic, 3))
 
 
+def test_models_that_never_differ_are_equal_by_friedmans_test_and_nothing_is_divided_by_0():
+    assert friedman(np.ones((4, 3))) == (0, 1)
+    statistic, p_value = friedman(np.array([[1.0, 1, 1], [1, 2, 3], [1, 2, 3]]))
+    assert (statistic, p_value) == pytest.approx((4, math.exp(-2)))
+
+
 def test_nemenyis_critical_differences_are_the_published_ones():
     assert critical_difference(4, 14, alpha=0.05) == pytest.approx(1.25, abs=0.005)
     assert critical_difference(4, 14, alpha=0.10) == pytest.approx(1.12, abs=0.005)
@@ -87,3 +93,12 @@ def test_equal_configurations_differ_beyond_the_noise_floor_five_times_in_a_hund
         assert floor is not None
         beyond += abs(first.mean() - second.mean()) > floor.smallest_difference(3, 2)
     assert 0.035 < beyond / 1500 < 0.065
+
+
+def test_what_hangs_on_no_seed_adds_no_noise():
+    floor = noise_floor([np.array([1.0, 2.0, 3.0])])
+    assert floor is not None
+    alone = floor.smallest_difference(3, math.inf)
+    assert alone == pytest.approx(stats.t.ppf(0.975, 2) * 1.0 * math.sqrt(1 / 3))
+    assert alone == floor.smallest_difference(math.inf, 3)
+    assert floor.smallest_difference(math.inf, math.inf) == 0
