@@ -23,16 +23,21 @@ def leaderboard(
     plot: Annotated[
         Path | None, typer.Option(help="Also draw error by cost: a .svg, .png or .pdf file.")
     ] = None,
+    ranks: Annotated[
+        Path | None,
+        typer.Option(help="Also draw average ranks over data sets: a .svg, .png or .pdf file."),
+    ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Rank what has been run.
 
-    There is a table for each data set, horizon and protocol.
+    There is a table for each data set, horizon and protocol, and one over three data sets or more.
     """
     from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
     from benchmark.reports.leaderboard import write_leaderboard
+    from benchmark.reports.ranking import leaderboard as rank
 
     path = csv or Store(results).rebuild_csv()
     console = make_console()
@@ -43,10 +48,14 @@ def leaderboard(
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     if plot is not None:
         from benchmark.reports.plots import plot_costs
-        from benchmark.reports.ranking import leaderboard as rank
 
         plot_costs(rank(read_results(path)), plot)
         tell(console, f"Plot: {plot}")
+    if ranks is not None:
+        from benchmark.reports.critical_difference import plot_ranks
+
+        plot_ranks(rank(read_results(path)), ranks)
+        tell(console, f"Plot: {ranks}")
     show_boards(path, console)
 
 

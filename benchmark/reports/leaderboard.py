@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.records.files import write_atomically
+from benchmark.reports.across import across_table
+from benchmark.reports.lookbacks import lookback_table
 from benchmark.reports.quantiles import quantile_table
 from benchmark.reports.ranking import BASELINE, COSTS, METRICS, ROW, Group, Leaderboard, leaderboard
 from benchmark.reports.tables import (
@@ -25,7 +27,7 @@ from benchmark.reports.tables import (
     plain,
     print_tables,
 )
-from benchmark.reports.ties import TIES, tie_cells
+from benchmark.reports.ties import TIES, noise_marks, tie_cells, unmarked_note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,13 +47,14 @@ __all__ = [
 _MEANING = (
     "MSE, MAE and RMSE are on the scaled test series (zero mean and unit variance on the train "
     "rows), each the mean over all windows, steps and channels; mean ± standard deviation over "
-    f"seeds. Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
+    "seeds.",
+    f"Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
     "Best in bold, second underlined. MACs: multiply-accumulates of one forecast, in products of "
-    "matrices and convolutions; ms: of one forecast, by itself; windows/s: 256 at a time."
+    "matrices and convolutions; ms: of one forecast, by itself; windows/s: 256 at a time.",
 )
 _MEANING_SHORT = (
     "MSE and MAE on the scaled test series, mean ± std over seeds; "
-    f"skill is 1 - MSE / MSE of {BASELINE}."
+    f"skill is 1 - MSE / MSE of {BASELINE}.",
 )
 
 _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
@@ -78,19 +81,9 @@ def _table(group: Group, compact: bool) -> Table:
     if not (compact and shared["lookback"]):
         columns.append(Column("lookback"))
         cells.append([Cell(str(lookback)) for lookback in rows["lookback"]])
-    metrics = (("MSE", "mse"), ("MAE", "mae"), ("RMSE", "rmse"), ("MASE", "mase"))
-    for title, metric in metrics[:2] if compact else metrics:
-        if rows[metric].notna().any():
-            pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
-            texts = [mean_and_std(mean, std) for mean, std in pairs]
-            columns.append(Column(title))
-            cells.append(_marked(texts, marks(list(rows[metric]))))
-    if rows["p_value"].notna().any():
-        columns.append(Column("vs best"))
-        cells.append(tie_cells(rows, compact))
-    skill = [number(value, 3) for value in rows["skill"]]
-    columns.append(Column("skill"))
-    cells.append(_marked(skill, marks(list(rows["skill"]), 3, lower_is_better=False)))
+    scores, unsure = _scores(group, compact)
+    columns += [Column(title) for title in scores]
+    cells += scores.values()
     for title, cost, write in _COSTS:
         if rows[cost].notna().any() and not (compact and cost not in _COMPACT_COSTS):
             columns.append(Column(title))
@@ -113,14 +106,38 @@ def _table(group: Group, compact: bool) -> Table:
         rows=tuple(zip(*cells, strict=True)),
         intro=(
             f"{group.test_windows} test windows, {group.channels} channels{common}{protocol}.",
-            _MEANING_SHORT if compact else _MEANING,
+            *(_MEANING_SHORT if compact else _MEANING),
         ),
         notes=(
             *group.notes,
+            *unmarked_note(unsure),
             *_tuned(rows),
             *_failures(group.failed),
         ),
     )
+
+
+def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], list[str]]:
+    """The columns of scores, and which of them seed noise leaves without a best."""
+    rows = group.rows
+    columns, unsure = {}, []
+    metrics = (("MSE", "mse"), ("MAE", "mae"), ("RMSE", "rmse"), ("MASE", "mase"))
+    for title, metric in metrics[:2] if compact else metrics:
+        if rows[metric].notna().any():
+            pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
+            texts = [mean_and_std(mean, std) for mean, std in pairs]
+            found = noise_marks(list(rows[metric]), rows, group.noise.get(metric))
+            columns[title] = _marked(texts, found)
+            unsure += [title] * (not any(found))
+    if rows["p_value"].notna().any():
+        columns["vs best"] = tie_cells(rows, compact)
+    texts = [number(value, 3) for value in rows["skill"]]
+    found = marks(list(rows["skill"]), 3, lower_is_better=False)
+    if "MSE" in unsure:  # skill is made of it
+        found = [""] * len(rows)
+        unsure += ["skill"] * bool(rows["skill"].notna().any())
+    columns["skill"] = _marked(texts, found)
+    return columns, unsure
 
 
 def _tuned(rows: DataFrame) -> Iterable[str]:
@@ -143,7 +160,7 @@ def _marked(texts: Iterable[str], found: Iterable[Mark]) -> list[Cell]:
 
 
 def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:
-    """Write a leaderboard as Markdown, a table for each group.
+    """Write a leaderboard as Markdown, a table for each group and one over all data sets.
 
     Args:
         board: what to write.
@@ -158,9 +175,10 @@ def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:
         blocks.append(f"Made by:\n\n{fence}\n{command}\n{fence}\n")
     for group in board.groups:
         blocks.append(markdown(_table(group, compact=False)))
-        quantiles = quantile_table(group)
-        if quantiles is not None:
-            blocks.append(markdown(quantiles, level=3))
+        below = (lookback_table(group), quantile_table(group))
+        blocks += [markdown(table, level=3) for table in below if table is not None]
+    across = across_table(board)
+    blocks += [] if across is None else [markdown(across)]
     return "\n".join(blocks)
 
 
@@ -203,7 +221,9 @@ def to_csv(board: Leaderboard) -> str:
 
 def print_table(board: Leaderboard, console: Console | None = None) -> None:
     """Print a leaderboard to the terminal; readable from 100 columns on."""
-    print_tables((_table(group, compact=True) for group in board.groups), console)
+    tables = [_table(group, compact=True) for group in board.groups]
+    across = across_table(board)
+    print_tables(tables if across is None else [*tables, across], console)
 
 
 def write_leaderboard(

@@ -52,7 +52,7 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     Raises:
         UserError: matplotlib is not installed, or the file cannot be written.
     """
-    figure = _figure(7.2, 4.2)
+    figure = new_figure(7.2, 4.2)
     axes = figure.subplots()
     for place, (name, norms) in enumerate(flows.items()):
         relative = norms / norms[0]
@@ -64,7 +64,7 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     axes.set_ylim(FLOOR, 2)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, ncols=2, fontsize="small")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_costs(board: Leaderboard, path: Path) -> None:
@@ -83,7 +83,7 @@ def plot_costs(board: Leaderboard, path: Path) -> None:
     if not groups:
         raise UserError("--plot", "no model that cost anything is done", "run a benchmark first")
     across = max(len(_costs(group)) for group in groups)
-    figure = _figure(6.4 * across, 5.2 * len(groups))
+    figure = new_figure(6.4 * across, 5.2 * len(groups))
     grid = figure.subplots(len(groups), across, squeeze=False)
     labels: list[tuple[Axes, list[Annotation]]] = []
     for group, panels in zip(groups, grid, strict=True):
@@ -97,7 +97,7 @@ def plot_costs(board: Leaderboard, path: Path) -> None:
     figure.draw_without_rendering()  # lays the panels out: only then labels have a size and a place
     for axes, own in labels:
         _spread(axes, own)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def pareto_front(cost: Sequence[float], error: Sequence[float]) -> list[int]:
@@ -141,12 +141,14 @@ def _cost_panel(axes: Axes, group: Group, cost: str) -> list[Annotation]:
     axes.step(front[cost], front["mse"], FRONT, where="post", label="Pareto front", zorder=0.5)
     if len(free) and free["mse"].min() <= limit:
         best = free.iloc[0]  # rows are ranked
-        axes.axhline(best["mse"], color=FRONT, ls=":", label=f"{_text(best['name'])}: free")
+        axes.axhline(
+            best["mse"], color=FRONT, ls=":", label=f"{escape_mathtext(best['name'])}: free"
+        )
         free = free.iloc[1:]
     axes.margins(0.14, 0.1)
     axes.set_xlabel(AXES[cost])
     axes.set_ylabel("test MSE, scaled series")
-    axes.set_title(f"{_text(group.dataset)}, horizon {group.horizon}", loc="left")
+    axes.set_title(f"{escape_mathtext(group.dataset)}, horizon {group.horizon}", loc="left")
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize="small")
@@ -161,7 +163,7 @@ def _cost_panel(axes: Axes, group: Group, cost: str) -> list[Annotation]:
     )
     return [
         axes.annotate(
-            _text(name),
+            escape_mathtext(name),
             (x, y),
             (0, 0),
             textcoords="offset points",
@@ -177,7 +179,7 @@ def _cost_panel(axes: Axes, group: Group, cost: str) -> list[Annotation]:
     ]
 
 
-def _text(name: str) -> str:
+def escape_mathtext(name: str) -> str:
     """Make a name safe to draw: between two dollar signs matplotlib sees a formula."""
     return plain(name).replace("$", r"\$")
 
@@ -186,7 +188,7 @@ def _named(what: str, rows: DataFrame) -> Iterable[str]:
     """Name rows that a panel does not show, with their MSE."""
     if len(rows):
         names = zip(rows["name"], rows["mse"], strict=True)
-        text = ", ".join(f"{_text(name)} {number(mse, 3)}" for name, mse in names)
+        text = ", ".join(f"{escape_mathtext(name)} {number(mse, 3)}" for name, mse in names)
         yield textwrap.fill(f"Not shown, {what}: {text}", NOTE_WIDTH)
 
 
@@ -231,16 +233,36 @@ def _covered(box: Bbox, taken: Iterable[Bbox], inside: Bbox) -> float:
     return sum(map(common, taken)) + box.width * box.height - common(inside)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, option: str = "--plot") -> Figure:
+    """Make a figure of a size in inches.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        option: what asked for it.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise UserError("--plot", "matplotlib is not installed", "pip install matplotlib") from None
+        raise UserError(option, "matplotlib is not installed", "pip install matplotlib") from None
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, option: str = "--plot") -> None:
+    """Write a figure, without a date.
+
+    Args:
+        figure: what to write.
+        path: where to; its ending (.svg, .png, .pdf) decides the format.
+        option: what asked for it.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     try:
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     except (OSError, ValueError) as error:
-        raise UserError(f"--plot {path}", str(error), "name a .svg, .png or .pdf file") from None
+        raise UserError(f"{option} {path}", str(error), "name a .svg, .png or .pdf file") from None

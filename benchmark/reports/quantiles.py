@@ -10,10 +10,10 @@ from benchmark.reports.tables import (
     Cell,
     Column,
     Table,
-    marks,
     mean_and_std,
     number,
 )
+from benchmark.reports.ties import noise_marks, unmarked_note
 
 _MEANING = (
     "Quantiles from residuals on validation (split conformal), scored on test: CRPS, twice the "
@@ -38,11 +38,12 @@ def quantile_table(group: Group) -> Table | None:
         return None
     pairs = zip(rows["crps"], rows["crps_std"], strict=True)
     scores = [mean_and_std(mean, std) for mean, std in pairs]
+    found = noise_marks(list(rows["crps"]), rows, group.noise.get("crps"))
     cells = [
         [Cell(str(place + 1)) for place in range(len(rows))],
         [Cell(name) for name in rows["name"]],
         [Cell(str(lookback)) for lookback in rows["lookback"]],
-        [Cell(*pair) for pair in zip(scores, marks(list(rows["crps"])), strict=True)],
+        [Cell(*pair) for pair in zip(scores, found, strict=True)],
         [Cell(_share(value)) for value in rows["coverage_80"]],
         [Cell(number(value, 3)) for value in rows["width_80"]],
         [Cell(_share(value)) for value in rows["coverage_95"]],
@@ -52,6 +53,7 @@ def quantile_table(group: Group) -> Table | None:
         columns=_COLUMNS,
         rows=tuple(zip(*cells, strict=True)),
         intro=(_MEANING,),
+        notes=tuple(unmarked_note([] if any(found) else ["CRPS"])),
     )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
+    from benchmark.statistics.noise import NoiseFloor
+
 BASELINE = "seasonal_naive"
 METRICS = (
     "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80", "width_80",
@@ -26,6 +28,8 @@ METRICS = (
 )  # fmt: skip
 COSTS = ("params", "macs", "train_seconds", "energy_j", "latency_ms", "throughput")
 GROUP = ["dataset", "horizon", "fingerprint"]
+NOISY = ("mse", "mae", "rmse", "mase", "crps")
+"""Metrics whose best row is marked, and so whose noise over seeds is asked for."""
 ROW = [*GROUP, "model", "lookback", "config"]
 
 
@@ -44,9 +48,10 @@ class Group:
         rows: a row a model, lookback and configuration, best first: rank, name (the model, and
             the start of its configuration's hash where several share a name), lookback, fitted,
             device, tuned (trials), runs (done), seeds (done), failed_seeds, a mean and
-            ``<metric>_std`` of each metric, skill, the mean of each cost, and how the row
-            compares with the best one (`benchmark.reports.ties.TIES`).
+            ``<metric>_std`` of each metric, val_mse, skill, the mean of each cost, and how the
+            row compares with the best one (`benchmark.reports.ties.TIES`).
         failed: a row for each distinct failure: model, lookback, error, seeds (as text).
+        noise: how far the seeds of one configuration differ, by metric; only what is known.
         notes: what must be known to read the rows.
     """
 
@@ -59,6 +64,7 @@ class Group:
     channels: str
     rows: DataFrame
     failed: DataFrame
+    noise: Mapping[str, NoiseFloor]
     notes: tuple[str, ...]
 
 
@@ -93,6 +99,8 @@ def leaderboard(
         finished = runs[runs["status"] == "done"]
         own = ranked.get(key, rows.iloc[:0]).reset_index(drop=True)
         own = with_ties(own, finished, losses or {}, int(horizon))
+        floors = ((metric, seed_noise(finished, metric)) for metric in NOISY)
+        noise = {metric: floor for metric, floor in floors if floor is not None}
         groups.append(
             Group(
                 dataset=dataset,
@@ -104,18 +112,18 @@ def leaderboard(
                 channels=_sizes(runs["channels"]),
                 rows=own,
                 failed=failing.get(key, failures.iloc[:0]).reset_index(drop=True),
-                notes=(*_notes(own, protocols[dataset, horizon]), *_chance(own, finished)),
+                noise=noise,
+                notes=(*_notes(own, protocols[dataset, horizon]), *_chance(own, noise)),
             )
         )
     return Leaderboard(tuple(groups))
 
 
-def _chance(rows: DataFrame, finished: DataFrame) -> Iterable[str]:
+def _chance(rows: DataFrame, noise: Mapping[str, NoiseFloor]) -> Iterable[str]:
     if rows["p_value"].notna().any():
         yield tie_note(rows)
-    noise = seed_noise(finished)
-    if noise is not None:
-        yield noise_note(noise)
+    if "mse" in noise:
+        yield noise_note(noise["mse"])
 
 
 def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
@@ -125,6 +133,8 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     rows = rows.join(grouped[list(METRICS)].std(ddof=1).add_suffix("_std"))
     by_row = done.groupby(ROW)
     rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
+    # A mean over some of the seeds would not be comparable: none of it then.
+    rows["val_mse"] = by_row["val_mse"].mean().where(by_row["val_mse"].count() == rows["runs"])
     rows["fitted"] = by_row["fitted"].first()
     rows["tuned"] = by_row["tuned"].max()
     devices = done[[*ROW, "device"]].drop_duplicates().sort_values("device")

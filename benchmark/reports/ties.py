@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.reports.tables import Cell, number
+from benchmark.reports.tables import Cell, Mark, marks, number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,20 +93,56 @@ def tie_note(rows: DataFrame) -> str:
     )
 
 
-def seed_noise(runs: DataFrame) -> NoiseFloor | None:
-    """Pool the spread of MSE over the seeds of each configuration trained by gradient.
+def seed_noise(runs: DataFrame, metric: str = "mse") -> NoiseFloor | None:
+    """Pool the spread of a metric over the seeds of each configuration trained by gradient.
 
     What is not trained so hardly depends on its seed, and would make the noise look small.
 
     Args:
         runs: done runs of one data set, horizon and protocol.
+        metric: a column of the runs; what has no value is left out.
+
+    Returns:
+        The noise floor; None where no configuration has two seeds.
     """
     from benchmark.statistics.noise import noise_floor
 
     trained = runs[runs["fitted"] == "gradient"]
-    seeds = trained.groupby(["model", "lookback", "config", "seed"])["mse"].mean()
+    seeds = trained.groupby(["model", "lookback", "config", "seed"])[metric].mean().dropna()
     rows = seeds.groupby(["model", "lookback", "config"])
     return noise_floor([scores.to_numpy() for _, scores in rows])
+
+
+def noise_marks(values: Sequence[float], rows: DataFrame, noise: NoiseFloor | None) -> list[Mark]:
+    """Mark the best and the second best, unless seeds alone may have decided which is the best.
+
+    Args:
+        values: a metric of each row, lower is better; at least one is known.
+        rows: their `fitted` and `seeds`; what is not trained by gradient has no noise of its own.
+        noise: of that metric; None where it is not known.
+
+    Returns:
+        A mark for each row; none at all where another row is within seed noise of the best one.
+    """
+    if noise is not None:
+        trained = rows["fitted"] == "gradient"
+        seeds = rows["seeds"].astype("float64").where(trained, math.inf).tolist()
+        known = [place for place, value in enumerate(values) if not math.isnan(value)]
+        best, *others = sorted(known, key=lambda place: values[place])
+        for place in others:
+            reach = noise.smallest_difference(seeds[best], seeds[place])
+            if values[place] - values[best] < reach:
+                return [""] * len(values)
+    return marks(values)
+
+
+def unmarked_note(titles: Sequence[str]) -> Iterable[str]:
+    """Say which columns `noise_marks` left without a mark, if any."""
+    if titles:
+        yield (
+            f"No {', '.join(titles)} is bold: the best differs from another row's by less than "
+            "seed noise."
+        )
 
 
 def noise_note(noise: NoiseFloor) -> str:

@@ -1,0 +1,131 @@
+"""The critical-difference diagram: average ranks over data sets, and which do not differ.
+
+Source: Demsar (2006), "Statistical comparisons of classifiers over multiple data sets", figure 1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.errors import UserError
+from benchmark.reports.across import ALPHA, LEAST, standing
+from benchmark.reports.plots import escape_mathtext, new_figure, save_figure
+from benchmark.reports.ranking import Leaderboard
+from benchmark.statistics.long_run import Array
+from benchmark.statistics.ranks import average_ranks, critical_difference, equal_groups
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+OPTION = "--ranks"
+LINE, WIDTH, PAD = 0.22, 4.6, 0.12
+"""Inches: height of a line of text, width of the axis with its leaders, margin beside a name."""
+
+ABOVE, BAR = 4.6, 0.45
+"""Lines above the axis, and from one bar to the next below it."""
+
+EDGE, LEADER = 0.012, 0.05
+"""Shares of the axis: how far a bar reaches beyond its models, a leader beyond the axis."""
+
+GREY = "0.45"
+
+
+def plot_ranks(board: Leaderboard, path: Path) -> None:
+    """Draw the average ranks of the models that are done on every task.
+
+    Args:
+        board: results over three data sets or more.
+        path: file to write; its ending (.svg, .png, .pdf) decides the format.
+
+    Raises:
+        UserError: there are too few data sets or models, matplotlib is not installed, or the file
+            cannot be written.
+    """
+    found = standing(board)
+    if not found.enough:
+        datasets, models = found.scores.shape
+        raise UserError(
+            f"{OPTION} {path}",
+            f"{datasets} data sets have the same {models} models done",
+            f"run the same {LEAST} models or more on {LEAST} data sets or more",
+        )
+    ranks = average_ranks(found.scores.to_numpy())
+    reach = critical_difference(len(ranks), len(found.scores), ALPHA)
+    order = np.argsort(ranks, kind="stable")
+    names = [escape_mathtext(found.scores.columns[place]) for place in order]
+    span = len(names) - 1
+    bars = _bars(ranks[order], reach, EDGE * span)
+    first = BAR * (1.5 + max((level for *_, level in bars), default=-1)) + 0.5  # line of a name
+    lines = first + (len(names) + 1) // 2
+    figure = new_figure(WIDTH, LINE * (ABOVE + lines), OPTION)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(1 - LEADER * span, len(names) + LEADER * span)
+    axes.set_ylim(lines, -ABOVE)
+    _scale(axes, len(names), reach, len(found.scores))
+    for start, end, level in bars:
+        y = BAR * (level + 1)
+        axes.plot([start, end], [y, y], "k", linewidth=3, solid_capstyle="butt")
+    _fit(figure, axes, *_names(axes, ranks[order], names, first))
+    save_figure(figure, path, OPTION)
+
+
+def _bars(ranks: Array, reach: float, edge: float) -> list[tuple[float, float, int]]:
+    """Both ends of the bar of each group that does not differ, and how far down it lies."""
+    bars: list[tuple[float, float, int]] = []
+    for group in equal_groups(ranks, reach):
+        start, end = ranks[group[0]] - edge, ranks[group[-1]] + edge
+        taken = {level for _, last, level in bars if last + edge > start}
+        level = next(level for level in range(len(bars) + 1) if level not in taken)
+        bars.append((start, end, level))
+    return bars
+
+
+def _scale(axes: Axes, models: int, reach: float, datasets: int) -> None:
+    """Draw the axis of ranks, and above it the critical difference at the same scale."""
+    axes.plot([1, models], [0, 0], "k", linewidth=1)
+    step = -(-(models - 1) // 12)  # no more ticks than can be read
+    for rank in range(1, models + 1, step):
+        axes.plot([rank, rank], [0, -0.3], "k", linewidth=1)
+        axes.text(rank, -0.5, str(rank), ha="center", va="bottom", fontsize="small")
+    axes.plot([1, 1 + reach], [-3.1, -3.1], "k|-", linewidth=1)
+    label = f"critical difference {reach:.2f} (Nemenyi, {ALPHA:.0%})"
+    axes.text(1, -3.4, label, ha="left", va="bottom", fontsize="small")
+    title = f"average rank over {datasets} data sets, 1 is best"
+    axes.text(models, -1.6, title, ha="right", va="bottom", fontsize="small")
+
+
+def _names(
+    axes: Axes, ranks: Array, names: list[str], first: float
+) -> tuple[list[Text], list[Text]]:
+    """Name the better half on the left, the best on top, the others on the right."""
+    left, right = axes.get_xlim()
+    half = (len(names) + 1) // 2
+    sides: tuple[list[Text], list[Text]] = ([], [])
+    for place, (rank, name) in enumerate(zip(ranks, names, strict=True)):
+        better = place < half
+        x, y = (left, first + place) if better else (right, first + len(names) - 1 - place)
+        axes.plot([rank, rank, x], [0, y, y], GREY, linewidth=0.8, zorder=1)
+        text = f"{name}  {rank:.2f} " if better else f" {rank:.2f}  {name}"
+        label = axes.text(
+            x, y, text, ha="right" if better else "left", va="center", fontsize="small"
+        )
+        sides[not better].append(label)
+    return sides
+
+
+def _fit(figure: Figure, axes: Axes, left: list[Text], right: list[Text]) -> None:
+    """Widen the figure, not the axis, by what the names on both sides need."""
+    margins = [
+        PAD + max(label.get_window_extent().width for label in side) / figure.dpi
+        for side in (left, right)
+    ]
+    width = WIDTH + sum(margins)
+    figure.set_size_inches(width, figure.get_figheight())
+    axes.set_position((margins[0] / width, 0, WIDTH / width, 1))

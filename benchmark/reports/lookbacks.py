@@ -1,0 +1,101 @@
+"""How far back to look: the models of a group that were run at several lookbacks, side by side.
+
+A lookback is a choice, and a fair one is made on validation. Its windows' horizons are the same for
+every lookback, as those on test are, so the errors compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from benchmark.reports.ranking import Group
+from benchmark.reports.tables import MISSING, Cell, Column, Table, number
+from benchmark.reports.ties import noise_marks
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_MEANING = (
+    "at N: test MSE at that lookback, mean over seeds. Read down such a column to compare models "
+    "that see equally much.",
+    "chosen: the lookback with the least validation MSE; MSE: its test MSE, by which rows are "
+    "sorted. Read down that one to compare models that each look as far back as validation says.",
+    "regret: that MSE less the lowest of the row; only test shows it, so nothing is chosen by it. "
+    "Best in bold, second underlined; neither where seed noise may hide which is best.",
+)
+
+
+def complete(rows: DataFrame) -> DataFrame:
+    """Keep the rows of a group that have as many seeds done as their model was run with anywhere.
+
+    A mean over fewer seeds would be chosen, or not, by the luck of one of them.
+    """
+    run = rows["seeds"] + rows["failed_seeds"]
+    return rows[rows["seeds"] == run.groupby(rows["model"]).transform("max")]
+
+
+def chosen(rows: DataFrame) -> DataFrame:
+    """Return the row of each model that validation chooses: complete, of least mean val_mse.
+
+    A model with several complete rows of which none has a val_mse has no row here; one with a
+    single row needs none.
+    """
+    rows = complete(rows)
+    single = ~rows.duplicated("model", keep=False)
+    able = rows[single | rows["val_mse"].notna()]
+    return able.sort_values(["val_mse", "lookback", "config"]).drop_duplicates("model")
+
+
+def lookback_table(group: Group) -> Table | None:
+    """Lay out what every lookback gives and what validation chooses.
+
+    Returns:
+        The table; None where no model is done at two lookbacks or more.
+    """
+    lookbacks = group.rows.groupby("model")["lookback"].transform("nunique")
+    rows = group.rows[lookbacks > 1]
+    twice = rows.loc[rows.duplicated(["model", "lookback"], keep=False), "model"]
+    rows = rows[~rows["model"].isin(twice)]
+    whole = complete(rows)
+    whole = whole[whole.duplicated("model", keep=False)]
+    if not len(whole):
+        return None
+    choice = chosen(whole).set_index("model").reindex(sorted(set(whole["model"])))
+    choice = choice.sort_values("mse", kind="stable")  # what has no choice comes last
+    columns, cells = [Column("model", number=False)], [[Cell(name) for name in choice.index]]
+    for lookback, at in whole.groupby("lookback"):
+        columns.append(Column(f"at {lookback}"))
+        cells.append(_scores(at.set_index("model").reindex(choice.index), group))
+    regret = choice["mse"] - whole.groupby("model")["mse"].min()[choice.index]
+    columns += [Column("chosen"), Column("MSE"), Column("regret")]
+    cells += [
+        [Cell(number(value, 0)) for value in choice["lookback"]],
+        _scores(choice, group),
+        [Cell(number(value)) for value in regret],
+    ]
+    return Table(
+        title=f"{group.dataset}, horizon {group.horizon}: several lookbacks",
+        columns=tuple(columns),
+        rows=tuple(zip(*cells, strict=True)),
+        intro=_MEANING,
+        notes=tuple(_notes(twice, rows.drop(complete(rows).index))),
+    )
+
+
+def _scores(rows: DataFrame, group: Group) -> list[Cell]:
+    values = rows["mse"].tolist()
+    if rows["mse"].isna().all():
+        return [Cell(MISSING)] * len(values)
+    found = noise_marks(values, rows, group.noise.get("mse"))
+    return [Cell(number(value), mark) for value, mark in zip(values, found, strict=True)]
+
+
+def _notes(twice: Iterable[str], partial: DataFrame) -> Iterable[str]:
+    names = ", ".join(sorted(set(twice)))
+    if names:
+        yield f"Left out, with several configurations at one lookback: {names}."
+    if len(partial):
+        pairs = zip(partial["model"], partial["lookback"], strict=True)
+        cells = ", ".join(f"{model} ({lookback})" for model, lookback in sorted(pairs))
+        yield f"Shown as {MISSING} and not chosen, for not every seed is done: {cells}."
