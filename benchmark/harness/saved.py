@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +190,7 @@ def _load_weights(forecaster: Forecaster, path: Path, again: str) -> None:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
         forecaster.load_state_dict(weights)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, TypeError) as error:
+    except Exception as error:  # whatever a damaged file makes of itself
         reason = " ".join(str(error).split())
         what = f"holds no weights of the model that run.yaml describes ({reason:.200})"
         raise UserError(str(path), what, again) from None
