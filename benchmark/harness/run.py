@@ -36,6 +36,7 @@ from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.evaluation.samples import write_samples
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import resolve_model, source_digest
+from benchmark.harness.machine import hardware
 from benchmark.harness.saved import save_model
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.files import storage_faults
@@ -214,6 +215,8 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "fitted": model.fitted,
         "device": device_name(execution),
         "threads": torch.get_num_threads(),
+        "hardware": hardware(resolve_device(execution)),
+        "data": task.series.digest[:16],
         "fingerprint": task.fingerprint(definitions()),
         "channels": task.channels,
         "started": started.isoformat(timespec="seconds"),

@@ -160,6 +160,16 @@ class RunRecord(Strict):
     )
     device: _Text = Field(description="Device the run used")
     threads: _Size | None = Field(None, description="CPU threads the run could use")
+    hardware: _Text | None = Field(
+        None,
+        description="CPU, its vector instructions, cores and memory; GPU and memory where one is "
+        "used",
+    )
+    data: _Text | None = Field(
+        None,
+        description="Begin of the SHA-256 of the series read: names, times and values, the same "
+        "for every copy",
+    )
     fingerprint: _Text = Field(
         description="Protocol fingerprint: rows with different ones are never ranked together"
     )

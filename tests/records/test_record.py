@@ -25,7 +25,7 @@ def test_the_columns_are_these_in_this_order():
         "r2 mae_original crps coverage_80 width_80 coverage_95 "
         "val_mse val_mae params fitted epochs best_epoch train_seconds "
         "energy_j macs latency_ms throughput "
-        "peak_memory_mb device threads fingerprint test_windows channels started "
+        "peak_memory_mb device threads hardware data fingerprint test_windows channels started "
         "benchmark_version python_version "
         "torch_version lightning_version git_revision error"
     )

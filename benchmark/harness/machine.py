@@ -1,0 +1,56 @@
+"""The machine that a run ran on, in one line: what the last digits of its numbers depend on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+CPU_FACTS = Path("/proc/cpuinfo")
+_GIB = 1 << 30
+
+
+def hardware(device: torch.device) -> str:
+    """Describe the CPU, and the GPU where a run uses one.
+
+    Args:
+        device: what the run computes on.
+
+    Returns:
+        Model, vector instructions that torch takes, cores that this process may use and memory,
+        e.g. ``AMD EPYC 7B13, AVX2, 2 cores, 24 GB``; then the GPU and its memory.
+    """
+    import torch
+
+    if device.type != "cuda":
+        return _cpu()
+    gpu = torch.cuda.get_device_properties(device)
+    return f"{_cpu()}, {gpu.name}, {gpu.total_memory / _GIB:.0f} GB"
+
+
+@cache
+def _cpu() -> str:
+    import torch
+
+    parts = [_model(), torch.backends.cpu.get_cpu_capability()]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parts.append(f"{cores} {'core' if cores == 1 else 'cores'}")
+    if hasattr(os, "sysconf"):  # not on Windows
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        parts.append(f"{memory / _GIB:.0f} GB")
+    return ", ".join(parts)
+
+
+def _model() -> str:
+    """Return the processor's name as Linux knows it, else as Python does."""
+    if CPU_FACTS.is_file():
+        named = re.search(r"^model name\s*:\s*(.+)$", CPU_FACTS.read_text(), re.MULTILINE)
+        if named:
+            return " ".join(named[1].split())
+    return platform.processor() or platform.machine() or "unknown CPU"
