@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,6 +169,23 @@ def test_a_leaderboard_prints_as_that_of_the_command(
     shown = command("leaderboard", toy / "results" / "results.csv").out
     assert str(leaderboard(str(toy / "results" / "results.csv"))) == shown
     assert board.to_markdown().startswith("# Leaderboard")
+
+
+def test_the_readme_shows_it_as_it_is(
+    small: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```python\n(from benchmark import .*?)```", page, flags=re.DOTALL)
+    for ours, tiny in {"ETTh1": "toy", "336": "48", "epochs=5": "epochs=1, hidden_size=4"}.items():
+        assert ours in shown
+        shown = shown.replace(ours, tiny)
+    names: dict[str, Any] = {}
+    exec(shown, names)
+    assert names["result"].mse == evaluate(names["gru"], names["task"]).mse
+    printed = capsys.readouterr().out
+    assert printed.startswith("toy, horizon 48\n")
+    assert " gru " in printed
+    assert " ridge " in printed
 
 
 def test_epochs_are_told_while_they_pass(small: Task) -> None:
