@@ -51,8 +51,8 @@ def plot_ranks(board: Leaderboard, path: Path) -> None:
         datasets, models = found.scores.shape
         raise UserError(
             f"{OPTION} {path}",
-            f"{datasets} data sets have the same {models} models done",
-            f"run the same {LEAST} models or more on {LEAST} data sets or more",
+            f"data sets with {LEAST} models done: {datasets}; models done on all of these: {models}",
+            f"run the same models, {LEAST} or more, on {LEAST} data sets or more",
         )
     ranks = average_ranks(found.scores.to_numpy())
     reach = critical_difference(len(ranks), len(found.scores), ALPHA)

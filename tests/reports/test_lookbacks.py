@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.reports.leaderboard import leaderboard, to_markdown
@@ -130,6 +130,7 @@ CANDIDATES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(CANDIDATES)
 def test_the_choice_is_the_complete_row_of_least_validation_error(rows):
     names = ["model", "lookback", "seeds", "failed_seeds", "val_mse"]

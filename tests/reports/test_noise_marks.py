@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -24,6 +24,7 @@ ROWS = st.lists(
 ).filter(lambda rows: not all(math.isnan(value) for value, *_ in rows))
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_nothing_is_marked_where_any_row_is_within_seed_noise_of_the_best(rows):
     noise = NoiseFloor(std=0.02, configurations=2, freedom=4)
