@@ -51,7 +51,7 @@ def plot_ranks(board: Leaderboard, path: Path) -> None:
         datasets, models = found.scores.shape
         raise UserError(
             f"{OPTION} {path}",
-            f"data sets with {LEAST} models done: {datasets}; models done on all of these: {models}",
+            f"data sets with {LEAST} models done: {datasets}; models done on all: {models}",
             f"run the same models, {LEAST} or more, on {LEAST} data sets or more",
         )
     ranks = average_ranks(found.scores.to_numpy())

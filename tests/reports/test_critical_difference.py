@@ -105,7 +105,7 @@ def test_nothing_that_is_written_overlaps_or_leaves_the_picture(
 
 def test_what_cannot_be_drawn_is_one_clear_line(run, table, tmp_path):
     records, _ = results(run, datasets=2)
-    with pytest.raises(UserError, match=r"--ranks .*done: 2; models .* these: 7; run"):
+    with pytest.raises(UserError, match=r"--ranks .*done: 2; models done on all: 7; run"):
         plot_ranks(leaderboard(table(*records)), tmp_path / "ranks.svg")
     records, _ = results(run)
     with pytest.raises(UserError, match=r"--ranks .*name a \.svg, \.png or \.pdf file"):
