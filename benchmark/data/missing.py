@@ -17,6 +17,7 @@ Shapes: T rows, C channels.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def settle(
     policy = f"{table.digest} {card.missing} {card.interpolate_limit}"
     digest = hashlib.sha256(policy.encode()).hexdigest()
     if card.missing == "mask":
-        _check_every_split(path, table, borders)
+        check_every_split(str(path), table.channels, table.values, borders)
         return table.values, digest
     _check_gaps(card, path, table)
     stops = [rows.stop for rows in borders.values()]
@@ -128,6 +129,35 @@ def longest_gap(missing: NDArray[np.bool_]) -> tuple[int, int]:
     return int(edges[::2][longest]), int(lengths[longest])
 
 
+def check_every_split(
+    where: str, channels: Sequence[str], values: Array, borders: Mapping[SplitName, range]
+) -> None:
+    """Refuse a channel of which a split has no value at all.
+
+    Args:
+        where: what to call the data in an error.
+        channels: C names.
+        values: ``(T, C)``, with NaN where a value is missing.
+        borders: the rows of each split.
+
+    Raises:
+        UserError: names the channels.
+    """
+    errors = []
+    for split, rows in borders.items():
+        empty = np.isnan(values[rows.start : rows.stop]).all(axis=0)
+        errors += [
+            UserError(
+                f"{where}: column '{channels[channel]}'",
+                f"holds no value in the {split} split (rows {rows.start} to {rows.stop})",
+                "move the channel to left_out in the card",
+            )
+            for channel in map(int, np.flatnonzero(empty))
+        ]
+    if errors:
+        raise UserError.join(errors)
+
+
 def _check_gaps(card: DatasetCard, path: Path, table: Table) -> None:
     limit = card.interpolate_limit
     assert limit is not None
@@ -143,22 +173,6 @@ def _check_gaps(card: DatasetCard, path: Path, table: Table) -> None:
             what = f"{length} values in a row are missing from {time} on"
             cure = f"raise interpolate_limit ({limit}) in the card, or set missing: mask"
             raise UserError(_place(card, path, table, channel, start), what, cure)
-
-
-def _check_every_split(path: Path, table: Table, borders: dict[SplitName, range]) -> None:
-    errors = []
-    for split, rows in borders.items():
-        empty = np.isnan(table.values[rows.start : rows.stop]).all(axis=0)
-        errors += [
-            UserError(
-                f"{path}: column '{table.channels[channel]}'",
-                f"holds no value in the {split} split (rows {rows.start} to {rows.stop})",
-                "move the channel to left_out in the card",
-            )
-            for channel in np.flatnonzero(empty)
-        ]
-    if errors:
-        raise UserError.join(errors)
 
 
 def _place(card: DatasetCard, path: Path, table: Table, channel: int, row: int) -> str:

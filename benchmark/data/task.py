@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from benchmark.data.card import SplitName
 from benchmark.data.load import Series
-from benchmark.data.windows import Windows
+from benchmark.data.missing import check_every_split
+from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError
 
 
@@ -35,13 +36,16 @@ class Scaler:
     scale: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, train_rows: NDArray[np.float64]) -> Scaler:
-        """Fit on rows ``(T, C)``."""
+    def fit(cls, train_rows: NDArray[np.float64], masked: bool = False) -> Scaler:
+        """Fit on rows ``(T, C)``; where they are masked, NaN counts in nothing."""
         # what scikit-learn's StandardScaler computes (a test compares them), without its import,
         # which would cost every run half a second
-        constant = train_rows.min(axis=0) == train_rows.max(axis=0)
-        scale = np.where(constant, 1.0, train_rows.std(axis=0))
-        return cls(mean=train_rows.mean(axis=0), scale=scale)
+        low, high, mean, spread = np.min, np.max, np.mean, np.std
+        if masked:
+            low, high, mean, spread = np.nanmin, np.nanmax, np.nanmean, np.nanstd
+        constant = low(train_rows, axis=0) == high(train_rows, axis=0)
+        scale = np.where(constant, 1.0, spread(train_rows, axis=0))
+        return cls(mean=mean(train_rows, axis=0), scale=scale)
 
     def transform(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale ``(T, C)``."""
@@ -56,8 +60,13 @@ class Task:
         lookback: L, steps seen.
         horizon: H, steps forecast.
 
+    Attributes:
+        masked: whether values are missing; one answer for all splits, so that none is treated
+            otherwise than the next.
+
     Raises:
-        UserError: a split holds no window of this lookback and horizon, or train no whole season.
+        UserError: a split holds no window of this lookback and horizon, or no value of a channel,
+            or train holds no whole season.
     """
 
     def __init__(self, series: Series, lookback: int, horizon: int) -> None:
@@ -66,8 +75,11 @@ class Task:
         self.horizon = horizon
         self.borders = series.card.splits.borders(len(series.values))
         self._check_lengths()
-        self.scaler = Scaler.fit(series.values[: self.borders["train"].stop])
         used = series.values[: self.borders["test"].stop]
+        self.masked = series.card.missing == "mask" and bool(np.isnan(used).any())
+        if self.masked:
+            check_every_split(series.name, series.channels, used, self.borders)
+        self.scaler = Scaler.fit(series.values[: self.borders["train"].stop], self.masked)
         self.scaled: NDArray[np.float32] = self.scaler.transform(used).astype(np.float32)  # (T, C)
 
     @property
@@ -83,19 +95,32 @@ class Task:
     def windows(self, split: SplitName, device: str | torch.device = "cpu") -> Windows:
         """Return the windows of one split on a device.
 
+        Where values are masked, the lookbacks hold the last value before instead, or at the very
+        start the train mean, and the horizons NaN.
+
         Only the rows up to the split's end are handed over, so what is fitted on train and
         validation windows cannot reach a test row.
         """
         rows = self.borders[split]
         values = torch.from_numpy(np.ascontiguousarray(self.scaled[: rows.stop].T)).to(device)
+        if self.masked:
+            filled = forward_filled(values)
+            return Windows(filled, rows, self.lookback, self.horizon, targets=values)
         return Windows(values, rows, self.lookback, self.horizon)
 
     def seasonal_error(self) -> NDArray[np.float64]:
-        """Mean absolute seasonal difference of the scaled train rows ``(C,)``: MASE's divisor."""
+        """Mean absolute seasonal difference of the scaled train rows ``(C,)``: MASE's divisor.
+
+        Where values are masked, over the pairs of rows that both have one; 0 where there is none.
+        """
         train = self.scaled[: self.borders["train"].stop].astype(np.float64)
-        error: NDArray[np.float64] = np.abs(train[self.season :] - train[: -self.season]).mean(
-            axis=0
-        )
+        difference = np.abs(train[self.season :] - train[: -self.season])
+        error: NDArray[np.float64]
+        if self.masked:
+            known = ~np.isnan(difference)
+            error = np.where(known, difference, 0.0).sum(axis=0) / known.sum(axis=0).clip(min=1)
+        else:
+            error = difference.mean(axis=0)
         return error
 
     def fingerprint(self, definitions: str) -> str:

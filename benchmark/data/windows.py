@@ -27,12 +27,21 @@ class Windows:
             start of the series, where no full lookback exists.
         lookback: L, in steps.
         horizon: H, in steps.
+        targets: what horizons are taken from, where values are masked: `values` are filled then,
+            and these hold NaN ``(C, T)``.
 
     Raises:
         ValueError: not one window fits.
     """
 
-    def __init__(self, values: Tensor, horizon_rows: range, lookback: int, horizon: int) -> None:
+    def __init__(
+        self,
+        values: Tensor,
+        horizon_rows: range,
+        lookback: int,
+        horizon: int,
+        targets: Tensor | None = None,
+    ) -> None:
         first = max(horizon_rows.start, lookback)
         count = horizon_rows.stop - horizon - first + 1
         if count < 1:
@@ -45,6 +54,10 @@ class Windows:
         self.first = first
         rows = values[:, first - lookback : horizon_rows.stop]
         self._view = rows.unfold(1, lookback + horizon, 1).transpose(0, 1)  # (W, C, L + H)
+        self._targets = None
+        if targets is not None:
+            rows = targets[:, first : horizon_rows.stop]
+            self._targets = rows.unfold(1, horizon, 1).transpose(0, 1)  # (W, C, H)
 
     def __len__(self) -> int:
         return self._view.shape[0]
@@ -54,12 +67,19 @@ class Windows:
         """Where the series lies."""
         return self._view.device
 
+    @property
+    def masked(self) -> bool:
+        """Whether a target may be missing, that is NaN."""
+        return self._targets is not None
+
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the windows numbered `index` ``(B,)``: ``(B, L, C)`` and ``(B, H, C)``.
 
         Both are transposed views of channel-first memory, so that a layer along time needs no copy.
         """
         windows = self._view.index_select(0, index).transpose(1, 2)  # (B, L + H, C)
+        if self._targets is not None:
+            return windows[:, : self.lookback], self._targets.index_select(0, index).transpose(1, 2)
         return windows[:, : self.lookback], windows[:, self.lookback :]
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -77,3 +97,15 @@ class Windows:
         """Yield every window once, in the generator's order, none dropped."""
         for index in torch.split(self.random_order(generator), batch_size):
             yield self.gather(index)
+
+
+def forward_filled(values: Tensor) -> Tensor:
+    """Replace NaN along the last dimension by the last value before it, or by 0 without one.
+
+    >>> nan = float("nan")
+    >>> forward_filled(torch.tensor([[nan, 1.0, nan, nan, 2.0]])).tolist()
+    [[0.0, 1.0, 1.0, 1.0, 2.0]]
+    """
+    steps = torch.arange(values.shape[-1], device=values.device)
+    last = torch.where(values.isnan(), -1, steps).cummax(dim=-1).values
+    return torch.where(last < 0, 0.0, values.gather(-1, last.clamp(min=0)))

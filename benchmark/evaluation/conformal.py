@@ -20,6 +20,8 @@ That premise does not hold here, so coverage is measured on test and not promise
 - stride-1 windows overlap and residuals follow one another slowly, so n windows tell less than n
   independent ones would;
 - validation lies before test: a series that drifts or changes its noise is not exchangeable;
+- where targets are missing, n is that of each channel and step, and those there are speak for
+  those missing;
 - the same windows chose the epoch, the penalty or the settings: their residuals flatter a little.
 
 References: G. Shafer and V. Vovk, A tutorial on conformal prediction (2008), Section 4; Y. Romano,
@@ -115,12 +117,12 @@ def calibrate(forecaster: Forecaster, validation: Windows) -> Calibration:
         quantiles = quantiles_of(forecaster, x)
         middle(quantiles, y)  # refuses a wrong shape, which would be broadcast
         residual = y[:, None] - quantiles
-        if not bool(torch.isfinite(residual).all()):
+        if not bool(torch.isfinite(quantiles).all()):
             raise FloatingPointError("the forecast of a validation window is not finite")
         stop = start + len(part)
         residuals[..., start:stop] = residual.permute(1, 2, 3, 0).cpu().numpy()
         start = stop
-    residuals.sort(axis=-1)
+    residuals.sort(axis=-1)  # what has no target is NaN, and comes last
     by_level = np.broadcast_to(residuals, (len(LEVELS), *residuals.shape[1:]))
     offsets = [order_statistic(r, level) for r, level in zip(by_level, LEVELS, strict=True)]
     return Calibration(np.stack(offsets), len(index))
@@ -130,15 +132,16 @@ def order_statistic(ordered: Array, level: float) -> Array:
     """Return the residual of the finite-sample corrected rank.
 
     Args:
-        ordered: residuals in ascending order ``(..., n)``.
+        ordered: residuals in ascending order ``(..., n)``, NaN for a missing one last.
         level: t, a whole number of thousandths.
 
     Returns:
-        r_(k) ``(...)``, see the module; infinite where k is none of 1 to n.
+        r_(k) ``(...)``, see the module; infinite where k is none of 1 to n, the number of residuals
+        that are not missing.
     """
-    n = ordered.shape[-1]
+    n = (~np.isnan(ordered)).sum(axis=-1)
     thousandths = round(1000 * level)  # in whole numbers: (n + 1) t may come out just above one
     rank = (n + 1) * thousandths // 1000 if level < 0.5 else -(-(n + 1) * thousandths // 1000)
-    if 1 <= rank <= n:
-        return ordered[..., rank - 1]
-    return np.full(ordered.shape[:-1], np.inf if rank > n else -np.inf, dtype=ordered.dtype)
+    place = np.clip(rank - 1, 0, ordered.shape[-1] - 1)[..., None]
+    found = np.take_along_axis(ordered, place, axis=-1)[..., 0]
+    return np.where(rank < 1, -np.inf, np.where(rank > n, np.inf, found)).astype(ordered.dtype)

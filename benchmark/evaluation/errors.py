@@ -4,6 +4,9 @@ All predictions of a large data set do not fit into memory, and are never stored
 means over one axis at a time, in float64: per window and channel, per step and channel. Every
 metric, and every test of significance, is a reduction of these.
 
+A target that is missing (NaN, where a card masks them) counts in nothing: all means are over the
+target values there are, each with equal weight.
+
 Shapes: W windows, H horizon, C channels.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +40,8 @@ class Errors:
         variance: of the target values over windows and steps, scaled ``(C,)``.
         scale: original units in one scaled unit ``(C,)``.
         seasonal_error: mean absolute seasonal difference of the train rows, scaled ``(C,)``.
+        known: target values of each window ``(W, C)``, where some are missing; a mean over none of
+            them is NaN.
     """
 
     squared: Array
@@ -46,6 +52,21 @@ class Errors:
     variance: Array
     scale: Array
     seasonal_error: Array
+    known: NDArray[np.int64] | None = None
+
+    def mean(self, part: Array) -> float:
+        """Average ``(W, C)`` over all target values."""
+        return float(part.mean() if self.known is None else _mean(part, self.known, None))
+
+    def by_channel(self, part: Array) -> Array:
+        """Average ``(W, C)`` over the target values of each channel ``(C,)``."""
+        found: Array = part.mean(axis=0) if self.known is None else _mean(part, self.known, 0)
+        return found
+
+    def by_window(self, part: Array) -> Array:
+        """Average ``(W, C)`` over the target values of each window ``(W,)``."""
+        found: Array = part.mean(axis=1) if self.known is None else _mean(part, self.known, 1)
+        return found
 
 
 def gather_errors(
@@ -54,6 +75,7 @@ def gather_errors(
     mean: Array,
     scale: Array,
     seasonal_error: Array,
+    masked: bool = False,
 ) -> Errors:
     """Reduce batches of (forecast, target), each scaled ``(B, H, C)``, to `Errors`.
 
@@ -62,6 +84,7 @@ def gather_errors(
         mean: the scaler's mean ``(C,)``, to return to original units.
         scale: the scaler's standard deviation ``(C,)``.
         seasonal_error: see `Errors`.
+        masked: whether a target may be missing.
 
     Raises:
         FloatingPointError: a forecast is not finite; it has no score.
@@ -71,10 +94,17 @@ def gather_errors(
     sums: dict[str, Tensor] = {}
     origin: Tensor | None = None
     windows = 0
+    known: list[Tensor] = []  # of each window and channel, where some are not
     for forecast, target in _in_pieces(forecasts):
         forecast, target = forecast.cpu().double(), target.cpu().double()
         if not bool(torch.isfinite(forecast).all()):
             raise FloatingPointError("the forecast of a test window is not finite")
+        origin = _some_value(target, origin)
+        there: Tensor | None = None
+        if masked:
+            there = ~target.isnan()
+            target = torch.where(there, target, forecast)  # an error of 0 adds nothing to a sum
+            known.append(there.sum(dim=1))
         error = forecast - target
         parts = {
             "squared": error.square(),
@@ -84,26 +114,53 @@ def gather_errors(
         for name, part in parts.items():
             rows[name].append(part.mean(dim=1))
         # about some value of each channel: the variance keeps its digits, a constant's is exactly 0
-        origin = target[0, 0] if origin is None else origin
         deviation = target - origin
+        if there is not None:
+            deviation = torch.where(there, deviation, 0.0)
         totals = {
             "squared": parts["squared"].sum(dim=0),
             "absolute": parts["absolute"].sum(dim=0),
             "deviation": deviation.sum(dim=(0, 1)),
             "deviation_squared": deviation.square().sum(dim=(0, 1)),
         }
+        if there is not None:
+            totals["known"] = there.sum(dim=0)
         sums = {name: sums.get(name, 0) + total for name, total in totals.items()}
         windows += len(target)
-    values = windows * len(sums["squared"])
+    per_step = sums.get("known", windows)  # target values of each step (and channel)
+    horizon = len(sums["squared"])
+    values = windows * horizon if isinstance(per_step, int) else per_step.sum(dim=0)
+    per_window = {name: torch.cat(parts) for name, parts in rows.items()}
+    if known:
+        counts = torch.cat(known)
+        per_window = {name: part * horizon / counts for name, part in per_window.items()}
     variance = sums["deviation_squared"] / values - (sums["deviation"] / values).square()
     return Errors(
-        **{name: torch.cat(parts).numpy() for name, parts in rows.items()},
-        squared_by_step=(sums["squared"] / windows).numpy(),
-        absolute_by_step=(sums["absolute"] / windows).numpy(),
+        **{name: part.numpy() for name, part in per_window.items()},
+        squared_by_step=(sums["squared"] / per_step).numpy(),
+        absolute_by_step=(sums["absolute"] / per_step).numpy(),
         variance=variance.clamp(min=0).numpy(),
         scale=scale,
         seasonal_error=seasonal_error,
+        known=counts.numpy() if known else None,
     )
+
+
+def _mean(part: Array, known: NDArray[np.int64], axis: int | None) -> Any:
+    """Weigh means ``(W, C)`` by how many values each is of."""
+    total = np.where(known > 0, part * known, 0.0).sum(axis=axis)
+    count = known.sum(axis=axis)
+    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
+
+
+def _some_value(target: Tensor, before: Tensor | None) -> Tensor:
+    """Return a value of each channel ``(C,)``: the first there is, NaN where there was none yet."""
+    if before is not None and not bool(before.isnan().any()):
+        return before
+    values = target.flatten(0, 1)
+    first = (~values.isnan()).numpy().argmax(axis=0)
+    found = values[torch.from_numpy(first), torch.arange(values.shape[1])]
+    return found if before is None else torch.where(before.isnan(), found, before)
 
 
 def _in_pieces(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:

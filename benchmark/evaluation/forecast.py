@@ -66,7 +66,7 @@ def evaluate(
     windows = task.windows("test", device)
     forecaster.eval()
     sums = (
-        QuantileSums(torch.from_numpy(calibration.offsets).to(windows.device))
+        QuantileSums(torch.from_numpy(calibration.offsets).to(windows.device), windows.masked)
         if calibration
         else None
     )
@@ -76,6 +76,7 @@ def evaluate(
         mean=task.scaler.mean,
         scale=task.scaler.scale,
         seasonal_error=task.seasonal_error(),
+        masked=windows.masked,
     )
     return Evaluation(
         errors=errors,

@@ -15,17 +15,17 @@ from benchmark.evaluation.errors import Errors
 
 def mse(e: Errors) -> float:
     """Mean squared error, scaled: mean (y - f)^2."""
-    return float(e.squared.mean())
+    return e.mean(e.squared)
 
 
 def mae(e: Errors) -> float:
     """Mean absolute error, scaled: mean |y - f|."""
-    return float(e.absolute.mean())
+    return e.mean(e.absolute)
 
 
 def rmse(e: Errors) -> float:
     """Root mean squared error, scaled: sqrt(mean (y - f)^2)."""
-    return float(np.sqrt(e.squared.mean()))
+    return float(np.sqrt(e.mean(e.squared)))
 
 
 def mase(e: Errors) -> float | None:
@@ -38,12 +38,12 @@ def mase(e: Errors) -> float | None:
     usable = e.seasonal_error > 0
     if not usable.any():
         return None
-    return float((e.absolute.mean(axis=0)[usable] / e.seasonal_error[usable]).mean())
+    return float((e.by_channel(e.absolute)[usable] / e.seasonal_error[usable]).mean())
 
 
 def smape(e: Errors) -> float:
     """Symmetric mean absolute percentage error, original units: mean 200 |y - f| / (|y| + |f|)."""
-    return float(e.percentage.mean())
+    return e.mean(e.percentage)
 
 
 def r2(e: Errors) -> float | None:
@@ -55,12 +55,12 @@ def r2(e: Errors) -> float | None:
     usable = e.variance > 0
     if not usable.any():
         return None
-    return float((1 - e.squared.mean(axis=0)[usable] / e.variance[usable]).mean())
+    return float((1 - e.by_channel(e.squared)[usable] / e.variance[usable]).mean())
 
 
 def mae_original(e: Errors) -> float:
     """Mean absolute error in original units, averaged over channels (which may differ in unit)."""
-    return float((e.absolute.mean(axis=0) * e.scale).mean())
+    return float((e.by_channel(e.absolute) * e.scale).mean())
 
 
 METRICS: dict[str, Callable[[Errors], float | None]] = {

@@ -93,10 +93,12 @@ class QuantileSums:
 
     Args:
         offsets: what calibration adds to each quantile ``(Q, H, C)``.
+        masked: whether a target may be missing (NaN), and then counts in nothing.
     """
 
-    def __init__(self, offsets: Tensor) -> None:
+    def __init__(self, offsets: Tensor, masked: bool = False) -> None:
         self._offsets = offsets
+        self._masked = masked
         self._residual = torch.zeros(len(LEVELS), dtype=torch.float64, device=offsets.device)
         self._excess = self._residual.clone()  # of a quantile over its target
         self._inside = torch.zeros(2, dtype=torch.int64, device=offsets.device)
@@ -111,12 +113,15 @@ class QuantileSums:
             residual = (true[:, None] - some).contiguous() - self._offsets  # (B, Q, H, C)
             if some.shape[1] > 1:
                 residual = residual.sort(dim=1, descending=True).values
+            known = ~true.isnan() if self._masked else None
+            if known is not None:
+                residual = torch.where(known[:, None], residual, 0.0)
             self._residual += residual.sum(dim=(0, 2, 3))
             self._excess -= residual.clamp(max=0).sum(dim=(0, 2, 3))
             for number, (low, high) in enumerate((INTERVAL_80, INTERVAL_95)):
                 within = (residual[:, low] >= 0) & (residual[:, high] <= 0)
-                self._inside[number] += within.sum()
-            self._count += true.numel()
+                self._inside[number] += (within if known is None else within & known).sum()
+            self._count += true.numel() if known is None else int(known.sum())
 
     def scores(self) -> QuantileScores:
         """Return the means over all that was added."""

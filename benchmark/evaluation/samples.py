@@ -39,7 +39,7 @@ class Samples:
     Attributes:
         first_row: row of the series at which each horizon begins ``(N,)``.
         history: the values before it ``(N, P, C)``.
-        target: true values ``(N, H, C)``.
+        target: true values ``(N, H, C)``, NaN where missing.
         forecast: forecast values ``(N, H, C)``.
         interval: ends of the calibrated central 80% interval ``(2, N, H, C)``, infinite where
             validation cannot tell; None where there is no calibration.
@@ -64,7 +64,8 @@ def common_windows(num_windows: int) -> NDArray[np.int64]:
 
 def extreme_windows(errors: Errors) -> NDArray[np.int64]:
     """Number the windows of the lowest, the median and the highest squared error."""
-    order = np.argsort(errors.squared.mean(axis=1), kind="stable")
+    losses = errors.by_window(errors.squared)
+    order = np.argsort(losses, kind="stable")[: np.isfinite(losses).sum()]  # NaN comes last
     return order[[0, (len(order) - 1) // 2, -1]]
 
 

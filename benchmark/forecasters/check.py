@@ -44,6 +44,8 @@ class Finding:
 class _NoiseWindows:
     """Made-up windows with a season, for closed-form fits."""
 
+    masked = False
+
     def __init__(self, shape: SeriesShape, generator: torch.Generator) -> None:
         self._batches = [_windows(shape, 32, generator) for _ in range(2)]
 

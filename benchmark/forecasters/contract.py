@@ -42,6 +42,11 @@ class WindowSource(Protocol):
         """Return the number of windows."""
         ...
 
+    @property
+    def masked(self) -> bool:
+        """Whether values of the horizons may be missing (NaN); they are to count in nothing."""
+        ...
+
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield lookbacks ``(B, L, C)`` and horizons ``(B, H, C)`` in time order."""
         ...

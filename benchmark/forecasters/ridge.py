@@ -12,6 +12,10 @@ without forecasting once. The penalty with the least validation error is kept.
 This is the optimum that NLinear searches for by gradient, with a penalty: on ETTh1 an honest line
 for every neural forecaster to argue with.
 
+Where targets are missing, each step h has rows of its own, and A would be another for each. Instead
+a row counts in A by the share of its horizon that is there, which is the mean of all steps' A; step
+h of B is over its own rows. Where rows are whole or missing altogether that is the exact solution.
+
 Reference: W. Toner and L. Darlow, An analysis of linear time series forecasting models (2024),
 arXiv:2403.14587.
 """
@@ -32,7 +36,10 @@ PENALTIES = torch.logspace(-4, 3, 29, dtype=torch.float64)
 
 
 class Moments(NamedTuple):
-    """Second moments of centred windows, means over rows: enough to fit and to score any W."""
+    """Second moments of centred windows, means over rows: enough to fit and to score any W.
+
+    Where targets are missing, `xx` is a mean of steps' means, and the rest are over those there.
+    """
 
     xx: Tensor  # (L, L)
     xy: Tensor  # (L, H)
@@ -41,6 +48,8 @@ class Moments(NamedTuple):
     @classmethod
     def of(cls, windows: WindowSource, batch_size: int) -> Moments:
         """Accumulate over every window and channel, in float64."""
+        if windows.masked:
+            return cls._of_known(windows, batch_size)
         xx = xy = yy = torch.zeros(())
         rows = 0
         for x, y in windows.in_order(batch_size):
@@ -54,6 +63,22 @@ class Moments(NamedTuple):
             yy = yy + y.square().sum()
             rows += len(x)
         return cls(xx / rows, xy / rows, yy / rows)
+
+    @classmethod
+    def _of_known(cls, windows: WindowSource, batch_size: int) -> Moments:
+        xx = xy = yy = rows = torch.zeros(())
+        for x, y in windows.in_order(batch_size):
+            x = x.double().transpose(1, 2)  # (B, C, L)
+            y = y.double().transpose(1, 2)  # (B, C, H)
+            centre = x.mean(dim=-1, keepdim=True)
+            x = (x - centre).flatten(0, 1)
+            known = ~y.isnan().flatten(0, 1)  # (B C, H)
+            y = torch.where(known, (y - centre).flatten(0, 1), 0.0)
+            xx = xx + (x * known.double().mean(dim=1, keepdim=True)).T @ x
+            xy = xy + x.T @ y
+            yy = yy + y.square().sum(dim=0)
+            rows = rows + known.double().sum(dim=0)  # of each step (H,)
+        return cls(xx / rows.mean(), xy / rows, (yy / rows).sum())
 
     def squared_error(self, weight: Tensor) -> float:
         """Mean over rows of |y - W^T x|^2, for a weight ``(L, H)``."""

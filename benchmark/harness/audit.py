@@ -154,11 +154,12 @@ def _short(series: Series, spec: RunSpec) -> Series:
 
 def _with_noise_from(series: Series, row: int) -> Series:
     """Replace all rows from `row` on by wide noise."""
-    spread = series.values.std(axis=0)
+    spread = np.nanstd(series.values, axis=0)
     width = NOISE_WIDTH * np.where(spread > 0, spread, 1.0)
     values = series.values.copy()
     noise = np.random.default_rng(row).normal(size=values[row:].shape)
-    values[row:] = series.values.mean(axis=0) + width * noise
+    noise = np.nanmean(series.values, axis=0) + width * noise
+    values[row:] = np.where(np.isnan(values[row:]), np.nan, noise)  # what is missing stays so
     return replace(series, values=values)
 
 

@@ -273,6 +273,7 @@ def _write_spec(folder: Path, planned: Plan) -> None:
 
 def _write_errors(folder: Path, errors: Errors, task: Task) -> None:
     """Errors per window, step and channel, in float32 to keep them small; what they stand on."""
+    known: dict[str, Any] = {} if errors.known is None else {"known": errors.known}
     np.savez_compressed(
         folder / "errors.npz",
         channels=np.array(task.series.channels),
@@ -282,6 +283,7 @@ def _write_errors(folder: Path, errors: Errors, task: Task) -> None:
         absolute_by_step=errors.absolute_by_step.astype(np.float32),
         mean=task.scaler.mean,
         scale=errors.scale,
+        **known,
         borders=np.array([(rows.start, rows.stop) for rows in task.borders.values()]),
     )
 

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from benchmark.data.windows import Windows
+from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
 from benchmark.training.average import WeightAverage
 from benchmark.training.heads import quantile_loss
-from benchmark.training.score import ErrorSums
+from benchmark.training.score import ErrorSums, only_known
 from benchmark.training.spec import Schedule, TrainingSpec
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -98,13 +98,20 @@ class TrainingModule(LightningModule):
             self.optimise(*self.windows.gather(index))
 
     def optimise(self, x: Tensor, y: Tensor) -> None:
-        """One step of the optimiser on lookbacks ``(B, L, C)`` and horizons ``(B, H, C)``."""
-        forecast = self._forecast(x, y)
+        """One step of the optimiser on lookbacks ``(B, L, C)`` and horizons ``(B, H, C)``.
+
+        Missing values of a horizon (NaN) are in no loss; whoever looks at it sees them filled.
+        """
+        forecast = self._forecast(x, _filled(x, y) if self.windows.masked else y)
         shape = (len(y), *self._heads, *y.shape[1:])
         if forecast.shape != shape:  # a loss would broadcast it, and train on nonsense
             raise ValueError(
                 f"a forecast must have shape {shape}, however: {tuple(forecast.shape)}"
             )
+        if self.windows.masked:
+            forecast, y = only_known(forecast, y)
+            if not len(y):
+                return
         loss = self.loss(forecast, y)
         self._optimiser.zero_grad()
         self.manual_backward(loss)
@@ -120,7 +127,7 @@ class TrainingModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Keep the epoch's mean loss; score the averaged weights, where they are averaged."""
         self.train_loss = float(self._loss_sum) / self.steps_per_epoch
-        self._sums = ErrorSums(self.device)
+        self._sums = ErrorSums(self.device, self.windows.masked)
         if self.average is not None:
             self.average.swap()
 
@@ -132,6 +139,12 @@ class TrainingModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Keep the epoch's validation scores."""
         self.scores = self._sums.means()
+
+
+def _filled(x: Tensor, y: Tensor) -> Tensor:
+    """Fill the missing values of horizons ``(B, H, C)`` with the last ones before."""
+    both = torch.cat([x[:, -1:], y], dim=1).transpose(1, 2)
+    return forward_filled(both).transpose(1, 2)[:, 1:]
 
 
 def _training_forecast(

@@ -11,10 +11,32 @@ from benchmark.forecasters.contract import Forecaster
 SCORING_BATCH = 256
 
 
-class ErrorSums:
-    """Squared and absolute error over many batches, summed in float64 where the data lies."""
+def only_known(forecast: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Take out what has no target, for a loss or a score that averages over what is left.
 
-    def __init__(self, device: torch.device) -> None:
+    Args:
+        forecast: ``(B, H, C)``, or of quantiles ``(B, Q, H, C)``.
+        target: ``(B, H, C)``, with NaN where a value is missing.
+
+    Returns:
+        the N values that have a target, ``(N,)`` each, or ``(N, Q, 1, 1)`` and ``(N, 1, 1)``.
+    """
+    known = ~target.isnan()
+    if forecast.dim() == target.dim():
+        return forecast[known], target[known]
+    return forecast.movedim(1, -1)[known][..., None, None], target[known][:, None, None]
+
+
+class ErrorSums:
+    """Squared and absolute error over many batches, summed in float64 where the data lies.
+
+    Args:
+        device: where.
+        masked: whether a target may be missing (NaN), and then counts in nothing.
+    """
+
+    def __init__(self, device: torch.device, masked: bool) -> None:
+        self._masked = masked
         # MPS has no float64; there the sums stay in float32
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._sums = torch.zeros(2, dtype=dtype, device=device)
@@ -22,6 +44,8 @@ class ErrorSums:
 
     def add(self, forecast: Tensor, target: Tensor) -> None:
         """Add a batch of forecasts and targets ``(B, H, C)``."""
+        if self._masked:
+            forecast, target = only_known(forecast, target)
         error = (forecast - target).to(self._sums.dtype)
         self._sums += torch.stack([error.square().sum(), error.abs().sum()])
         self._count += error.numel()
@@ -36,7 +60,7 @@ class ErrorSums:
 def score(forecaster: Forecaster, windows: Windows) -> dict[str, float]:
     """Mean squared and absolute error over all windows, scaled."""
     forecaster.eval()
-    sums = ErrorSums(windows.device)
+    sums = ErrorSums(windows.device, windows.masked)
     for x, y in windows.in_order(SCORING_BATCH):
         sums.add(forecaster(x), y)
     return sums.means()

@@ -151,6 +151,8 @@ def test_fitting_again_starts_anew() -> None:
 class Broken:
     """Windows whose horizon or lookback holds a value that is not finite."""
 
+    masked = False
+
     def __init__(self, x: float, y: float) -> None:
         self.x, self.y = x, y
 
@@ -170,3 +172,49 @@ def test_values_that_overflow_are_refused_and_not_fitted_to_zero(x: float, y: fl
     ):
         with pytest.raises(UserError, match=f"model: Ridge: the {name} windows overflow"):
             Ridge(SHAPE).fit(train, validation)
+
+
+def test_rows_without_any_target_count_in_nothing() -> None:
+    """An outage of whole horizons leaves the exact solution of the other rows."""
+    train, validation = make_windows()
+    values = torch.cat([train.gather(torch.arange(len(train)))[0][:, 0], torch.zeros(11, C)]).T
+    targets = values.clone()
+    targets[0, 20:60] = float("nan")
+    gappy = Windows(values, range(0, values.shape[1]), L, H, targets=targets)
+    xs, ys = (np.array(part) for part in rows(gappy))
+    share = (~np.isnan(ys)).mean(axis=1)
+    ridge = Ridge(SHAPE)
+    ridge.fit(gappy, validation)
+    mean = (xs * share[:, None]).T @ xs / share.sum()
+    mean[np.diag_indices(L)] += float(ridge.penalty)
+    for step in range(H):
+        there = ~np.isnan(ys[:, step])
+        right = xs[there].T @ ys[there, step] / there.sum()
+        np.testing.assert_allclose(ridge.weight[step], np.linalg.solve(mean, right), atol=1e-4)
+    whole = share == 1.0
+    assert 0 < whole.sum() < len(share)
+
+
+def test_gaps_in_whole_rows_leave_the_weights_of_the_rest() -> None:
+    generator = torch.Generator().manual_seed(2)
+    values = torch.randn(2, 80, generator=generator)
+    validation = Windows(values.flip(1), range(0, 80), L, H)
+    targets = values.clone()
+    targets[1] = float("nan")  # a channel of which nothing is known: every row of it is missing
+    one, other = Ridge(SHAPE), Ridge(SHAPE)
+    one.fit(Windows(values, range(0, 80), L, H, targets=targets), validation)
+    other.fit(Windows(values[:1], range(0, 80), L, H), validation)
+    assert one.penalty == other.penalty
+    torch.testing.assert_close(one.weight, other.weight, rtol=1e-4, atol=1e-5)
+
+
+def test_a_mask_over_whole_windows_gives_the_same_weights() -> None:
+    generator = torch.Generator().manual_seed(2)
+    values = torch.randn(2, 80, generator=generator)
+    weights = []
+    for targets in (None, values):
+        ridge = Ridge(SHAPE)
+        windows = Windows(values, range(0, 80), L, H, targets=targets)
+        ridge.fit(windows, windows)
+        weights.append(ridge.weight)
+    torch.testing.assert_close(*weights, rtol=1e-6, atol=1e-7)
