@@ -35,7 +35,7 @@ class OriginalUnits(nn.Module):
         self, forecaster: Forecaster, scaler: Scaler, calibration: Calibration | None
     ) -> None:
         super().__init__()
-        self.forecaster = forecaster.eval()
+        self.forecaster = forecaster.eval().requires_grad_(False)
         self.register_buffer("mean", torch.from_numpy(scaler.mean))
         self.register_buffer("scale", torch.from_numpy(scaler.scale))
         offsets = None if calibration is None else torch.from_numpy(calibration.offsets)

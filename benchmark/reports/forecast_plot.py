@@ -78,7 +78,7 @@ def _panel(axes: Axes, forecast: Forecast, number: int) -> None:
     axes.plot(times, values, color=NEXT, linewidth=1.4, label="forecast")
     axes.axvline(past_times[-1], color="0.6", linewidth=0.8, linestyle=":")
     axes.set_title(escape_mathtext(forecast.channels[number]), loc="left", fontsize="small")
-    locator = AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     written = ConciseDateFormatter(  # type: ignore[no-untyped-call]
         locator, formats=DATES, zero_formats=DATES, show_offset=False

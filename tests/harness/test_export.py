@@ -1,0 +1,186 @@
+"""A run's model as a folder for plain torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from benchmark.data.task import Task
+from benchmark.errors import UserError
+from benchmark.evaluation.conformal import Calibration
+from benchmark.evaluation.original import OriginalUnits
+from benchmark.forecasters.contract import LEVELS, Forecaster, SeriesShape
+from benchmark.forecasters.resolve import build_forecaster
+from benchmark.harness.export import Exported, export
+from benchmark.harness.saved import SavedData, SavedRun
+from benchmark.harness.spec import RunSpec
+from benchmark.training.heads import QuantileHeads
+
+CHANNELS = ["load", "heat", "wind"]
+LOOKBACK, HORIZON = 24, 12
+SHAPE = SeriesShape(LOOKBACK, HORIZON, len(CHANNELS), 24)
+
+
+@pytest.fixture
+def saved(task: Task) -> Callable[[Forecaster], SavedRun]:
+    """Make a run of an untrained forecaster, as if it had been kept."""
+
+    def make(forecaster: Forecaster) -> SavedRun:
+        offsets = torch.linspace(-1, 1, len(LEVELS))[:, None, None].expand(-1, HORIZON, 3)
+        spec = RunSpec(name="m", lookback=LOOKBACK, horizon=HORIZON, model={"class": "M"})
+        model = OriginalUnits(forecaster, task.scaler, Calibration(offsets.numpy().copy(), 99))
+        return SavedRun("m-toy-12", spec, SavedData.of(task), model)
+
+    return make
+
+
+def recurrent(cell: str, **options: Any) -> Forecaster:
+    torch.manual_seed(1)
+    sizes = {"class": "Recurrent", "cell": cell, "hidden_size": 8, "patch": 12, "layers": 1}
+    return build_forecaster(
+        sizes | {"channels": "independent", "embedding": "linear"} | options, SHAPE, "m.yaml"
+    )
+
+
+def lookbacks(run: SavedRun, count: int) -> Tensor:
+    torch.manual_seed(2)
+    size = count, LOOKBACK, len(CHANNELS)
+    return torch.randn(size, dtype=torch.float64) * run.model.scale + run.model.mean
+
+
+@pytest.mark.parametrize(
+    "forecaster",
+    [
+        lambda: recurrent("gru", decoder="segments"),
+        lambda: recurrent("lstm", decoder="seq2seq", channels="mixing"),
+        pytest.param(lambda: recurrent("slstm", linear_skip=True), marks=pytest.mark.slow),
+        pytest.param(lambda: recurrent("mlstm", decoder="flatten"), marks=pytest.mark.slow),
+        pytest.param(lambda: recurrent("mamba", normalise="revin"), marks=pytest.mark.slow),
+        pytest.param(lambda: recurrent("mamba2"), marks=pytest.mark.slow),
+        lambda: QuantileHeads(
+            SHAPE,
+            build_forecaster(
+                {"class": "DLinear", "kernel_size": 5},
+                SeriesShape(LOOKBACK, HORIZON * len(LEVELS), 3, 24),
+                "m.yaml",
+            ),
+        ),
+    ],
+    ids=["gru", "lstm", "slstm", "mlstm", "mamba", "mamba2", "heads"],
+)
+def test_what_is_exported_is_torchs_own_and_forecasts_as_we_do(
+    saved: Any, tmp_path: Path, forecaster: Callable[[], Forecaster]
+) -> None:
+    run = saved(forecaster())
+    assert export(run, tmp_path / "to/it") == Exported(True, ("forecast", "lo80", "hi80"))
+    program = torch.export.load(tmp_path / "to/it/model.pt2")
+    targets = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    operators = [target for target in targets if isinstance(target, torch._ops.OpOverload)]
+    assert {target.namespace for target in operators} <= {"aten"}
+    assert len(operators) > 5
+    x = lookbacks(run, 5)
+    ours = run.model(x)
+    theirs = program.module()(x)  # without no_grad, which a user need not know of
+    assert set(theirs) == set(ours)
+    for name, part in ours.items():
+        scaled = (theirs[name] - part) / run.model.scale
+        assert scaled.abs().max() < 1e-5, name
+
+
+def test_the_six_lines_shown_run_without_this_package(
+    toy: Path, command: Any, write_yaml: Any
+) -> None:
+    data = {"name": "kept", "dataset": "toy", "lookback": LOOKBACK, "horizon": HORIZON}
+    path = write_yaml("kept.yaml", data | {"model": {"class": "Ridge"}})
+    assert command("run", path, "--checkpoint").code == 0
+    answer = command("export", "kept", "--output", "out")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == "Exported: out\n"
+    lines = (toy / "datasets/toy.csv").read_text().splitlines()
+    (toy / "out/input.csv").write_text("\n".join(lines[:100]))
+    answer = command("forecast", "kept", "--input", "out/input.csv", "--output", "f.csv")
+    assert answer.code == 0, answer.err
+
+    (usage,) = re.findall(r"```python\n(.*?)```", (toy / "out/README.md").read_text(), re.DOTALL)
+    assert len(usage.splitlines()) == 6
+    code = (
+        f"import sys\nsys.modules['benchmark'] = None  # as if it were not installed\n{usage}"
+        "print(json.dumps(forecast.tolist()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=toy / "out", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    ours = pd.read_csv("f.csv")[CHANNELS].to_numpy()
+    assert np.array(json.loads(done.stdout)) == pytest.approx(ours, rel=1e-5, abs=1e-7)
+
+    facts = json.loads((toy / "out/metadata.json").read_text())
+    assert (facts["channels"], facts["frequency"], facts["batch"]) == (CHANNELS, "h", "any")
+    assert (facts["lookback"], facts["horizon"]) == (LOOKBACK, HORIZON)
+    assert facts["versions"]["torch"] == torch.__version__
+
+
+class FixedBatch(Forecaster):
+    """Its code takes the size of the batch for a constant."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -HORIZON:].view(len(x), HORIZON, -1)
+
+
+class LooksAtValues(Forecaster):
+    """Which operators it needs depends on what it reads."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -HORIZON:] if bool(x.sum() > 0) else -x[:, -HORIZON:]
+
+
+class OtherwiseExported(Forecaster):
+    """Its graph is not what it computes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -HORIZON:] + (0.01 if torch.compiler.is_compiling() else 0.0)
+
+
+def test_a_batch_that_cannot_be_left_free_is_one(saved: Any, tmp_path: Path) -> None:
+    run = saved(FixedBatch(SHAPE))
+    assert not export(run, tmp_path).any_batch
+    x = lookbacks(run, 1)
+    theirs = torch.export.load(tmp_path / "model.pt2").module()(x)
+    assert torch.allclose(theirs["forecast"], run.model(x)["forecast"])
+    assert json.loads((tmp_path / "metadata.json").read_text())["batch"] == 1
+    assert "One lookback may be given at once" in (tmp_path / "README.md").read_text()
+
+
+def test_a_model_that_cannot_be_exported_says_why(saved: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        export(saved(LooksAtValues(SHAPE)), tmp_path / "out")
+    told = str(caught.value)
+    assert told.startswith("run m-toy-12: torch.export cannot export it (GuardOnDataDependent")
+    assert told.endswith("; use it by benchmark forecast")
+    assert "\n" not in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_exported_model_that_forecasts_otherwise_is_not_written(
+    saved: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"its forecast is 0\.01 scaled units from ours"):
+        export(saved(OtherwiseExported(SHAPE)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_way_is_one_line(saved: Any, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="out: is a file, or lies below one"):
+        export(saved(build_forecaster({"class": "LastValue"}, SHAPE, "m.yaml")), tmp_path / "out")
