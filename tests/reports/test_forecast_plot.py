@@ -49,10 +49,13 @@ def test_every_channel_has_a_panel_and_the_legend_names_what_is_drawn(
     assert len(days) >= 2 * min(channels, 2)  # below the last panel of each column
 
 
-def test_channels_beyond_what_a_figure_holds_are_counted_in_its_title(tmp_path: Path) -> None:
+def test_channels_beyond_what_a_figure_holds_are_counted_in_its_title(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.reports.forecast_plot.MOST_PANELS", 4)
     path = tmp_path / "forecast.svg"
-    plot_forecast(forecast(26, True), "gru", path)
+    plot_forecast(forecast(6, True), "gru", path)
     found = texts(path)
-    assert "gru (the first 24 of 26 channels)" in found
-    assert "cost $ 23" in found
-    assert "cost $ 24" not in found
+    assert "gru (the first 4 of 6 channels)" in found
+    assert "cost $ 3" in found
+    assert "cost $ 4" not in found
