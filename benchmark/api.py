@@ -143,8 +143,8 @@ class Result:
     def by_channel(self) -> pd.DataFrame:
         """MSE and MAE of each channel: ``(C, 2)``, scaled series."""
         errors = self.evaluation.errors
-        columns = {"mse": errors.squared, "mae": errors.absolute}  # each (W, C)
-        means = {name: values.mean(axis=0) for name, values in columns.items()}
+        parts = {"mse": errors.squared, "mae": errors.absolute}  # each (W, C)
+        means = {name: errors.by_channel(part) for name, part in parts.items()}
         return pd.DataFrame(means, index=pd.Index(self.channels, name="channel"))
 
     @property
@@ -283,8 +283,14 @@ def leaderboard(results: Iterable[Result] | str | Path) -> Board:
     if not by_run:
         raise UserError("leaderboard", "is given no result", "evaluate a model first")
     rows = parse_results(csv_text(r.record for r in by_run.values()), "leaderboard")
-    losses = {run_id: r.evaluation.errors.squared.mean(axis=1) for run_id, r in by_run.items()}
-    return Board(rank(rows, losses))
+    return Board(rank(rows, {run_id: _losses(result) for run_id, result in by_run.items()}))
+
+
+def _losses(result: Result) -> NDArray[np.float64]:
+    """Squared error of each test window ``(W,)``, so weighed that its mean is the MSE."""
+    squared, known = result.evaluation.errors.squared, result.evaluation.errors.known
+    weight = np.ones_like(squared) if known is None else known / known.mean()
+    return np.asarray(np.where(weight > 0, squared * weight, 0.0).mean(axis=1))
 
 
 def _told(task: Task) -> str:

@@ -139,6 +139,27 @@ def test_errors_by_step_and_channel_are_those_of_the_forecasts(small: Task) -> N
     np.testing.assert_allclose(target, small.series.values[first : first + 12], rtol=1e-6)
 
 
+def test_what_is_missing_counts_in_no_channel_and_in_no_tie(
+    toy: Path, write_dataset: Callable[..., Path], values: Any
+) -> None:
+    path = write_dataset("holes", missing="mask")
+    lines = path.read_text().splitlines()
+    for row in range(600, 640):  # of the test rows, in one channel
+        cells = lines[row + 1].split(",")
+        lines[row + 1] = ",".join((*cells[:2], "", *cells[3:]))
+    path.write_text("\n".join(lines) + "\n")
+    task = Task(load_dataset("holes"), lookback=24, horizon=12)
+    results = [evaluate(fit(name, task), task) for name in ("ridge", "last_value")]
+    for result in results:
+        known = result.evaluation.errors.known
+        assert known is not None
+        share = known.sum(axis=0) / known.sum()
+        assert result.mse == pytest.approx((result.by_channel["mse"] * share).sum())
+        assert result.by_step.notna().all(axis=None)
+    rows = leaderboard(results).ranking.groups[0].rows
+    assert rows["vs_best"].tolist()[1] == pytest.approx(results[1].mse - results[0].mse)
+
+
 def test_a_forecast_is_in_original_units(small: Task) -> None:
     values = small.series.values
     forecast = fit("last_value", small).forecast(values[:100])
