@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchmark.errors import UserError
+from benchmark.records.arrays import damaged, read_arrays
+from benchmark.records.files import check_own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,8 @@ def read_losses(
     """Read the error of every test window of the runs whose folders are still there.
 
     They are looked for in ``runs`` beside the CSV, and one folder up, where a suite's are. A folder
-    whose errors do not give the row's score is of another run of the same configuration, made before
-    or since, and is left out.
+    whose errors do not give the row's score is of another run of the same configuration, made
+    before or since, and is left out.
 
     Args:
         csv: the file that the results came from.
@@ -37,7 +37,7 @@ def read_losses(
         For each such run, by its id: mean over steps and channels, scaled series ``(W,)``.
 
     Raises:
-        UserError: a file of errors is damaged.
+        UserError: a file of errors is damaged, or a run's folder leads elsewhere.
     """
     import numpy as np
 
@@ -57,14 +57,14 @@ def read_losses(
 def _read(path: Path, array: str) -> NDArray[np.float64]:
     import numpy as np
 
-    try:
-        with open(path, "rb") as stream, np.load(stream) as arrays:
-            errors = arrays[array]
-            if "known" in arrays:  # targets are missing: the score is a mean over those there are
-                known = arrays["known"]
-                errors = np.where(known, errors * (known / known.mean()), 0.0)
-            losses: NDArray[np.float64] = errors.mean(axis=1, dtype=np.float64)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        what = f"is damaged ({error})"
-        raise UserError(str(path), what, "run that model again with --force") from error
+    check_own(path.parent)
+    arrays = read_arrays(path, {array: "f2"}, {"known": "iu2"})
+    errors, known = arrays[array], arrays.get("known")
+    if not errors.size:
+        raise damaged(path, "it holds no errors")
+    if known is not None and (known.shape != errors.shape or known.min() < 0 or not known.any()):
+        raise damaged(path, "'known' does not count the errors")
+    if known is not None:  # targets are missing: the score is a mean over those there are
+        errors = np.where(known, errors * (known / known.mean()), 0.0)
+    losses: NDArray[np.float64] = errors.mean(axis=1, dtype=np.float64)
     return losses

@@ -26,8 +26,13 @@ RETIRED = ("inference_us",)
 _RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 
 
+def is_run_id(value: str) -> bool:
+    """Say whether a text may be a run's id, and so its folder's name: no path leads through it."""
+    return _RUN_ID.fullmatch(value) is not None
+
+
 def _folder_name(value: str) -> str:
-    if not _RUN_ID.fullmatch(value):
+    if not is_run_id(value):
         raise ValueError(
             "a run's id is also its folder's name: 1 to 128 ASCII letters, digits, '.', '_' or '-',"
             " a letter or a digit at both ends"

@@ -21,6 +21,7 @@ from benchmark.config import validate
 from benchmark.errors import UserError
 from benchmark.records.files import (
     FULL,
+    check_own,
     private_name,
     remove,
     storage_fault,
@@ -33,9 +34,12 @@ from benchmark.records.files import (
 from benchmark.records.record import RETIRED, RunId, RunRecord
 from benchmark.records.table import read_results, write_csv
 
-__all__ = ["Store", "read_results", "write_record"]
+__all__ = ["Store", "read_record", "read_results", "write_record"]
 
 RECORD_FILE = "record.json"
+MAX_RECORD = 1_000_000
+"""Characters of a record: an error's text is the longest part of one."""
+
 PUT_ATTEMPTS = 20
 _RUN_ID = TypeAdapter(RunId)
 
@@ -48,6 +52,23 @@ def write_record(folder: Path, record: RunRecord) -> None:
     """
     text = json.dumps(record.model_dump(), indent=2, allow_nan=False, ensure_ascii=False)
     write_atomically(folder / RECORD_FILE, text + "\n")
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the row that a run's folder holds.
+
+    Raises:
+        UserError: there is no such folder, or it is no undamaged run.
+    """
+    folder = folder.absolute()
+    try:
+        record = _load(folder, folder.name)
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        raise UserError(str(folder), what, "name a run's folder") from None
+    if record is None:
+        raise UserError(str(folder), "no such folder", "name a run's folder")
+    return record
 
 
 def _to_stderr(message: str) -> None:
@@ -221,13 +242,14 @@ def _load(folder: Path, run_id: str) -> RunRecord | None:
     """Read one run; None where there is no such folder.
 
     Raises:
-        UserError: the folder holds no valid record of this run.
+        UserError: the folder holds no valid record of this run, or leads out of itself.
         OSError: it cannot be read.
     """
     path = folder / RECORD_FILE
     for attempt in (1, 2):
         try:
-            text = path.read_text(encoding="utf-8")
+            check_own(folder)
+            text = _text(path)
             break
         except FileNotFoundError:
             # Absent, or just being replaced by another process: then a second look finds it.
@@ -248,3 +270,11 @@ def _load(folder: Path, run_id: str) -> RunRecord | None:
     if record.run_id != run_id:
         raise UserError(str(path), f"is the record of run '{record.run_id}'")
     return record
+
+
+def _text(path: Path) -> str:
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read(MAX_RECORD + 1)
+    if len(text) > MAX_RECORD:
+        raise UserError(str(path), f"is longer than {MAX_RECORD:,} characters")
+    return text

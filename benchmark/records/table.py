@@ -6,19 +6,18 @@ type its name says, ``NA`` and ``007`` stay texts, and what does not fit is refu
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import nearest
 from benchmark.errors import UserError
+from benchmark.records.csv_rows import Rows, read_rows, split
 from benchmark.records.files import write_atomically
-from benchmark.records.record import COLUMNS, RunRecord, column_kinds
+from benchmark.records.record import COLUMNS, RunRecord, column_kinds, is_run_id
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -33,19 +32,6 @@ _MAY_BE_EMPTY = frozenset(("mse", "mae", "error"))
 _SPECIAL = re.compile(r'[",\r\n]')
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """A CSV file as texts: every row as long as the header; `lines[i]` is where row i begins."""
-
-    path: Path
-    header: list[str]
-    rows: list[list[str]]
-    lines: list[int]
-
-    def fault(self, row: int, column: str, what: str, cure: str) -> UserError:
-        return UserError(f"{self.path}: line {self.lines[row]}, column {column}", what, cure)
 
 
 def write_csv(path: Path, records: Iterable[RunRecord]) -> None:
@@ -82,10 +68,11 @@ def read_results(path: Path) -> DataFrame:
 
     Raises:
         UserError: the file is missing, unreadable, no CSV, without runs, without a required column,
-            holds a value that does not fit its column, a score of a failed run, a done run without
-            one, or one run twice; every column's first fault, each with its line.
+            too large, holds a value that does not fit its column, a run id that could not be a
+            folder's name, a score of a failed run, a done run without one, or one run twice; every
+            column's first fault, each with its line.
     """
-    return _results(_read(path))
+    return _results(read_rows(path))
 
 
 def parse_results(text: str, name: str) -> DataFrame:
@@ -98,15 +85,16 @@ def parse_results(text: str, name: str) -> DataFrame:
     Raises:
         UserError: as `read_results`.
     """
-    return _results(_split(Path(name), io.StringIO(text, newline="")))
+    return _results(split(Path(name), io.StringIO(text, newline="")))
 
 
-def _results(raw: _Raw) -> DataFrame:
+def _results(raw: Rows) -> DataFrame:
     frame = _typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY)
     failed = frame["status"] == "failed"
     checks: list[tuple[str, Series, str, str]] = [
         ("status", ~frame["status"].isin(["done", "failed"]), "is neither 'done' nor 'failed'", ""),
         ("run_id", frame["run_id"].duplicated(), "is there twice", "keep one row a run"),
+        ("run_id", ~frame["run_id"].map(is_run_id), "is no name of a run's folder", "mend it"),
     ]
     for column in ("lookback", "horizon"):
         checks.append((column, frame[column] < 1, "is below 1", "steps are counted from 1"))
@@ -141,55 +129,11 @@ def read_table(
     Raises:
         UserError: as `read_results`, for the file, its columns and its cells.
     """
-    return _typed(_read(path), kinds, tuple(kinds), frozenset(may_be_empty))
-
-
-def _read(path: Path) -> _Raw:
-    where = str(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            return _split(path, stream)
-    except FileNotFoundError:
-        raise UserError(where, "no such file", "check the path, or run a benchmark first") from None
-    except IsADirectoryError:
-        raise UserError(where, "is a folder", "name the CSV file in it") from None
-    except UnicodeDecodeError:
-        raise UserError(where, "is not UTF-8 text", "name a CSV file") from None
-    except OSError as error:
-        raise UserError(where, f"cannot be read ({error.strerror})", "check permissions") from None
-
-
-def _split(path: Path, stream: Iterable[str]) -> _Raw:
-    reader = csv.reader(stream, strict=True)
-    header: list[str] = []
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    begin = 1
-    try:
-        for row in reader:
-            line, begin = begin, reader.line_num + 1
-            if not row:
-                continue  # an empty line
-            if not header:
-                header = row
-                continue
-            if len(row) != len(header):
-                what = f"has {len(row)} cells, the header has {len(header)}"
-                raise UserError(f"{path}: line {line}", what, "mend or remove the line")
-            rows.append(row)
-            lines.append(line)
-    except csv.Error as error:
-        raise UserError(f"{path}: line {begin}", f"is no CSV: {error}", "mend the line") from None
-    if not header:
-        raise UserError(str(path), "is empty", "name a CSV file with a header and rows")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise UserError(f"{path}: line 1", f"has column {twice[0]!r:.60} twice", "remove one")
-    return _Raw(path, header, rows, lines)
+    return _typed(read_rows(path), kinds, tuple(kinds), frozenset(may_be_empty))
 
 
 def _typed(
-    raw: _Raw, kinds: Mapping[str, type], required: Sequence[str], may_be_empty: frozenset[str]
+    raw: Rows, kinds: Mapping[str, type], required: Sequence[str], may_be_empty: frozenset[str]
 ) -> DataFrame:
     """Give every known column its type; collect the first fault of each."""
     import pandas as pd
