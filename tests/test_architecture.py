@@ -40,6 +40,7 @@ COMMANDS = {
     "gradients": "--length --plot",
     "datasets": "",
     "datasets list": "",
+    "datasets add": "file --name --time-column --frequency --season --force --dry-run",
     "datasets fetch": "names",
     "datasets check": "names",
 }

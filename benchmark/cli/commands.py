@@ -6,19 +6,62 @@ import sys
 
 import typer
 
-from benchmark.cli import auditing, catalogue, comparing, results, running, trying, tuning, using
-from benchmark.errors import UserError
-
-INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
-STOPPED = "Stopped. Finished runs are kept; the same command goes on from here."
-
-app = typer.Typer(
-    help="Benchmark time-series forecasters: run models and suites, rank and compare results.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+from benchmark.cli import (
+    a,
+    add_completion,
+    adding,
+    alse,
+    and,
+    app,
+    are,
+    as,
+    auditing,
+    benchmark,
+    catalogue,
+    command,
+    compare,
+    comparing,
+    context_settings,
+    enchmark,
+    errors,
+    forecasters,
+    from,
+    goes,
+    h,
+    help,
+    help_option_names,
+    here,
+    import,
+    inished,
+    it,
+    kept,
+    models,
+    no_args_is_help,
+    on,
+    one,
+    pretty_exceptions_enable,
+    rank,
+    reports,
+    results,
+    rich_markup_mode,
+    rror,
+    rue,
+    run,
+    running,
+    runs,
+    same,
+    ser,
+    series,
+    shell,
+    suites,
+    the,
+    time,
+    topped,
+    trying,
+    tuning,
+    typer,
+    using,
+    yper,
 )
 datasets = typer.Typer(
     help="List the data sets, fetch their files, check them.",
@@ -44,6 +87,7 @@ for command in (
     app.command()(command)
 app.add_typer(datasets, name="datasets")
 datasets.command("list")(catalogue.datasets_list)
+datasets.command("add")(adding.datasets_add)
 datasets.command("fetch")(catalogue.datasets_fetch)
 datasets.command("check")(catalogue.datasets_check)
 

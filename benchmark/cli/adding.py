@@ -1,0 +1,111 @@
+"""The command that makes a data set of a user's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import make_console, tell
+
+if TYPE_CHECKING:
+    from benchmark.data.adopt import Proposal
+
+SHOWN = 12  # channels named in the table
+USUAL = 336  # lookback and horizon of a run that says nothing of them
+
+
+def datasets_add(
+    file: Annotated[Path, typer.Argument(help="A CSV, a gzip of one, or a Parquet file.")],
+    name: Annotated[str | None, typer.Option(help="The data set's; default: the file's.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column of times.")] = None,
+    frequency: Annotated[str | None, typer.Option(help="The time step, e.g. 15min.")] = None,
+    season: Annotated[int | None, typer.Option(min=1, help="Steps in a season.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a data set of the same name.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show, but write nothing.")] = False,
+) -> None:
+    """Make a data set of a file of your own.
+
+    Finds its times, channels, gaps and season, says what it assumes, and writes a card with a copy
+    of the data beside it, into the data folder, BENCHMARK_DATA. All models run on it then.
+    """
+    from benchmark.data.adopt import adopt, as_csv, propose
+
+    with as_csv(file) as csv:
+        proposal = propose(
+            csv,
+            name=name,
+            time_column=time_column,
+            frequency=frequency,
+            season=season,
+            label=file.name,
+        )
+        outcome = "not written" if dry_run else adopt(proposal, force)
+    console = make_console()
+    _print_table(proposal)
+    tell(console, f"Card ({outcome}): {proposal.card_path}")
+    tell(console, f"Data: {proposal.data}")
+    tell(console, f"Next: {_next(proposal)}")
+
+
+def _print_table(proposal: Proposal) -> None:
+    from rich.table import Table
+
+    table = Table("", "assumed", "to change", box=None, pad_edge=False)
+    for row in _rows(proposal):
+        table.add_row(*row)
+    make_console().print(table, markup=False, highlight=False)
+
+
+def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
+    import numpy as np
+
+    from benchmark.data.missing import longest_gap
+
+    card, found, season = proposal.card, proposal.found, proposal.season
+    times, gaps = found.table.timestamps, np.isnan(found.table.values)
+    first, last = (str(times[row]).replace("T", " ") for row in (0, -1))
+    names = found.table.channels
+    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    rows = [
+        ("time column", str(card.time_column), "--time-column NAME"),
+        ("frequency", f"{card.frequency}: {len(times):,} rows, {first} to {last}", "--frequency"),
+        ("channels", f"{len(names)}: {shown}", "channels, left_out in the card"),
+    ]
+    rows += [("left out", f"{column}: {why}", "") for column, why in found.left_out.items()]
+    if found.absent:
+        rows.append(("absent times", f"{found.absent:,}, whose values are missing", ""))
+    if card.missing == "mask":
+        text = f"masked: {gaps.sum():,} of {gaps.size:,} values ({gaps.mean():.2%}), at most "
+        text += f"{max(longest_gap(column)[1] for column in gaps.T):,} in a row"
+        rows.append(("missing", text, "missing in the card"))
+    else:
+        rows.append(("missing", "nothing", ""))
+    others = [
+        f"{length}: {r:.2f}" for length, r in season.correlations.items() if length != season.length
+    ]
+    text = f"{season.length} steps"
+    if season.length in season.correlations:
+        text += f", autocorrelation {season.correlations[season.length]:.2f}"
+    text += f" ({', '.join(others)})" if others else ""
+    text += "" if season.seen else "; it does not stand out"
+    rows.append(("season", text, "--season STEPS"))
+    borders = card.splits.borders(len(gaps))
+    text = ", ".join(f"{split} {rows.start:,}-{rows.stop:,}" for split, rows in borders.items())
+    return [*rows, ("splits", text, "splits in the card")]
+
+
+def _next(proposal: Proposal) -> str:
+    """A command that runs: of a short series, on windows that fit into it."""
+    card = proposal.card
+    command = f"benchmark run ridge --set dataset={card.name}"
+    borders = card.splits.borders(len(proposal.found.table.values))
+    held_out = min(len(borders["val"]), len(borders["test"]))
+    if held_out >= USUAL and len(borders["train"]) >= 2 * USUAL:
+        return command
+    horizon = max(1, min(card.season, held_out // 2))
+    lookback = max(1, min(2 * card.season, len(borders["train"]) - 2 * horizon))
+    return f"{command} --set lookback={lookback} --set horizon={horizon}"

@@ -1,0 +1,229 @@
+"""Looking at a user's file: which column is its time, how far apart its rows are, what to forecast.
+
+Nothing is written here, and what is found is only proposed: `benchmark.data.adopt` makes a card.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.config import nearest, validate
+from benchmark.data.card import DatasetCard
+from benchmark.data.faults import MISSING_CELLS, find_fault
+from benchmark.data.files import opened_text
+from benchmark.data.header import codec, read_header
+from benchmark.data.parse import parse
+from benchmark.data.table import Table
+from benchmark.data.times import FIRST_LINE, Times, read_times, step_fault
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
+
+_TIME_NAME = re.compile(r"date|time|stamp|^ds$|^dt$", re.IGNORECASE)
+_UNITS = ((604800, "W"), (86400, "D"), (3600, "h"), (60, "min"), (1, "s"))
+_MONTH_DAYS = (28, 31)
+_NO_TIMES = "write times as 2016-07-01 00:15:00 into a column, and name it with --time-column"
+_OFF_GRID = "mend the file, or give the step with --frequency"
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a file holds.
+
+    Attributes:
+        card: what a card must say to read the file; missing values are masked, where there are any.
+        table: its channels, on a regular grid.
+        absent: rows of the grid whose time the file does not have.
+        left_out: columns that are no channels, and why.
+    """
+
+    card: DatasetCard
+    table: Table
+    absent: int
+    left_out: dict[str, str]
+
+
+def look(path: Path, time_column: str | None = None, frequency: str | None = None) -> Look:
+    """Read a CSV, or a gzip of one, whose first line names its columns.
+
+    Args:
+        path: the file.
+        time_column: its column of times; None finds it.
+        frequency: the time step; None takes the most frequent one.
+
+    Raises:
+        UserError: the file is no such CSV, has no times or no numbers; names line and column.
+    """
+    card = _provisional()
+    columns = read_header(card, path)
+    _check_header(path, columns)
+    frame = _read_text(card, path, columns)
+    reasons = {column: _no_numbers(frame[column]) for column in columns}
+    if time_column is None:
+        time_column = _find_time_column(card, path, frame, reasons)
+    elif time_column not in columns:
+        what = f"{path} has no column '{time_column}'"
+        raise UserError("--time-column", what, nearest(time_column, columns))
+    card = card.model_copy(update={"time_column": time_column})
+    times = read_times(card, path, frame[time_column])
+    frequency = frequency or _most_frequent_step(card, path, times)
+    del reasons[time_column]
+    channels = [column for column, reason in reasons.items() if not reason]
+    return _settled(card, path, times, frequency, channels, reasons)
+
+
+def _settled(
+    card: DatasetCard,
+    path: Path,
+    times: Times,
+    frequency: str,
+    channels: list[str],
+    reasons: dict[str, str],
+) -> Look:
+    """Read the file as it will be read, and drop channels that a split knows nothing of."""
+    if not channels:
+        column, reason = next(iter(reasons.items()), ("", ""))
+        what = f"has no column of numbers beside its times ('{column}': {reason})"
+        raise UserError(str(path), what, "add a column of numbers")
+    fields = card.model_dump(mode="json") | {"frequency": frequency, "missing": "mask"}
+    fields |= {"channels": channels, "left_out": [c for c in reasons if c not in channels]}
+    card = validate(DatasetCard, fields, "--frequency" if card.frequency != frequency else "")
+    with _cure(_OFF_GRID):
+        table = parse(card, path)
+    try:
+        borders = card.splits.borders(len(table.values))
+    except ValueError as error:
+        raise UserError(str(path), f"is too short: {error}", "add rows") from None
+    for split, rows in borders.items():
+        empty = np.isnan(table.values[rows.start : rows.stop]).all(axis=0)
+        for place in map(int, np.flatnonzero(empty)):
+            reasons[channels[place]] = reasons[channels[place]] or f"no value in the {split} rows"
+    kept = [column for column in channels if not reasons[column]]
+    if len(kept) < len(channels):
+        return _settled(card, path, times, frequency, kept, reasons)
+    if not np.isnan(table.values).any():
+        card = card.model_copy(update={"missing": "error"})
+    left_out = {column: reason for column, reason in reasons.items() if reason}
+    return Look(card, table, len(table.values) - len(times), left_out)
+
+
+def _provisional() -> DatasetCard:
+    """A card that says nothing yet of the file, for the parts that read by a card."""
+    fields: dict[str, Any] = dict.fromkeys(("title", "file", "licence", "citation"), "none")
+    fields |= {"name": "none", "frequency": "h", "time_column": "none", "channels": 1, "season": 1}
+    return validate(DatasetCard, fields | {"splits": SPLITS}, "")
+
+
+def _check_header(path: Path, columns: list[str]) -> None:
+    where = f"{path}: line 1"
+    twice = next((column for column in columns if columns.count(column) > 1), None)
+    if twice is not None:
+        raise UserError(where, f"names column '{twice}' twice", "rename one of them")
+    if any(re.fullmatch(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?", column.strip()) for column in columns):
+        what = "holds numbers, where the columns' names should stand"
+        raise UserError(where, what, "add a first line that names them")
+
+
+def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    everything = card.model_copy(update={"left_out": tuple(columns)})
+    try:
+        with opened_text(path) as stream, warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # more cells than columns
+            frame = pd.read_csv(
+                stream,
+                names=columns,
+                header=0,
+                index_col=False,
+                dtype=str,
+                encoding=codec(card),
+                keep_default_na=False,
+                skip_blank_lines=False,
+            )
+    except (ValueError, pd.errors.ParserWarning) as error:
+        fault = find_fault(everything, path, columns)
+        what = f"cannot be read as CSV: {str(error).strip()}"
+        raise (fault or UserError(str(path), what, "mend the file")) from None
+    if frame.empty:
+        raise UserError(str(path), "holds no rows", "add rows")
+    blank = (frame == "").all(axis=1).any()
+    if blank or frame.isna().to_numpy().any():  # short lines: no cell of a text is read as missing
+        fault = find_fault(everything, path, columns)
+        if fault:
+            raise fault
+    return frame
+
+
+def _no_numbers(texts: pd.Series[Any]) -> str:
+    """Say why a column is no channel; empty where it is one."""
+    import pandas as pd
+
+    texts = texts.str.strip()
+    missing = texts.isin(MISSING_CELLS).to_numpy(dtype=bool)
+    if missing.all():
+        return "is empty"
+    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
+    wrong: NDArray[np.bool_] = ~np.isfinite(numbers) & ~missing
+    if wrong.any():
+        row = int(wrong.argmax())
+        kind = "infinite" if np.isinf(numbers[row]) else "no number"
+        return f"{texts.iloc[row]!r:.40} in line {row + FIRST_LINE} is {kind}"
+    if len(numbers) > 1 and bool((np.diff(numbers) == 1).all()):
+        return "counts the rows"
+    return ""
+
+
+def _find_time_column(
+    card: DatasetCard, path: Path, frame: pd.DataFrame, reasons: dict[str, str]
+) -> str:
+    """The first column of texts whose first cell is a time, or of any that is called like one."""
+    named = [column for column in frame.columns if _TIME_NAME.search(column)]
+    texts = [column for column in frame.columns if reasons[column]]
+    for column in [*(c for c in texts if c in named), *texts, *named]:
+        try:
+            read_times(card, path, frame[column].iloc[:1])
+        except UserError:
+            continue
+        return str(column)
+    for column in named:  # its own fault is the better answer
+        read_times(card.model_copy(update={"time_column": column}), path, frame[column])
+    raise UserError(f"{path}: line 1", "names no column whose cells are times", _NO_TIMES)
+
+
+def _most_frequent_step(card: DatasetCard, path: Path, times: Times) -> str:
+    if len(times) < 2:
+        raise UserError(str(path), "holds a single row", "add rows")
+    steps = np.diff(times).astype(np.int64)
+    if (steps <= 0).any():
+        with _cure("mend the file: sort its rows, and keep one of each time"):
+            raise step_fault(card, path, times, steps <= 0)
+    lengths, counts = np.unique(steps, return_counts=True)
+    step = int(lengths[counts.argmax()])
+    days = lengths / 86400
+    if len(lengths) > 1 and _MONTH_DAYS[0] <= days.min() and days.max() <= _MONTH_DAYS[1]:
+        what = "has a row a month, and months are no fixed step"
+        raise UserError(f"{path}: column '{card.time_column}'", what, "use rows of whole days")
+    seconds, unit = next((s, u) for s, u in _UNITS if step % s == 0)
+    return f"{step // seconds if step > seconds else ''}{unit}"
+
+
+@contextmanager
+def _cure(cure: str) -> Iterator[None]:
+    """Tell a fault with a cure for a file that has no card yet."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.where, error.what, cure) from None

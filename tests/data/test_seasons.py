@@ -1,0 +1,92 @@
+"""Seasons that were put in are found; the autocorrelation is that of a loop over pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmark.data.seasons import autocorrelation, find_season, natural_seasons
+
+STEPS = {"30s": 30, "min": 60, "5min": 300, "15min": 900, "h": 3600, "6h": 21600, "D": 86400}
+
+
+def series(rows: int, season: int, seed: int, noise: float = 0.3) -> np.ndarray:
+    """Two channels with a season of two waves on a drifting level."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(rows)[:, None]
+    wave = np.sin(2 * np.pi * t / season + [0.0, 1.0]) + 0.4 * np.sin(4 * np.pi * t / season)
+    return wave + 0.002 * t + noise * rng.normal(size=(rows, 2))
+
+
+def test_autocorrelation_is_that_of_a_loop_over_pairs_of_known_values() -> None:
+    values = series(60, 7, 1)
+    values[np.random.default_rng(2).random(values.shape) < 0.2] = np.nan
+    values = np.column_stack([values, np.full(60, 3.0)])  # a constant counts in nothing
+    expected = np.zeros(21)
+    for column in values[:, :2].T:
+        level = [np.nanmean(column[max(0, t - 5) : t + 6]) for t in range(60)]
+        z = column - level
+        for k in range(21):
+            pairs = [z[t] * z[t + k] for t in range(60 - k) if not np.isnan(z[t] * z[t + k])]
+            expected[k] += np.mean(pairs) / np.nanmean(z**2) / 2
+    np.testing.assert_allclose(autocorrelation(values, 10), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("frequency", STEPS)
+def test_natural_seasons_are_whole_days_and_weeks(frequency: str) -> None:
+    step = STEPS[frequency]
+    assert step == pd.Timedelta(pd.tseries.frequencies.to_offset(frequency)).total_seconds()
+    for season in natural_seasons(step):
+        assert season * step in (3600, 86400, 604800, 365 * 86400)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    case=st.sampled_from([("h", 24), ("h", 168), ("15min", 96), ("D", 7), ("6h", 4), ("6h", 28)]),
+    seed=st.integers(0, 10_000),
+    missing=st.sampled_from([0.0, 0.2]),
+)
+def test_a_natural_season_is_found(case: tuple[str, int], seed: int, missing: float) -> None:
+    frequency, season = case
+    values = series(12 * season + 400, season, seed)
+    values[np.random.default_rng(seed).random(values.shape) < missing] = np.nan
+    found = find_season(values, STEPS[frequency])
+    assert (found.length, found.seen) == (season, True)
+    assert found.correlations[season] > 0.6
+
+
+@settings(max_examples=30, deadline=None)
+@given(season=st.sampled_from([5, 9, 10, 25, 50, 100]), seed=st.integers(0, 10_000))
+def test_another_season_is_found_where_no_natural_one_is_seen(season: int, seed: int) -> None:
+    found = find_season(series(1200, season, seed, noise=0.1), 3600)
+    assert found.seen
+    assert found.length == season
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_of_a_random_walk_nothing_is_said_but_the_custom(seed: int) -> None:
+    walk = np.random.default_rng(seed).normal(size=(2000, 3)).cumsum(axis=0)
+    found = find_season(walk, 86400)
+    assert 7 in found.correlations
+    assert found.length == 7 or found.seen
+
+
+def test_noise_has_no_season() -> None:
+    noise = np.random.default_rng(0).normal(size=(3000, 4))
+    found = find_season(noise, 3600)
+    assert (found.length, found.seen) == (24, False)
+    assert set(found.correlations) == {24, 168}
+
+
+def test_a_season_that_is_given_is_taken() -> None:
+    found = find_season(series(600, 24, 1), 3600, length=12)
+    assert (found.length, found.seen) == (12, True)
+    assert found.correlations[12] < 0 < found.correlations[24]
+
+
+def test_rows_too_few_for_a_custom_have_a_season_of_one() -> None:
+    assert find_season(np.arange(10.0)[:, None] ** 2, 3600).length == 1

@@ -1,0 +1,124 @@
+"""From a file of one's own to a table: added, checked, run, with the gaps that real files have."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.data.card import PROJECT_DATASETS
+
+Command = Callable[..., Any]
+ROWS = 900
+
+
+@pytest.fixture
+def cut(tmp_path: Path) -> pd.DataFrame:
+    """The first rows of a published series: ETTh1's where it is here, else the shipped one's."""
+    named = os.environ.get("BENCHMARK_DATA", "")
+    path = Path(named) / "ETTh1.csv"
+    path = path if named and path.is_file() else PROJECT_DATASETS / "akl_pedestrians.csv.gz"
+    return pd.read_csv(path, nrows=ROWS).iloc[:, :4]
+
+
+@pytest.fixture
+def gappy(cut: pd.DataFrame) -> pd.DataFrame:
+    """The same with a text column, empty cells and a day that is absent."""
+    cut.iloc[::50, 1] = np.nan
+    cut.iloc[300:312, 2] = np.nan
+    cut["remark"] = "fine"
+    return cut.drop(index=range(500, 524))
+
+
+GRU = {
+    "name": "gru", "dataset": "my", "lookback": 48, "horizon": 24,
+    "model": {"class": "Recurrent", "cell": "gru", "hidden_size": 4, "patch": 24},
+    "training": {"epochs": 1},
+}  # fmt: skip
+
+
+def test_a_file_of_ones_own_is_added_checked_and_run(
+    gappy: pd.DataFrame, workplace: Path, tmp_path: Path, command: Command
+) -> None:
+    source = tmp_path / "my.csv"
+    gappy.to_csv(source, index=False)
+    (workplace / "gru.yaml").write_text(json.dumps(GRU))
+
+    shown = command("datasets", "add", source, "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    assert not (workplace / "datasets" / "my.yaml").exists()
+    added = command("datasets", "add", source)
+    assert (added.code, added.err) == (0, "")
+    assert added.out.replace("(new)", "(not written)") == shown.out
+    words = " ".join(added.out.split())
+    for fact in (
+        "time column date --time-column NAME",
+        "frequency h: 900 rows,",
+        "channels 3: ",
+        "left out remark: 'fine' in line 2 is no number",
+        "absent times 24, whose values are missing",
+        "at most 24 in a row missing in the card",
+        "season 24 steps, autocorrelation 0.",
+        "splits train 0-630, val 630-720, test 720-900 splits in the card",
+        f"Card (new): {workplace / 'datasets' / 'my.yaml'}",
+    ):
+        assert fact in words, (fact, added.out)
+    again = command("datasets", "add", source)
+    assert again.out == added.out.replace("(new)", "(unchanged)")
+    other = command("datasets", "add", source, "--season", 12)
+    assert other.code == 2
+    assert other.err.endswith("differs in season; --force writes it anew, --name keeps both\n")
+
+    checked = command("datasets", "check", "my")
+    assert (checked.code, checked.err) == (0, "")
+    missing = 3 * 24 + sum(row % 50 == 0 for row in range(900) if not 500 <= row < 524) + 12
+    assert f"  masked: {missing} of 2,700 values" in checked.out
+    listed = command("datasets", "list").out.splitlines()
+    assert any(line.split()[:4] == ["my", "h", "3", "yes"] for line in listed)
+
+    next_words = added.out.splitlines()[-1].removeprefix("Next: benchmark ").split()
+    assert command(*next_words).code == 0
+    assert command("run", "gru.yaml").code == 0
+    with (workplace / "results" / "results.csv").open() as stream:
+        rows = {row["model"]: row for row in csv.DictReader(stream)}
+    assert set(rows) == {"ridge", "gru"}
+    assert all(row["status"] == "done" and float(row["mse"]) > 0 for row in rows.values())
+    assert "gru" in command("leaderboard").out
+
+
+def test_the_policy_is_changed_in_the_card(
+    gappy: pd.DataFrame, workplace: Path, tmp_path: Path, command: Command
+) -> None:
+    gappy.to_csv(tmp_path / "my.csv", index=False)
+    command("datasets", "add", tmp_path / "my.csv")
+    card = workplace / "datasets" / "my.yaml"
+    text = card.read_text()
+    card.write_text(text.replace('missing: "mask"', "missing: interpolate\ninterpolate_limit: 12"))
+    refused = command("datasets", "check", "my")
+    assert refused.code == 2
+    assert ": line 2, column '" in refused.err
+    assert "the first value is missing" in refused.err
+    gappy.iloc[0, 1] = gappy.iloc[1, 1]
+    gappy.to_csv(tmp_path / "my.csv", index=False)
+    command("datasets", "add", tmp_path / "my.csv", "--force")
+    text = card.read_text()
+    for limit, code in ((12, 2), (24, 0)):
+        policy = f"missing: interpolate\ninterpolate_limit: {limit}"
+        card.write_text(text.replace('missing: "mask"', policy))
+        checked = command("datasets", "check", "my")
+        assert checked.code == code
+    card.write_text(text.replace('missing: "mask"\n', ""))
+    assert "is empty" in command("datasets", "check", "my").err
+
+
+def test_a_mistake_is_one_line(workplace: Path, command: Command) -> None:
+    answer = command("datasets", "add", "none.csv")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "error: none.csv: no such file; name a CSV or Parquet file\n"
