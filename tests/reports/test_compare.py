@@ -4,7 +4,7 @@ import io
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -42,6 +42,7 @@ def test_a_change_is_judged_by_mse_and_mae(run, table, mse, mae, category):
     assert comparison.regressed == (category == "regressed")
 
 
+@settings(deadline=None)
 @given(
     old=st.floats(1e-3, 1e3), factor=st.floats(0.5, 2.0), tolerance=st.sampled_from([0, 0.01, 0.2])
 )
