@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmark.reports.horizons import horizon_tables
+from benchmark.reports.leaderboard import leaderboard, to_markdown
+
+
+def lines(board):
+    return [
+        [" | ".join(cell.text for cell in row) for row in table.rows]
+        for table in horizon_tables(board)
+    ]
+
+
+def test_a_column_a_horizon_then_their_mean_by_which_rows_are_sorted(run, table):
+    board = leaderboard(
+        table(
+            run("gru", 0.4, horizon=96, mae=0.30),
+            run("gru", 0.5, horizon=192, mae=0.40, test_windows=100),
+            run("ridge", 0.3, horizon=96, mae=0.50),
+            run("ridge", 0.4, horizon=192, mae=0.60, test_windows=100),
+            run("half", 0.1, horizon=96),
+            run("elsewhere", 0.1, dataset="ETTh2"),
+        )
+    )
+    text = to_markdown(board)
+    assert [line for line in text.split("\n## ")[-1].splitlines() if line] == [
+        "ETTh1, over 2 horizons",
+        "MSE at each horizon, mean over seeds; then mean MSE and MAE over the horizons, each "
+        "counting alike. Best in bold, second underlined.",
+        "| model | at 96 | at 192 | mean MSE | mean MAE |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| ridge | **0.3000** | **0.4000** | **0.3500** | <u>0.5500</u> |",
+        "| gru | <u>0.4000</u> | <u>0.5000</u> | <u>0.4500</u> | **0.3500** |",
+        "- Left out, not done at every horizon: half.",
+    ]
+
+
+def test_seeds_are_averaged_and_every_horizon_counts_alike(run, table):
+    scores = np.random.default_rng(1).uniform(0.1, 1, (4, 3))  # horizons, seeds
+    rows = [
+        run("gru", score, horizon=horizon, seed=seed)
+        for horizon, own in zip((96, 192, 336, 720), scores, strict=True)
+        for seed, score in enumerate(own)
+    ]
+    ((line,),) = lines(leaderboard(table(*rows)))
+    assert float(line.split(" | ")[5]) == pytest.approx(scores.mean(), abs=5e-5)
+
+
+def test_of_several_lookbacks_the_one_counts_that_validation_chose_at_each_horizon(run, table):
+    rows = [
+        run("gru", 0.9, horizon=96, lookback=96, val_mse=0.1, config="a" * 10),
+        run("gru", 0.1, horizon=96, lookback=336, val_mse=0.2, config="b" * 10),
+        run("gru", 0.2, horizon=192, lookback=96, val_mse=0.4, config="c" * 10),
+        run("gru", 0.7, horizon=192, lookback=336, val_mse=0.3, config="d" * 10),
+    ]
+    (found,) = horizon_tables(leaderboard(table(*rows)))
+    assert [cell.text for cell in found.rows[0]][:4] == ["gru", "0.9000", "0.7000", "0.8000"]
+    assert "least validation MSE counts, at each horizon by itself: gru." in found.notes[0]
+
+
+def test_one_horizon_or_two_protocols_or_nothing_done_have_no_such_table(run, table):
+    assert lines(leaderboard(table(run(), run(dataset="ETTh2", horizon=192)))) == []
+    two = [run(horizon=96), run(horizon=192), run(horizon=192, fingerprint="b" * 16)]
+    assert lines(leaderboard(table(*two))) == []
+    failed = [run(horizon=96, error="no"), run(horizon=192, error="no")]
+    assert lines(leaderboard(table(*failed))) == []
+    apart = [run("gru", horizon=96), run("lstm", horizon=192)]
+    assert lines(leaderboard(table(*apart))) == []
