@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.records.files import write_atomically
 from benchmark.reports.across import across_table
+from benchmark.reports.horizons import horizon_tables
 from benchmark.reports.lookbacks import lookback_table
 from benchmark.reports.quantiles import quantile_table
 from benchmark.reports.ranking import BASELINE, COSTS, METRICS, ROW, Group, Leaderboard, leaderboard
@@ -39,6 +40,7 @@ __all__ = [
     "Leaderboard",
     "leaderboard",
     "print_table",
+    "tables_of",
     "to_csv",
     "to_markdown",
     "write_leaderboard",
@@ -177,9 +179,19 @@ def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:
         blocks.append(markdown(_table(group, compact=False)))
         below = (lookback_table(group), quantile_table(group))
         blocks += [markdown(table, level=3) for table in below if table is not None]
-    across = across_table(board)
-    blocks += [] if across is None else [markdown(across)]
+    blocks += [markdown(table) for table in _over_groups(board)]
     return "\n".join(blocks)
+
+
+def _over_groups(board: Leaderboard) -> list[Table]:
+    """Lay out what more than one group is needed for: means over horizons, ranks over data sets."""
+    across = across_table(board)
+    return [*horizon_tables(board), *([] if across is None else [across])]
+
+
+def tables_of(board: Leaderboard) -> list[Table]:
+    """Lay out every group in full, then what is over several of them."""
+    return [*(_table(group, compact=False) for group in board.groups), *_over_groups(board)]
 
 
 def to_csv(board: Leaderboard) -> str:
@@ -222,8 +234,7 @@ def to_csv(board: Leaderboard) -> str:
 def print_table(board: Leaderboard, console: Console | None = None) -> None:
     """Print a leaderboard to the terminal; readable from 100 columns on."""
     tables = [_table(group, compact=True) for group in board.groups]
-    across = across_table(board)
-    print_tables(tables if across is None else [*tables, across], console)
+    print_tables([*tables, *_over_groups(board)], console)
 
 
 def write_leaderboard(
