@@ -18,7 +18,7 @@ results/), PYTHON (interpreter for .venv, default python3).
 TEXT
 }
 
-# Install into .venv what one extra of pyproject.toml names, unless that is done for these versions.
+# Install into .venv what some extras of pyproject.toml name, unless that is done for these versions.
 set_up() {
     local extra=$1 stamp=.venv/.ready-$1 wanted
     wanted=$(cat pyproject.toml constraints.txt | cksum)
@@ -52,7 +52,7 @@ case ${1:-} in
             suite=$1
             shift
         fi
-        set_up tensorboard
+        set_up tensorboard,report
         exec .venv/bin/python -m benchmark suite "$suite" "$@"
         ;;
 esac

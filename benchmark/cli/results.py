@@ -27,6 +27,9 @@ def leaderboard(
         Path | None,
         typer.Option(help="Also draw average ranks over data sets: a .svg, .png or .pdf file."),
     ] = None,
+    latex: Annotated[
+        Path | None, typer.Option(help="Also write the tables as LaTeX, for booktabs.")
+    ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Rank what has been run.
@@ -56,6 +59,14 @@ def leaderboard(
 
         plot_ranks(rank(read_results(path)), ranks)
         tell(console, f"Plot: {ranks}")
+    if latex is not None:
+        from benchmark.records.files import write_atomically
+        from benchmark.reports.latex import to_latex
+        from benchmark.reports.leaderboard import tables_of
+
+        rows = read_results(path)
+        write_atomically(latex, to_latex(tables_of(rank(rows, read_losses(path, rows)))))
+        tell(console, f"LaTeX: {latex}")
     show_boards(path, console)
 
 

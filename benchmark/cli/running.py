@@ -22,6 +22,7 @@ from benchmark.cli.options import (
     make_console,
     tell,
 )
+from benchmark.cli.reporting import write_page
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError
 
@@ -98,6 +99,7 @@ def suite(
     from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results, write_csv
+    from benchmark.reports.html.page import missing_packages
     from benchmark.reports.leaderboard import print_table, write_leaderboard
     from benchmark.reports.ranking import leaderboard as rank
 
@@ -120,6 +122,12 @@ def suite(
         for note in outcome.notes:
             tell(console, f"Note: {note}", style="yellow")
         tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
+        if missing_packages():
+            tell(console, "No report.html: it takes pip install 'ts-benchmark[report]'.")
+        else:
+            page = folder / "report.html"
+            write_page(page, own, table, f"Suite {spec.name}", command, outcome.notes)
+            tell(console, f"Report: {page}")
     else:
         tell(console, "No run is left: there is no leaderboard to write.")
     if outcome.failed or outcome.missing:

@@ -1,0 +1,139 @@
+"""Commands that show results: a page to open, figures for a paper."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, tell
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from benchmark.reports.ranking import Group
+
+
+def report(
+    output: Annotated[
+        Path | None, typer.Option(help="HTML file; default: report.html in the results folder.")
+    ] = None,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Write all results as one HTML page.
+
+    The page holds all it needs: it opens from a disk, and may be sent as it is.
+    """
+    from benchmark.records.store import Store
+    from benchmark.records.table import read_results
+
+    csv = Store(results).rebuild_csv()
+    path = output or results / "report.html"
+    write_page(path, csv, read_results(csv), "Benchmark results")
+    tell(make_console(), f"Report: {path}")
+
+
+def write_page(
+    path: Path,
+    csv: Path,
+    results: DataFrame,
+    title: str,
+    command: str = "",
+    notes: tuple[str, ...] = (),
+) -> None:
+    """Write the page of a results file, see `benchmark.reports.html.page.Source`.
+
+    Raises:
+        UserError: the extra ``report`` is not installed, or the page cannot be written.
+    """
+    from benchmark.harness.repeat import origin_of
+    from benchmark.reports.html.page import Source, write_report
+    from benchmark.reports.published import read_published
+
+    published = read_published(DEFAULT_RESULTS / "published.csv")
+    source = Source(csv, results, published, origin_of, title, command, notes)
+    write_report(path, source)
+
+
+class Kind(StrEnum):
+    """What can be drawn."""
+
+    costs = "costs"
+    steps = "steps"
+    channels = "channels"
+    forecasts = "forecasts"
+    training = "training"
+    ranks = "ranks"
+
+
+def plot(
+    kind: Annotated[Kind, typer.Argument(help="Which figure.")],
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models drawn, as tables name them; default: best 5.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="A .svg, .png or .pdf file.")] = Path("figure.svg"),
+    dataset: Annotated[
+        str | None, typer.Option(help="Of the task, where there are several.")
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(help="Of the task, where there are several.")
+    ] = None,
+    channel: Annotated[str | None, typer.Option(help="Of forecasts; default: the first.")] = None,
+    window: Annotated[int, typer.Option(min=1, help="Of forecasts: 1 to 5, as kept.")] = 1,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Draw a figure for a paper.
+
+    Error by cost, step or channel, forecasts beside the truth, training curves, or ranks over data
+    sets.
+    """
+    from benchmark.records.store import Store
+    from benchmark.records.table import read_results
+    from benchmark.reports.critical_difference import plot_ranks
+    from benchmark.reports.figures import choose_group
+    from benchmark.reports.plots import plot_costs
+    from benchmark.reports.ranking import Leaderboard
+    from benchmark.reports.ranking import leaderboard as rank
+
+    store = Store(results)
+    rows = read_results(store.rebuild_csv())
+    board = rank(rows)
+    if kind is Kind.ranks:
+        plot_ranks(board, output)
+    else:
+        group = choose_group(board, dataset, horizon)
+        if kind is Kind.costs:
+            plot_costs(Leaderboard((group,)), output)
+        else:
+            _chart(kind, group, rows, store.runs, models or [], channel, window, output)
+    tell(make_console(), f"Plot: {output}")
+
+
+def _chart(
+    kind: Kind,
+    group: Group,
+    results: DataFrame,
+    folder: Path,
+    models: list[str],
+    channel: str | None,
+    window: int,
+    output: Path,
+) -> None:
+    from benchmark.reports import figures
+    from benchmark.reports.details import labels, read_detail, runs_by_row
+    from benchmark.reports.ranking import ROW
+
+    names = labels(group.rows)
+    runs = runs_by_row(results)
+    keys = list(group.rows[ROW].itertuples(index=False, name=None))
+    places = figures.choose_models(names, models)
+    read = [read_detail(names[place], runs[keys[place]], folder) for place in places]
+    details = [detail for detail in read if detail is not None]
+    if kind is Kind.forecasts:
+        channel = channel or details[0].channels[0]
+        drawn = figures.forecasts_rows(details, channel, window)
+    else:
+        drawn = figures.SIMPLE[kind](details)
+    figures.save_chart(kind, drawn, details, output, channel or "")

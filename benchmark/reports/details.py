@@ -1,0 +1,201 @@
+"""What a run's folder tells beyond its row: error by step and channel, forecasts, training.
+
+A row of the leaderboard is a mean over seeds, and so are its errors here. Forecasts and the curve
+of training are of its first seed.
+
+Shapes: H horizon, C channels, N windows, P steps before a window's horizon, K channels kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.records.arrays import damaged, read_arrays
+from benchmark.records.files import check_own
+from benchmark.records.losses import ERRORS_FILE
+from benchmark.reports.ranking import ROW
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Array = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+FORECASTS_FILE = "forecasts.npz"
+TRAINING_FILE = "training.json"
+_ERRORS = {"channels": "U1", "squared_by_step": "f2", "absolute_by_step": "f2", "scale": "f1"}
+_ERRORS_OPTIONAL = {"borders": "iu2"}
+_FORECASTS = {"first_row": "iu1", "target": "f3", "forecast": "f3"}
+_FORECASTS_OPTIONAL = {
+    "kind": "U1", "time": "M1", "channel": "iu1", "history": "f3", "low": "f3", "high": "f3",
+}  # fmt: skip
+METRICS = {"mse": "squared_by_step", "mae": "absolute_by_step"}
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """The windows that a run keeps, in original units.
+
+    Attributes:
+        kind: common, best, median or worst ``(N,)``.
+        first_row: row of the series at which each horizon begins ``(N,)``.
+        time: its time, or empty where the run kept none ``(N,)``.
+        channel: numbers of the channels kept ``(K,)``.
+        history: values before the horizon ``(N, P, K)``.
+        target: true values ``(N, H, K)``.
+        forecast: forecast values ``(N, H, K)``.
+        low: lower end of the calibrated 80% interval ``(N, H, K)``, NaN where there is none.
+        high: upper end.
+    """
+
+    kind: list[str]
+    first_row: list[int]
+    time: list[str]
+    channel: Places
+    history: Array
+    target: Array
+    forecast: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What the runs of one row of the leaderboard left behind.
+
+    Attributes:
+        label: the model, told apart from the others of its task.
+        errors: MSE and MAE by name, scaled series ``(H, C)``; means over seeds.
+        channels: names of all channels.
+        scale: original units in one scaled unit ``(C,)``.
+        borders: first row of train, validation and test and the row after each ``(3, 2)``; None
+            where the run kept none.
+        forecasts: of the first seed.
+        training: each epoch of the first seed, see `benchmark.training.report.Epoch`.
+        best_epoch: whose weights were kept; 0 where nothing is trained.
+    """
+
+    label: str
+    errors: Mapping[str, Array]
+    channels: list[str]
+    scale: Array
+    borders: Places | None
+    forecasts: Forecasts
+    training: list[dict[str, float]]
+    best_epoch: int
+
+    def by_step(self, metric: str) -> Array:
+        """Mean error over channels ``(H,)``, NaN where no target is known."""
+        return _mean(self.errors[metric], axis=1)
+
+    def by_channel(self, metric: str) -> Array:
+        """Mean error over steps ``(C,)``, NaN where no target is known."""
+        return _mean(self.errors[metric], axis=0)
+
+
+def _mean(errors: Array, axis: int) -> Array:
+    known = np.isfinite(errors)
+    with np.errstate(invalid="ignore"):
+        mean: Array = np.where(known, errors, 0).sum(axis=axis) / known.sum(axis=axis)
+    return mean
+
+
+def labels(rows: DataFrame) -> list[str]:
+    """Name every row of a group: the model, and its lookback where two rows share a name."""
+    twice = rows["name"].duplicated(keep=False)
+    pairs = zip(rows["name"], rows["lookback"], twice, strict=True)
+    return [f"{name} ({lookback})" if both else name for name, lookback, both in pairs]
+
+
+def runs_by_row(results: DataFrame) -> dict[Any, DataFrame]:
+    """The done runs behind each row of a leaderboard, by `ROW`, in the order of their seeds."""
+    done = results[results["status"] == "done"].sort_values("seed", kind="stable")
+    return dict(tuple(done.groupby(ROW)))
+
+
+def read_detail(label: str, runs: DataFrame, folder: Path) -> Detail | None:
+    """Read what the runs of a row left behind.
+
+    Args:
+        label: see `Detail`.
+        runs: a value of `runs_by_row`.
+        folder: holds a folder for each run.
+
+    Returns:
+        None where a run's folder is not there: its row may have come from elsewhere.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    folders = [folder / run_id for run_id in runs["run_id"]]
+    if not all((each / ERRORS_FILE).is_file() for each in folders):
+        return None
+    for each in folders:
+        check_own(each)
+    errors = [read_arrays(each / ERRORS_FILE, _ERRORS, _ERRORS_OPTIONAL) for each in folders]
+    first = errors[0]
+    return Detail(
+        label=label,
+        errors={
+            name: np.mean([each[key] for each in errors], axis=0, dtype=np.float64)
+            for name, key in METRICS.items()
+        },
+        channels=first["channels"].tolist(),
+        scale=first["scale"],
+        borders=first.get("borders"),
+        forecasts=_forecasts(folders[0] / FORECASTS_FILE),
+        training=_training(folders[0] / TRAINING_FILE),
+        best_epoch=int(runs["best_epoch"].fillna(0).iloc[0]),
+    )
+
+
+def spread(length: int, most: int) -> Places:
+    """Pick at most `most` of `length` places, evenly, the first and the last included."""
+    if length <= most:
+        return np.arange(length)
+    return np.linspace(0, length - 1, most).round().astype(np.int64)
+
+
+def ranked_channels(details: Sequence[Detail], most: int) -> Places:
+    """Pick channels spread evenly from the easiest to the hardest, by the models' mean MSE.
+
+    Returns:
+        At most `most` numbers in the data's own order.
+    """
+    by_channel = np.mean([detail.by_channel("mse") for detail in details], axis=0)
+    order = np.argsort(by_channel, kind="stable")
+    return np.sort(order[spread(len(order), most)])
+
+
+def _forecasts(path: Path) -> Forecasts:
+    """Read windows; runs of earlier versions kept no history, no interval and no extremes."""
+    arrays = read_arrays(path, _FORECASTS, _FORECASTS_OPTIONAL)
+    target = arrays["target"]
+    count, _, channels = target.shape
+    unknown = np.full_like(target, np.nan)
+    return Forecasts(
+        kind=arrays["kind"].tolist() if "kind" in arrays else ["common"] * count,
+        first_row=arrays["first_row"].tolist(),
+        time=[str(time) for time in arrays["time"]] if "time" in arrays else [""] * count,
+        channel=arrays.get("channel", np.arange(channels)),
+        history=arrays.get("history", target[:, :0]),
+        target=target,
+        forecast=arrays["forecast"],
+        low=arrays.get("low", unknown),
+        high=arrays.get("high", unknown),
+    )
+
+
+def _training(path: Path) -> list[dict[str, float]]:
+    try:
+        epochs: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    return epochs

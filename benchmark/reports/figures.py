@@ -1,0 +1,191 @@
+"""Figures of one task for a paper, made of the specifications that the page draws as well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import nearest
+from benchmark.errors import UserError
+from benchmark.records.files import storage_faults
+from benchmark.reports import specs
+from benchmark.reports.details import Detail
+from benchmark.reports.ranking import Group, Leaderboard
+
+Rows = list[dict[str, Any]]
+
+DEFAULT_MODELS = 5
+WIDTH = 560
+PIXELS = 3  # a PNG's, for each of the figure's
+_CONFIG = {
+    "background": "white",
+    "view": {"stroke": None},
+    "axis": {"gridColor": "#e4e4e4", "domainColor": "#888", "tickColor": "#888"},
+}
+
+
+def choose_group(board: Leaderboard, dataset: str | None, horizon: int | None) -> Group:
+    """Return the one group of a data set and horizon.
+
+    Raises:
+        UserError: there is none, or more than one; tells which there are.
+    """
+    found = [
+        group
+        for group in board.groups
+        if dataset in (None, group.dataset) and horizon in (None, group.horizon)
+    ]
+    if len(found) == 1:
+        return found[0]
+    tasks = [f"{group.dataset} {group.horizon} ({group.label})" for group in found or board.groups]
+    what = f"{len(found)} tasks fit; there are {', '.join(tasks[:20])}"
+    raise UserError("plot", what, "choose one with --dataset and --horizon")
+
+
+def choose_models(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Return the places of the models named, or of the best.
+
+    Args:
+        labels: of a group's rows, best first.
+        wanted: some of them; none for the best.
+
+    Raises:
+        UserError: a name is none of them, or there are more than can be told apart.
+    """
+    for name in wanted:
+        if name not in labels:
+            raise UserError(f"plot: model {name!r}", "is not in that task", nearest(name, labels))
+    most = len(specs.PALETTE)
+    if len(wanted) > most:
+        raise UserError("plot", f"names {len(wanted)} models", f"{most} can be told apart")
+    chosen = list(dict.fromkeys(wanted)) or labels[:DEFAULT_MODELS]
+    return [labels.index(name) for name in chosen]
+
+
+def steps_rows(details: Sequence[Detail]) -> Rows:
+    """MSE by step of the horizon."""
+    return [
+        {"step": step, "value": _number(value), "series": detail.label}
+        for detail in details
+        for step, value in enumerate(detail.by_step("mse"), start=1)
+    ]
+
+
+def channels_rows(details: Sequence[Detail]) -> Rows:
+    """MSE by channel."""
+    return [
+        {"channel": channel, "value": _number(value), "series": detail.label}
+        for detail in details
+        for channel, value in zip(detail.channels, detail.by_channel("mse"), strict=True)
+    ]
+
+
+def training_rows(details: Sequence[Detail]) -> Rows:
+    """Validation MSE by epoch, of what is trained by gradient.
+
+    Raises:
+        UserError: nothing is.
+    """
+    rows = [
+        {
+            "epoch": epoch["number"],
+            "value": epoch["val_mse"],
+            "series": detail.label,
+            "kept": epoch["number"] == detail.best_epoch,
+        }
+        for detail in details
+        for epoch in detail.training
+    ]
+    if not rows:
+        names = ", ".join(detail.label for detail in details)
+        raise UserError("plot training", f"{names}: not trained by gradient", "name other models")
+    return rows
+
+
+def forecasts_rows(details: Sequence[Detail], channel: str, window: int) -> Rows:
+    """One common window: truth, forecasts, and the interval of the first model.
+
+    Args:
+        details: of the models drawn.
+        channel: its name.
+        window: from 1.
+
+    Raises:
+        UserError: the runs keep no such channel or window.
+    """
+    first = details[0].forecasts
+    names = [details[0].channels[number] for number in first.channel]
+    if channel not in names:
+        raise UserError(f"--channel {channel}", "is not among those kept", nearest(channel, names))
+    count = first.kind.count("common")
+    if window > count:
+        raise UserError(f"--window {window}", "is not there", f"choose 1 to {count}")
+    at, place = window - 1, names.index(channel)
+    history = first.history[at, :, place]
+    truth = [*zip(range(1 - len(history), 1), history, strict=True)]
+    truth += enumerate(first.target[at, :, place], start=1)
+    rows: Rows = [{"step": s, "value": _number(v), "series": specs.TRUTH} for s, v in truth]
+    for detail in details:
+        own = detail.forecasts
+        if own.first_row[at] != first.first_row[at]:
+            raise UserError(f"plot: model {detail.label!r}", "has other windows", "leave it out")
+        for step, value in enumerate(own.forecast[at, :, place]):
+            row = {"step": step + 1, "value": _number(value), "series": detail.label}
+            if own is first:
+                row |= {end: _number(getattr(own, end)[at, step, place]) for end in ("low", "high")}
+            rows.append(row)
+    return rows
+
+
+def _number(value: float) -> float | None:
+    """JSON has neither NaN nor infinity."""
+    return float(value) if math.isfinite(value) else None
+
+
+SIMPLE: Mapping[str, Callable[[Sequence[Detail]], Rows]] = {
+    "steps": steps_rows,
+    "channels": channels_rows,
+    "training": training_rows,
+}
+"""Rows of the figures that take nothing but models."""
+
+
+def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: str = "") -> None:
+    """Draw one of `benchmark.reports.specs.SPECS` into a file.
+
+    Args:
+        kind: which.
+        rows: its data.
+        details: of the models drawn.
+        path: its ending (.svg, .png, .pdf) decides the format.
+        y: title of the vertical axis; the specification's own where empty.
+
+    Raises:
+        UserError: vl-convert is not installed, the ending is none of these, or the file cannot be
+            written.
+    """
+    try:
+        import vl_convert
+    except ModuleNotFoundError:
+        cure = "pip install 'ts-benchmark[report]'"
+        raise UserError(f"plot {kind}", "vl-convert is not installed", cure) from None
+    colours = {detail.label: colour for detail, colour in zip(details, specs.PALETTE, strict=False)}
+    drawn = {row["series"] for row in rows}
+    colours = {label: colour for label, colour in colours.items() if label in drawn}
+    if specs.TRUTH in drawn:
+        colours = {specs.TRUTH: "#222222", **colours}
+    titles = {"y": y} if y else {}
+    spec = specs.complete(specs.SPECS[kind](), rows, colours, **titles)
+    spec |= {"width": WIDTH, "config": _CONFIG}
+    if path.suffix == ".svg":
+        content = vl_convert.vegalite_to_svg(spec).encode()
+    elif path.suffix == ".png":
+        content = vl_convert.vegalite_to_png(spec, scale=PIXELS)
+    elif path.suffix == ".pdf":
+        content = vl_convert.vegalite_to_pdf(spec)
+    else:
+        raise UserError(str(path), "is no format for a figure", "name a .svg, .png or .pdf file")
+    with storage_faults(path):
+        path.write_bytes(content)

@@ -1,0 +1,264 @@
+"""One HTML file that opens from a disk: tables and figures of results, nothing fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import UserError
+from benchmark.records.files import write_atomically
+from benchmark.records.losses import read_losses
+from benchmark.reports.across import across_table
+from benchmark.reports.details import labels, read_detail, runs_by_row
+from benchmark.reports.html import figures
+from benchmark.reports.html.embed import policy_hash, script_json
+from benchmark.reports.html.ranks import diagram
+from benchmark.reports.html.rows import PARETO_COSTS, columns, failures, row_objects
+from benchmark.reports.published import compare_published, tables
+from benchmark.reports.ranking import ROW, Group, Leaderboard, leaderboard
+from benchmark.reports.specs import PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
+from benchmark.reports.tables import Table, plain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    Losses = Mapping[str, NDArray[np.float64]]
+
+FOLDER = Path(__file__).parent
+SCRIPTS = ("page.js", "table.js", "figures.js")
+PACKAGES = ("jinja2", "vl_convert")
+MOST_ROWS = 1500
+"""Rows of the leaderboard on a page; each task has its best."""
+
+VERSIONS = (
+    "benchmark_version", "python_version", "torch_version", "lightning_version", "git_revision",
+    "device", "threads",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a page is made from.
+
+    Attributes:
+        csv: the results file; the runs' folders are in ``runs`` beside it or one folder up.
+        results: its rows, as `benchmark.records.table.read_results` gives.
+        published: figures of others, as `benchmark.reports.published.read_published` gives.
+        origin: tells the family of a run's model and the command that makes the run again, by its
+            folder and how it is fitted.
+        title: of the page.
+        command: that made the results; none is shown where empty.
+        notes: the caller's sentences at the top.
+    """
+
+    csv: Path
+    results: DataFrame
+    published: DataFrame
+    origin: Callable[[Path, str], tuple[str, str]]
+    title: str
+    command: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> Path:
+        """The folder of the runs' folders."""
+        beside = self.csv.parent / "runs"
+        return beside if beside.is_dir() else self.csv.parent.parent / "runs"
+
+
+def missing_packages() -> list[str]:
+    """Name what the extra ``report`` would install."""
+    return [name for name in PACKAGES if find_spec(name) is None]
+
+
+def write_report(path: Path, source: Source) -> None:
+    """Write the page, atomically.
+
+    Raises:
+        UserError: the packages it takes are not installed, a run's file is damaged, or the page
+            cannot be written.
+    """
+    missing = missing_packages()
+    if missing:
+        what = f"{' and '.join(missing)} not installed"
+        raise UserError("report", what, "pip install 'ts-benchmark[report]'")
+
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from vl_convert import javascript_bundle
+
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined
+    )
+    scripts = [
+        javascript_bundle(),  # type: ignore[call-arg]  # its stub knows no defaults
+        *((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
+    ]
+    page = environment.get_template("template.html.j2").render(
+        **_content(source),
+        title=source.title,
+        command=source.command,
+        sentences=source.notes,
+        style=(FOLDER / "style.css").read_text(encoding="utf-8"),
+        scripts=scripts,
+        policy=" ".join(map(policy_hash, scripts)),
+    )
+    write_atomically(path, page)
+
+
+def _content(source: Source) -> dict[str, Any]:
+    """All that the template shows, by name."""
+    everything = leaderboard(source.results)
+    most = max(1, MOST_ROWS // max(1, len(everything.groups)))
+    losses = _losses(source, everything, most)
+    board = leaderboard(source.results, losses["mse"])
+    groups = board.groups[:MOST_ROWS]
+    limits, detailed = figures.choose_limits(groups)
+    published = _published(source, losses)
+    runs = runs_by_row(source.results)
+    tasks, rows, protocols = [], [], []
+    for number, group in enumerate(groups):
+        shown = group.rows.head(most)
+        facts = [_fact(source, runs[key]) for key in shown[ROW].itertuples(index=False, name=None)]
+        rows += row_objects(group, number, most, facts)
+        drawn, borders = None, None
+        if number < detailed:
+            drawn, borders = _figures(source, group, runs, limits)
+        protocols.append((group, borders))
+        tasks.append(
+            {
+                "dataset": group.dataset,
+                "horizon": group.horizon,
+                "label": _label(group),
+                "notes": group.notes,
+                "failures": list(failures(group.failed)),
+                "rows": [len(shown), len(group.rows)],
+                "figures": drawn,
+                "published": published.get((group.dataset, group.horizon), []),
+            }
+        )
+    data = {
+        "columns": columns(),
+        "rows": rows,
+        "tasks": tasks,
+        "charts": {kind: spec() for kind, spec in SPECS.items()},
+        "costs": PARETO_COSTS,
+        "palette": {"light": PALETTE, "dark": PALETTE_ON_DARK},
+        "truth": TRUTH,
+    }
+    return {
+        "data": script_json(data),
+        "summary": _summary(source.results),
+        "truncated": list(_truncated(board, most, limits, detailed)),
+        "protocols": protocols,
+        "versions": _versions(source.results),
+        "ranks": diagram(board),
+        "across": across_table(board),
+    }
+
+
+def _losses(source: Source, board: Leaderboard, most: int) -> Mapping[str, Losses]:
+    """Read the windows' losses of the rows that are shown: a store may hold far more runs."""
+    import pandas as pd
+
+    configs = pd.concat([group.rows["config"].head(most) for group in board.groups])
+    shown = source.results[source.results["config"].isin(configs)]
+    return {
+        "mse": read_losses(source.csv, shown, "mse"),
+        "mae": read_losses(source.csv, shown, "mae"),
+    }
+
+
+def _label(group: Group) -> str:
+    protocol = f", protocol {group.label}" if group.protocols > 1 else ""
+    return f"{plain(group.dataset)}, horizon {group.horizon}{protocol}"
+
+
+def _fact(source: Source, runs: DataFrame) -> dict[str, Any]:
+    pairs = zip(runs["run_id"], runs["fitted"], strict=True)
+    origins = [source.origin(source.runs / run_id, fitted) for run_id, fitted in pairs]
+    return {
+        "family": origins[0][0],
+        "commands": [command for _, command in origins if command],
+        "runs": runs["run_id"].tolist(),
+    }
+
+
+def _figures(
+    source: Source, group: Group, runs: Mapping[Any, DataFrame], limits: figures.Limits
+) -> tuple[Any, Any]:
+    """The object that a task's figures are drawn from, and its split borders; None without runs."""
+    names = labels(group.rows)
+    keys = list(group.rows[ROW].itertuples(index=False, name=None))
+    found = {
+        place: read_detail(names[place], runs[keys[place]], source.runs)
+        for place in figures.chosen_rows(group, limits)
+    }
+    known = {place: detail for place, detail in found.items() if detail is not None}
+    if not known:
+        return None, None
+    details = list(known.values())
+    borders = next((each.borders.tolist() for each in details if each.borders is not None), None)
+    return figures.figure_object(details, list(known), limits), borders
+
+
+def _published(
+    source: Source, losses: Mapping[str, Losses]
+) -> Mapping[tuple[str, int], list[dict[str, Any]]]:
+    """Our rows beside published ones, by data set and horizon; only where there are any."""
+    if not (source.results["status"] == "done").any():
+        return {}
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for key, table in tables(compare_published(source.results, source.published, losses)):
+        if table.rows:
+            found.setdefault(key, []).append(_table_object(table))
+    return found
+
+
+def _table_object(table: Table) -> dict[str, Any]:
+    return {
+        "title": plain(table.title),
+        "intro": list(table.intro),
+        "notes": list(table.notes),
+        "columns": [{"title": each.title, "number": each.number} for each in table.columns],
+        "rows": [[plain(cell.text) for cell in row] for row in table.rows],
+    }
+
+
+def _summary(results: DataFrame) -> str:
+    done = results[results["status"] == "done"]
+    failed = len(results) - len(done)
+    sets, started = results["dataset"].nunique(), sorted(day[:10] for day in results["started"])
+    parts = [
+        f"{len(done):,} runs" + f" ({failed:,} failed)" * bool(failed),
+        f"{results['model'].nunique():,} models",
+        f"{sets} data set" + "s" * (sets > 1),
+        started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _truncated(
+    board: Leaderboard, most: int, limits: figures.Limits, detailed: int
+) -> Iterator[str]:
+    """Say what the page leaves out to stay small enough to be opened."""
+    longest = max((len(group.rows) for group in board.groups), default=0)
+    if longest > most or len(board.groups) > MOST_ROWS:
+        yield (
+            f"The table holds the best {most} rows of each task"
+            + f", of the first {MOST_ROWS:,} tasks" * (len(board.groups) > MOST_ROWS)
+            + "; leaderboard.csv has them all."
+        )
+    if longest > limits.models:
+        yield f"Figures hold the best {limits.models} rows of a task and the best naive one."
+    if detailed < len(board.groups):
+        yield f"Figures are there for the first {detailed} of {len(board.groups)} tasks."
+
+
+def _versions(results: DataFrame) -> list[dict[Hashable, Any]]:
+    texts = results[list(VERSIONS)].astype("str")
+    return texts.value_counts().rename("runs").reset_index().to_dict("records")

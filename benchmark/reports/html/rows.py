@@ -1,0 +1,164 @@
+"""The leaderboard of the page: what each cell shows and what it is sorted by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmark.reports.details import labels
+from benchmark.reports.ranking import BASELINE, Group
+from benchmark.reports.tables import Mark, amount, count, mean_and_std, number, plain
+from benchmark.reports.ties import TIED, noise_marks
+
+if TYPE_CHECKING:
+    from pandas import DataFrame, Series
+
+PARETO_COSTS = ("train_seconds", "macs", "params", "latency_ms")
+"""Costs that error is drawn against."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column of numbers: its field in a group's rows, title, meaning and how it is written."""
+
+    key: str
+    title: str
+    meaning: str
+    write: Callable[[float], str]
+
+
+def _fixed(decimals: int) -> Callable[[float], str]:
+    return lambda value: number(value, decimals)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f}%" if math.isfinite(value) else number(value)
+
+
+SCORES = (
+    Shown("mse", "MSE", "mean squared error on test, scaled series, mean ± std over seeds", number),
+    Shown("mae", "MAE", "mean absolute error on test, scaled series, mean ± std", number),
+    Shown("mase", "MASE", "absolute error over that of the seasonal naive on train rows", number),
+    Shown("crps", "CRPS", "score of the calibrated quantiles, scaled series", number),
+)
+OTHERS = (
+    Shown("skill", "skill", f"1 - MSE / MSE of {BASELINE}; higher is better", _fixed(3)),
+    Shown("coverage_80", "in 80%", "test values inside the calibrated 80% interval", _share),
+    Shown("params", "params", "fitted parameters", count),
+    Shown("macs", "MACs", "multiply-accumulates of one forecast", count),
+    Shown("train_seconds", "train s", "seconds of fitting", amount),
+    Shown("energy_j", "train J", "joules of fitting", amount),
+    Shown("latency_ms", "ms", "milliseconds of one forecast by itself", amount),
+    Shown("throughput", "windows/s", "windows forecast a second, 256 at a time", amount),
+)
+
+
+def columns() -> list[dict[str, Any]]:
+    """Describe the columns in the order of a row's cells."""
+    texts = (
+        ("rank", "#", "rank by MSE within its data set and horizon", True),
+        ("name", "model", "sort by name", False),
+        ("dataset", "data set", "sort by data set", False),
+        ("horizon", "horizon", "steps forecast", True),
+    )
+    kind = (
+        ("family", "family", "kind of model", False),
+        ("lookback", "lookback", "steps seen", True),
+    )
+    tie = ("vs_best", "vs best", f"difference in MSE to the best row; {TIED}: tied with it", True)
+    seeds = ("seeds", "seeds", "seeds that finished", True)
+    scores = [(each.key, each.title, each.meaning, True) for each in SCORES]
+    others = [(each.key, each.title, each.meaning, True) for each in OTHERS]
+    device = ("device", "device", "sort by device", False)
+    every = [*texts, *scores[:2], tie, *kind, *scores[2:], *others, device, seeds]
+    return [
+        {"key": key, "title": title, "help": meaning, "number": is_number}
+        for key, title, meaning, is_number in every
+    ]
+
+
+def row_objects(
+    group: Group, task: int, most: int, facts: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Make an object for each of the best rows of a group.
+
+    Args:
+        group: its rows are ranked.
+        task: the group's number on the page.
+        most: how many rows.
+        facts: what is known of each row beyond its scores, e.g. family and commands.
+
+    Returns:
+        Objects with `cells`, each ``[sorted by, text, mark]``, in the order of `columns`.
+    """
+    rows = group.rows
+    marks = {
+        each.key: noise_marks(list(rows[each.key]), rows, group.noise.get(each.key))
+        for each in SCORES
+        if rows[each.key].notna().any()
+    }
+    shown = []
+    for place, (label, fact) in enumerate(zip(labels(rows)[:most], facts, strict=True)):
+        row = rows.iloc[place]
+        scores = [
+            _score(row, each, marks.get(each.key, [""] * len(rows))[place]) for each in SCORES
+        ]
+        cells = [
+            [int(row["rank"]), f"{row['rank']}" + "*" * bool(row["failed_seeds"]), ""],
+            _text(row["name"]),
+            _text(group.dataset),
+            [group.horizon, str(group.horizon), ""],
+            *scores[:2],
+            _tie(row),
+            _text(fact["family"]),
+            [int(row["lookback"]), str(row["lookback"]), ""],
+            *scores[2:],
+            *([_sortable(row[each.key]), each.write(row[each.key]), ""] for each in OTHERS),
+            _text(row["device"]),
+            [int(row["seeds"]), _seeds(row), ""],
+        ]
+        costs = {key: _sortable(row[key]) for key in PARETO_COSTS}
+        if row["fitted"] == "none":
+            costs["train_seconds"] = 0  # to fit nothing costs nothing, whatever a clock said
+        shown.append({"task": task, "label": label, "cells": cells, "costs": costs, **fact})
+    return shown
+
+
+def _text(value: str) -> list[Any]:
+    return [value, plain(value), ""]
+
+
+def _score(row: Series[Any], column: Shown, mark: Mark) -> list[Any]:
+    text = mean_and_std(row[column.key], row[f"{column.key}_std"])
+    return [_sortable(row[column.key]), text, mark]
+
+
+def _tie(row: Series[Any]) -> list[Any]:
+    if math.isnan(row["p_value"]):
+        return [None, number(math.nan), ""]
+    if row["rank"] == 1:
+        return [0, "best", ""]
+    tied = row["vs_best_low"] <= 0
+    text = f"{row['vs_best']:+.4f}"
+    interval = f"95% interval {row['vs_best_low']:+.4f} to {row['vs_best_high']:+.4f}"
+    return [_sortable(row["vs_best"]), text + f" {TIED}" * bool(tied), "", interval]
+
+
+def _seeds(row: Series[Any]) -> str:
+    lost = int(row["failed_seeds"])
+    return f"{row['seeds']} of {row['seeds'] + lost}" if lost else str(row["seeds"])
+
+
+def _sortable(value: float) -> float | None:
+    """Six digits are enough to sort by; JSON has no infinity."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def failures(failed: DataFrame) -> Iterable[str]:
+    """Say what failed, a line a row of failures."""
+    keys = ("model", "lookback", "seeds", "error")
+    for model, lookback, seeds, error in zip(*(failed[key] for key in keys), strict=True):
+        reason = error or "no error was recorded"
+        yield f"failed, unranked: {model} (lookback {lookback}, seed {seeds}): {reason}"

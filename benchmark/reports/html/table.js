@@ -1,0 +1,156 @@
+"use strict";
+// The leaderboard: filters, sorting by a click or a key on a header, a row's command.
+// A cell is [what it is sorted by, its text, a mark, what is told of it].
+
+const place = Object.fromEntries(report.columns.map((column, index) => [column.key, index]));
+const filters = { dataset: byId("filter-dataset"), horizon: byId("filter-horizon"), family: byId("filter-family") };
+const sorting = { column: null, ascending: true };
+const cellOf = (row, key) => row.cells[place[key]];
+
+for (const row of report.rows) {
+  row.text = row.cells.map((cell) => cell[1]).join(" ").toLowerCase();
+}
+
+function chosenRows() {
+  const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = Object.entries(filters).filter(([, select]) => select.value !== "");
+  return report.rows.filter(
+    (row) =>
+      wanted.every(([key, select]) => String(cellOf(row, key)[0]) === select.value) &&
+      words.every((word) => row.text.includes(word)),
+  );
+}
+
+function compareCells(one, other) {
+  if (one === null || other === null) return (one === null) - (other === null);
+  return typeof one === "number" ? one - other : one.localeCompare(other);
+}
+
+function sorted(rows) {
+  if (sorting.column === null) return rows; // by data set, horizon and rank, as they come
+  const index = place[sorting.column];
+  const sign = sorting.ascending ? 1 : -1;
+  return [...rows].sort((a, b) => {
+    const [one, other] = [a.cells[index][0], b.cells[index][0]];
+    const missing = one === null || other === null; // last in either direction
+    return (missing ? 1 : sign) * compareCells(one, other);
+  });
+}
+
+function visibleColumns(rows) {
+  const single = (key) => new Set(rows.map((row) => cellOf(row, key)[0])).size < 2;
+  return report.columns.filter(({ key }) => {
+    if (key === "dataset" || key === "horizon") return !single(key);
+    return rows.some((row) => cellOf(row, key)[0] !== null);
+  });
+}
+
+function headerCell(column, hasSpread) {
+  const order = sorting.column !== column.key ? "none" : sorting.ascending ? "ascending" : "descending";
+  const button = make("button", { type: "button", title: column.help }, column.title);
+  button.addEventListener("click", () => {
+    sorting.ascending = sorting.column === column.key ? !sorting.ascending : true;
+    sorting.column = column.key;
+    showTable();
+    byId("table").querySelector(`th[data-key="${column.key}"] button`).focus();
+  });
+  const kind = [column.number && "number", hasSpread && "spreads", column.key === "name" && "model"].filter(Boolean).join(" ");
+  return make("th", { scope: "col", class: kind, "aria-sort": order, "data-key": column.key }, button);
+}
+
+// A mean and its spread each in a column of their own, so that means stand below each other.
+function withSpread(content, hasSpread) {
+  if (!hasSpread) return [content];
+  const [mean, spread] = content.split("±");
+  return [mean, make("span", { class: "spread" }, spread === undefined ? "" : `±${spread}`)];
+}
+
+function bodyRow(row, columns, spreads) {
+  const line = make("tr");
+  for (const { key, number } of columns) {
+    const [value, text, mark, told] = cellOf(row, key);
+    const tie = key === "vs_best" && text.endsWith("≈");
+    const kind = [number && "number", mark, tie && "tie", key === "name" && "model"].filter(Boolean).join(" ");
+    let content = text;
+    if (key === "name") {
+      content = make("button", { type: "button", "aria-expanded": "false", title: value }, text);
+      content.addEventListener("click", () => toggleMore(row, line, content, columns.length));
+    }
+    line.append(make("td", { class: kind, title: told }, ...withSpread(content, spreads.has(key))));
+  }
+  return line;
+}
+
+function toggleMore(row, line, button, span) {
+  const isOpen = button.getAttribute("aria-expanded") === "true";
+  button.setAttribute("aria-expanded", String(!isOpen));
+  if (isOpen) line.nextElementSibling.remove();
+  else line.after(make("tr", { class: "more" }, make("td", { colspan: span }, moreOf(row))));
+}
+
+function moreOf(row) {
+  const inside = make("div", { class: "more-inside" });
+  if (row.commands.length) {
+    const text = row.commands.join("\n");
+    const copy = make("button", { type: "button" }, "Copy");
+    copy.addEventListener("click", async () => {
+      await copyText(text, inside);
+      copy.textContent = "Copied";
+    });
+    inside.append(make("pre", {}, text), copy);
+  } else {
+    inside.append(make("p", {}, "This version reads no configuration of it that could be repeated."));
+  }
+  inside.append(make("p", {}, `Run folder: ${row.runs.join(", ")}`));
+  return inside;
+}
+
+async function copyText(text, near) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = make("textarea", { readonly: true }); // a file from a disk may have no clipboard
+  field.value = text;
+  near.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}
+
+function showTable() {
+  const rows = chosenRows();
+  const columns = visibleColumns(rows);
+  const table = byId("table");
+  const isSpread = ({ key }) => rows.some((row) => cellOf(row, key)[1].includes("±"));
+  const spreads = new Set(columns.filter(isSpread).map(({ key }) => key));
+  table.tHead.replaceChildren(make("tr", {}, ...columns.map((column) => headerCell(column, spreads.has(column.key)))));
+  table.tBodies[0].replaceChildren(...sorted(rows).map((row) => bodyRow(row, columns, spreads)));
+  byId("count").textContent = `${rows.length.toLocaleString("en")} of ${report.rows.length.toLocaleString("en")} rows`;
+  const tasks = [...new Set(rows.map((row) => row.task))];
+  const [task] = tasks.length === 1 ? [report.tasks[tasks[0]]] : [{ notes: [], failures: [] }];
+  byId("table-notes").replaceChildren(...task.notes.map((note) => make("li", {}, note)));
+  byId("table-failures").replaceChildren(...task.failures.map((failure) => make("li", {}, failure)));
+  byId("notes").hidden = task.notes.length === 0;
+  byId("notes-count").textContent = `Notes on these rows (${task.notes.length})`;
+  document.dispatchEvent(new CustomEvent("tableshown", { detail: tasks }));
+}
+
+function fillFilter(key, rows) {
+  const values = [...new Set(rows.map((row) => cellOf(row, key)[0]))].sort(compareCells);
+  fillSelect(filters[key], [["", "all"], ...values.map((value) => [value, String(value)])]);
+}
+
+function startTable() {
+  for (const key of Object.keys(filters)) {
+    fillFilter(key, report.rows);
+    filters[key].addEventListener("change", () => {
+      if (key === "dataset") {
+        const { value } = filters.dataset;
+        fillFilter("horizon", report.rows.filter((row) => value === "" || cellOf(row, "dataset")[0] === value));
+      }
+      showTable();
+    });
+  }
+  byId("search").addEventListener("input", showTable);
+  const box = byId("table-box");
+  new ResizeObserver(() => box.style.setProperty("--box-width", `${box.clientWidth}px`)).observe(box);
+  showTable();
+}

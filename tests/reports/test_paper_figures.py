@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("vl_convert")
+
+from benchmark.errors import UserError
+from benchmark.reports import figures, specs
+from benchmark.reports.details import ranked_channels, read_detail, runs_by_row, spread
+from benchmark.reports.ranking import leaderboard
+
+
+@pytest.fixture
+def detail(table, tmp_path):
+    """What the runs of one row left behind."""
+
+    def read(label, *records):
+        (runs,) = runs_by_row(table(*records)).values()
+        return read_detail(label, runs, tmp_path / "runs")
+
+    return read
+
+
+def test_errors_of_a_row_are_the_means_over_its_seeds(run, leave, detail, tmp_path):
+    records = [leave(run("gru", mse, seed=seed)) for seed, mse in enumerate((0.4, 0.6))]
+    found = detail("gru", *records)
+    arrays = [np.load(tmp_path / "runs" / each.run_id / "errors.npz") for each in records]
+    for step in (0, 50, 95):
+        expected = np.mean([each["squared_by_step"][step].mean() for each in arrays])
+        assert found.by_step("mse")[step] == pytest.approx(expected)
+    assert found.by_channel("mse").mean() == pytest.approx(0.5)
+    assert found.by_channel("mae").mean() == pytest.approx(0.4)
+    assert found.borders.tolist()[2] == [11520, 14400]
+
+
+def test_a_step_without_a_target_is_left_out_of_a_mean(run, leave, detail):
+    found = detail("gru", leave(run("gru")))
+    found.errors["mse"][3, 0] = math.nan
+    found.errors["mse"][5] = math.nan
+    assert found.by_step("mse")[3] == found.errors["mse"][3, 1]
+    assert math.isnan(found.by_step("mse")[5])
+    assert found.by_channel("mse")[0] == pytest.approx(np.nanmean(found.errors["mse"][:, 0]))
+
+
+@pytest.mark.parametrize("name", ["errors.npz", "forecasts.npz", "training.json"])
+def test_a_damaged_file_is_one_line_with_a_cure(run, leave, detail, tmp_path, name):
+    record = leave(run("gru"))
+    (tmp_path / "runs" / record.run_id / name).write_bytes(b"PK\x03\x04 no")
+    with pytest.raises(UserError, match=rf"{name}: is damaged .*; run that model again"):
+        detail("gru", record)
+
+
+def test_places_are_spread_evenly_with_both_ends():
+    assert spread(5, 9).tolist() == [0, 1, 2, 3, 4]
+    assert spread(101, 5).tolist() == [0, 25, 50, 75, 100]
+
+
+def test_channels_shown_are_the_easiest_the_hardest_and_some_between(run, leave, detail):
+    names = tuple("abcdefg")
+    found = detail("gru", leave(run("gru", channels=7), channels=names))
+    found.errors["mse"][:] = [7, 1, 6, 2, 5, 3, 4]
+    picked = ranked_channels([found], 3)
+    assert [names[place] for place in picked] == ["a", "b", "g"]  # 7, 1 and 4; in their own order
+
+
+def test_the_task_is_asked_for_where_there_are_several(run, table):
+    board = leaderboard(table(run("gru"), run("gru", dataset="ETTh2"), run("gru", horizon=48)))
+    assert figures.choose_group(board, "ETTh2", None).dataset == "ETTh2"
+    assert figures.choose_group(board, None, 48).horizon == 48
+    with pytest.raises(UserError, match=r"2 tasks fit; there are ETTh1 48 .*, ETTh1 96 "):
+        figures.choose_group(board, "ETTh1", None)
+    with pytest.raises(UserError, match=r"0 tasks fit; there are .* ETTh2 96"):
+        figures.choose_group(board, "ETTm1", None)
+
+
+def test_models_are_those_named_in_that_order_or_the_best():
+    labels = [f"m{n}" for n in range(12)]
+    assert figures.choose_models(labels, ["m7", "m2", "m7"]) == [7, 2]
+    assert figures.choose_models(labels, []) == [0, 1, 2, 3, 4]
+    with pytest.raises(UserError, match=r"model 'm77'.*did you mean 'm7'"):
+        figures.choose_models(labels, ["m77"])
+    with pytest.raises(UserError, match="names 9 models; 8 can be told apart"):
+        figures.choose_models(labels, labels[:9])
+
+
+def test_a_window_is_its_history_its_truth_and_every_forecast_with_the_firsts_interval(
+    run, leave, detail
+):
+    one, two = (detail(name, leave(run(name))) for name in ("gru", "lstm"))
+    rows = figures.forecasts_rows([one, two], "OT", 3)
+    by = {name: [row for row in rows if row["series"] == name] for name in ("truth", "gru", "lstm")}
+    assert [row["step"] for row in by["truth"]] == list(range(-23, 97))
+    assert [row["value"] for row in by["truth"][24:]] == one.forecasts.target[2, :, 1].tolist()
+    assert [row["value"] for row in by["lstm"]] == two.forecasts.forecast[2, :, 1].tolist()
+    assert [row["low"] for row in by["gru"]] == one.forecasts.low[2, :, 1].tolist()
+    assert "low" not in by["lstm"][0]
+    with pytest.raises(UserError, match=r"--channel OTT: .*did you mean 'OT'"):
+        figures.forecasts_rows([one, two], "OTT", 1)
+    with pytest.raises(UserError, match="--window 6: is not there; choose 1 to 5"):
+        figures.forecasts_rows([one, two], "OT", 6)
+    other = detail("rnn", leave(run("rnn"), first_row=np.arange(8)))
+    with pytest.raises(UserError, match="'rnn': has other windows"):
+        figures.forecasts_rows([one, other], "OT", 1)
+
+
+def test_models_that_are_not_trained_have_no_curve(run, leave, detail):
+    with pytest.raises(UserError, match="ridge: not trained by gradient"):
+        figures.training_rows([detail("ridge", leave(run("ridge", fitted="closed_form")))])
+
+
+@pytest.mark.parametrize("kind", ["steps", "channels", "training", "forecasts"])
+def test_every_kind_is_drawn_with_names_as_they_are(run, leave, detail, tmp_path, kind):
+    name = "<b>&gru</b>"
+    details = [
+        detail(label, leave(run(label, epochs=3, best_epoch=2), channels=("HUFL", "</text>")))
+        for label in (name, "lstm")
+    ]
+    if kind == "forecasts":
+        rows = figures.forecasts_rows(details, "</text>", 1)
+    else:
+        rows = figures.SIMPLE[kind](details)
+    figures.save_chart(kind, rows, details, tmp_path / "a.svg", "value")
+    drawn = (tmp_path / "a.svg").read_text()
+    assert "&lt;b&gt;&amp;gru&lt;/b&gt;" in drawn
+    for colour in specs.PALETTE[:2]:
+        assert colour in drawn
+    assert (specs.TRUTH in drawn) == (kind == "forecasts")
+
+
+@pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
+def test_the_ending_decides_the_format(run, leave, detail, tmp_path, ending, start):
+    found = detail("gru", leave(run("gru")))
+    path = tmp_path / f"figure{ending}"
+    figures.save_chart("steps", figures.steps_rows([found]), [found], path)
+    assert path.read_bytes().startswith(start)
+
+
+def test_what_cannot_be_written_is_one_line(run, leave, detail, tmp_path):
+    found = detail("gru", leave(run("gru")))
+    rows = figures.steps_rows([found])
+    with pytest.raises(UserError, match=r"figure.bmp: is no format .*\.svg, \.png or \.pdf"):
+        figures.save_chart("steps", rows, [found], tmp_path / "figure.bmp")
+    with pytest.raises(UserError, match="cannot be written"):
+        figures.save_chart("steps", rows, [found], tmp_path / "no" / "figure.svg")

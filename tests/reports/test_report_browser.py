@@ -1,0 +1,235 @@
+"""The report in a real browser: what a reader clicks and types, at a desk and on a phone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jinja2")
+pytest.importorskip("vl_convert")
+pytest.importorskip("playwright")
+
+from playwright.sync_api import sync_playwright
+
+from benchmark.records.table import read_results, write_csv
+from benchmark.reports.html import page as html
+from benchmark.reports.published import read_published
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
+OPTIONS = (
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PUBLISHED = Path(__file__).parents[2] / "results" / "published.csv"
+HOSTILE = "<img src=x onerror=alert(1)>"
+MODELS = (
+    ("ridge", 0.41, "closed_form"),
+    ("gru", 0.43, "gradient"),
+    ("seasonal_naive", 0.65, "none"),
+    (HOSTILE, 0.6, "gradient"),
+)
+
+CHANGED = "before => document.getElementById('{}').innerHTML !== before"
+MADE: list[str] = []
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium is installed")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def report(run, leave, tmp_path):
+    """A report of four models on two data sets; it is made once."""
+    path = tmp_path / "report.html"
+    if not MADE:
+        write(path, run, leave)
+        MADE.append(path.read_text(encoding="utf-8"))
+    path.write_text(MADE[0], encoding="utf-8")
+    return path
+
+
+def write(path, run, leave):
+    records = [
+        leave(
+            run(
+                model, mse + number / 10, dataset=dataset, fitted=fitted, config=f"{model}{number}",
+                epochs=3 if fitted == "gradient" else None, best_epoch=2, params=10_000 * place,
+                train_seconds=1.0 + place, macs=1000 * place,
+            )
+        )
+        for number, dataset in enumerate(("ETTh1", "ETTh2"))
+        for place, (model, mse, fitted) in enumerate(MODELS)
+    ]  # fmt: skip
+    csv = path.parent / "results.csv"
+    write_csv(csv, records)
+
+    def origin(folder, fitted):
+        return {"none": "naive", "gradient": "recurrent"}.get(fitted, fitted), "benchmark run gru"
+
+    published = read_published(PUBLISHED)
+    html.write_report(path, html.Source(csv, read_results(csv), published, origin, "Results"))
+
+
+@pytest.fixture
+def opened(browser, report):
+    """Open the report; afterwards nothing may have been said on the console or fetched."""
+    contexts, said = [], []
+
+    def open_page(width=1280, scheme="light"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
+        page.on("request", lambda request: said.append(request.url))
+        page.goto(report.as_uri())
+        page.wait_for_selector("#training svg")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    fetched = [each for each in said if not each.startswith(("data:", report.as_uri()))]
+    assert fetched == []
+
+
+def column(page, key):
+    """The texts of one column of the leaderboard."""
+    return page.evaluate(
+        """key => {
+            const heads = [...document.querySelectorAll("#table th")];
+            const place = heads.findIndex((head) => head.dataset.key === key);
+            const rows = document.querySelectorAll("#table tbody tr");
+            return [...rows].map((row) => row.cells[place].textContent);
+        }""",
+        key,
+    )
+
+
+def drawn(page, figure):
+    return page.inner_html(f"#{figure}")
+
+
+def test_headers_sort_by_click_and_by_key_and_say_so(opened):
+    page = opened()
+    head = page.locator("#table th[data-key=mse]")
+    assert head.get_attribute("aria-sort") == "none"
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    numbers = [float(text) for text in column(page, "mse")]
+    assert numbers == sorted(numbers)
+    page.keyboard.press("Enter")  # the header keeps the focus
+    assert head.get_attribute("aria-sort") == "descending"
+    assert [float(text) for text in column(page, "mse")] == numbers[::-1]
+    page.locator("#table th[data-key=name] button").press("Space")
+    assert column(page, "name") == sorted(column(page, "name"))
+
+
+def test_filters_and_the_search_leave_what_fits_and_figures_follow(opened):
+    page = opened()
+    assert len(column(page, "name")) == 8
+    page.select_option("#filter-dataset", "ETTh2")
+    assert len(column(page, "name")) == 4
+    assert page.locator("#table th[data-key=dataset]").count() == 0  # one data set is no column
+    assert page.locator("#task option:checked").inner_text() == "ETTh2, horizon 96"
+    page.select_option("#filter-family", "recurrent")
+    assert column(page, "name") == ["gru", HOSTILE]
+    page.fill("#search", "GR")
+    assert column(page, "name") == ["gru"]
+    assert page.inner_text("#count") == "1 of 8 rows"
+    page.fill("#search", "no such model")
+    assert column(page, "name") == []
+
+
+def test_a_row_opens_to_the_command_that_repeats_it(opened):
+    page = opened()
+    button = page.locator("#table td.model button").nth(1)
+    button.press("Enter")
+    assert button.get_attribute("aria-expanded") == "true"
+    assert page.inner_text("tr.more pre") == "benchmark run gru"
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("tr.more button")
+    page.wait_for_selector("tr.more button:has-text('Copied')")
+    assert page.evaluate("navigator.clipboard.readText()") == "benchmark run gru"
+    button.click()
+    assert page.locator("tr.more").count() == 0
+
+
+def test_windows_are_stepped_through_by_button_and_by_key(opened):
+    page = opened()
+    titles = [page.inner_text("#window")]
+    for _ in range(8):
+        before = drawn(page, "forecasts")
+        page.click("#next")
+        titles.append(page.inner_text("#window"))
+        page.wait_for_function(
+            "b => document.querySelector('#forecasts').innerHTML !== b", arg=before
+        )
+    kinds = [title.split(" · ")[0] for title in titles]
+    assert kinds[:5] == [f"Common window {number} of 5" for number in range(1, 6)]
+    assert kinds[5:8] == [f"{kind} window of ridge" for kind in ("Best", "Median", "Worst")]
+    assert titles[8] == titles[0]
+    page.focus("#card-forecasts")
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#window") == titles[7]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#window") == titles[1]
+    page.select_option("#focus", HOSTILE)
+    page.select_option("#channel", label="OT")
+    page.wait_for_function("document.querySelector('#forecasts').textContent.includes('OT')")
+
+
+def test_models_are_taken_out_and_put_in(opened):
+    page = opened()
+    chips = page.locator("#models button")
+    assert chips.all_inner_texts() == ["ridge", "gru", HOSTILE, "seasonal_naive"]
+    assert "gru" in page.inner_text("#steps")
+    chips.nth(1).click()
+    assert chips.nth(1).get_attribute("aria-pressed") == "false"
+    page.wait_for_function("!document.querySelector('#steps').textContent.includes('gru')")
+    page.keyboard.press("Space")  # the chip keeps the focus
+    page.wait_for_function("document.querySelector('#steps').textContent.includes('gru')")
+    page.select_option("#metric", "mae")
+    page.wait_for_function("document.querySelector('#channels').textContent.includes('MAE')")
+    page.select_option("#cost", "macs")
+    page.wait_for_function("document.querySelector('#costs').textContent.includes('multiply')")
+    assert f"Not shown, worse: {HOSTILE}" in page.inner_text("#costs-caption")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_follows_the_system_until_it_is_switched(opened, scheme):
+    page = opened(scheme=scheme)
+
+    def is_dark():
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(map(int, colour[4:-1].split(","))) < 3 * 128
+
+    assert is_dark() == (scheme == "dark")
+    before = drawn(page, "steps")
+    page.click("#theme")
+    assert is_dark() != (scheme == "dark")
+    page.wait_for_function(CHANGED.format("steps"), arg=before)
+
+
+def test_a_phone_scrolls_the_table_in_its_box_and_the_page_only_down(opened):
+    page = opened(width=375)
+    wide, seen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= seen == 375
+    table, box = (page.locator(each).bounding_box() for each in ("#table", "#table-box"))
+    assert table["width"] > box["width"]
+    page.locator("#table td.model button").first.click()
+    page.select_option("#focus", HOSTILE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
