@@ -21,6 +21,10 @@ class UserError(Exception):
         message = f"{where}: {what}" + (f"; {cure}" if cure else "")
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it pass from one process to another: its `args` are not those of the constructor."""
+        return type(self), (self.where, self.what, self.cure), {"args": self.args}
+
     def inside(self, place: str) -> UserError:
         """Return the same error, told from further outside: every line starts with `place`."""
         moved = UserError(f"{place}: {self.where}", self.what, self.cure)

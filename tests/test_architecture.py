@@ -24,8 +24,8 @@ MAX_LINES = 300
 COMMANDS = {
     "run": "config --set --seed --results --device --threads --force --checkpoint --tensorboard "
     "--verbose",
-    "suite": "name --set --strict --results --device --threads --force --checkpoint --tensorboard "
-    "--verbose",
+    "suite": "name --set --strict --executor --jobs --time-limit --ray-address --gpus-per-run "
+    "--results --device --threads --force --checkpoint --tensorboard --verbose",
     "tune": "configs --budget --set --output --results --device --threads",
     "forecast": "run --input --output --plot --results",
     "backtest": "run --input --stride --output --results",

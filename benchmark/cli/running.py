@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import Annotated
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +27,20 @@ from benchmark.cli.options import (
 from benchmark.cli.reporting import write_page
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmark.harness.executor import MakeExecutor
+    from benchmark.harness.spec import Execution, SuiteSpec
+    from benchmark.harness.suite import Outcome
+
+
+class Where(StrEnum):
+    """What executes a suite's runs."""
+
+    local = "local"
+    ray = "ray"
 
 
 def run(
@@ -61,10 +77,11 @@ def run(
     if store.is_done(planned.run_id) and not force:
         console.print("This run is done already; --force runs it again.")
     else:
-        with RunProgress([spec], [1.0], console) as progress:
-            progress.begin()
+        run_id = planned.run_id
+        with RunProgress({run_id: spec}, {run_id: 1.0}, console) as progress:
+            progress.report(run_id, None)
             try:
-                progress.end(run_one(planned, execution, progress.epoch))
+                progress.end(run_one(planned, execution, partial(progress.report, run_id)))
             except FloatingPointError as error:  # says its own cure
                 raise UserError(str(path), str(error)) from error
     path = store.rebuild_csv()
@@ -78,6 +95,20 @@ def suite(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if a data set cannot be had; no stand-in.")
     ] = False,
+    executor: Annotated[Where, typer.Option(help="This machine, or a Ray cluster.")] = Where.local,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at once: 1, or what the Ray cluster has room for."),
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="End a run that takes longer.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster: host:port, auto; default: one made here.")
+    ] = None,
+    gpus_per_run: Annotated[
+        float, typer.Option(min=0, help="Ray: GPUs of each run; at 0.25, four share one.")
+    ] = 0.0,
     results: ResultsOption = DEFAULT_RESULTS,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
@@ -88,14 +119,77 @@ def suite(
 ) -> None:
     """Run a suite and write its leaderboard.
 
-    Runs that are done already are not run again. Exits with 1 if a run failed.
+    Runs that are done already are not run again. --jobs shares the cores among the runs, and
+    --threads is for each. Ctrl-C lets the runs under way finish, twice stops them. Exits with 1 if
+    a run failed.
     """
     from benchmark.harness.spec import find_config, load_suite
 
     path = find_config("suites", name)
     spec = load_suite(path)
+    if executor is Where.ray:
+        make = _on_ray(jobs, threads, time_limit, ray_address, gpus_per_run)
+    elif ray_address is not None or gpus_per_run:
+        option = "--gpus-per-run" if ray_address is None else "--ray-address"
+        raise UserError(option, "is for a Ray cluster", "add --executor ray")
+    else:
+        make = _here(jobs or 1, threads, time_limit)
 
     from benchmark.harness.suite import run_suite
+
+    execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
+    console = make_console()
+    outcome = run_suite(spec, str(path), execution, console, set_ or [], strict, make)
+    options = [part for item in set_ or [] for part in ("--set", item)]
+    command = shlex.join(["benchmark", "suite", name, *options])
+    _write_tables(spec, outcome, execution, console, command)
+    if outcome.failed or outcome.missing:
+        count = len(outcome.failed)
+        parts = [f"{count} run{'s' if count > 1 else ''} failed"] if count else []
+        parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
+        tell(console, "; ".join(parts), style="red")
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    if outcome.failed or outcome.missing:
+        raise typer.Exit(1)
+
+
+def _here(jobs: int, threads: int, time_limit: float | None) -> MakeExecutor:
+    """In this process; or in others, where there are to be several or one may have to be ended."""
+    if jobs == 1 and time_limit is None:
+        from benchmark.harness.attempt import InProcess
+
+        return InProcess
+
+    import torch
+
+    from benchmark.harness.processes import Processes
+
+    each = threads or max(1, torch.get_num_threads() // jobs)
+    torch.set_num_threads(each)  # a row of a run whose process is killed is written here
+    return partial(Processes, jobs=jobs, threads=each, time_limit=time_limit)
+
+
+def _on_ray(
+    jobs: int | None, threads: int, time_limit: float | None, address: str | None, gpus: float
+) -> MakeExecutor:
+    from benchmark.harness.cluster import RayCluster, require_ray
+
+    require_ray()
+    return partial(
+        RayCluster,
+        address=address,
+        jobs=jobs,
+        threads=threads or 1,
+        gpus=gpus,
+        time_limit=time_limit,
+    )
+
+
+def _write_tables(
+    spec: SuiteSpec, outcome: Outcome, execution: Execution, console: Console, command: str
+) -> None:
+    """Rank what is done of a suite; say what its reader has to know."""
     from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results, write_csv
@@ -103,36 +197,27 @@ def suite(
     from benchmark.reports.leaderboard import print_table, write_leaderboard
     from benchmark.reports.ranking import leaderboard as rank
 
-    execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
-    console = make_console()
-    outcome = run_suite(spec, str(path), execution, console, set_ or [], strict)
     store = Store(execution.results)
-    if outcome.run_ids:
-        store.rebuild_csv()
-        folder = execution.results / spec.name
-        own = folder / "results.csv"
-        write_csv(own, [run for run in store.records() if run.run_id in outcome.run_ids])
-        table = read_results(own)
-        options = [part for item in set_ or [] for part in ("--set", item)]
-        command = shlex.join(["benchmark", "suite", name, *options])
-        losses = read_losses(own, table)
-        note = " ".join(outcome.notes)
-        write_leaderboard(folder, table, command=command, note=note, losses=losses)
-        print_table(rank(table, losses), console)
-        for note in outcome.notes:
-            tell(console, f"Note: {note}", style="yellow")
-        tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
-        if missing_packages():
-            tell(console, "No report.html: it takes pip install 'ts-benchmark[report]'.")
-        else:
-            page = folder / "report.html"
-            write_page(page, own, table, f"Suite {spec.name}", command, outcome.notes)
-            tell(console, f"Report: {page}")
+    rows = [run for run in store.records() if run.run_id in outcome.run_ids]
+    if not rows:
+        what = "No run is done yet" if outcome.run_ids else "No run is left"
+        tell(console, f"{what}: there is no leaderboard to write.")
+        return
+    store.rebuild_csv()
+    folder = execution.results / spec.name
+    own = folder / "results.csv"
+    write_csv(own, rows)
+    table = read_results(own)
+    losses = read_losses(own, table)
+    note = " ".join(outcome.notes)
+    write_leaderboard(folder, table, command=command, note=note, losses=losses)
+    print_table(rank(table, losses), console)
+    for note in outcome.notes:
+        tell(console, f"Note: {note}", style="yellow")
+    tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
+    if missing_packages():
+        tell(console, "No report.html: it takes pip install 'ts-benchmark[report]'.")
     else:
-        tell(console, "No run is left: there is no leaderboard to write.")
-    if outcome.failed or outcome.missing:
-        count = len(outcome.failed)
-        parts = [f"{count} run{'s' if count > 1 else ''} failed"] if count else []
-        parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
-        tell(console, "; ".join(parts), style="red")
-        raise typer.Exit(1)
+        page = folder / "report.html"
+        write_page(page, own, table, f"Suite {spec.name}", command, outcome.notes)
+        tell(console, f"Report: {page}")

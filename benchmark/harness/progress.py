@@ -1,58 +1,84 @@
 """What a person sees while runs are running: a line for each finished run, bars and an ETA.
 
-The overall bar counts expected seconds, not runs, so that its ETA does not jump when a naive
-forecaster is followed by a recurrent one.
+The overall bar counts expected seconds, not runs, so that it does not jump when a naive forecaster
+is followed by a recurrent one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
 from benchmark.harness.spec import RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.training.report import Epoch
 
 
+@dataclass
+class _Running:
+    """A run that is under way: `share` of its epochs were done `at` seconds after it began."""
+
+    bar: TaskID
+    began: float
+    share: float = 0.0
+    at: float = 0.0
+
+
 class RunProgress:
-    """Shows runs as they go; a context manager around all of them.
+    """Shows runs as they go, one or several at once; a context manager around all of them.
 
     Args:
-        specs: the runs to come, in order.
-        expected: seconds that each is expected to take; only their proportions matter.
+        specs: the runs to come, by their ids.
+        expected: seconds that each is expected to take. What the runs then take corrects the ETA.
         console: where to show it. Without a terminal there are lines but no bars.
+
+    Attributes:
+        at_once: runs that can be under way at once.
     """
 
     def __init__(
-        self, specs: Sequence[RunSpec], expected: Sequence[float], console: Console
+        self, specs: Mapping[str, RunSpec], expected: Mapping[str, float], console: Console
     ) -> None:
+        self.at_once = 1
         self._specs = specs
         self._expected = expected
         self._console = console
-        self._number = 0
-        self._started = 0.0
+        self._running: dict[str, _Running] = {}
+        self._ended: set[str] = set()
+        self._taken = self._foreseen = 0.0  # seconds of the runs that are done
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(elapsed_when_finished=False),
+            _Eta(self),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self._all = self._bars.add_task("all runs", total=max(sum(expected), 1e-9), note="")
-        self._one = self._bars.add_task("", total=1.0, note="", visible=False)
+        total = max(sum(expected.values()), 1e-9)
+        self._all = self._bars.add_task("all runs", total=total, note="")
 
     def __enter__(self) -> Self:
         self._bars.start()
+        self._count()
         return self
 
     def __exit__(
@@ -63,35 +89,86 @@ class RunProgress:
     ) -> None:
         self._bars.stop()
 
-    def begin(self) -> None:
-        """Note that the next run begins."""
-        spec = self._specs[self._number]
-        self._started = time.perf_counter()
-        title = f"{spec.name} {spec.dataset} {spec.horizon} seed {spec.seed}"
-        self._bars.update(self._all, note=f"run {self._number + 1} of {len(self._specs)}")
-        self._bars.reset(self._one, description=escape(title), visible=True, note="", total=1.0)
+    def report(self, run_id: str, epoch: Epoch | None) -> None:
+        """Note that a run begins, or with an epoch that it finished that one.
 
-    def epoch(self, epoch: Epoch) -> None:
-        """Note that the current run finished an epoch."""
-        epochs = self._specs[self._number].training.epochs
-        share = epoch.number / epochs
-        note = f"epoch {epoch.number} of {epochs}, val MSE {epoch.val_mse:.4f}"
-        self._bars.update(self._one, completed=share, note=note)
-        self._bars.update(self._all, completed=self._before() + share * self._current())
+        What comes late, after the run's end, is left out.
+        """
+        if run_id in self._ended:
+            return
+        if epoch is None:
+            self._begin(run_id)
+        elif run_id in self._running:
+            epochs = self._specs[run_id].training.epochs
+            running = self._running[run_id]
+            running.share = epoch.number / epochs
+            running.at = time.perf_counter() - running.began
+            note = f"epoch {epoch.number} of {epochs}, val MSE {epoch.val_mse:.4f}"
+            self._bars.update(running.bar, completed=running.share, note=note)
+            self._count()
 
     def end(self, record: RunRecord) -> None:
-        """Note that the current run is over, and print its line."""
-        seconds = time.perf_counter() - self._started
-        self._bars.update(self._all, completed=self._before() + self._current())
-        self._bars.update(self._one, visible=False)
+        """Note that a run is over, and print its line."""
+        running = self._running.get(record.run_id)
+        seconds = time.perf_counter() - running.began if running else 0.0
+        self._drop(record.run_id)
+        self._ended.add(record.run_id)
+        if record.status == "done":
+            self._taken += seconds
+            self._foreseen += self._expected[record.run_id]
+        self._count()
         self._console.print(describe(record, seconds), highlight=False, soft_wrap=True)
-        self._number += 1
 
-    def _before(self) -> float:
-        return sum(self._expected[: self._number])
+    def seconds_left(self) -> float:
+        """Estimate the seconds until the last run ends, the runs going on as they went so far.
 
-    def _current(self) -> float:
-        return self._expected[self._number]
+        It is what is left of all runs, shared by those that can be under way at once, or what is
+        left of the longest.
+        """
+        left = [self._seconds_left(run_id) for run_id in self._specs if run_id not in self._ended]
+        return max(sum(left) / self.at_once, max(left, default=0.0))
+
+    def _seconds_left(self, run_id: str) -> float:
+        pace = self._taken / self._foreseen if self._taken else 1.0
+        total = self._expected[run_id] * pace
+        running = self._running.get(run_id)
+        if running is None:
+            return total
+        if running.share:
+            total = running.at / running.share
+        return max(total - (time.perf_counter() - running.began), 0.0)
+
+    def _begin(self, run_id: str) -> None:
+        self._drop(run_id)  # an attempt whose process was killed
+        spec = self._specs[run_id]
+        title = escape(f"{spec.name} {spec.dataset} {spec.horizon} seed {spec.seed}")
+        bar = self._bars.add_task(title, total=1.0, note="")
+        self._running[run_id] = _Running(bar, time.perf_counter())
+
+    def _drop(self, run_id: str) -> None:
+        running = self._running.pop(run_id, None)
+        if running:
+            self._bars.remove_task(running.bar)
+
+    def _count(self) -> None:
+        shares = {run_id: running.share for run_id, running in self._running.items()}
+        shares |= dict.fromkeys(self._ended, 1.0)
+        completed = sum(share * self._expected[run_id] for run_id, share in shares.items())
+        note = f"{len(self._ended)} of {len(self._specs)} runs"
+        self._bars.update(self._all, completed=completed, note=note)
+
+
+class _Eta(ProgressColumn):
+    """What is left of all runs; nothing beside a single one."""
+
+    def __init__(self, progress: RunProgress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def render(self, task: Task) -> Text:
+        if task.id != 0:
+            return Text("")
+        return Text(f"ETA {timedelta(seconds=round(self._progress.seconds_left()))}")
 
 
 def describe(record: RunRecord, seconds: float) -> str:

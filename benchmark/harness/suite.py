@@ -7,12 +7,9 @@ becomes a row with its error, and the suite goes on.
 from __future__ import annotations
 
 import json
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -21,8 +18,11 @@ from benchmark.data.fetch import DatasetUnavailable, fetch
 from benchmark.data.load import load
 from benchmark.errors import UserError
 from benchmark.forecasters.resolve import resolve_model
-from benchmark.harness.progress import RunProgress
-from benchmark.harness.run import Plan, plan, record_failure, run
+from benchmark.harness.attempt import InProcess
+from benchmark.harness.conduct import run_all
+from benchmark.harness.estimate import expected_seconds
+from benchmark.harness.executor import MakeExecutor
+from benchmark.harness.run import Plan, plan
 from benchmark.harness.spec import (
     Execution,
     Grid,
@@ -33,14 +33,10 @@ from benchmark.harness.spec import (
     load_run,
     with_task,
 )
-from benchmark.records.record import RunRecord, error_text
-from benchmark.records.store import Store, read_results
+from benchmark.records.record import RunRecord
+from benchmark.records.store import Store
 
 TASK_KEYS = ("name", "dataset", "horizon", "seed")
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "etth1" / "results.csv"
-SECONDS_BY_GRADIENT = 30.0
-SECONDS_OTHERWISE = 1.0
-SECONDS_OVERHEAD = 0.5  # scoring and writing a run's folder
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,7 @@ class Outcome:
         num_skipped: runs that were done before.
         notes: what a reader of the table has to know, e.g. that a data set was replaced.
         missing: data sets that could not be had and have no stand-in.
+        interrupted: whether the user stopped it; then runs may be left to do.
     """
 
     run_ids: frozenset[str]
@@ -60,6 +57,7 @@ class Outcome:
     num_skipped: int
     notes: tuple[str, ...]
     missing: tuple[str, ...]
+    interrupted: bool
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,7 @@ def run_suite(
     console: Console,
     overrides: Sequence[str] = (),
     strict: bool = False,
+    executor: MakeExecutor = InProcess,
 ) -> Outcome:
     """Run what is not done yet.
 
@@ -86,6 +85,7 @@ def run_suite(
         console: where progress is shown.
         overrides: ``key=value`` texts for every run, after the suite's own.
         strict: a data set that cannot be had is an error, even where one could stand in.
+        executor: makes what executes the runs; one after the other in this process by default.
 
     Raises:
         UserError: a fault in a configuration, or a results folder that cannot be written.
@@ -102,13 +102,15 @@ def run_suite(
     skipped = len(plans) - len(pending)
     if skipped:
         console.print(f"{skipped} of {len(plans)} runs are done already and are not run again.")
-    failed = _run_all(pending, random, execution, console)
+    expected = expected_seconds(pending, random, store.records())
+    failed, interrupted = run_all(pending, expected, executor, execution, console)
     return Outcome(
         run_ids=frozenset(p.run_id for p in plans),
         failed=tuple(failed),
         num_skipped=skipped,
         notes=tuple(notes),
         missing=tuple(missing),
+        interrupted=interrupted,
     )
 
 
@@ -139,45 +141,6 @@ def _plan_all(
         for model, spec in _expand(grid, suite.seeds, own)
     ]
     return list({planned.run_id: planned for planned in plans}.values())
-
-
-def _run_all(
-    pending: Sequence[Plan], random: Mapping[str, bool], execution: Execution, console: Console
-) -> list[RunRecord]:
-    failed = []
-    expected = expected_seconds(pending, random)
-    with RunProgress([p.spec for p in pending], expected, console) as progress:
-        for planned in pending:
-            progress.begin()
-            started = datetime.now(UTC)
-            try:
-                record = run(planned, execution, progress.epoch)
-            except Exception as error:  # whatever it is, it is recorded and the suite goes on
-                if isinstance(error, UserError) and isinstance(error.__cause__, OSError):
-                    raise  # but what the disk refuses now, it would refuse after the next run
-                reason = str(error) if isinstance(error, UserError) else error_text(error)
-                trace = traceback.format_exc()
-                record = record_failure(planned, execution, started, reason, trace)
-                failed.append(record)
-            progress.end(record)
-    return failed
-
-
-def expected_seconds(pending: Sequence[Plan], random: Mapping[str, bool]) -> list[float]:
-    """Guess each run's seconds, for the ETA: as long as its model took in the reference results.
-
-    Args:
-        pending: what is to be run.
-        random: whether a model, by its name, is trained by gradient.
-    """
-    known: dict[Any, float] = {}
-    if REFERENCE.exists():
-        rows = read_results(REFERENCE)
-        known = rows.groupby("model")["train_seconds"].mean().dropna().astype(float).to_dict()
-    unknown = {True: SECONDS_BY_GRADIENT, False: SECONDS_OTHERWISE}
-    return [
-        SECONDS_OVERHEAD + known.get(p.spec.name, unknown[random[p.spec.name]]) for p in pending
-    ]
 
 
 def _names_of(grid: Grid, suite: SuiteSpec) -> list[str]:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
+from benchmark.harness.attempt import InProcess
+from benchmark.harness.executor import MakeExecutor
 from benchmark.harness.spec import Execution, load_suite
 from benchmark.harness.suite import Outcome, run_suite
 
@@ -70,7 +73,11 @@ def run_tiny(toy: Path, suite_yaml: Callable[..., str]) -> Callable[..., Done]:
     """Run the tiny suite; keywords replace keys of its YAML."""
 
     def run(
-        overrides: Sequence[str] = (), strict: bool = False, force: bool = False, **changes: Any
+        overrides: Sequence[str] = (),
+        strict: bool = False,
+        force: bool = False,
+        executor: MakeExecutor = InProcess,
+        **changes: Any,
     ) -> Done:
         text = io.StringIO()
         path = Path(suite_yaml(**changes))
@@ -81,6 +88,7 @@ def run_tiny(toy: Path, suite_yaml: Callable[..., str]) -> Callable[..., Done]:
             Console(file=text, width=200),
             overrides,
             strict,
+            executor,
         )
         return Done(outcome, text.getvalue())
 
@@ -102,3 +110,12 @@ def small(toy: Path, write_yaml: Callable[[str, Any], str]) -> Callable[..., str
 def no_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From the call on, a trial of a search is an error."""
     return lambda: monkeypatch.setattr("benchmark.harness.tuning.fit", None)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """This process computes with one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

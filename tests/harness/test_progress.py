@@ -71,18 +71,19 @@ def test_a_failed_run_is_one_line_with_the_first_line_of_its_error_as_it_is() ->
 def test_bars_are_for_terminals_and_count_expected_seconds_not_runs(terminal: bool) -> None:
     text = io.StringIO()
     console = Console(file=text, width=120, force_terminal=terminal)
-    specs = [spec(training={"epochs": 4}), spec(seed=2)]
-    with RunProgress(specs, [30.0, 10.0], console) as progress:
+    specs = {"r1": spec(training={"epochs": 4}), "r2": spec(seed=2)}
+    with RunProgress(specs, {"r1": 30.0, "r2": 10.0}, console) as progress:
         total = progress._bars.tasks[0]
-        progress.begin()
-        progress.epoch(Epoch(1, 0.5, 0.25, 0.3, 1.0))
+        progress.report("r1", None)
+        progress.report("r1", Epoch(1, 0.5, 0.25, 0.3, 1.0))
         assert (total.completed, total.total) == (7.5, 40.0)
         assert progress._bars.tasks[1].fields["note"] == "epoch 1 of 4, val MSE 0.2500"
         progress.end(record())
         assert total.completed == 30.0
-        progress.begin()
-        assert total.fields["note"] == "run 2 of 2"
-        progress.end(record())
+        assert len(progress._bars.tasks) == 1
+        progress.report("r2", None)
+        assert total.fields["note"] == "1 of 2 runs"
+        progress.end(record(run_id="r2"))
         assert total.completed == 40.0
     printed = text.getvalue()
     assert printed.count("MSE 0.4322") == 2
@@ -92,5 +93,53 @@ def test_bars_are_for_terminals_and_count_expected_seconds_not_runs(terminal: bo
 
 
 def test_no_run_at_all_is_no_fault() -> None:
-    with RunProgress([], [], Console(file=io.StringIO())):
-        pass
+    with RunProgress({}, {}, Console(file=io.StringIO())) as progress:
+        assert progress.seconds_left() == 0.0
+
+
+def test_a_run_that_begins_anew_has_one_bar_and_what_comes_late_none() -> None:
+    with RunProgress({"r1": spec()}, {"r1": 1.0}, Console(file=io.StringIO())) as progress:
+        progress.report("r1", Epoch(1, 0.5, 0.25, 0.3, 1.0))  # of an attempt that nobody saw begin
+        for _ in range(2):
+            progress.report("r1", None)
+        assert len(progress._bars.tasks) == 2
+        progress.end(record())
+        progress.report("r1", None)
+        progress.report("r1", Epoch(1, 0.5, 0.25, 0.3, 1.0))
+        assert len(progress._bars.tasks) == 1
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that shows its only item."""
+    now = [0.0]
+    monkeypatch.setattr("benchmark.harness.progress.time.perf_counter", lambda: now[0])
+    return now
+
+
+def test_the_eta_of_several_at_once_shares_what_is_left_and_follows_their_pace(
+    clock: list[float],
+) -> None:
+    specs = {f"r{i}": spec(seed=i, training={"epochs": 4}) for i in range(4)}
+    with RunProgress(specs, dict.fromkeys(specs, 40.0), Console(file=io.StringIO())) as progress:
+        assert progress.seconds_left() == 160.0
+        progress.at_once = 2
+        assert progress.seconds_left() == 80.0
+        progress.report("r0", None)
+        progress.report("r1", None)
+        clock[0] = 30.0
+        assert progress.seconds_left() == (10 + 10 + 40 + 40) / 2
+        progress.report("r1", Epoch(1, 0.5, 0.25, 0.3, 1.0))  # so it takes 120 seconds
+        assert progress.seconds_left() == 90.0  # as one run cannot be shared
+        clock[0] = 60.0
+        progress.end(record(run_id="r0"))  # in 60 seconds, not 40
+        assert progress.seconds_left() == (60 + 60 + 60) / 2
+        clock[0] = 70.0
+        assert progress.seconds_left() == (50 + 60 + 60) / 2
+        progress.end(record(run_id="r1", status="failed", mse=None, mae=None, error="x"))
+        assert progress.seconds_left() == (60 + 60) / 2, "a failed run says nothing of the pace"
+        clock[0] = 1000.0
+        progress.report("r2", None)
+        progress.report("r3", None)
+        clock[0] = 2000.0
+        assert progress.seconds_left() == 0.0

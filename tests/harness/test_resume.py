@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from benchmark.cli.commands import STOPPED
+from benchmark.harness.conduct import STOPPING
 from benchmark.records.store import Store
 
 SLOW = '''
@@ -73,6 +75,13 @@ def start(command: list[str]) -> subprocess.Popen[str]:
     )
 
 
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(600):
+        if path.exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+
+
 def lasting(results: Path) -> list[dict[str, str]]:
     """The rows of results.csv without what differs from one time to the next."""
     with (results / "results.csv").open() as stream:
@@ -88,19 +97,22 @@ def test_a_stopped_suite_goes_on_to_the_same_results(
 ) -> None:
     process = start(suite)
     try:
-        for _ in range(600):
-            if (toy / "begun").exists() or process.poll() is not None:
-                break
-            time.sleep(0.1)
+        wait_for(toy / "begun", process)
         process.send_signal(stop)
+        if stop == signal.SIGINT:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(4)]
+            assert lines.pop() == f"{STOPPING}\n"
+            process.send_signal(stop)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == code, err
     if stop == signal.SIGINT:
-        assert err.strip() == (
-            "Stopped. Finished runs are kept; the same command goes on from here."
-        )
+        assert err.strip() == STOPPED
+        assert "toy, horizon 6" in out  # the tables of what is done
+        assert "Leaderboard: " in out
+        out = "".join(lines)
     assert [line.split()[:2] for line in out.splitlines()] == [
         ["done", "naive"], ["done", "slow"], ["done", "naive"],
     ]  # fmt: skip

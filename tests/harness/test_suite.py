@@ -11,6 +11,8 @@ import benchmark.harness.suite as harness
 from benchmark.config import load_yaml
 from benchmark.data.task import Task
 from benchmark.errors import UserError
+from benchmark.harness.attempt import InProcess
+from benchmark.harness.run import Plan
 from benchmark.harness.spec import config_names, design_names, find_config, load_run, load_suite
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
@@ -45,7 +47,9 @@ def test_a_second_call_runs_nothing(
     toy: Path, run_tiny: RunTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_tiny()
-    monkeypatch.setattr(harness, "run", lambda *_: pytest.fail("ran what was done"))
+    monkeypatch.setattr(
+        "benchmark.harness.attempt.run", lambda *_: pytest.fail("ran what was done")
+    )
     second = run_tiny()
     assert second.outcome.num_skipped == 6
     assert second.outcome.run_ids == first.outcome.run_ids
@@ -188,17 +192,19 @@ def test_plans_do_not_each_keep_a_scaled_copy_of_the_data(toy: Path, run_tiny: R
     gc.collect()
     before = sum(type(thing) is Task for thing in gc.get_objects())
     alive: list[int] = []
-    begin = harness.RunProgress.begin
 
-    class Counting(harness.RunProgress):
-        def begin(self) -> None:
+    class Counting(InProcess):
+        def submit(self, planned: Plan) -> Any:
+            future = super().submit(planned)
             alive.append(sum(type(thing) is Task for thing in gc.get_objects()) - before)
-            begin(self)
+            return future
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(harness, "RunProgress", Counting)
-        horizons = list(range(1, 11))
-        run_tiny(models=["naive.yaml"], grids=[{"datasets": ["toy"], "horizons": horizons}])
+    horizons = list(range(1, 11))
+    run_tiny(
+        models=["naive.yaml"],
+        grids=[{"datasets": ["toy"], "horizons": horizons}],
+        executor=Counting,
+    )
     assert len(alive) == 10
     assert max(alive) <= 4
 

@@ -1,0 +1,160 @@
+"""Runs in processes of their own: the same rows, and nothing that happens to one harms another."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.data.fetch import DatasetUnavailable
+from benchmark.errors import UserError
+from benchmark.harness.attempt import attempt_elsewhere
+from benchmark.harness.processes import Processes
+from benchmark.harness.run import plan
+from benchmark.harness.spec import Execution, load_run
+from benchmark.records.store import Store
+
+RunTiny = Callable[..., Any]
+MODELS = """
+import os
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from benchmark.forecasters.naive import SeasonalNaive
+
+
+class Killed(SeasonalNaive):
+    \"\"\"Is killed the first time, as the kernel does it where memory ends.\"\"\"
+
+    def forward(self, x):
+        Path("threads").write_text(f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}")
+        if not Path("killed").exists():
+            Path("killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(x)
+
+
+class Hanging(SeasonalNaive):
+    \"\"\"Never ends.\"\"\"
+
+    def forward(self, x):
+        Path("pid").write_text(str(os.getpid()))
+        time.sleep(600)
+"""
+VARYING = {"train_seconds", "energy_j", "latency_ms", "throughput", "peak_memory_mb", "started"}
+GRID = [{"datasets": ["toy"], "horizons": [6]}]
+
+
+@pytest.fixture(autouse=True)
+def models(
+    toy: Path,
+    suite_yaml: Callable[..., str],
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+) -> None:
+    """Models that are killed once and that hang, beside those of the tiny suite."""
+    write_module("users_processes", MODELS)
+    suite_yaml()
+    for name in ("Killed", "Hanging"):
+        model = {"class": f"users_processes.{name}"}
+        task = {"dataset": "toy", "lookback": 24, "horizon": 12}
+        write_yaml(f"{name}.yaml", {"name": name, "model": model} | task)
+
+
+def rows(toy: Path) -> list[dict[str, Any]]:
+    """The rows without what differs from one time to the next."""
+    records = Store(toy / "results").records()
+    return [record.model_dump(exclude=VARYING | {"git_revision"}) for record in records]
+
+
+@pytest.mark.slow
+def test_rows_are_the_same_to_the_last_bit_and_a_killed_process_costs_no_run(
+    toy: Path, run_tiny: RunTiny, one_thread: None
+) -> None:
+    made = partial(Processes, jobs=2, threads=1)
+    models = ["linear.yaml", "Killed.yaml", "naive.yaml"]
+    outcome = run_tiny(models=models, grids=GRID, executor=made).outcome
+    assert (toy / "killed").exists()
+    assert (toy / "threads").read_text() == "1 1"
+    assert outcome.failed == ()
+    found = rows(toy)
+    (toy / "results").rename(toy / "others")
+    run_tiny(models=models, grids=GRID)
+    assert found == rows(toy)
+    assert [(row["model"], row["seed"], row["threads"]) for row in found] == [
+        ("Killed", 1, 1), ("linear", 1, 1), ("linear", 2, 1), ("naive", 1, 1),
+    ]  # fmt: skip
+    ours, theirs = (
+        {path.parent.name: path.read_bytes() for path in folder.glob("runs/*/quantiles.npz")}
+        for folder in (toy / "results", toy / "others")
+    )
+    assert ours == theirs
+
+
+def test_a_run_that_hangs_is_ended_at_the_limit_and_named(toy: Path, run_tiny: RunTiny) -> None:
+    made = partial(Processes, jobs=1, threads=1, time_limit=1.0)
+    (failed,) = run_tiny(models=["Hanging.yaml"], grids=GRID, executor=made).outcome.failed
+    assert failed.error == "it was still running after 1 seconds, the --time-limit"
+    assert is_gone(toy)
+
+
+def test_leaving_early_ends_what_is_under_way(toy: Path) -> None:
+    planned = plan(load_run(Path("Hanging.yaml")), "Hanging.yaml")
+    execution = Execution(results=toy / "results", device="cpu")
+    heard: list[str] = []
+
+    def leave() -> None:
+        with Processes(execution, lambda run_id, _: heard.append(run_id), jobs=1, threads=1) as own:
+            own.submit(planned)
+            while not (toy / "pid").exists():
+                time.sleep(0.05)
+                own.poll()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    assert is_gone(toy)
+    assert heard == [planned.run_id]
+    assert list((toy / "results" / "runs").iterdir()) == []
+
+
+def is_gone(toy: Path) -> bool:
+    """Whether the process of the run that hangs is there no more."""
+    try:
+        os.kill(int((toy / "pid").read_text()), 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_run_that_would_be_another_one_elsewhere_is_refused(toy: Path) -> None:
+    planned = plan(load_run(Path("naive.yaml")), "naive.yaml")
+    execution = Execution(results=toy / "results", device="cpu")
+    arguments = (planned.spec, planned.where, "other", planned.series, execution)
+    with pytest.raises(UserError, match="run other is naive-toy-12-seed1"):
+        attempt_elsewhere(*arguments, lambda *_: None)
+    assert not (toy / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UserError("a.yaml: model", "is wrong", "mend it"),
+        DatasetUnavailable("dataset 'x'", "is gone"),
+        UserError.join([UserError("a", "b"), UserError("c", "d")]),
+    ],
+)
+def test_a_users_mistake_is_told_the_same_from_another_process(error: UserError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.where, copy.what, copy.cure) == (
+        type(error), str(error), error.where, error.what, error.cure,
+    )  # fmt: skip

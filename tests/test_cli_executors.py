@@ -1,0 +1,99 @@
+"""Which executor the options of ``benchmark suite`` come to, and how an interrupted suite ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import benchmark.harness.run as harness
+from benchmark.cli.commands import STOPPED
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def suite(toy: Path, write_yaml: Callable[[str, Any], str]) -> Iterator[None]:
+    """A suite of one naive run; torch has its number of threads back afterwards."""
+    threads = torch.get_num_threads()
+    grids = [{"datasets": ["toy"], "horizons": [12], "lookbacks": [24]}]
+    write_yaml("tiny.yaml", {"name": "tiny", "models": ["seasonal_naive"], "grids": grids})
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "options"),
+    [
+        ([], "InProcess", {}),
+        (["--jobs", 1, "--threads", 3], "InProcess", {}),
+        (["--jobs", 2, "--threads", 3], "Processes", {"jobs": 2, "threads": 3, "time_limit": None}),
+        (["--jobs", 2], "Processes", {"jobs": 2, "threads": 4, "time_limit": None}),
+        (["--jobs", 16], "Processes", {"jobs": 16, "threads": 1, "time_limit": None}),
+        (["--time-limit", 9], "Processes", {"jobs": 1, "threads": 8, "time_limit": 9.0}),
+        (
+            ["--executor", "ray"],
+            "RayCluster",
+            {"address": None, "jobs": None, "threads": 1, "gpus": 0.0, "time_limit": None},
+        ),
+        (
+            ["--executor", "ray", "--jobs", 4, "--ray-address", "a:1", "--gpus-per-run", 0.25],
+            "RayCluster",
+            {"address": "a:1", "jobs": 4, "threads": 1, "gpus": 0.25, "time_limit": None},
+        ),
+    ],
+)
+def test_options_decide_what_executes_the_runs(
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[Any],
+    name: str,
+    options: dict[str, Any],
+) -> None:
+    if name == "RayCluster":
+        pytest.importorskip("ray", reason="Ray is not installed")
+    made: list[Any] = []
+    stop = KeyboardInterrupt
+
+    def run_suite(*arguments: Any) -> None:
+        made.append(arguments[-1])
+        raise stop
+
+    monkeypatch.setattr("benchmark.harness.suite.run_suite", run_suite)
+    torch.set_num_threads(8)
+    assert command("suite", "tiny.yaml", *words).code == 130
+    (executor,) = made
+    assert getattr(executor, "func", executor).__name__ == name
+    assert getattr(executor, "keywords", {}) == options
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ray-address", "auto"], "--ray-address: is for a Ray cluster; add --executor ray"),
+        (["--gpus-per-run", "1"], "--gpus-per-run: is for a Ray cluster; add --executor ray"),
+    ],
+)
+def test_options_of_a_cluster_without_one_are_refused(
+    command: Command, toy: Path, words: list[str], message: str
+) -> None:
+    answer = command("suite", "tiny.yaml", *words)
+    assert (answer.code, answer.err) == (2, f"error: {message}\n")
+    assert not (toy / "results").exists()
+
+
+def test_a_suite_that_is_stopped_before_its_first_row_has_no_table_to_write(
+    command: Command, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(harness, "evaluate", stop)
+    answer = command("suite", "tiny.yaml")
+    assert answer.code == 130
+    assert answer.err.strip() == STOPPED
+    assert answer.out == "No run is done yet: there is no leaderboard to write.\n"
+    assert not (toy / "results" / "tiny").exists()
