@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -46,6 +45,7 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.quantiles import middle, quantiles_of
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
+from benchmark.records.arrays import read_arrays
 
 Array = NDArray[np.float32]
 
@@ -86,15 +86,10 @@ class Calibration:
         Raises:
             UserError: the file is damaged, or of other levels.
         """
-        try:
-            with np.load(path) as kept:
-                levels, offsets = kept["levels"], kept["offsets"]
-                num_windows = int(kept["num_windows"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            raise UserError(str(path), f"cannot be read ({error})", "run the model again") from None
-        if tuple(levels) != LEVELS:
+        kept = read_arrays(path, {"levels": "f1", "offsets": "f3", "num_windows": "iu0"})
+        if tuple(kept["levels"]) != LEVELS or len(kept["offsets"]) != len(LEVELS):
             raise UserError(str(path), "holds other quantiles than ours", "run the model again")
-        return cls(offsets, num_windows)
+        return cls(kept["offsets"], int(kept["num_windows"]))
 
 
 @torch.no_grad()

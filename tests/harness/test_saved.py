@@ -253,7 +253,7 @@ def test_weights_of_another_model_and_damaged_files_are_one_line(kept: Run, comm
     assert answer.err.count("\n") == 1
     weights.write_bytes(whole)
     (folder / "quantiles.npz").write_bytes(b"PK")
-    assert f"error: {folder / 'quantiles.npz'}: cannot be read" in command("backtest", "ridge").err
+    assert f"error: {folder / 'quantiles.npz'}: is damaged" in command("backtest", "ridge").err
     (folder / "data.json").write_text("{}")
     answer = command("backtest", "ridge")
     assert f"error: {folder / 'data.json'}: card: is missing; add it\n" in answer.err
