@@ -110,21 +110,29 @@ def test_columns_that_are_no_channels_are_left_out_with_their_reason(
 
 
 @pytest.mark.parametrize(
-    ("first", "options", "expected"),
+    ("names", "options", "expected"),
     [
-        ("made", {}, "made"),
-        ("made", {"time_column": "date"}, "date"),
-        ("day 1", {}, "day 1"),
+        (("made", "when"), {}, "made"),
+        (("made", "when"), {"time_column": "when"}, "when"),
+        (("made", "date"), {}, "date"),
+        (("timestamp", "date"), {}, "timestamp"),
     ],
 )
-def test_the_first_column_of_times_is_taken_or_the_one_named(
-    first: str, options: Any, expected: str, write_csv: Callable[..., Path]
+def test_the_first_column_of_times_is_taken_or_one_called_so_or_the_one_named(
+    names: tuple[str, str], options: Any, expected: str, write_csv: Callable[..., Path]
 ) -> None:
-    frame = table()
-    frame.insert(0, first, frame["date"] + pd.Timedelta("1D"))
-    frame = frame if first == "made" else frame.rename(columns={"date": "when"})
-    column = propose(write_csv(frame.rename(columns={"made": "timemade"})), **options)
-    assert column.card.time_column == expected.replace("made", "timemade")
+    frame = table().rename(columns={"date": names[1]})
+    frame.insert(0, names[0], frame[names[1]] + pd.Timedelta("1D"))
+    assert propose(write_csv(frame), **options).card.time_column == expected
+
+
+def test_days_written_as_numbers_are_times_where_they_are_called_so(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame = table(step="D")
+    frame["date"] = frame["date"].dt.strftime("%Y%m%d")
+    card = propose(write_csv(frame)).card
+    assert (card.time_column, card.frequency, card.channels) == ("date", "D", ("load", "heat"))
 
 
 def test_a_card_reads_back_as_it_was_meant_whatever_the_names(make_card: Any) -> None:

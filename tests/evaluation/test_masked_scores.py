@@ -92,7 +92,7 @@ def test_the_mask_changes_nothing_where_nothing_is_missing() -> None:
 
 def test_a_channel_that_never_changes_is_known_to_be_one_despite_gaps() -> None:
     target, forecast = example(2, 0.3)
-    target[..., 0] = np.where(np.isnan(target[..., 0]), np.nan, 0.1)
+    target[..., 0] = np.where(np.isnan(target[..., 0]), np.nan, 1234.567)
     target[:6, :, 0] = np.nan  # nothing in the first batch
     assert gathered(target, forecast).variance[0] == 0.0
 

@@ -179,7 +179,7 @@ def test_rows_without_any_target_count_in_nothing() -> None:
     train, validation = make_windows()
     values = torch.cat([train.gather(torch.arange(len(train)))[0][:, 0], torch.zeros(11, C)]).T
     targets = values.clone()
-    targets[0, 20:60] = float("nan")
+    targets[0, 20:40] = targets[0, 60:] = float("nan")
     gappy = Windows(values, range(0, values.shape[1]), L, H, targets=targets)
     xs, ys = (np.array(part) for part in rows(gappy))
     share = (~np.isnan(ys)).mean(axis=1)
