@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,16 +29,14 @@ from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.evaluation import cost
-from benchmark.evaluation.conformal import Calibration, calibrate
 from benchmark.evaluation.forecast import Evaluation
-from benchmark.evaluation.forecast import evaluate as evaluate_forecaster
-from benchmark.evaluation.metrics import METRICS, definitions
+from benchmark.evaluation.metrics import definitions
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.evaluation.samples import Samples
-from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.contract import Forecaster
 from benchmark.harness.configured import configured
-from benchmark.harness.run import Plan, common_columns, plan, resolve_device
+from benchmark.harness.fitted import FittedPlan, fit_plan, score
+from benchmark.harness.run import plan
 from benchmark.harness.spec import Execution, with_task
 from benchmark.records.losses import read_losses
 from benchmark.records.record import RunRecord
@@ -47,37 +44,15 @@ from benchmark.records.table import csv_text, parse_results, read_results
 from benchmark.reports.leaderboard import print_table, to_markdown
 from benchmark.reports.ranking import Leaderboard
 from benchmark.reports.ranking import leaderboard as rank
-from benchmark.training.fit import fit as fit_forecaster
-from benchmark.training.fit import seed_all
-from benchmark.training.heads import build_for_training
-from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.report import Epoch, FitOptions
 
 __all__ = ["Board", "Fitted", "Result", "Task", "evaluate", "fit", "leaderboard", "load_dataset"]
 
 BOARD_WIDTH = 110  # columns of a printed leaderboard
 
 
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A model that is fitted, and what its row will say of that.
-
-    Attributes:
-        forecaster: the module, on its device: scaled lookbacks ``(B, L, C)`` to scaled forecasts.
-        task: what it was fitted on.
-        planned: its configuration, and the id of the run that this is.
-        report: every epoch, the validation scores, the seconds.
-        calibration: what makes quantiles of its forecasts.
-        execution: where it was fitted.
-        started: when, in UTC.
-    """
-
-    forecaster: Forecaster
-    task: Task
-    planned: Plan
-    report: FitReport
-    calibration: Calibration
-    execution: Execution
-    started: datetime
+class Fitted(FittedPlan):
+    """A model that is fitted on a task, ready to forecast and to be scored."""
 
     @torch.no_grad()
     def forecast(self, history: ArrayLike) -> NDArray[np.float64]:
@@ -96,9 +71,8 @@ class Fitted:
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
             raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
-        device = resolve_device(self.execution)
-        model = OriginalUnits(self.forecaster, self.task.scaler, None).to(device)
-        rows = torch.tensor(past[None, -self.task.lookback :], device=device)
+        model = OriginalUnits(self.forecaster, self.task.scaler, None).to(self.device)
+        rows = torch.tensor(past[None, -self.task.lookback :], device=self.device)
         forecast: NDArray[np.float64] = model(rows)[FORECAST][0].cpu().numpy()
         return forecast
 
@@ -220,18 +194,10 @@ def fit(
         lookback=task.lookback,
         seed=spec.seed,
     )
-    execution = Execution(results=Path(), device=device)
-    place = resolve_device(execution)
     planned = plan(spec, where, task.series)
-    started = datetime.now(UTC)
-    shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-    seed_all(spec.seed)
-    forecaster = build_for_training(spec.model, shape, spec.training, where).to(place)
-    train, validation = task.windows("train", place), task.windows("val", place)
-    shown = FitOptions(on_epoch=on_epoch)
-    report = fit_forecaster(forecaster, train, validation, spec.training, spec.seed, shown)
-    calibration = calibrate(forecaster, validation)
-    return Fitted(forecaster, task, planned, report, calibration, execution, started)
+    execution = Execution(results=Path(), device=device)
+    fitted = fit_plan(planned, task, execution, FitOptions(on_epoch=on_epoch))
+    return Fitted(**vars(fitted))
 
 
 def evaluate(fitted: Fitted, task: Task) -> Result:
@@ -244,26 +210,8 @@ def evaluate(fitted: Fitted, task: Task) -> Result:
     if _told(task) != _told(fitted.task):
         what = f"the model was fitted on {_told(fitted.task)}, not on {_told(task)}"
         raise UserError("evaluate", what, "fit it on this task")
-    device = resolve_device(fitted.execution)
-    found = evaluate_forecaster(fitted.forecaster, task, device, fitted.calibration)
-    assert found.quantiles is not None
-    scores: dict[str, Any] = {name: metric(found.errors) for name, metric in METRICS.items()}
-    report = fitted.report
-    record = RunRecord(
-        **common_columns(fitted.planned, fitted.started, fitted.execution),
-        status="done",
-        **scores,
-        **asdict(found.quantiles),
-        val_mse=report.val_mse,
-        val_mae=report.val_mae,
-        params=cost.num_weights(fitted.forecaster),
-        epochs=len(report.epochs) or None,
-        best_epoch=report.best_epoch or None,
-        train_seconds=report.seconds,
-        energy_j=report.energy_j,
-        test_windows=found.num_windows,
-    )
-    return Result(record, found, task.series.channels)
+    evaluation, columns = score(fitted)
+    return Result(RunRecord(**columns), evaluation, task.series.channels)
 
 
 def leaderboard(results: Iterable[Result] | str | Path) -> Board:

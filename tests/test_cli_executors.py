@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-import benchmark.harness.run as harness
+import benchmark.harness.fitted as harness
 from benchmark.cli.commands import STOPPED
 
 Command = Callable[..., Any]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import benchmark.harness.run as harness
+import benchmark.harness.fitted as harness
 
 LINEAR = """\
 name: linear

@@ -83,7 +83,7 @@ def speed(
 
     from rich.table import Table
 
-    from benchmark.harness.run import resolve_device
+    from benchmark.harness.fitted import resolve_device
     from benchmark.harness.speed import measure, measure_loop
 
     execution = execution_of(DEFAULT_RESULTS, device, threads, False, False, False, False)

@@ -61,7 +61,7 @@ def tune(
 
     require_optuna()
 
-    from benchmark.harness.run import resolve_device
+    from benchmark.harness.fitted import resolve_device
     from benchmark.harness.tuning import prepare
 
     execution = execution_of(results, device, threads, False, False, False, False)

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from functools import cache, lru_cache
-from importlib.metadata import version
+from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 
 from benchmark import __version__
@@ -29,21 +25,15 @@ from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.evaluation import cost
-from benchmark.evaluation.conformal import calibrate
 from benchmark.evaluation.errors import Errors
-from benchmark.evaluation.forecast import evaluate
-from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.evaluation.samples import write_samples
-from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import resolve_model, source_digest
-from benchmark.harness.machine import hardware
+from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.saved import save_model
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.files import storage_faults
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
-from benchmark.training.fit import fit, seed_all
-from benchmark.training.heads import build_for_training
 from benchmark.training.report import Epoch, FitOptions, FitReport
 
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
@@ -121,60 +111,33 @@ def run(
         FloatingPointError: training diverged or a forecast is not finite.
     """
     _check_writable(execution.results)  # now, not after hours of training
-    spec, task = planned.spec, planned.task
-    started = datetime.now(UTC)
-    device = resolve_device(execution)
-    cost.reset_peak_memory(device)
-    shape = SeriesShape(spec.lookback, spec.horizon, task.channels, task.season)
-    seed_all(spec.seed)
-    forecaster = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
-    train, validation = task.windows("train", device), task.windows("val", device)
-    report = fit(
-        forecaster,
-        train,
-        validation,
-        spec.training,
-        spec.seed,
-        FitOptions(
-            on_epoch=on_epoch,
-            verbose=execution.verbose,
-            tensorboard=(
-                execution.results / "tensorboard" / planned.run_id
-                if execution.tensorboard
-                else None
-            ),
-            trainer=execution.trainer,
+    cost.reset_peak_memory(resolve_device(execution))
+    options = FitOptions(
+        on_epoch=on_epoch,
+        verbose=execution.verbose,
+        tensorboard=(
+            execution.results / "tensorboard" / planned.run_id if execution.tensorboard else None
         ),
+        trainer=execution.trainer,
     )
-    calibration = calibrate(forecaster, validation)
-    evaluation = evaluate(forecaster, task, device, calibration)
-    assert evaluation.quantiles is not None
-    scores: dict[str, Any] = {name: m(evaluation.errors) for name, m in METRICS.items()}
-    scores |= asdict(evaluation.quantiles)
-    memory = cost.peak_memory_mb(device)  # measuring a forecast's cost has a peak of its own
+    fitted = fit_plan(planned, planned.task, execution, options)
+    evaluation, columns = score(fitted)
+    memory = cost.peak_memory_mb(fitted.device)  # measuring a forecast's cost has a peak of its own
     record = RunRecord(
-        **common_columns(planned, started, execution),
-        status="done",
-        **scores,
-        val_mse=report.val_mse,
-        val_mae=report.val_mae,
-        params=cost.num_weights(forecaster),
-        epochs=len(report.epochs) or None,
-        best_epoch=report.best_epoch or None,
-        train_seconds=report.seconds,
-        energy_j=report.energy_j,
-        **asdict(cost.measure_forecast(forecaster, validation)),
+        **columns,
+        **asdict(cost.measure_forecast(fitted.forecaster, fitted.validation)),
         peak_memory_mb=memory,
-        test_windows=evaluation.num_windows,
     )
     with Store(execution.results).writing(planned.run_id) as folder:
         _write_spec(folder, planned)
-        _write_errors(folder, evaluation.errors, task)
-        write_samples(folder / "forecasts.npz", evaluation.samples, evaluation.extremes, task)
-        calibration.write(folder / "quantiles.npz")
-        _write_training(folder, report)
+        _write_errors(folder, evaluation.errors, fitted.task)
+        write_samples(
+            folder / "forecasts.npz", evaluation.samples, evaluation.extremes, fitted.task
+        )
+        fitted.calibration.write(folder / "quantiles.npz")
+        _write_training(folder, fitted.report)
         if execution.checkpoint:
-            save_model(folder, forecaster, task)
+            save_model(folder, fitted.forecaster, fitted.task)
         write_record(folder, record)
     return record
 
@@ -197,67 +160,6 @@ def record_failure(
         (folder / "traceback.txt").write_text(trace, encoding="utf-8")
         write_record(folder, record)
     return record
-
-
-def common_columns(planned: Plan, started: datetime, execution: Execution) -> dict[str, Any]:
-    """Columns that a run has whether or not it succeeds."""
-    spec, task = planned.spec, planned.task
-    model, _ = resolve_model(spec.model, planned.where)
-    return {
-        "run_id": planned.run_id,
-        "dataset": task.series.name,
-        "lookback": spec.lookback,
-        "horizon": spec.horizon,
-        "model": spec.name,
-        "seed": spec.seed,
-        "config": planned.config,
-        "tuned": spec.tuned.trials if spec.tuned else None,
-        "fitted": model.fitted,
-        "device": device_name(execution),
-        "threads": torch.get_num_threads(),
-        "hardware": hardware(resolve_device(execution)),
-        "data": task.series.digest[:16],
-        "fingerprint": task.fingerprint(definitions()),
-        "channels": task.channels,
-        "started": started.isoformat(timespec="seconds"),
-        "benchmark_version": __version__,
-        "python_version": platform.python_version(),
-        "torch_version": torch.__version__,
-        "lightning_version": version("lightning"),
-        "git_revision": git_revision(),
-    }
-
-
-def resolve_device(execution: Execution) -> torch.device:
-    """The torch device that an execution asks for.
-
-    Raises:
-        UserError: CUDA is asked for and not there.
-    """
-    if execution.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda", "torch sees no NVIDIA GPU", "use --device cpu")
-    if execution.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(execution.device)
-
-
-def device_name(execution: Execution) -> str:
-    """Name of the device as a reader knows it, e.g. ``cpu`` or ``NVIDIA H100``."""
-    device = resolve_device(execution)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
-
-
-@cache
-def git_revision() -> str | None:
-    """Short revision of the working copy this package runs from; ``+`` where it is changed."""
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        answer = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
 
 
 def _digest(identity: Any) -> str:

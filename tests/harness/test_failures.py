@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import benchmark.harness.run as harness
+import benchmark.harness.fitted as harness
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
 

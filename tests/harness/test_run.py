@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import benchmark.harness.run as harness
+import benchmark.harness.fitted as harness
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
-from benchmark.harness.run import Plan, plan, resolve_device, run
+from benchmark.harness.fitted import resolve_device
+from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec, load_run
 from benchmark.records.store import Store
 

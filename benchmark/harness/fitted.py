@@ -1,0 +1,178 @@
+"""The middle of a run: fit a planned model, calibrate it, score it on test, once.
+
+`benchmark.harness.run` puts what comes of it into the store; `benchmark.api` hands it to Python.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from benchmark import __version__
+from benchmark.data.task import Task
+from benchmark.data.windows import Windows
+from benchmark.errors import UserError
+from benchmark.evaluation.conformal import Calibration, calibrate
+from benchmark.evaluation.cost import num_weights
+from benchmark.evaluation.forecast import Evaluation, evaluate
+from benchmark.evaluation.metrics import METRICS, definitions
+from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.resolve import resolve_model
+from benchmark.harness.machine import hardware
+from benchmark.harness.spec import Execution
+from benchmark.training.fit import fit, seed_all
+from benchmark.training.heads import build_for_training
+from benchmark.training.report import FitOptions, FitReport
+
+if TYPE_CHECKING:
+    from benchmark.harness.run import Plan
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPlan:
+    """A planned model that is fitted, and what its row will say of that.
+
+    Attributes:
+        planned: its configuration, and the id of the run that this is.
+        task: what it was fitted on.
+        execution: how.
+        forecaster: the module, on its device: scaled lookbacks ``(B, L, C)`` to scaled forecasts.
+        validation: the windows that chose its weights.
+        report: every epoch, the validation scores, the seconds.
+        calibration: what makes quantiles of its forecasts.
+        started: when, in UTC.
+    """
+
+    planned: Plan
+    task: Task
+    execution: Execution
+    forecaster: Forecaster
+    validation: Windows
+    report: FitReport
+    calibration: Calibration
+    started: datetime
+
+    @property
+    def device(self) -> torch.device:
+        """Where it was fitted."""
+        return resolve_device(self.execution)
+
+
+def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOptions) -> FittedPlan:
+    """Fit on train windows, choosing by validation windows, and calibrate on the latter.
+
+    Args:
+        planned: what is fitted.
+        task: its data, split and scaled.
+        execution: how.
+        options: how the fit is shown.
+
+    Raises:
+        UserError: options do not go together, or there is no such device.
+        FloatingPointError: training diverged.
+    """
+    spec, started, device = planned.spec, datetime.now(UTC), resolve_device(execution)
+    shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+    seed_all(spec.seed)
+    forecaster = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
+    train, validation = task.windows("train", device), task.windows("val", device)
+    report = fit(forecaster, train, validation, spec.training, spec.seed, options)
+    calibration = calibrate(forecaster, validation)
+    return FittedPlan(
+        planned, task, execution, forecaster, validation, report, calibration, started
+    )
+
+
+def score(fitted: FittedPlan) -> tuple[Evaluation, dict[str, Any]]:
+    """Score on every test window; the columns are those of its row but for costs of forecasting.
+
+    Raises:
+        FloatingPointError: a forecast is not finite.
+    """
+    evaluation = evaluate(fitted.forecaster, fitted.task, fitted.device, fitted.calibration)
+    assert evaluation.quantiles is not None
+    report = fitted.report
+    columns = common_columns(fitted.planned, fitted.started, fitted.execution)
+    columns |= {name: metric(evaluation.errors) for name, metric in METRICS.items()}
+    columns |= asdict(evaluation.quantiles)
+    columns |= {
+        "status": "done",
+        "val_mse": report.val_mse,
+        "val_mae": report.val_mae,
+        "params": num_weights(fitted.forecaster),
+        "epochs": len(report.epochs) or None,
+        "best_epoch": report.best_epoch or None,
+        "train_seconds": report.seconds,
+        "energy_j": report.energy_j,
+        "test_windows": evaluation.num_windows,
+    }
+    return evaluation, columns
+
+
+def common_columns(planned: Plan, started: datetime, execution: Execution) -> dict[str, Any]:
+    """Columns that a run has whether or not it succeeds."""
+    spec, task = planned.spec, planned.task
+    model, _ = resolve_model(spec.model, planned.where)
+    return {
+        "run_id": planned.run_id,
+        "dataset": task.series.name,
+        "lookback": spec.lookback,
+        "horizon": spec.horizon,
+        "model": spec.name,
+        "seed": spec.seed,
+        "config": planned.config,
+        "tuned": spec.tuned.trials if spec.tuned else None,
+        "fitted": model.fitted,
+        "device": device_name(execution),
+        "threads": torch.get_num_threads(),
+        "hardware": hardware(resolve_device(execution)),
+        "data": task.series.digest[:16],
+        "fingerprint": task.fingerprint(definitions()),
+        "channels": task.channels,
+        "started": started.isoformat(timespec="seconds"),
+        "benchmark_version": __version__,
+        "python_version": platform.python_version(),
+        "torch_version": torch.__version__,
+        "lightning_version": version("lightning"),
+        "git_revision": git_revision(),
+    }
+
+
+def resolve_device(execution: Execution) -> torch.device:
+    """The torch device that an execution asks for.
+
+    Raises:
+        UserError: CUDA is asked for and not there.
+    """
+    if execution.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda", "torch sees no NVIDIA GPU", "use --device cpu")
+    if execution.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(execution.device)
+
+
+def device_name(execution: Execution) -> str:
+    """Name of the device as a reader knows it, e.g. ``cpu`` or ``NVIDIA H100``."""
+    device = resolve_device(execution)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+
+
+@cache
+def git_revision() -> str | None:
+    """Short revision of the working copy this package runs from; ``+`` where it is changed."""
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        answer = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
