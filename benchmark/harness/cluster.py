@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import time
 from concurrent.futures import Future
 from dataclasses import replace
@@ -28,6 +29,7 @@ from benchmark.records.store import Store
 if TYPE_CHECKING:
     from benchmark.harness.run import Plan
 
+KNOCK_SECONDS = 10.0
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of what will be
@@ -198,10 +200,13 @@ class RayCluster:
 
         options: dict[str, Any] = {} if self._address else {"include_dashboard": False}
         try:
+            _knock(self._address or "")
             ray.init(self._address, log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            what = f"cannot be joined ({error_text(error)})"
-            raise UserError(f"Ray cluster {self._address}", what, "ray status") from None
+        except (OSError, RuntimeError, ValueError) as error:
+            where = f"Ray cluster {self._address}" if self._address else "Ray"
+            raise UserError(
+                where, f"cannot be joined ({error_text(error)})", "see ray status"
+            ) from None
 
     def _leave(self) -> None:
         import ray
@@ -239,3 +244,10 @@ class RayCluster:
                 path = folder / name.removeprefix(own) if name.startswith(own) else results / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
+
+
+def _knock(address: str) -> None:
+    """See that something listens at ``host:port``; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()

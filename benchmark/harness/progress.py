@@ -30,6 +30,9 @@ from benchmark.harness.spec import RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.training.report import Epoch
 
+DOUBT_SECONDS = 30.0
+"""As if runs of so many seconds had taken what was expected: a first naive one decides nothing."""
+
 
 @dataclass
 class _Running:
@@ -129,7 +132,7 @@ class RunProgress:
         return max(sum(left) / self.at_once, max(left, default=0.0))
 
     def _seconds_left(self, run_id: str) -> float:
-        pace = self._taken / self._foreseen if self._taken else 1.0
+        pace = (self._taken + DOUBT_SECONDS) / (self._foreseen + DOUBT_SECONDS)
         total = self._expected[run_id] * pace
         running = self._running.get(run_id)
         if running is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -188,4 +189,15 @@ def test_what_cannot_be_asked_of_a_cluster_is_refused_before_one_is_joined(
         RayCluster(execution, lambda *_: None, threads=1, gpus=gpus),
     ):
         pass
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_that_does_not_answer_is_a_users_mistake(toy: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"  # bound, and nobody listens
+        execution = Execution(results=toy / "results", device="cpu")
+        cluster = RayCluster(execution, lambda *_: None, threads=1, address=address)
+        with pytest.raises(UserError, match=f"Ray cluster {address}: cannot be joined"), cluster:
+            pass
     assert not ray.is_initialized()

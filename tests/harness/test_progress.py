@@ -131,11 +131,11 @@ def test_the_eta_of_several_at_once_shares_what_is_left_and_follows_their_pace(
         assert progress.seconds_left() == (10 + 10 + 40 + 40) / 2
         progress.report("r1", Epoch(1, 0.5, 0.25, 0.3, 1.0))  # so it takes 120 seconds
         assert progress.seconds_left() == 90.0  # as one run cannot be shared
-        clock[0] = 60.0
-        progress.end(record(run_id="r0"))  # in 60 seconds, not 40
-        assert progress.seconds_left() == (60 + 60 + 60) / 2
-        clock[0] = 70.0
-        assert progress.seconds_left() == (50 + 60 + 60) / 2
+        clock[0] = 75.0
+        progress.end(record(run_id="r0"))  # in 75 seconds, not 40: half as much again, in doubt
+        assert progress.seconds_left() == (45 + 60 + 60) / 2
+        clock[0] = 85.0
+        assert progress.seconds_left() == (35 + 60 + 60) / 2
         progress.end(record(run_id="r1", status="failed", mse=None, mae=None, error="x"))
         assert progress.seconds_left() == (60 + 60) / 2, "a failed run says nothing of the pace"
         clock[0] = 1000.0
