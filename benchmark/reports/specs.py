@@ -20,6 +20,7 @@ PALETTE_ON_DARK = (
 """The same, lighter."""
 
 TRUTH = "truth"
+GREY = "#8a8f98"  # is seen on white and on black
 HEIGHT = 300
 
 
@@ -31,7 +32,11 @@ def steps_spec() -> Spec:
 def training_spec() -> Spec:
     """A curve of training; rows: epoch, value, series, and whether its weights were kept."""
     spec = _lines("epoch", "epoch", "validation MSE")
-    spec["encoding"]["x"]["axis"] = {"format": "d", "tickMinStep": 1}
+    every = (
+        "max(1, ceil((domain('x')[1] - domain('x')[0]) / 10))"  # whole epochs, about ten of them
+    )
+    ticks = f"sequence(domain('x')[0], domain('x')[1] + 1, {every})"
+    spec["encoding"]["x"]["axis"] = {"format": "d", "values": {"expr": ticks}}
     kept = {
         "transform": [{"filter": "datum.kept"}],
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
@@ -70,9 +75,9 @@ def forecasts_spec() -> Spec:
     """Forecasts of one window beside the truth; rows: step, value, series, low, high."""
     spec = _lines("step", "steps from the start of the forecast", "value")
     start = {
-        "data": {"values": [{}]},
-        "mark": {"type": "rule", "strokeDash": [3, 3], "opacity": 0.6},
-        "encoding": {"x": {"datum": 0.5}, "y": None, "color": None},
+        "data": {"values": [{"step": 0.5}]},
+        "mark": {"type": "rule", "strokeDash": [3, 3]},
+        "encoding": {"y": None, "color": {"value": GREY}},
     }
     band = {
         "transform": [{"filter": "isValid(datum.low)"}],
@@ -109,7 +114,7 @@ def costs_spec() -> Spec:
             {
                 "transform": on_front,
                 "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3]},
-                "encoding": {"color": {"value": "#8a8f98"}},
+                "encoding": {"color": {"value": GREY}},
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.9},

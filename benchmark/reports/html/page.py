@@ -18,7 +18,7 @@ from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
 from benchmark.reports.html.rows import PARETO_COSTS, columns, failures, row_objects
 from benchmark.reports.published import compare_published, tables
-from benchmark.reports.ranking import ROW, Group, Leaderboard, leaderboard
+from benchmark.reports.ranking import GROUP, ROW, Group, Leaderboard, leaderboard
 from benchmark.reports.specs import PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
 from benchmark.reports.tables import Table, plain
 
@@ -112,9 +112,8 @@ def write_report(path: Path, source: Source) -> None:
 
 def _content(source: Source) -> dict[str, Any]:
     """All that the template shows, by name."""
-    everything = leaderboard(source.results)
-    most = max(1, MOST_ROWS // max(1, len(everything.groups)))
-    losses = _losses(source, everything, most)
+    most = max(1, MOST_ROWS // source.results.groupby(GROUP).ngroups)
+    losses = _losses(source, most)
     board = leaderboard(source.results, losses["mse"])
     groups = board.groups[:MOST_ROWS]
     limits, detailed = figures.choose_limits(groups)
@@ -161,12 +160,11 @@ def _content(source: Source) -> dict[str, Any]:
     }
 
 
-def _losses(source: Source, board: Leaderboard, most: int) -> Mapping[str, Losses]:
+def _losses(source: Source, most: int) -> Mapping[str, Losses]:
     """Read the windows' losses of the rows that are shown: a store may hold far more runs."""
-    import pandas as pd
-
-    configs = pd.concat([group.rows["config"].head(most) for group in board.groups])
-    shown = source.results[source.results["config"].isin(configs)]
+    done = source.results[source.results["status"] == "done"]
+    best = done.groupby(ROW)["mse"].mean().sort_values(kind="stable").groupby(GROUP).head(most)
+    shown = done[done["config"].isin(best.index.get_level_values("config"))]
     return {
         "mse": read_losses(source.csv, shown, "mse"),
         "mae": read_losses(source.csv, shown, "mae"),
