@@ -130,7 +130,10 @@ def test_the_eta_of_several_at_once_shares_what_is_left_and_follows_their_pace(
         clock[0] = 30.0
         assert progress.seconds_left() == (10 + 10 + 40 + 40) / 2
         progress.report("r1", Epoch(1, 0.5, 0.25, 0.3, 1.0))  # so it takes 120 seconds
-        assert progress.seconds_left() == 90.0  # as one run cannot be shared
+        assert progress.seconds_left() == (10 + 90 + 40 + 40) / 2
+        progress.at_once = 4
+        assert progress.seconds_left() == 90.0, "one run cannot be shared"
+        progress.at_once = 2
         clock[0] = 75.0
         progress.end(record(run_id="r0"))  # in 75 seconds, not 40: half as much again, in doubt
         assert progress.seconds_left() == (45 + 60 + 60) / 2
