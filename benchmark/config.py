@@ -23,14 +23,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from benchmark.errors import UserError
 
-MAX_YAML_LENGTH = 1_000_000
-"""Characters in a configuration file: more is no configuration."""
+MAX_YAML_LENGTH = 250_000
+"""Characters in a configuration file: more is no configuration, and takes seconds to parse."""
 
 MAX_DEPTH = 40
 """Levels of nesting in a configuration file."""
 
 MAX_DIGITS = 18
 """Characters in a whole number: what 64 bits hold."""
+
+
+LONGEST_NAME = 200  # characters
+MOST_COMPARED = 2_000
+"""Of names, where the nearest one is searched for: comparing more takes long, for a hint."""
 
 
 class Strict(BaseModel):
@@ -198,9 +203,11 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Say which candidate a misspelt name was probably meant to be, or list a few of them."""
-    candidates = sorted(candidates)
+    candidates = sorted(each for each in candidates if len(each) <= LONGEST_NAME)
+    name = name[:LONGEST_NAME]  # what is longer was never a name, and takes long to compare
     by_lower_case = {candidate.casefold(): candidate for candidate in candidates}
-    matches = difflib.get_close_matches(name.casefold(), by_lower_case, n=1, cutoff=0.5)
+    few = len(candidates) <= MOST_COMPARED
+    matches = few and difflib.get_close_matches(name.casefold(), by_lower_case, n=1, cutoff=0.5)
     if matches:
         return f"did you mean '{by_lower_case[matches[0]]}'?"
     shown = ", ".join(candidates[:30]) + (", ..." if len(candidates) > 30 else "")
@@ -232,8 +239,8 @@ def validate(
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        faults = [_explain(model, fault, where, prefix) for fault in error.errors()]
-        raise UserError.join(faults) from None
+        faults = error.errors(include_url=False)
+        raise UserError.join(_explain(model, each, where, prefix) for each in faults) from None
 
 
 def signature_schema(cls: type) -> type[BaseModel]:

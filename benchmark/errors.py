@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
+
+MOST_TOLD = 50
+"""Faults of one file that are told at once."""
 
 
 class UserError(Exception):
@@ -33,10 +37,17 @@ class UserError(Exception):
 
     @classmethod
     def join(cls, errors: Iterable[UserError]) -> UserError:
-        """Make one error of several, a line each, so that a file's faults are all seen at once."""
-        errors = list(errors)
-        if len(errors) == 1:
-            return errors[0]
-        joined = cls(errors[0].where, errors[0].what, errors[0].cure)
-        joined.args = ("\n".join(str(error) for error in errors),)
+        """Make one error of several, a line each, so that a file's faults are seen at once.
+
+        A file may have any number of faults: after `MOST_TOLD` no more of them are asked for.
+        """
+        told = list(islice(errors, MOST_TOLD + 1))
+        if len(told) == 1:
+            return told[0]
+        first = told[0]
+        joined = cls(first.where, first.what, first.cure)
+        lines = [str(error) for error in told[:MOST_TOLD]]
+        if len(told) > MOST_TOLD:
+            lines.append(f"{first.where.partition(': ')[0]}: has more faults like these")
+        joined.args = ("\n".join(lines),)
         return joined

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import uuid
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+MAX_TEXT_BYTES = 1 << 31
+MAX_LINE_BYTES = 10_000_000
+"""Of a data file, unpacked: memory has to hold it all, and a line is a row."""
+
+MAX_RATIO = 200
+"""Of a text to its gzip, above `RATIO_FREE_BYTES`: measurements are below 20, a trap near 1,000."""
+
+RATIO_FREE_BYTES = 10_000_000
+
+_CHUNK_BYTES = 1 << 16
 
 REPLACE_FILE = "delete it and fetch it again"
 
@@ -38,9 +53,52 @@ def opened(path: Path, *, decompress: bool) -> Iterator[BinaryIO]:
         raise UserError(str(path), what, "check that it is there and may be read") from None
 
 
-def opened_text(path: Path) -> AbstractContextManager[BinaryIO]:
-    """Open the bytes of a text file, through gzip where its name ends in ``.gz``."""
-    return opened(path, decompress=path.suffix == ".gz")
+@contextmanager
+def opened_text(path: Path) -> Iterator[BinaryIO]:
+    """Open the bytes of a text file, through gzip where its name ends in ``.gz``.
+
+    Raises:
+        UserError: as `opened`; or from a read, that the text or a line of it is too long.
+    """
+    zipped = path.suffix == ".gz"
+    with opened(path, decompress=zipped) as stream:
+        unpacked = MAX_RATIO * path.stat().st_size if zipped else MAX_TEXT_BYTES
+        longest = min(max(unpacked, RATIO_FREE_BYTES), MAX_TEXT_BYTES)
+        yield io.BufferedReader(_Bounded(stream, path, longest), _CHUNK_BYTES)
+
+
+class _Bounded(io.RawIOBase):
+    """A text's bytes, as long as the text and each of its lines is one of data.
+
+    What is read is small, so that one line without an end, or a few megabytes that unpack to
+    terabytes, cost a moment and not the memory.
+    """
+
+    def __init__(self, stream: BinaryIO, path: Path, longest: int) -> None:
+        super().__init__()
+        self._stream, self._path, self._longest = stream, path, longest
+        self._total = self._line_bytes = 0
+        self._line = 1
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer).cast("B")
+        chunk = self._stream.read(min(len(view), _CHUNK_BYTES))
+        self._total += len(chunk)
+        if self._total > self._longest:
+            what = f"holds more than {self._longest:,} bytes of text"
+            raise UserError(str(self._path), what, "name a CSV file that memory can hold")
+        ends = chunk.count(b"\n")  # a chunk is shorter than the longest line allowed
+        self._line += ends
+        rest = len(chunk) - chunk.rfind(b"\n") - 1
+        self._line_bytes = rest if ends else self._line_bytes + rest
+        if self._line_bytes > MAX_LINE_BYTES:
+            what = f"is longer than {MAX_LINE_BYTES:,} bytes"
+            raise UserError(f"{self._path}: line {self._line}", what, "name a CSV file of rows")
+        view[: len(chunk)] = chunk
+        return len(chunk)
 
 
 def writable(folder: Path) -> bool:

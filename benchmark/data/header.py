@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, opened_text
 from benchmark.errors import UserError
-
-_MAX_LINE_BYTES = 1_000_000
 
 
 def read_columns(card: DatasetCard, path: Path) -> list[str]:
@@ -27,7 +27,7 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
             what = f"has {len(cells)} columns, the card names {len(card.channels)} channels"
             raise UserError(where, what, "correct the card or the file")
         return list(card.channels)
-    twice = sorted({cell for cell in cells if cells.count(cell) > 1})
+    twice = sorted(cell for cell, count in Counter(cells).items() if count > 1)
     if twice:
         raise UserError(where, f"names column '{twice[0]}' twice", "rename one of them")
     if card.time_column is not None and card.time_column not in cells:
@@ -54,7 +54,7 @@ def read_header(card: DatasetCard, path: Path) -> list[str]:
     """
     where = f"{path}: line 1"
     with opened_text(path) as stream:
-        line = stream.readline(_MAX_LINE_BYTES)
+        line = stream.readline()
     if not line.strip():
         raise UserError(where, "is empty", REPLACE_FILE)
     if b"\0" in line or line.startswith((b"\x1f\x8b", b"PK\x03\x04")):
@@ -80,15 +80,20 @@ def codec(card: DatasetCard) -> str:
 
 
 def _check_channels(where: str, expected: tuple[str, ...], found: list[str]) -> None:
-    missing = [name for name in expected if name not in found]
-    extra = [name for name in found if name not in expected]
-    errors = [
-        UserError(where, f"channel '{name}' is missing", nearest(name, extra) if extra else "")
-        for name in missing
-    ]
-    errors += [
-        UserError(where, f"column '{name}' is not in the card", "add it to channels or left_out")
-        for name in extra
-    ]
-    if errors:
-        raise UserError.join(errors)
+    missing = set(expected) - set(found)
+    extra = set(found) - set(expected)
+    if missing or extra:
+        raise UserError.join(_channel_faults(where, expected, found, missing, extra))
+
+
+def _channel_faults(
+    where: str, expected: tuple[str, ...], found: list[str], missing: set[str], extra: set[str]
+) -> Iterator[UserError]:
+    for name in expected:
+        if name in missing:
+            cure = nearest(name, extra) if extra else ""
+            yield UserError(where, f"channel '{name}' is missing", cure)
+    for name in found:
+        if name in extra:
+            what = f"column '{name}' is not in the card"
+            yield UserError(where, what, "add it to channels or left_out")

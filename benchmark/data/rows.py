@@ -9,7 +9,8 @@ Shapes: T rows used, C channels.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,31 +74,38 @@ def read_rows(
     with _cure(NAME_A_CSV):
         header = read_header(card, path)
     _check_columns(f"{path}: line 1", wanted, header)
+    used_columns = set(wanted)
     lines = list(_lines(card, path))
     if len(lines) < needed:
         what = f"holds {len(lines)} {'row' if len(lines) == 1 else 'rows'}, {needed} are needed"
         raise UserError(str(path), what, "add earlier rows")
     used = lines if whole else lines[-needed:]
-    places = [header.index(column) for column in wanted]
+    place = {column: number for number, column in enumerate(header)}
+    places = [place[column] for column in wanted]
     cells = [_cells(path, line, row, header, places) for line, row in used]
     return Rows(
         timestamps=_times(card, path, [row[0] for row in cells], used[0][0]),
         values=np.array([[float(cell) for cell in row[1:]] for row in cells]),
-        ignored=tuple(column for column in header if column not in wanted),
+        ignored=tuple(column for column in header if column not in used_columns),
     )
 
 
 def _check_columns(where: str, wanted: Sequence[str], header: Sequence[str]) -> None:
-    others = [column for column in header if column not in wanted]
-    errors = []
+    times = Counter(header)
+    if any(times[column] != 1 for column in wanted):
+        raise UserError.join(_column_faults(where, wanted, times))
+
+
+def _column_faults(
+    where: str, wanted: Sequence[str], times: Mapping[str, int]
+) -> Iterator[UserError]:
+    others = set(times) - set(wanted)
     for column in wanted:
-        if column not in header:
+        if column not in times:
             cure = nearest(column, others) if others else "add it"
-            errors.append(UserError(where, f"column '{column}' is missing", cure))
-        elif header.count(column) > 1:
-            errors.append(UserError(where, f"names column '{column}' twice", "rename one of them"))
-    if errors:
-        raise UserError.join(errors)
+            yield UserError(where, f"column '{column}' is missing", cure)
+        elif times[column] > 1:
+            yield UserError(where, f"names column '{column}' twice", "rename one of them")
 
 
 def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
