@@ -173,6 +173,8 @@ class Store:
                 names = {entry.name: entry.inode() for entry in entries if entry.name[0] != "."}
         except FileNotFoundError:
             return {}
+        except NotADirectoryError as error:
+            raise storage_fault(self.runs.parent, error) from error
         except OSError as error:
             what = f"cannot be read ({error.strerror})"
             raise UserError(str(self.runs), what, "name a results folder") from error

@@ -144,7 +144,7 @@ def test_a_results_folder_that_is_a_file_is_named(tmp_path, record):
         with pytest.raises(UserError, match="is a file, or lies below one"):
             save(store, record())
         assert not store.is_done("a1b2")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"results: is a file, or lies below one; name a folder"):
         Store(path).records()
     assert path.read_text() == "mine"
 
