@@ -28,11 +28,16 @@ chance: two standard errors of it under noise, 2 / sqrt(T)."""
 
 STRENGTH = 0.1  # of an autocorrelation worth a name
 
-EVEN = 0.02
+CLEAR = 0.3
+"""Both of a length that is not natural: among so many lags, some are high by chance."""
+
+EVEN = 0.03
 """By how much another lag nearby may be ahead by chance."""
 
 SMOOTHED = 10
 """Length of the moving mean, in natural seasons."""
+
+TIMES = 10  # that it fits into the train rows
 
 MOST_LAGS = 2000  # looked through where no natural season is seen
 
@@ -104,7 +109,7 @@ def find_season(train: Array, step_seconds: int, length: int | None = None) -> S
     natural = [season for season in natural_seasons(step_seconds) if 3 * season <= len(train)]
     third = len(train) // 3
     r = autocorrelation(train, min(third, SMOOTHED * max(natural, default=third)))
-    seen = [season for season in natural if _stands_out(r, season)]
+    seen = [season for season in natural if _stands_out(r, season, PROMINENCE, STRENGTH)]
     if length is None and not seen:
         seen = _others(r)
     customary = (natural_seasons(step_seconds) or [1])[0]
@@ -122,8 +127,8 @@ def _without_level(column: Array, known: NDArray[np.bool_], length: int) -> Arra
     values = np.where(known, column - column[known].mean(), 0.0)
     sums, counts = (np.concatenate([[0], np.cumsum(part)]) for part in (values, known))
     rows = np.arange(len(values))
-    start = np.maximum(rows - length // 2, 0)
-    stop = np.minimum(rows + length // 2 + 1, len(values))
+    half = np.minimum(np.minimum(rows, rows[::-1]), length // 2)  # as far back as ahead: no bias
+    start, stop = rows - half, rows + half + 1
     level = (sums[stop] - sums[start]) / np.maximum(counts[stop] - counts[start], 1)
     return np.where(known, values - level, 0.0)
 
@@ -135,19 +140,18 @@ def _lagged(values: Array, size: int) -> Array:
     return products
 
 
-def _stands_out(r: Array, season: int) -> bool:
+def _stands_out(r: Array, season: int, prominence: float, strength: float) -> bool:
     nearby = max(1, season // 8)
     around = r[max(1, season - nearby) : season + nearby + 1]
     higher = r[season] >= around.max() - EVEN
-    chance = 2 / np.sqrt(3 * len(r))
-    above = r[season] - r[1:season].min()
-    return bool(higher and above >= PROMINENCE + chance and r[season] > STRENGTH)
+    above = r[season] - r[1:season].min() >= prominence + 2 / np.sqrt(3 * len(r))
+    return bool(higher and above and r[season] > strength)
 
 
 def _others(r: Array) -> list[int]:
     """The shortest lag that is about as high as any that stands out."""
-    lags = range(2, min(len(r) - 1, MOST_LAGS))
-    peaks = [k for k in lags if r[k - 1] <= r[k] >= r[k + 1] and _stands_out(r, k)]
+    lags = range(2, min(3 * len(r) // TIMES, MOST_LAGS))
+    peaks = [k for k in lags if r[k - 1] <= r[k] >= r[k + 1] and _stands_out(r, k, CLEAR, CLEAR)]
     if not peaks:
         return []
     highest = max(r[k] for k in peaks)
