@@ -12,6 +12,7 @@ from benchmark.cli import (
     catalogue,
     comparing,
     reporting,
+    reproducing,
     results,
     running,
     trying,
@@ -39,6 +40,7 @@ datasets = typer.Typer(
 for command in (
     running.run,
     running.suite,
+    reproducing.reproduce,
     tuning.tune,
     using.forecast,
     using.backtest,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+from collections import Counter
 from datetime import datetime
 from math import isclose
 from pathlib import Path
@@ -218,8 +219,8 @@ class DatasetCard(Strict):
             if not self.header:
                 raise ValueError("a file without a header needs its channels named in the card")
             return self
-        columns = (*self.channels, *self.left_out)
-        repeated = {name for name in columns if columns.count(name) > 1}
+        times = Counter((*self.channels, *self.left_out))
+        repeated = {name for name, count in times.items() if count > 1}
         if repeated:
             raise ValueError(f"channels are named twice: {', '.join(sorted(repeated))}")
         if self.time_column in self.channels:

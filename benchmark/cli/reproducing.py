@@ -1,0 +1,68 @@
+"""The command that makes a run again and compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    DEFAULT_RESULTS,
+    Device,
+    ResultsOption,
+    execution_of,
+    make_console,
+    tell,
+)
+from benchmark.errors import UserError
+
+
+def reproduce(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run's folder, its id or how that begins; or a results CSV.",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="A CSV's row: its model, or how its run id begins."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Largest relative difference of a score that passes.")
+    ] = 0.0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes as many as then.")] = 0,
+    results: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Make a run again and compare every score to the last digit.
+
+    Nothing is kept of the new run. A row of a CSV has no settings: the YAML of ours of its model's
+    name is run, and the hash in the row's run id tells whether that is the same. Exits with 1 if a
+    score differs. Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
+    """
+    from benchmark.harness.earlier import earlier_run
+    from benchmark.harness.run import run as run_one
+    from benchmark.reports.reproduction import compare, tables
+    from benchmark.reports.tables import print_tables
+
+    earlier = earlier_run(run, model, results)
+    row, planned = earlier.row, earlier.plan
+    console = make_console()
+    device = Device.cpu if row["device"] == "cpu" else Device.auto
+    threads = threads or int(row.get("threads") or 0)
+    with TemporaryDirectory(prefix="reproduce-") as folder:
+        execution = execution_of(Path(folder), device, threads, False, False, False, False)
+        with console.status(f"running {planned.run_id}"):
+            try:
+                record = run_one(planned, execution)
+            except FloatingPointError as error:  # says its own cure
+                raise UserError(planned.where, str(error)) from error
+    found = compare(row, record.model_dump(), tolerance)
+    print_tables(tables(found, str(row["run_id"]), earlier.notes), console)
+    if not found.holds:
+        tell(console, "Not reproduced.", style="red")
+        raise typer.Exit(1)
+    tell(console, "Reproduced.", style="green")
