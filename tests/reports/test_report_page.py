@@ -252,13 +252,16 @@ def test_a_page_of_failures_alone_is_written_and_names_them(run, write):
 def test_what_is_cut_is_the_worst_rows_and_is_said(run, leave, write, monkeypatch):
     monkeypatch.setattr(page, "MOST_ROWS", 4)
     records = [
-        leave(run(f"m{number}", 0.4 + number / 10, dataset=name, config=f"c{number}"))
+        leave(run(f"m{number}", 0.4 + number / 10, dataset=name, config=f"c{number}", horizon=2))
         for name in ("ETTh1", "ETTh2")
         for number in range(3)
     ]
     text, data = write(*records)
     names = [cell(data, row, "name")[1] for row in range(len(data["rows"]))]
     assert names == ["m0", "m1", "m0", "m1"]
+    kept = [records[place].run_id for place in (0, 1, 3, 4)]
+    assert [row["runs"] for row in data["rows"]] == [[run_id] for run_id in kept]
+    assert cell(data, 1, "vs_best")[0] == pytest.approx(0.1)  # the losses are of the same rows
     assert "The table holds the best 2 rows of each task" in text
 
 
