@@ -104,9 +104,7 @@ def pitfalls(
     console = make_console()
     with console.status("") as status:
         try:
-            effects = measure(
-                load(card), horizon, specs, companions, status.update, only or NAMES
-            )
+            effects = measure(load(card), horizon, specs, companions, status.update, only or NAMES)
         except FloatingPointError as error:
             raise UserError(f"dataset {card.name}", str(error)) from error
     options = ["--dataset", dataset, "--horizon", str(horizon)]

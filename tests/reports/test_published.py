@@ -163,9 +163,7 @@ def test_the_terminal_table_fits_a_hundred_columns(run, table):
     comparison = compare_published(table(run("itransformer", horizon=336)), read_published(SHIPPED))
     print_published(comparison, Console(file=stream, width=100))
     assert max(map(len, stream.getvalue().splitlines())) <= 100
-    assert re.search(
-        r"itransformer +336 +0\.5000 +best", stream.getvalue()
-    )
+    assert re.search(r"itransformer +336 +0\.5000 +best", stream.getvalue())
 
 
 @pytest.mark.parametrize(
