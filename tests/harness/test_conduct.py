@@ -90,10 +90,10 @@ def conduct(toy: Path, plans: list[Plan]) -> Conduct:
         execution = Execution(results=toy / "results", device="cpu")
         expected = {planned.run_id: 1.0 for planned in plans}
         console = Console(file=text, width=200)
+        others = set(threading.enumerate())  # of earlier tests; some never end
         failed, stopped = run_all(plans, expected, make, execution, console)
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and not thread.daemon:
-                thread.join()
+        for thread in set(threading.enumerate()) - others:
+            thread.join()
         return made[0], failed, stopped, text.getvalue()
 
     return run
