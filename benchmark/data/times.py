@@ -53,12 +53,27 @@ def read_times(
     form = "ISO8601"
     if re.match(r"\d{4}/", str(texts.iloc[0])):
         form = _WITH_SLASHES.get(texts.iloc[0].count(":"), form)
-    exact = pd.to_datetime(texts, format=form, errors="coerce").to_numpy()
+    try:
+        parsed = pd.to_datetime(texts, format=form, errors="coerce")
+        has_zone = parsed.dt.tz is not None
+    except ValueError:  # pandas refuses times of several zones, or of some and of none
+        has_zone = True
+    if has_zone:  # of a form that is not ours, e.g. +1
+        zoned = np.array([_in_a_zone(text) for text in texts])
+        raise _fault(card, path, texts, first_line, zoned, "has a time zone")
+    exact = parsed.to_numpy()
     times: Times = exact.astype("datetime64[s]")
     wrong = np.isnat(exact) | (exact != times)
     if wrong.any():
         raise _fault(card, path, texts, first_line, wrong, "is no time to the second")
     return times
+
+
+def _in_a_zone(text: Any) -> bool:
+    import pandas as pd
+
+    time = pd.to_datetime(text, format="ISO8601", errors="coerce")
+    return time is not None and time.tzinfo is not None
 
 
 def check_steps(card: DatasetCard, path: Path, times: Times, first_line: int = FIRST_LINE) -> None:

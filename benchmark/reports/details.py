@@ -36,6 +36,7 @@ _FORECASTS = {"first_row": "iu1", "target": "f3", "forecast": "f3"}
 _FORECASTS_OPTIONAL = {
     "kind": "U1", "time": "M1", "channel": "iu1", "history": "f3", "low": "f3", "high": "f3",
 }  # fmt: skip
+_EPOCH = ("number", "train_loss", "val_mse")
 METRICS = {"mse": "squared_by_step", "mae": "absolute_by_step"}
 
 
@@ -139,8 +140,10 @@ def read_detail(label: str, runs: DataFrame, folder: Path) -> Detail | None:
         return None
     for each in folders:
         check_own(each)
-    errors = [read_arrays(each / ERRORS_FILE, _ERRORS, _ERRORS_OPTIONAL) for each in folders]
+    errors = [_errors(each / ERRORS_FILE) for each in folders]
     first = errors[0]
+    if len({each["squared_by_step"].shape for each in errors}) > 1:
+        raise damaged(folders[-1] / ERRORS_FILE, "other steps or channels than another seed's")
     return Detail(
         label=label,
         errors={
@@ -150,7 +153,7 @@ def read_detail(label: str, runs: DataFrame, folder: Path) -> Detail | None:
         channels=first["channels"].tolist(),
         scale=first["scale"],
         borders=first.get("borders"),
-        forecasts=_forecasts(folders[0] / FORECASTS_FILE),
+        forecasts=_forecasts(folders[0] / FORECASTS_FILE, len(first["channels"])),
         training=_training(folders[0] / TRAINING_FILE),
         best_epoch=int(runs["best_epoch"].fillna(0).iloc[0]),
     )
@@ -174,17 +177,41 @@ def ranked_channels(details: Sequence[Detail], most: int) -> Places:
     return np.sort(order[spread(len(order), most)])
 
 
-def _forecasts(path: Path) -> Forecasts:
+def _errors(path: Path) -> dict[str, NDArray[Any]]:
+    arrays = read_arrays(path, _ERRORS, _ERRORS_OPTIONAL)
+    steps, channels = arrays["squared_by_step"].shape
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(METRICS.values(), (steps, channels))
+    shapes |= {"channels": (channels,), "scale": (channels,), "borders": (3, 2)}
+    _check_shapes(path, arrays, shapes)
+    return arrays
+
+
+def _check_shapes(
+    path: Path, arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    for name, array in arrays.items():
+        if array.shape != shapes[name] or 0 in shapes[name][-2:]:
+            raise damaged(path, f"'{name}' is of shape {array.shape}")
+
+
+def _forecasts(path: Path, num_channels: int) -> Forecasts:
     """Read windows; runs of earlier versions kept no history, no interval and no extremes."""
     arrays = read_arrays(path, _FORECASTS, _FORECASTS_OPTIONAL)
     target = arrays["target"]
     count, _, channels = target.shape
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, target.shape)
+    shapes |= {"first_row": (count,), "kind": (count,), "time": (count,), "channel": (channels,)}
+    past = arrays.get("history", target[:, :0]).shape[1]
+    _check_shapes(path, arrays, shapes | {"history": (count, past, channels)})
+    kept = arrays.get("channel", np.arange(channels))
+    if kept.min() < 0 or kept.max() >= num_channels:
+        raise damaged(path, f"it keeps channels that are none of {num_channels}")
     unknown = np.full_like(target, np.nan)
     return Forecasts(
         kind=arrays["kind"].tolist() if "kind" in arrays else ["common"] * count,
         first_row=arrays["first_row"].tolist(),
         time=[str(time) for time in arrays["time"]] if "time" in arrays else [""] * count,
-        channel=arrays.get("channel", np.arange(channels)),
+        channel=kept,
         history=arrays.get("history", target[:, :0]),
         target=target,
         forecast=arrays["forecast"],
@@ -198,4 +225,11 @@ def _training(path: Path) -> list[dict[str, float]]:
         epochs: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, error) from error
+    if not isinstance(epochs, list) or not all(map(_is_epoch, epochs)):
+        raise damaged(path, f"it is no list of epochs with {', '.join(_EPOCH)}")
     return epochs
+
+
+def _is_epoch(epoch: object) -> bool:
+    values = [epoch.get(key) for key in _EPOCH] if isinstance(epoch, dict) else [None]
+    return all(isinstance(value, int | float) and abs(value) < 1e300 for value in values)

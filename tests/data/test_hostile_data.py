@@ -149,3 +149,17 @@ def test_the_bounded_text_is_what_csv_and_pandas_read(tmp_path: Path) -> None:
     with opened_text(path) as stream:
         assert stream.readline() == b"a\r\n"
         assert io.TextIOWrapper(stream, newline="").read() == "b\n"
+
+
+@pytest.mark.parametrize("zoned", ["02:00:00+1", "02:00:00+01", "02:00:00Z", "02:00+0130"])
+@pytest.mark.parametrize("other", ["03:00:00", "03:00:00+1", "03:00:00-2"])
+def test_times_in_a_zone_are_refused_whatever_the_others(
+    tmp_path: Path, card: DatasetCard, zoned: str, other: str
+) -> None:
+    path = tmp_path / "toy.csv"
+    path.write_text(f"date,a,b\n2020-01-01 {zoned},1,2\n2020-01-01 {other},1,2\n")
+    for read in (
+        lambda: parse(card, path),
+        lambda: read_rows(card, ("a", "b"), path, 2, whole=True),
+    ):
+        assert f"line 2, column 'date': '2020-01-01 {zoned}' has a time zone" in refusal(read)
