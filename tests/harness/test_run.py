@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import benchmark.harness.fitted as harness
+from benchmark.data.card import load_card
+from benchmark.data.load import load
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.harness.fitted import resolve_device
+from benchmark.harness.machine import hardware
 from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec, load_run
 from benchmark.records.store import Store
@@ -69,6 +72,8 @@ def test_a_run_leaves_a_folder_with_all_it_says(execution: Execution) -> None:
     assert record.test_windows == 139
     assert record.epochs == 2
     assert record.threads == torch.get_num_threads()
+    assert record.hardware == hardware(torch.device("cpu"))
+    assert record.data == load(load_card("toy")).digest[:16]
 
 
 def test_the_written_configuration_is_the_same_run(execution: Execution) -> None:
