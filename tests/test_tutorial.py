@@ -39,6 +39,7 @@ def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (workplace / "datasets").rmdir()
     for variable in ("BENCHMARK_DATA", "BENCHMARK_RESULTS"):
         monkeypatch.delenv(variable)
+    sys.modules.pop("my_module", None)  # another test's
     yield workplace
     sys.modules.pop("my_module", None)
 
