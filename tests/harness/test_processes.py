@@ -36,7 +36,7 @@ class Killed(SeasonalNaive):
     \"\"\"Is killed the first time, as the kernel does it where memory ends.\"\"\"
 
     def forward(self, x):
-        Path("threads").write_text(f"{torch.get_num_threads()} {os.environ['OMP_NUM_THREADS']}")
+        Path("threads").write_text(f"{torch.get_num_threads()} {os.environ.get('OMP_NUM_THREADS')}")
         if not Path("killed").exists():
             Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
