@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -48,6 +49,16 @@ def test_every_cell_is_timed_at_growing_lengths_beside_the_yardstick(
 ) -> None:
     monkeypatch.setattr(cell_speed, "BATCH", 2)
     monkeypatch.setattr(cell_speed, "WIDTH", 8)
+
+    def clock(
+        own: Callable[[], None], yardstick: Callable[[], None], *_: object
+    ) -> tuple[float, float]:
+        """Both are really called; what a busy machine would say of them is not the matter here."""
+        own()
+        yardstick()
+        return 0.3, 0.2
+
+    monkeypatch.setattr(cell_speed, "side_by_side", clock)
     rows = list(measure_cells(["gru", "mamba"], torch.device("cpu"), lengths=(8, 400), repeats=1))
     assert [(row.cell, row.length) for row in rows] == [
         ("gru", 8),
@@ -57,5 +68,4 @@ def test_every_cell_is_timed_at_growing_lengths_beside_the_yardstick(
     ]
     assert rows[0].memory == rows[1].memory == pytest.approx(1, abs=0.2)  # ours is torch's
     assert rows[3].memory > 1  # a state of 16 numbers a channel is not for nothing
-    assert rows[3].seconds > rows[2].seconds > 0
-    assert all(row.relative > 0 for row in rows)
+    assert [(row.seconds, row.relative) for row in rows] == [(0.3, pytest.approx(1.5))] * 4
