@@ -1,8 +1,8 @@
 """Try as many made-up files as one likes: ``python tests/fuzz/run.py --inputs 100000``.
 
 Prints, for each reader, how many files were tried, how many of them were sound, the longest time
-that one took and how much the memory grew. A fault ends the run with its traceback and the smallest
-file that shows it.
+that one took and how much the memory grew; ``--write`` keeps this as a table. A fault ends the run
+with its traceback and the smallest file that shows it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 import warnings
 from pathlib import Path
 
+from figures import Tried, write_figures
 from fuzz_readers import READERS, attempt
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
@@ -25,8 +26,14 @@ HANG_SECONDS = 120  # by the clock
 AT_ONCE = 2_000  # examples of one search: hypothesis slows down over very long ones
 
 
-def fuzz(name: str, inputs: int, first_seed: int) -> str:
-    """Try a reader; return what to print of it."""
+INTRO = (
+    "Files made up by hypothesis: sound ones with pieces cut, doubled or replaced, fields replaced "
+    "by anything, words of a format in any order, and any bytes."
+)
+
+
+def fuzz(name: str, inputs: int, first_seed: int) -> Tried:
+    """Try a reader on some files."""
     reader = READERS[name]
     tried = sound = 0
     slowest = 0.0
@@ -57,10 +64,7 @@ def fuzz(name: str, inputs: int, first_seed: int) -> str:
     faulthandler.cancel_dump_traceback_later()
     growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert growth < MOST_GROWTH_MB, f"memory grew by {growth:.0f} MB"
-    return (
-        f"{name:8} {tried:7,} files, {sound:6,} sound, slowest {1000 * slowest:5.0f} ms, "
-        f"memory +{growth:.0f} MB"
-    )
+    return Tried(name, tried, sound, slowest, growth)
 
 
 def main() -> None:
@@ -69,12 +73,17 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=10_000, help="files in all")
     parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", type=Path, metavar="PATH", help="Markdown file of the figures")
     given_ = parser.parse_args()
     warnings.simplefilter("error")
+    found = []
     for name in given_.readers:
         inputs = -(-given_.inputs // len(given_.readers))
-        sys.stdout.write(fuzz(name, inputs, given_.seed) + "\n")
+        found.append(fuzz(name, inputs, given_.seed))
+        sys.stdout.write(found[-1].line() + "\n")
         sys.stdout.flush()
+    if given_.write:
+        write_figures(given_.write, "Made-up files, one reader after the other", INTRO, found)
 
 
 if __name__ == "__main__":
