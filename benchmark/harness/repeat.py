@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from benchmark.config import parse_yaml
 from benchmark.errors import UserError
 from benchmark.harness.spec import RunSpec, config_names, design_names, find_config, load_run
+from benchmark.records.checksums import check_file
 
 FORECASTERS = Path(__file__).parents[1] / "forecasters"
 _FAMILIES = {"none": "naive", "closed_form": "closed form"}
@@ -40,6 +41,7 @@ def origin_of(folder: Path, fitted: str) -> Origin:
     """
     path = folder / "run.yaml"
     try:
+        check_file(path)
         spec = load_run(path)
     except UserError:
         return Origin(_FAMILIES.get(fitted, "own"), "")

@@ -30,6 +30,7 @@ from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.original import FORECAST, HIGH, LOW, OriginalUnits
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.harness.spec import RunSpec, load_run
+from benchmark.records.checksums import check_file
 from benchmark.records.forecast import Forecast
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training
@@ -162,12 +163,14 @@ def load_saved(name: str, results: Path) -> SavedRun:
             damaged or does not fit.
     """
     folder = find_run(name, results)
+    check_file(folder / "run.yaml")
     spec = load_run(folder / "run.yaml")
     words = ["benchmark", "run", str(folder / "run.yaml"), "--checkpoint", "--force"]
     again = shlex.join([*words, "--results", str(folder.absolute().parent.parent)])
     for file in (WEIGHTS, DATA):
         if not (folder / file).is_file():
             raise UserError(str(folder), f"was kept without {file}", again)
+        check_file(folder / file)
     data = _read_data(folder / DATA)
     shape = SeriesShape(spec.lookback, spec.horizon, len(data.channels), data.card.season)
     forecaster = build_for_training(spec.model, shape, spec.training, str(folder / "run.yaml"))

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError
+from benchmark.records.checksums import open_checked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BYTES = 1 << 30
-"""That all arrays of one file unpack to: errors of 860 channels in 150,000 windows are fewer."""
+"""Of a file and of all its arrays unpacked: errors of 860 channels in 150,000 windows are fewer."""
 
 _DAMAGE = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, MemoryError,
@@ -44,13 +45,13 @@ def read_arrays(
         optional: the same for arrays that may be absent.
 
     Raises:
-        UserError: the file is damaged, lacks an array, holds one of another kind or that is no
-            plain numbers or texts, or unpacks to more than `MAX_BYTES`.
+        UserError: the file is damaged or not what the run wrote, lacks an array, holds one of
+            another kind or that is no plain numbers or texts, or unpacks to more than `MAX_BYTES`.
     """
     import numpy as np
 
     try:
-        with open(path, "rb") as stream:
+        with open_checked(path, MAX_BYTES) as stream:
             _check_size(stream)
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:

@@ -1,6 +1,7 @@
 """The store: one folder a run, complete or absent, and results.csv rebuilt from the folders.
 
-A run is written aside and renamed into place, so no reader and no crash ever sees half of one.
+A run is written aside and renamed into place, so no reader and no crash ever sees half of one. Its
+checksums go with it: what the disk has made of it since is found, set aside, and made again.
 Because results.csv is derived, it can lose no row to a race. Any number of processes, on any number
 of hosts that share the folder, may use one store at once.
 """
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter
 
 from benchmark.config import validate
 from benchmark.errors import UserError
+from benchmark.records.checksums import SUMS_FILE, check_folder, open_checked, write_sums
 from benchmark.records.files import (
     FULL,
     check_own,
@@ -38,7 +40,7 @@ __all__ = ["Store", "read_record", "read_results", "write_record"]
 
 RECORD_FILE = "record.json"
 MAX_RECORD = 1_000_000
-"""Characters of a record: an error's text is the longest part of one."""
+"""Bytes of a record: an error's text is the longest part of one."""
 
 PUT_ATTEMPTS = 20
 _RUN_ID = TypeAdapter(RunId)
@@ -92,7 +94,8 @@ class Store:
     def writing(self, run_id: str) -> Iterator[Path]:
         """Give a folder to fill; it becomes the run when the block ends, or vanishes if it fails.
 
-        The block must call `write_record`. An earlier run of the same id is replaced.
+        The block must call `write_record`. An earlier run of the same id is replaced. Checksums are
+        added, unless the files were written elsewhere and theirs came with them.
 
         Raises:
             UserError: the folder cannot be written or the disk is full, also inside the block.
@@ -109,6 +112,8 @@ class Store:
             yield temporary
             _check_written(temporary, run_id)
             with storage_faults(self.folder):
+                if not (temporary / SUMS_FILE).exists():
+                    write_sums(temporary)
                 sync_tree(temporary)
                 self._put_in_place(temporary, run_id)
         except OSError as error:
@@ -121,15 +126,21 @@ class Store:
             raise
 
     def is_done(self, run_id: str) -> bool:
-        """Say whether a run is there, undamaged and done."""
+        """Say whether a run is there, all of it, and done; one that is damaged is set aside."""
         try:
             record = _load(self.runs / run_id, run_id)
-        except (UserError, OSError):
-            return False  # damaged: it runs again, and the damaged folder is set aside then
-        return record is not None and record.status == "done"
+            if record is None or record.status != "done":
+                return False
+            check_folder(self.runs / run_id)
+        except UserError as error:
+            self._set_aside(run_id, str(error))
+            return False
+        except OSError:
+            return False  # it cannot be read, and so runs again
+        return True
 
     def records(self) -> list[RunRecord]:
-        """Read every run, in the order of results.csv.
+        """Read every run's row, in the order of results.csv; its other files are not looked at.
 
         A folder that is no run (cut short, foreign, edited) is renamed to ``.damaged-<name>`` and
         the store's `warn` is told.
@@ -197,6 +208,9 @@ class Store:
         """Take an earlier run of this id out of the way; a damaged one is kept aside."""
         try:
             earlier = _load(self.runs / run_id, run_id)
+            check_folder(self.runs / run_id)
+        except FileNotFoundError:
+            return  # another process took it away first
         except (UserError, OSError) as error:
             self._set_aside(run_id, str(error))
             return
@@ -217,9 +231,9 @@ class Store:
         except FileNotFoundError:
             return  # another process did it first, and said so
         except OSError as error:
-            self._warn(f"{source}: not a run and left out ({why}); not moved: {error.strerror}")
+            self._warn(f"{source}: no run and left out ({why}); not moved: {error.strerror}")
             return
-        self._warn(f"{source}: not a run, set aside as {aside.name} ({why})")
+        self._warn(f"{source}: no run any more, set aside as {aside.name} ({why})")
 
 
 def _check_written(folder: Path, run_id: str) -> None:
@@ -251,7 +265,8 @@ def _load(folder: Path, run_id: str) -> RunRecord | None:
     for attempt in (1, 2):
         try:
             check_own(folder)
-            text = _text(path)
+            with open_checked(path, MAX_RECORD) as stream:
+                text = stream.read(MAX_RECORD).decode("utf-8")
             break
         except FileNotFoundError:
             # Absent, or just being replaced by another process: then a second look finds it.
@@ -272,11 +287,3 @@ def _load(folder: Path, run_id: str) -> RunRecord | None:
     if record.run_id != run_id:
         raise UserError(str(path), f"is the record of run '{record.run_id}'")
     return record
-
-
-def _text(path: Path) -> str:
-    with open(path, encoding="utf-8") as stream:
-        text = stream.read(MAX_RECORD + 1)
-    if len(text) > MAX_RECORD:
-        raise UserError(str(path), f"is longer than {MAX_RECORD:,} characters")
-    return text

@@ -15,6 +15,7 @@ from benchmark.harness.earlier import earlier_run
 from benchmark.harness.machine import hardware
 from benchmark.harness.run import run
 from benchmark.harness.spec import Execution
+from benchmark.records.checksums import write_sums
 from benchmark.records.record import SCORES
 from benchmark.reports.reproduction import PROVENANCE, compare
 
@@ -52,6 +53,7 @@ def folder(toy: Path, command: Any, write_yaml: Any, restored_threads: None) -> 
 def edit(folder: Path, **values: Any) -> None:
     path = folder / "record.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    write_sums(folder)
 
 
 # --- committed rows ------------------------------------------------------------------------------

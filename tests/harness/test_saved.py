@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.forecasters.contract import LEVELS
+from benchmark.records.checksums import write_sums
 
 CHANNELS = ("load", "heat", "wind")
 ENDS = [LEVELS.index(0.1), LEVELS.index(0.9)]
@@ -230,8 +231,10 @@ class Harm:
 
 
 def test_weights_are_numbers_and_never_code(kept: Run, command: Any, toy: Path) -> None:
-    weights = kept("LastValue") / "checkpoint.pt"
+    folder = kept("LastValue")
+    weights = folder / "checkpoint.pt"
     weights.write_bytes(pickle.dumps(Harm(), protocol=2))
+    write_sums(folder)
     answer = command("backtest", "lastvalue")
     assert answer.code == 2
     assert answer.err.startswith(f"error: {weights}: holds no weights of the model that run.yaml ")
@@ -241,6 +244,7 @@ def test_weights_are_numbers_and_never_code(kept: Run, command: Any, toy: Path) 
 
 def test_weights_of_another_model_and_damaged_files_are_one_line(kept: Run, command: Any) -> None:
     folder = kept("Ridge")
+    (folder / "SHA256SUMS").unlink()  # as of an earlier version
     weights = folder / "checkpoint.pt"
     whole = weights.read_bytes()
     for content in (whole[:100], b"", b"no weights", b"\x80\x02h\x07."):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.records import files
+from benchmark.records.checksums import write_sums
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, read_results, write_record
 
@@ -36,7 +37,8 @@ def test_a_run_is_visible_only_when_its_block_has_ended(store, record):
         assert not (store.runs / "a1").exists()
         assert not store.is_done("a1")
         assert store.records() == []
-    assert everything(store.runs) == ["a1", "a1/forecasts.npz", "a1/record.json"]
+    files = ["a1/SHA256SUMS", "a1/forecasts.npz", "a1/record.json"]
+    assert everything(store.runs) == ["a1", *files]
     assert store.is_done("a1")
     assert store.records() == [record("a1")]
 
@@ -76,7 +78,7 @@ def test_a_failed_run_is_not_done_and_is_replaced_by_its_repetition(store, recor
     (store.runs / "a1" / "old.txt").write_text("old")
     assert not store.is_done("a1")
     save(store, record("a1", mse=0.25))
-    assert everything(store.runs) == ["a1", "a1/record.json"]
+    assert everything(store.runs) == ["a1", "a1/SHA256SUMS", "a1/record.json"]
     assert [r.mse for r in store.records()] == [0.25]
 
 
@@ -86,7 +88,7 @@ def test_a_run_put_in_place_meanwhile_is_replaced_too(store, record):
         write_record(folder, record("a1", mse=0.1))
         save(other, record("a1", mse=0.2))
     assert [r.mse for r in store.records()] == [0.1]
-    assert everything(store.runs) == ["a1", "a1/record.json"]
+    assert everything(store.runs) == ["a1", "a1/SHA256SUMS", "a1/record.json"]
 
 
 def test_a_run_is_on_the_disk_before_it_gets_its_name(store, record, monkeypatch):
@@ -104,23 +106,28 @@ def test_a_run_is_on_the_disk_before_it_gets_its_name(store, record, monkeypatch
     with store.writing("a1") as folder:
         write_record(folder, record("a1"))
         (folder / "forecasts.npz").write_bytes(b"123")
+        write_sums(folder)
         names = {path.stat().st_ino: path.name for path in [*folder.iterdir(), folder, store.runs]}
         monkeypatch.setattr(os, "fsync", note_fsync)
         monkeypatch.setattr(Path, "rename", note_rename)
-    assert set(events[:2]) == {"record.json", "forecasts.npz"}
-    assert events[2:] == [folder.name, "rename to a1", "runs"]
+    assert set(events[:3]) == {"record.json", "forecasts.npz", "SHA256SUMS"}
+    assert events[3:] == [folder.name, "rename to a1", "runs"]
 
 
 def test_a_run_that_is_just_being_replaced_is_not_taken_for_damaged(store, record, monkeypatch):
     save(store, record("a1"))
-    read_text = Path.read_text
+    scandir = os.scandir
+    looks: list[Path] = []
 
-    def absent_for_a_moment(self, *args, **kwargs):
-        monkeypatch.setattr(Path, "read_text", read_text)
-        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+    def absent_for_a_moment(folder):
+        looks.append(folder)
+        if looks.count(store.runs / "a1") == 1 and folder == store.runs / "a1":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        return scandir(folder)
 
-    monkeypatch.setattr(Path, "read_text", absent_for_a_moment)
+    monkeypatch.setattr(os, "scandir", absent_for_a_moment)
     assert store.records() == [record("a1")]
+    assert looks.count(store.runs / "a1") == 2
 
 
 def test_results_csv_is_sorted_and_the_same_whatever_the_order_of_writing(tmp_path, record):
@@ -194,7 +201,8 @@ def test_a_process_killed_while_writing_leaves_no_run_and_its_rest_is_swept(stor
     assert not store.is_done("a1")
     assert store.records() == [record("b2")]
     save(store, record("c3"))
-    assert everything(store.runs) == ["b2", "b2/record.json", "c3", "c3/record.json"]
+    files = [f"{run}/{name}" for run in ("b2", "c3") for name in ("SHA256SUMS", "record.json")]
+    assert everything(store.runs) == sorted(["b2", "c3", *files])
 
 
 def _write_many(folder: str, texts: list[str]) -> None:
@@ -258,6 +266,7 @@ def test_a_run_of_an_earlier_version_stays_done_without_its_retired_column(store
     for column in ("energy_j", "macs", "latency_ms", "throughput"):
         del old[column]
     path.write_text(json.dumps(old | {"inference_us": 17.5}))
+    (path.parent / "SHA256SUMS").unlink()  # which it had not either
     assert store.is_done("a1")
     assert "inference_us" not in store.rebuild_csv().read_text()
     assert [(r.mse, r.throughput) for r in store.records()] == [(0.25, None)]
