@@ -6,8 +6,11 @@ worker imports this module first, and has to say how many threads it wants befor
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
@@ -55,7 +58,8 @@ class Processes:
         self._time_limit = time_limit
 
     def __enter__(self) -> Self:
-        self._start()
+        self._free = [_Worker(self._threads) for _ in range(self.slots)]
+        self._busy: dict[Future[Any], _Worker] = {}
         return self
 
     def __exit__(
@@ -64,24 +68,22 @@ class Processes:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
+        for worker in (*self._free, *self._busy.values()):
+            worker.stop()
 
     def submit(self, planned: Plan) -> Future[Any]:
-        """Give a run to the next free worker."""
-        if not self._pool.active:  # a worker died before it had a run
-            self._stop()
-            self._start()
-        arguments = (planned.spec, planned.where, planned.run_id, self._execution)
-        return self._pool.schedule(_attempt, args=arguments, timeout=self._time_limit)
+        """Give a run to a free worker."""
+        worker = self._free.pop()
+        future = worker.begin((planned.spec, planned.where, planned.run_id, self._execution))
+        self._busy[future] = worker
+        return future
 
     def poll(self) -> None:
-        """Pass on what the workers have reported."""
-        while True:
-            try:
-                run_id, epoch = self._events.get_nowait()
-            except Empty:
-                return
-            self._report(run_id, epoch)
+        """Pass on what the workers have reported; end runs that take too long."""
+        for future, worker in self._busy.items():
+            for run_id, epoch in worker.reports():
+                self._report(run_id, epoch)
+            worker.check(future, self._time_limit)
 
     def result(self, planned: Plan, future: Future[Any]) -> RunRecord:
         """Return the run's row.
@@ -90,32 +92,83 @@ class Processes:
             RunLost: the worker was killed, or the run took too long.
             UserError: the results folder cannot be written.
         """
+        worker = self._busy.pop(future)
+        self._free.append(worker)
         try:
             record: RunRecord = future.result()
-        except TimeoutError:
-            assert self._time_limit is not None
-            raise RunLost(limit_reason(self._time_limit), again=False) from None
-        except ProcessExpired as end:
-            how = f"signal {-end.exitcode}" if end.exitcode < 0 else f"exit status {end.exitcode}"
-            raise RunLost(f"its process was killed ({how})", again=True) from None
-        except BrokenProcessPool:
-            raise RunLost("its process could not be started", again=True) from None
+        except (ProcessExpired, BrokenProcessPool) as end:
+            worker.stop()  # what a killed process held locked nobody would free
+            if worker.overdue and self._time_limit:
+                raise RunLost(limit_reason(self._time_limit), again=False) from None
+            raise RunLost(_reason(end), again=True) from None
         return record
+
+
+def _reason(end: ProcessExpired | BrokenProcessPool) -> str:
+    if isinstance(end, BrokenProcessPool):
+        return "its process could not be started"
+    how = f"signal {-end.exitcode}" if end.exitcode < 0 else f"exit status {end.exitcode}"
+    return f"its process was killed ({how})"
+
+
+class _Worker:
+    """A process that takes one run after the other, made anew where it was stopped or killed.
+
+    It is a pool of one, so that the run that it had is known whenever it dies. In a pool of several
+    a run would never end whose process is killed between taking it and saying so.
+
+    Attributes:
+        overdue: whether its last run was ended because it took too long.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._start()
+
+    def begin(self, arguments: tuple[Any, ...]) -> Future[Any]:
+        """Give it a run."""
+        self.overdue = False
+        self._deadline = math.inf
+        try:
+            return self._pool.schedule(_attempt, args=arguments)
+        except RuntimeError:  # it was stopped, or killed while it had no run
+            self.stop()
+            self._start()
+            return self._pool.schedule(_attempt, args=arguments)
+
+    def reports(self) -> Iterator[tuple[str, Epoch | None]]:
+        """What it has reported since the last call."""
+        while True:
+            try:
+                yield self._events.get_nowait()
+            except Empty:
+                return
+
+    def check(self, future: Future[Any], time_limit: float | None) -> None:
+        """End a run that takes too long, or that nobody works on."""
+        if time_limit and future.running():
+            # By a clock that nobody sets: whatever the time of day does, the limit is the limit.
+            self._deadline = min(self._deadline, time.monotonic() + time_limit)
+            self.overdue = time.monotonic() > self._deadline
+        if self.overdue or not self._pool.active:
+            self.stop()
+            if not future.done():
+                future.set_exception(BrokenProcessPool())
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self._pool.stop()
+        self._pool.join()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # a fork of threads and CUDA is unsafe
         self._events = context.Queue()
         self._pool = ProcessPool(
-            max_workers=self.slots,
+            max_workers=1,
             initializer=_begin,
             initargs=(self._threads, self._events),
             context=context,
         )
-
-    def _stop(self) -> None:
-        self._pool.stop()
-        self._pool.join()
-        self._events.close()
 
 
 # What follows runs in a worker.

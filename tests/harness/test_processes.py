@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from benchmark.data.fetch import DatasetUnavailable
 from benchmark.errors import UserError
 from benchmark.harness.attempt import attempt_elsewhere
+from benchmark.harness.conduct import run_all
 from benchmark.harness.processes import Processes
 from benchmark.harness.run import plan
 from benchmark.harness.spec import Execution, load_run
@@ -43,6 +48,32 @@ class Killed(SeasonalNaive):
         return super().forward(x)
 
 
+class Waiting(SeasonalNaive):
+    \"\"\"Ends when the run of another name has begun.\"\"\"
+
+    def forward(self, x):
+        Path("begun-waiting").touch()
+        while not Path("begun-killed").exists():
+            time.sleep(0.02)
+        return super().forward(x)
+
+
+class Begun(SeasonalNaive):
+    def forward(self, x):
+        Path("begun-killed").touch()
+        return super().forward(x)
+
+
+def taken_at_second_time(where):
+    \"\"\"Kill the process that is just being given a run, the first time.\"\"\"
+    if not Path("killed").exists():
+        while not Path("begun-waiting").exists():
+            time.sleep(0.02)
+        Path("killed").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return where
+
+
 class Hanging(SeasonalNaive):
     \"\"\"Never ends.\"\"\"
 
@@ -64,7 +95,7 @@ def models(
     """Models that are killed once and that hang, beside those of the tiny suite."""
     write_module("users_processes", MODELS)
     suite_yaml()
-    for name in ("Killed", "Hanging"):
+    for name in ("Killed", "Hanging", "Waiting", "Begun"):
         model = {"class": f"users_processes.{name}"}
         task = {"dataset": "toy", "lookback": 24, "horizon": 12}
         write_yaml(f"{name}.yaml", {"name": name, "model": model} | task)
@@ -100,7 +131,34 @@ def test_rows_are_the_same_to_the_last_bit_and_a_killed_process_costs_no_run(
     assert ours == theirs
 
 
-def test_a_run_that_hangs_is_ended_at_the_limit_and_named(toy: Path, run_tiny: RunTiny) -> None:
+class Deadly(str):
+    """A text that kills the process which reads it from the pipe."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module("users_processes").taken_at_second_time, (str(self),)
+
+
+def test_a_process_that_is_killed_as_it_takes_a_run_costs_none_and_a_jump_of_the_clock_neither(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, begun = (plan(load_run(Path(f"{n}.yaml")), f"{n}.yaml") for n in ("Waiting", "Begun"))
+    plans = [waiting, replace(begun, where=Deadly(begun.where))]
+    monkeypatch.syspath_prepend(toy)  # a process reads what it is given before it knows of `toy`
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 3600 * (toy / "killed").exists())
+    made = partial(Processes, jobs=2, threads=1, time_limit=60.0)
+    execution = Execution(results=toy / "results", device="cpu")
+    expected = {planned.run_id: 1.0 for planned in plans}
+    assert run_all(plans, expected, made, execution, Console(file=io.StringIO())) == ([], False)
+    assert (toy / "killed").exists()
+    assert [row["status"] for row in rows(toy)] == ["done", "done"]
+
+
+def test_a_run_that_hangs_is_ended_at_the_limit_and_named(
+    toy: Path, run_tiny: RunTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() - 3600 * (toy / "pid").exists())
     made = partial(Processes, jobs=1, threads=1, time_limit=1.0)
     (failed,) = run_tiny(models=["Hanging.yaml"], grids=GRID, executor=made).outcome.failed
     assert failed.error == "it was still running after 1 seconds, the --time-limit"
