@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from benchmark.harness.run import Plan
 
 KNOCK_SECONDS = 10.0
+QUEUE = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+"""The process that holds the reports: where it is killed, another takes its place."""
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of what will be
@@ -100,7 +102,7 @@ class RayCluster:
             self._leave()
             what = f"no node of the cluster has {self._threads} CPUs and {self._gpus:g} GPUs"
             raise UserError("--executor ray", what, "ask for less by --threads, --gpus-per-run")
-        self._events = Queue(actor_options={"num_cpus": 0})
+        self._events = Queue(actor_options=QUEUE)
         self._task = ray.remote(attempt_on_node).options(
             num_cpus=self._threads, num_gpus=self._gpus, max_retries=0
         )
