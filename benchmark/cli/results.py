@@ -40,6 +40,7 @@ def leaderboard(
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
     from benchmark.reports.leaderboard import write_leaderboard
+    from benchmark.reports.ranking import best_runs
     from benchmark.reports.ranking import leaderboard as rank
 
     path = csv or Store(results).rebuild_csv()
@@ -47,7 +48,8 @@ def leaderboard(
     if output is not None:
         command = "benchmark leaderboard" + (f" {csv}" if csv else "")
         rows = read_results(path)
-        write_leaderboard(output, rows, command=command, losses=read_losses(path, rows))
+        losses = read_losses(path, best_runs(rows))
+        write_leaderboard(output, rows, command=command, losses=losses)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     if plot is not None:
         from benchmark.reports.plots import plot_costs
@@ -65,7 +67,8 @@ def leaderboard(
         from benchmark.reports.leaderboard import tables_of
 
         rows = read_results(path)
-        write_atomically(latex, to_latex(tables_of(rank(rows, read_losses(path, rows)))))
+        losses = read_losses(path, best_runs(rows))
+        write_atomically(latex, to_latex(tables_of(rank(rows, losses))))
         tell(console, f"LaTeX: {latex}")
     show_boards(path, console)
 
@@ -75,6 +78,7 @@ def show_boards(path: Path, console: Console, only: set[str] | None = None) -> N
     from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
     from benchmark.reports.leaderboard import print_table
+    from benchmark.reports.ranking import best_runs
     from benchmark.reports.ranking import leaderboard as rank
 
     rows = read_results(path)
@@ -82,4 +86,4 @@ def show_boards(path: Path, console: Console, only: set[str] | None = None) -> N
         chosen = rows[rows["run_id"].isin(only)]
         keys = ["dataset", "horizon", "fingerprint"]
         rows = rows.merge(chosen[keys].drop_duplicates(), on=keys)
-    print_table(rank(rows, read_losses(path, rows)), console)
+    print_table(rank(rows, read_losses(path, best_runs(rows))), console)

@@ -195,6 +195,7 @@ def _write_tables(
     from benchmark.records.table import read_results, write_csv
     from benchmark.reports.html.page import missing_packages
     from benchmark.reports.leaderboard import print_table, write_leaderboard
+    from benchmark.reports.ranking import best_runs
     from benchmark.reports.ranking import leaderboard as rank
 
     store = Store(execution.results)
@@ -208,7 +209,7 @@ def _write_tables(
     own = folder / "results.csv"
     write_csv(own, rows)
     table = read_results(own)
-    losses = read_losses(own, table)
+    losses = read_losses(own, best_runs(table))
     note = " ".join(outcome.notes)
     write_leaderboard(folder, table, command=command, note=note, losses=losses)
     print_table(rank(table, losses), console)

@@ -14,8 +14,8 @@ from typing import TextIO
 
 from benchmark.errors import UserError
 
-MAX_CHARACTERS = 100_000_000
-MAX_ROWS = 100_000
+MAX_CHARACTERS = 250_000_000
+MAX_ROWS = 250_000
 MAX_ROW = 1_000_000  # characters; the longest cell is an error of 100,000
 MAX_COLUMNS = 1_000
 """What is larger is no file of results, and is not read to its end."""

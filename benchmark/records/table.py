@@ -18,6 +18,7 @@ from benchmark.errors import UserError
 from benchmark.records.csv_rows import Rows, read_rows, split
 from benchmark.records.files import write_atomically
 from benchmark.records.record import COLUMNS, RunRecord, column_kinds, is_run_id
+from benchmark.records.sound import NUMBER, WHOLE, read_sound, whole_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -30,8 +31,8 @@ REQUIRED = (
 
 _MAY_BE_EMPTY = frozenset(("mse", "mae", "error"))
 _SPECIAL = re.compile(r'[",\r\n]')
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_WHOLE = re.compile(WHOLE)
+_NUMBER = re.compile(NUMBER)
 
 
 def write_csv(path: Path, records: Iterable[RunRecord]) -> None:
@@ -72,7 +73,8 @@ def read_results(path: Path) -> DataFrame:
             folder's name, a score of a failed run, a done run without one, or one run twice; every
             column's first fault, each with its line.
     """
-    return _results(read_rows(path))
+    frame = _sound(whole_text(path))
+    return _results(read_rows(path)) if frame is None else frame
 
 
 def parse_results(text: str, name: str) -> DataFrame:
@@ -85,11 +87,37 @@ def parse_results(text: str, name: str) -> DataFrame:
     Raises:
         UserError: as `read_results`.
     """
-    return _results(split(Path(name), io.StringIO(text, newline="")))
+    frame = _sound(text)
+    return _results(split(Path(name), io.StringIO(text, newline=""))) if frame is None else frame
+
+
+def _sound(text: str | None) -> DataFrame | None:
+    """Read a text of which one look says that it holds no fault; None where it does not."""
+    kinds = column_kinds()
+    found = None if text is None else read_sound(text, kinds, REQUIRED, _MAY_BE_EMPTY)
+    if found is None:
+        return None
+    absent = (name for name in kinds if name not in found)
+    frame = found.assign(**{n: _series(("",) * len(found), kinds[n], False) for n in absent})
+    frame = frame[[*kinds, *(name for name in found if name not in kinds)]]
+    return None if any(wrong.any() for _, wrong, _, _ in _checks(frame)) else frame
 
 
 def _results(raw: Rows) -> DataFrame:
     frame = _typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY)
+    faults = []
+    for column, wrong, what, cure in _checks(frame):
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            got = raw.rows[row][raw.header.index(column)]
+            faults.append(raw.fault(row, column, f"{what}, got {got!r:.60}", cure))
+    if faults:
+        raise UserError.join(faults)
+    return frame
+
+
+def _checks(frame: DataFrame) -> list[tuple[str, Series, str, str]]:
+    """Column, the rows that are wrong, what is wrong with them and its cure."""
     failed = frame["status"] == "failed"
     checks: list[tuple[str, Series, str, str]] = [
         ("status", ~frame["status"].isin(["done", "failed"]), "is neither 'done' nor 'failed'", ""),
@@ -105,15 +133,7 @@ def _results(raw: Rows) -> DataFrame:
             (column, ~failed & score.isna(), "is empty in a done run", "a done run has a score"),
             (column, failed & score.notna(), "is a score of a failed run", "empty the cell"),
         ]
-    faults = []
-    for column, wrong, what, cure in checks:
-        if wrong.any():
-            row = int(wrong.to_numpy().argmax())
-            got = raw.rows[row][raw.header.index(column)]
-            faults.append(raw.fault(row, column, f"{what}, got {got!r:.60}", cure))
-    if faults:
-        raise UserError.join(faults)
-    return frame
+    return checks
 
 
 def read_table(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from benchmark.reports.gate import HIGHER_IS_BETTER, TEST_SCORES, Gate
@@ -105,12 +106,18 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
     for metric in metrics:
         change = _relative(rows[f"{metric}_old"], rows[f"{metric}_new"])
         rows[f"{metric}_change"] = change.where(one_protocol)
-    held = [gate.held(m, d) for m, d in zip(rows["model"], rows["dataset"], strict=True)]
-    pairs = list(zip(rows.to_dict("records"), held, strict=True))
-    rows["worse"] = [_beyond(row, tolerances, 1) for row, tolerances in pairs]
-    rows["better"] = [_beyond(row, tolerances, -1) for row, tolerances in pairs]
+    changes = rows[[f"{metric}_change" for metric in metrics]].to_dict("records")
+    pairs = list(zip(changes, held_to(rows, gate), strict=True))
+    rows["worse"] = [_beyond(row, held, 1) for row, held in pairs]
+    rows["better"] = [_beyond(row, held, -1) for row, held in pairs]
     rows["category"] = _categories(rows)
     return Comparison(_worst_first(rows.assign(file="")), gate)
+
+
+def held_to(rows: DataFrame, gate: Gate) -> list[dict[str, float]]:
+    """Return what each row is held to; each model and data set is looked up once."""
+    held = cache(gate.held)
+    return list(map(held, rows["model"], rows["dataset"]))
 
 
 def merge(by_file: Mapping[str, Comparison]) -> Comparison:
@@ -138,8 +145,10 @@ def without_noise(comparison: Comparison) -> Comparison:
             for names, silent in zip(rows[side].tolist(), noise, strict=True)
         ]
     rows["category"] = [
-        _outcome(row["worse"], row["better"], VERDICTS[1]) if silent else row["category"]
-        for row, silent in zip(rows.to_dict("records"), noise, strict=True)
+        _outcome(worse, better, VERDICTS[1]) if silent else category
+        for worse, better, category, silent in zip(
+            rows["worse"], rows["better"], rows["category"], noise, strict=True
+        )
     ]
     return Comparison(_worst_first(rows), comparison.gate)
 

@@ -13,6 +13,7 @@ from benchmark.reports.changes import (
     VERDICTS,
     Comparison,
     compare,
+    held_to,
     merge,
 )
 from benchmark.reports.tables import (
@@ -37,6 +38,9 @@ __all__ = ["CATEGORIES", "Comparison", "compare", "merge", "print_comparison", "
 
 UNCHANGED_SHOWN = 20
 """On the terminal, more unchanged rows than this are counted but not listed."""
+
+MOST_PRINTED = 500
+"""Rows, and notes, on the terminal; the worst come first."""
 
 MOST_LISTED = 100
 """Entries of one table or list in Markdown: a comment on GitHub holds 65,536 characters."""
@@ -94,7 +98,10 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     notes = [*([_VERDICT_NOTE] * _judged(rows)), *_changed_protocols(rows)]
     notes += [*_errors(rows), *_ambiguous(rows), *_unheld(comparison)]
     notes += [f"{hidden} unchanged rows are not listed"] * bool(hidden)
-    table = _table(rows[~unchanged] if hidden else rows, notes)
+    listed = rows[~unchanged] if hidden else rows
+    more = len(listed) - MOST_PRINTED
+    told = [f"{more:,} more rows are not listed; the worst are"] * (more > 0)
+    table = _table(listed.head(MOST_PRINTED), [*told, *_first(notes, MOST_PRINTED)])
     print_tables([table], console)
     style = "bold red" if comparison.regressed or not comparison.comparable else "bold green"
     console.print(Text(comparison.summary(), style=style))
@@ -170,9 +177,12 @@ def _listed(rows: DataFrame) -> str:
 
 
 def _few(lines: Iterable[str]) -> str:
-    lines = list(lines)
-    more = len(lines) - MOST_LISTED
-    return "\n".join([*lines[:MOST_LISTED], *[f"- and {more} more"] * (more > 0)])
+    return "\n".join(_first(list(lines), MOST_LISTED, "- "))
+
+
+def _first(lines: list[str], most: int, bullet: str = "") -> list[str]:
+    more = len(lines) - most
+    return [*lines[:most], *[f"{bullet}and {more} more"] * (more > 0)]
 
 
 def _folded(title: str, text: str) -> str:
@@ -215,10 +225,10 @@ def _unheld(comparison: Comparison) -> list[str]:
     """What the gate asks for and these rows cannot answer: it must not pass in silence."""
     rows, gate = comparison.rows, comparison.gate
     rows = rows[rows["category"].isin([*JUDGED, "within noise"])]
-    tolerances = [gate.held(m, d) for m, d in zip(rows["model"], rows["dataset"], strict=True)]
+    held = held_to(rows, gate)
     notes = []
     for metric in gate.metrics_named():
-        asked = [metric in own for own in tolerances]
+        asked = [metric in own for own in held]
         lost = int(rows.loc[asked, f"{metric}_change"].isna().sum())
         if lost:
             notes.append(f"{metric} could not be compared in {lost} rows: one side has none")

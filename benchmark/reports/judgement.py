@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.reports.changes import JUDGED, KEY, VERDICTS, Comparison, without_noise
 from benchmark.reports.ties import seed_noise
@@ -23,13 +23,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
+    from benchmark.reports.ties import Task
     from benchmark.statistics.noise import NoiseFloor
 
     Losses = Mapping[str, NDArray[np.float64]]
     Sides = tuple["Side", "Side"]
 
 ALPHA = 0.05
-TASK = ["dataset", "horizon", "fingerprint"]
+
+
+class _Run(NamedTuple):
+    run_id: str
+    trained: bool  # by gradient
+
+
+class _Pair(NamedTuple):
+    """A row of a comparison: its key, and what is judged."""
+
+    dataset: str
+    horizon: int
+    model: str
+    lookback: int
+    seed: int
+    fingerprint: str
+    category: str
+    mse_old: float
+    mse_new: float
 
 
 class Side:
@@ -43,20 +62,23 @@ class Side:
     def __init__(self, results: DataFrame, losses: Losses) -> None:
         self.done = results[results["status"] == "done"]
         self._losses = losses
-        self._by_key = dict(tuple(self.done.groupby([*KEY, "fingerprint"])))
+        self._by_key: dict[tuple[Any, ...], list[_Run]] = {}
+        columns = (self.done[name].tolist() for name in (*KEY, "fingerprint", "run_id", "fitted"))
+        for *key, run_id, fitted in zip(*columns, strict=True):
+            self._by_key.setdefault(tuple(key), []).append(_Run(run_id, fitted == "gradient"))
 
-    def runs(self, row: Mapping[str, Any]) -> DataFrame:
+    def runs(self, pair: _Pair) -> list[_Run]:
         """Return the done runs behind a row of a comparison whose protocols are one."""
-        key = (*(row[name] for name in KEY), row["fingerprint_old"])
-        return self._by_key[key]
+        return self._by_key[pair[: len(KEY) + 1]]
 
-    def losses(self, runs: DataFrame) -> NDArray[np.float64] | None:
+    def losses(self, runs: list[_Run]) -> NDArray[np.float64] | None:
         """Return a loss a run and window; None unless all of them are known."""
+        if not self._losses or not all(run.run_id in self._losses for run in runs):
+            return None
+
         import numpy as np
 
-        if not all(run_id in self._losses for run_id in runs["run_id"]):
-            return None
-        return np.stack([self._losses[run_id] for run_id in runs["run_id"]])
+        return np.stack([self._losses[run.run_id] for run in runs])
 
 
 def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
@@ -67,38 +89,40 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     no change.
     """
     noise = _noise_by_task(old, new)
-    verdicts = [_verdict(row, (old, new), noise) for row in comparison.rows.to_dict("records")]
+    names = (*KEY, "fingerprint_old", "category", "mse_old", "mse_new")
+    columns = (comparison.rows[name].tolist() for name in names)
+    verdicts = [_verdict(_Pair(*row), (old, new), noise) for row in zip(*columns, strict=True)]
     judged = replace(comparison, rows=comparison.rows.assign(verdict=verdicts))
     return without_noise(judged) if comparison.gate.significant_only else judged
 
 
-def _noise_by_task(old: Side, new: Side) -> dict[Any, NoiseFloor | None]:
+def _noise_by_task(old: Side, new: Side) -> dict[Task, NoiseFloor]:
     import pandas as pd
 
     # One configuration may have changed its scores between the files, by its code: what seeds do
     # is seen inside each. A run that is in both is one seed, not two.
     apart = new.done.assign(config="new " + new.done["config"])
     runs = pd.concat([old.done, apart]).drop_duplicates(["run_id", "mse"])
-    return {task: seed_noise(own) for task, own in runs.groupby(TASK)}
+    return {task: floors["mse"] for task, floors in seed_noise(runs).items()}
 
 
-def _verdict(row: Mapping[Any, Any], sides: Sides, noise: Mapping[Any, NoiseFloor | None]) -> str:
-    if row["category"] == "not comparable":
+def _verdict(pair: _Pair, sides: Sides, noise: Mapping[Task, NoiseFloor]) -> str:
+    if pair.category == "not comparable":
         return "not comparable"
-    if row["category"] not in JUDGED:
+    if pair.category not in JUDGED:
         return ""
-    runs = [side.runs(row) for side in sides]
+    runs = [side.runs(pair) for side in sides]
     judged = []
     losses = [side.losses(own) for side, own in zip(sides, runs, strict=True)]
     if losses[0] is not None and losses[1] is not None and losses[0].shape[1] == losses[1].shape[1]:
         from benchmark.statistics.diebold_mariano import diebold_mariano
 
-        verdict = diebold_mariano(losses[1], losses[0], int(row["horizon"]))
+        verdict = diebold_mariano(losses[1], losses[0], pair.horizon)
         judged.append(verdict.p_value < ALPHA)
-    floor = noise.get((row["dataset"], row["horizon"], row["fingerprint_old"]))
-    if floor is not None and all((own["fitted"] == "gradient").all() for own in runs):
+    floor = noise.get((pair.dataset, pair.horizon, pair.fingerprint))
+    if floor is not None and all(run.trained for own in runs for run in own):
         reach = floor.smallest_difference(len(runs[0]), len(runs[1]))
-        judged.append(abs(row["mse_new"] - row["mse_old"]) > reach)
+        judged.append(abs(pair.mse_new - pair.mse_old) > reach)
     if not judged:
         return ""
     return VERDICTS[0] if all(judged) else VERDICTS[1]

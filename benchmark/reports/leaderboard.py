@@ -12,7 +12,16 @@ from benchmark.reports.across import across_table
 from benchmark.reports.horizons import horizon_tables
 from benchmark.reports.lookbacks import lookback_table
 from benchmark.reports.quantiles import quantile_table
-from benchmark.reports.ranking import BASELINE, COSTS, METRICS, ROW, Group, Leaderboard, leaderboard
+from benchmark.reports.ranking import (
+    BASELINE,
+    COSTS,
+    METRICS,
+    ROW,
+    Group,
+    Leaderboard,
+    leaderboard,
+    rows_a_task,
+)
 from benchmark.reports.tables import (
     Cell,
     Column,
@@ -70,8 +79,11 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 _COMPACT_COSTS = ("params", "train_seconds", "throughput")
 
 
-def _table(group: Group, compact: bool) -> Table:
-    """Lay out one group; `compact` fits 100 columns and says once what all rows share."""
+def _table(group: Group, compact: bool, most: int | None = None) -> Table:
+    """Lay out the best rows of one group, all of them where `most` is None.
+
+    `compact` fits 100 columns and says once what all rows share.
+    """
     rows = group.rows
     shared = {name: rows[name].nunique() == 1 for name in ("lookback", "device")}
     columns = [Column("#"), Column("model", number=False)]
@@ -105,12 +117,13 @@ def _table(group: Group, compact: bool) -> Table:
     return Table(
         title=f"{group.dataset}, horizon {group.horizon}" + protocol * (group.protocols > 1),
         columns=tuple(columns),
-        rows=tuple(zip(*cells, strict=True)),
+        rows=tuple(zip(*cells, strict=True))[:most],
         intro=(
             f"{group.test_windows} test windows, {group.channels} channels{common}{protocol}.",
             *(_MEANING_SHORT if compact else _MEANING),
         ),
         notes=(
+            *_cut(len(rows), most),
             *group.notes,
             *unmarked_note(unsure),
             *_tuned(rows),
@@ -140,6 +153,11 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], list[st
         unsure += ["skill"] * bool(rows["skill"].notna().any())
     columns["skill"] = _marked(texts, found)
     return columns, unsure
+
+
+def _cut(rows: int, most: int | None) -> Iterable[str]:
+    if most is not None and rows > most:
+        yield f"The best {most:,} of {rows:,} rows; --output writes a file with all of them."
 
 
 def _tuned(rows: DataFrame) -> Iterable[str]:
@@ -227,13 +245,15 @@ def to_csv(board: Leaderboard) -> str:
         lines = lines.merge(ties, how="left", on=[*ROW, "metric"])
         columns += TIES
     for name in ("dataset", "model", "fingerprint"):
-        lines[name] = [escape_formula(plain(text)) for text in lines[name]]
+        written = {text: escape_formula(plain(text)) for text in lines[name].unique()}
+        lines[name] = lines[name].map(written)
     return lines[columns].to_csv(index=False, lineterminator="\n")
 
 
 def print_table(board: Leaderboard, console: Console | None = None) -> None:
-    """Print a leaderboard to the terminal; readable from 100 columns on."""
-    tables = [_table(group, compact=True) for group in board.groups]
+    """Print the best rows of each task to the terminal; readable from 100 columns on."""
+    most = rows_a_task(len(board.groups))
+    tables = [_table(group, compact=True, most=most) for group in board.groups]
     print_tables([*tables, *_over_groups(board)], console)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from benchmark.records.record import TRAIN_AND_VAL
 from benchmark.reports.tables import MISSING, number, short_fingerprints
 from benchmark.reports.ties import noise_note, seed_noise, tie_note, with_ties
 
@@ -31,6 +32,8 @@ GROUP = ["dataset", "horizon", "fingerprint"]
 NOISY = ("mse", "mae", "rmse", "mase", "crps")
 """Metrics whose best row is marked, and so whose noise over seeds is asked for."""
 ROW = [*GROUP, "model", "lookback", "config"]
+MOST_ROWS = 1500
+"""Rows that a page, or a terminal, shows of all tasks together; each task has its best."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,20 @@ class Leaderboard:
     groups: tuple[Group, ...]
 
 
+def rows_a_task(tasks: int) -> int:
+    """How many rows each of some tasks may show, so that together they are not too many."""
+    return max(1, MOST_ROWS // max(1, tasks))
+
+
+def best_runs(results: DataFrame) -> DataFrame:
+    """Return the done runs of the rows that are shown of each task: a store may hold far more."""
+    done = results[results["status"] == "done"]
+    scores = done.groupby(ROW)["mse"].mean().reset_index()
+    most = rows_a_task(results.groupby(GROUP).ngroups)
+    best = scores.sort_values("mse", kind="stable").groupby(GROUP).head(most)
+    return done.merge(best[ROW], on=ROW)
+
+
 def leaderboard(
     results: DataFrame, losses: Mapping[str, NDArray[np.float64]] | None = None
 ) -> Leaderboard:
@@ -93,14 +110,14 @@ def leaderboard(
     protocols = results.groupby(["dataset", "horizon"])["fingerprint"].nunique().to_dict()
     ranked = dict(tuple(rows.groupby(GROUP)))
     failing = dict(tuple(failures.groupby(GROUP)))
+    floors = seed_noise(done, NOISY)
     groups = []
     for key, runs in results.groupby(GROUP):
         dataset, horizon, fingerprint = cast("tuple[str, int, str]", key)
         finished = runs[runs["status"] == "done"]
         own = ranked.get(key, rows.iloc[:0]).reset_index(drop=True)
         own = with_ties(own, finished, losses or {}, int(horizon))
-        floors = ((metric, seed_noise(finished, metric)) for metric in NOISY)
-        noise = {metric: floor for metric, floor in floors if floor is not None}
+        noise = floors.get((dataset, horizon, fingerprint), {})
         groups.append(
             Group(
                 dataset=dataset,
@@ -136,6 +153,7 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     # A mean over some of the seeds would not be comparable: none of it then.
     rows["val_mse"] = by_row["val_mse"].mean().where(by_row["val_mse"].count() == rows["runs"])
     rows["fitted"] = by_row["fitted"].first()
+    rows["fit_rows"] = by_row["fit_rows"].first()
     rows["tuned"] = by_row["tuned"].max()
     devices = done[[*ROW, "device"]].drop_duplicates().sort_values("device")
     rows["device"] = devices.groupby(ROW)["device"].agg("/".join)
@@ -180,6 +198,11 @@ def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
         yield (
             f"{protocols} protocols were used for this data set and horizon: their scores are not "
             "comparable, so each has its own table."
+        )
+    if (rows["fit_rows"] == TRAIN_AND_VAL).any():
+        yield (
+            "Every model here was fitted once more on train and validation rows, by what "
+            "validation had chosen: not comparable with models fitted on train rows alone."
         )
     flagged = rows[rows["failed_seeds"] > 0]
     if len(flagged):

@@ -20,6 +20,7 @@ MISSING = "-"
 Mark = Literal["", "best", "second", "bad"]
 
 _MARKDOWN_CHARACTERS = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))")
+_HARMLESS = re.compile(r"[A-Za-z0-9.,+±%/()-]{1,300}")
 _RICH_STYLES = {"": "", "best": "bold green", "second": "underline", "bad": "red"}
 
 
@@ -109,12 +110,15 @@ def marks(values: Sequence[float], decimals: int = 4, lower_is_better: bool = Tr
 def plain(text: str, longest: int = 300) -> str:
     """Make one printable line of any text: no line break, no control or direction character."""
     line = " ".join(text.split())
-    line = "".join(character if character.isprintable() else "?" for character in line)
+    if not line.isprintable():
+        line = "".join(character if character.isprintable() else "?" for character in line)
     return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
 def escape_markdown(text: str) -> str:
     """Escape what Markdown, and the HTML in it, would take for an instruction."""
+    if _HARMLESS.fullmatch(text):  # most cells are numbers
+        return text
     line = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN_CHARACTERS.sub(r"\\\1", line)
 

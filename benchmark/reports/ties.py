@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from benchmark.reports.tables import Cell, Mark, marks, number
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchmark.statistics.noise import NoiseFloor
 
     Losses = Mapping[str, NDArray[np.float64]]
+    Task = tuple[str, int, str]
 
 TIED = "≈"
 ALPHA = 0.10
@@ -40,7 +41,12 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
         has no losses, and everywhere where there are too few windows to tell.
     """
     rows = rows.assign(**dict.fromkeys(TIES, math.nan))
-    by_row = dict(tuple(runs.groupby(["model", "lookback", "config"])["run_id"]))
+    if not losses:
+        return rows
+    by_row: dict[tuple[str, int, str], list[str]] = {}
+    columns = (runs[name].tolist() for name in ("model", "lookback", "config", "run_id"))
+    for *key, run_id in zip(*columns, strict=True):
+        by_row.setdefault(tuple(key), []).append(run_id)
     keys = zip(rows["model"], rows["lookback"], rows["config"], strict=True)
     known = {
         index: [losses[run_id] for run_id in by_row[key]]
@@ -93,24 +99,36 @@ def tie_note(rows: DataFrame) -> str:
     )
 
 
-def seed_noise(runs: DataFrame, metric: str = "mse") -> NoiseFloor | None:
-    """Pool the spread of a metric over the seeds of each configuration trained by gradient.
+def seed_noise(
+    runs: DataFrame, metrics: Sequence[str] = ("mse",)
+) -> dict[Task, dict[str, NoiseFloor]]:
+    """Pool the spread of metrics over the seeds of each configuration trained by gradient.
 
     What is not trained so hardly depends on its seed, and would make the noise look small.
 
     Args:
-        runs: done runs of one data set, horizon and protocol.
-        metric: a column of the runs; what has no value is left out.
+        runs: done runs.
+        metrics: columns of the runs; what has no value is left out.
 
     Returns:
-        The noise floor; None where no configuration has two seeds.
+        For each data set, horizon and protocol the noise floor by metric, where any configuration
+        has two seeds.
     """
     from benchmark.statistics.noise import noise_floor
 
     trained = runs[runs["fitted"] == "gradient"]
-    seeds = trained.groupby(["model", "lookback", "config", "seed"])[metric].mean().dropna()
-    rows = seeds.groupby(["model", "lookback", "config"])
-    return noise_floor([scores.to_numpy() for _, scores in rows])
+    task = ["dataset", "horizon", "fingerprint"]
+    row = [*task, "model", "lookback", "config"]
+    seeds = trained.groupby([*row, "seed"], as_index=False)[list(metrics)].mean()
+    found: dict[Task, dict[str, NoiseFloor]] = {}
+    for key, own in seeds.groupby(task):
+        configuration = own.groupby(row).ngroup().to_numpy()
+        for metric in metrics:
+            known = own[metric].notna().to_numpy()
+            floor = noise_floor(own[metric].to_numpy()[known], configuration[known])
+            if floor is not None:
+                found.setdefault(cast("Task", key), {})[metric] = floor
+    return found
 
 
 def noise_marks(values: Sequence[float], rows: DataFrame, noise: NoiseFloor | None) -> list[Mark]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.statistics.long_run import Array
 
@@ -41,15 +42,19 @@ class NoiseFloor:
         return reach * self.std * math.sqrt(1 / first + 1 / second)
 
 
-def noise_floor(scores: Sequence[Array]) -> NoiseFloor | None:
+def noise_floor(scores: Array, configuration: NDArray[np.integer[Any]]) -> NoiseFloor | None:
     """Pool the spread over seeds; None where no configuration has two seeds.
 
     Args:
-        scores: the seeds' scores of each configuration; single seeds are left out.
+        scores: a seed's score each ``(N,)``.
+        configuration: the number of its configuration, from 0 on ``(N,)``; single seeds are left
+            out.
     """
-    repeated = [values for values in scores if len(values) > 1]
+    seeds = np.bincount(configuration)
+    repeated = int((seeds > 1).sum())
     if not repeated:
         return None
-    freedom = sum(len(values) - 1 for values in repeated)
-    squares = sum(float(((values - np.mean(values)) ** 2).sum()) for values in repeated)
-    return NoiseFloor(math.sqrt(squares / freedom), len(repeated), freedom)
+    mean = np.bincount(configuration, scores) / np.maximum(seeds, 1)
+    freedom = int((seeds[seeds > 1] - 1).sum())
+    squares = float(((scores - mean[configuration]) ** 2).sum())
+    return NoiseFloor(math.sqrt(squares / freedom), repeated, freedom)

@@ -20,6 +20,7 @@ import vl_convert
 
 from benchmark.errors import UserError
 from benchmark.records.table import read_results, write_csv
+from benchmark.reports import ranking
 from benchmark.reports.html import figures, page
 from benchmark.reports.html.embed import pack, rounded, script_json
 from benchmark.reports.html.ranks import diagram
@@ -250,7 +251,7 @@ def test_a_page_of_failures_alone_is_written_and_names_them(run, write):
 
 
 def test_what_is_cut_is_the_worst_rows_and_is_said(run, leave, write, monkeypatch):
-    monkeypatch.setattr(page, "MOST_ROWS", 4)
+    monkeypatch.setattr(ranking, "MOST_ROWS", 4)
     records = [
         leave(run(f"m{number}", 0.4 + number / 10, dataset=name, config=f"c{number}", horizon=2))
         for name in ("ETTh1", "ETTh2")

@@ -77,11 +77,12 @@ def test_skill_is_one_less_the_geometric_mean_of_ratios():
 
 
 def test_the_noise_floor_pools_variances_by_their_degrees_of_freedom():
-    found = noise_floor([np.array([1.0, 2.0, 3.0]), np.array([5.0]), np.array([7.0, 7.0])])
+    scores = np.array([1.0, 7.0, 2.0, 5.0, 3.0, 7.0])
+    found = noise_floor(scores, np.array([0, 2, 0, 1, 0, 2]))
     assert found is not None
     assert (found.configurations, found.freedom) == (2, 3)
     assert found.std == pytest.approx(math.sqrt(2 / 3))
-    assert noise_floor([np.array([1.0])]) is None
+    assert noise_floor(np.array([1.0, 2.0]), np.array([0, 2])) is None
 
 
 def test_equal_configurations_differ_beyond_the_noise_floor_five_times_in_a_hundred():
@@ -89,14 +90,14 @@ def test_equal_configurations_differ_beyond_the_noise_floor_five_times_in_a_hund
     beyond = 0
     for _ in range(1500):
         first, second = rng.standard_normal(3), rng.standard_normal(2)
-        floor = noise_floor([first, second])
+        floor = noise_floor(np.append(first, second), np.array([0, 0, 0, 1, 1]))
         assert floor is not None
         beyond += abs(first.mean() - second.mean()) > floor.smallest_difference(3, 2)
     assert 0.035 < beyond / 1500 < 0.065
 
 
 def test_what_hangs_on_no_seed_adds_no_noise():
-    floor = noise_floor([np.array([1.0, 2.0, 3.0])])
+    floor = noise_floor(np.array([1.0, 2.0, 3.0]), np.array([0, 0, 0]))
     assert floor is not None
     alone = floor.smallest_difference(3, math.inf)
     assert alone == pytest.approx(stats.t.ppf(0.975, 2) * 1.0 * math.sqrt(1 / 3))

@@ -18,7 +18,15 @@ from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
 from benchmark.reports.html.rows import PARETO_COSTS, columns, failures, row_objects
 from benchmark.reports.published import compare_published, tables
-from benchmark.reports.ranking import GROUP, ROW, Group, Leaderboard, leaderboard
+from benchmark.reports.ranking import (
+    MOST_ROWS,
+    ROW,
+    Group,
+    Leaderboard,
+    best_runs,
+    leaderboard,
+    rows_a_task,
+)
 from benchmark.reports.specs import PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
 from benchmark.reports.tables import Table, plain
 
@@ -32,9 +40,6 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 SCRIPTS = ("page.js", "table.js", "figures.js")
 PACKAGES = ("jinja2", "vl_convert")
-MOST_ROWS = 1500
-"""Rows of the leaderboard on a page; each task has its best."""
-
 VERSIONS = (
     "benchmark_version", "python_version", "torch_version", "lightning_version", "git_revision",
     "device", "threads",
@@ -112,9 +117,13 @@ def write_report(path: Path, source: Source) -> None:
 
 def _content(source: Source) -> dict[str, Any]:
     """All that the template shows, by name."""
-    most = max(1, MOST_ROWS // source.results.groupby(GROUP).ngroups)
-    losses = _losses(source, most)
+    shown_runs = best_runs(source.results)
+    losses: Mapping[str, Losses] = {
+        "mse": read_losses(source.csv, shown_runs, "mse"),
+        "mae": read_losses(source.csv, shown_runs, "mae"),
+    }
     board = leaderboard(source.results, losses["mse"])
+    most = rows_a_task(len(board.groups))
     groups = board.groups[:MOST_ROWS]
     limits, detailed = figures.choose_limits(groups)
     published = _published(source, losses)
@@ -157,17 +166,6 @@ def _content(source: Source) -> dict[str, Any]:
         "versions": _versions(source.results),
         "ranks": diagram(board),
         "across": across_table(board),
-    }
-
-
-def _losses(source: Source, most: int) -> Mapping[str, Losses]:
-    """Read the windows' losses of the rows that are shown: a store may hold far more runs."""
-    done = source.results[source.results["status"] == "done"]
-    best = done.groupby(ROW)["mse"].mean().sort_values(kind="stable").groupby(GROUP).head(most)
-    shown = done[done["config"].isin(best.index.get_level_values("config"))]
-    return {
-        "mse": read_losses(source.csv, shown, "mse"),
-        "mae": read_losses(source.csv, shown, "mae"),
     }
 
 
