@@ -42,15 +42,16 @@ def open_checked(path: Path, longest: int | None = None) -> IO[bytes]:
         OSError: it cannot be read.
     """
     while True:
-        sums = _read(path.parent)
+        sums = _content(path.parent)
         stream = open(path, "rb")  # noqa: SIM115 - the caller closes it
         try:
             if longest is not None and os.fstat(stream.fileno()).st_size > longest:
                 raise UserError(str(path), f"is longer than {longest:,} bytes")
-            if sums is None or _digest_of(stream) == sums.get(path.name):
+            # Found as a line, not parsed: there may be 100,000 records to read.
+            if sums is None or f"\n{_digest_of(stream)}  {path.name}\n".encode() in b"\n" + sums:
                 stream.seek(0)
                 return stream
-            if _read(path.parent) == sums:  # else: another process has just replaced the run
+            if _content(path.parent) == sums:  # else: another process has just replaced the run
                 raise _changed(path)
         except BaseException:
             stream.close()
@@ -80,12 +81,13 @@ def check_folder(folder: Path) -> None:
         UserError: names the files that are not.
         OSError: one cannot be read.
     """
-    while (sums := _read(folder)) is not None:
+    while (content := _content(folder)) is not None:
+        sums = _parsed(folder / SUMS_FILE, content)
         found = {name: _digest(folder / name) for name in _files(folder) if name in sums}
         wrong = [name for name, digest in sums.items() if found.get(name) != digest]
         if not wrong:
             return
-        if _read(folder) == sums:
+        if _content(folder) == content:
             raise UserError.join(_changed(folder / name) for name in wrong)
 
 
@@ -94,17 +96,20 @@ def _changed(path: Path) -> UserError:
     return UserError(str(path), what, "run that model again with --force")
 
 
-def _read(folder: Path) -> dict[str, str] | None:
-    """The checksums by the files' names; None where the run is of an earlier version."""
-    path = folder / SUMS_FILE
+def _content(folder: Path) -> bytes | None:
+    """What the file of checksums holds; None where the run is of an earlier version."""
     try:
-        with open(path, "rb") as stream:
-            content = stream.read(MAX_SUMS + 1)
+        with open(os.path.join(folder, SUMS_FILE), "rb") as stream:
+            return stream.read(MAX_SUMS)
     except FileNotFoundError:
         return None
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, str]:
+    """The checksums by the files' names."""
     lines = content.decode("utf-8", errors="replace").split("\n")
     found = [_LINE.fullmatch(line) for line in lines[:-1]]
-    if len(content) > MAX_SUMS or lines[-1] or not found or None in found:
+    if lines[-1] or not found or None in found:
         what, cure = "is damaged (it is no list of checksums)", "run that model again with --force"
         raise UserError(str(path), what, cure)
     return {line["name"]: line["digest"] for line in found if line}

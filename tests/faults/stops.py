@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -36,7 +37,7 @@ def killed(folder: Path, times: int, rng: random.Random) -> Outcome:
         assert suite.run() == 0, suite.output
         lost = suite.lost(undisturbed)
         assert not list((suite.results / "runs").glob(".*")), "leftovers"
-        suite.results.rename(folder / f"results{kills}")
+        shutil.rmtree(suite.results)
         return lost
 
     rounds = []

@@ -23,13 +23,15 @@ ROOM = "64m"
 def full(folder: Path, times: int, rng: random.Random) -> Outcome:
     """The disk is full, sooner or later; then there is room and the suite is resumed."""
     undisturbed, _ = undisturbed_suite(folder)
+    paths = (folder / "undisturbed" / "results").rglob("*")
+    needed = sum(path.stat().st_blocks for path in paths) // 2  # kB: a block is 512 bytes
 
     def once(number: int) -> int:
         suite = SmallSuite(folder / str(number))
-        kilobytes = rng.randrange(16, 400, 4)
+        kilobytes = round(rng.uniform(0.1, 0.8) * needed)
         with _disk(suite.results, f"size={kilobytes}k"):
             code, text = suite.run(), suite.output
-            assert code == 2, f"{kilobytes} kB: {text}"
+            assert code == 2, f"{kilobytes} kB of {needed}: {text}"
             (error,) = (line for line in text.splitlines() if line.startswith("error: "))
             assert "the disk is full; free some space and run the same command again" in error
             done = {path.name for path in suite.folders()}
