@@ -47,7 +47,8 @@ FAULTS: dict[str, tuple[Fault, int]] = {
 }
 """Each fault, and how often it is tried unless told otherwise."""
 
-COLUMNS = ("fault", "tried", "survived", "rows lost", "seconds", "made by")
+COLUMNS = ("fault", "tried", "survived", "rows lost", "seconds")
+ORIGIN = ("command", "date and versions")
 INTRO = (
     "A small suite (6 runs of two models) is done harm, and where that ended it the same command "
     "is given again. Survived: in the end every row is that of an undisturbed suite, bit for bit, "
@@ -60,7 +61,7 @@ def write(path: Path, row: dict[str, str]) -> None:
 
     Args:
         path: of the Markdown file.
-        row: by `COLUMNS`.
+        row: by `COLUMNS` and `ORIGIN`.
     """
     data = path.with_suffix(".csv")
     rows = {}
@@ -69,25 +70,31 @@ def write(path: Path, row: dict[str, str]) -> None:
             rows = {each["fault"]: each for each in csv.DictReader(stream)}
     rows[row["fault"]] = row
     with data.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(stream, (*COLUMNS, *ORIGIN), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
     table = Table(
         title="Faults",
-        columns=tuple(Column(name, number=name != "fault") for name in COLUMNS[:-1]),
-        rows=tuple(tuple(Cell(each[name]) for name in COLUMNS[:-1]) for each in rows.values()),
+        columns=tuple(Column(name, number=name != "fault") for name in COLUMNS),
+        rows=tuple(tuple(Cell(each[name]) for name in COLUMNS) for each in rows.values()),
         intro=(INTRO,),
-        notes=tuple(dict.fromkeys(f"Made by: {each['made by']}" for each in rows.values())),
+        notes=tuple(
+            dict.fromkeys(
+                note
+                for each in rows.values()
+                for note in (f"Made by: {each['command']}", f"With: {each['date and versions']}")
+            )
+        ),
     )
     path.write_text(markdown(table), encoding="utf-8")
 
 
-def made_by() -> str:
-    """The command, the day and the versions."""
+def origin() -> tuple[str, str]:
+    """The command, and the day with the versions."""
     return (
-        f"{shlex.join(['python', *sys.argv])} ({datetime.now(UTC):%Y-%m-%d}, {platform.system()}, "
-        f"Python {platform.python_version()}, torch {version('torch')}, version "
-        f"{version('ts-benchmark')} of this package)"
+        shlex.join(["python", *sys.argv]),
+        f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()}, Python {platform.python_version()}, "
+        f"torch {version('torch')}, version {version('ts-benchmark')} of this package",
     )
 
 
@@ -108,11 +115,12 @@ def main() -> None:
                 sys.stdout.write(f"{name} was not tried: {why}.\n")
                 continue
         counts = (found.tried, found.survived, found.lost, round(found.seconds))
-        row = dict(zip(COLUMNS, (found.fault, *map(str, counts), made_by()), strict=True))
-        sys.stdout.write(f"{name}: {', '.join([*row.values()][:-1])}\n")
+        texts = (found.fault, *map(str, counts))
+        sys.stdout.write(f"{name}: {', '.join(texts)}\n")
         sys.stdout.flush()
         if given.write:
-            write(given.write, row)
+            row = zip((*COLUMNS, *ORIGIN), (*texts, *origin()), strict=True)
+            write(given.write, dict(row))
 
 
 if __name__ == "__main__":
