@@ -196,7 +196,9 @@ def fit(
     )
     planned = plan(spec, where, task.series)
     execution = Execution(results=Path(), device=device)
-    fitted = fit_plan(planned, task, execution, FitOptions(on_epoch=on_epoch))
+    fitted = fit_plan(
+        planned, task, execution, FitOptions(on_epoch=on_epoch, parallel=spec.parallel)
+    )
     return Fitted(**vars(fitted))
 
 

@@ -26,8 +26,9 @@ from benchmark.evaluation.forecast import Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.resolve import resolve_model
-from benchmark.harness.machine import hardware
+from benchmark.harness.machine import hardware, several
 from benchmark.harness.spec import Execution
+from benchmark.training.devices import check_devices
 from benchmark.training.fit import fit, seed_all
 from benchmark.training.heads import build_for_training
 from benchmark.training.report import FitOptions, FitReport
@@ -76,19 +77,28 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
         options: how the fit is shown.
 
     Raises:
-        UserError: options do not go together, or there is no such device.
+        UserError: options do not go together, or there is no such device, or not so many.
         FloatingPointError: training diverged.
     """
     spec, started, device = planned.spec, datetime.now(UTC), resolve_device(execution)
     shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
     seed_all(spec.seed)
     forecaster = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
+    if planned.devices > 1:
+        _check_devices(planned, forecaster, device)
     train, validation = task.windows("train", device), task.windows("val", device)
     report = fit(forecaster, train, validation, spec.training, spec.seed, options)
     calibration = calibrate(forecaster, validation)
     return FittedPlan(
         planned, task, execution, forecaster, validation, report, calibration, started
     )
+
+
+def _check_devices(planned: Plan, forecaster: Forecaster, device: torch.device) -> None:
+    try:
+        check_devices(planned.spec.parallel, forecaster, device)
+    except UserError as error:
+        raise error.inside(planned.where) from None
 
 
 def score(fitted: FittedPlan) -> tuple[Evaluation, dict[str, Any]]:
@@ -131,9 +141,9 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "config": planned.config,
         "tuned": spec.tuned.trials if spec.tuned else None,
         "fitted": model.fitted,
-        "device": device_name(execution),
+        "device": device_name(execution, planned.devices),
         "threads": torch.get_num_threads(),
-        "hardware": hardware(resolve_device(execution)),
+        "hardware": hardware(resolve_device(execution), planned.devices),
         "data": task.series.digest[:16],
         "fingerprint": task.fingerprint(definitions()),
         "channels": task.channels,
@@ -159,10 +169,11 @@ def resolve_device(execution: Execution) -> torch.device:
     return torch.device(execution.device)
 
 
-def device_name(execution: Execution) -> str:
-    """Name of the device as a reader knows it, e.g. ``cpu`` or ``NVIDIA H100``."""
+def device_name(execution: Execution, devices: int) -> str:
+    """Name of the device as a reader knows it, e.g. ``cpu``, ``NVIDIA H100`` or ``2 x cpu``."""
     device = resolve_device(execution)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+    one = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
+    return several(devices, one)
 
 
 @cache

@@ -16,11 +16,12 @@ CPU_FACTS = Path("/proc/cpuinfo")
 _GIB = 1 << 30
 
 
-def hardware(device: torch.device) -> str:
-    """Describe the CPU, and the GPU where a run uses one.
+def hardware(device: torch.device, devices: int = 1) -> str:
+    """Describe the CPU, and the GPUs where a run uses them.
 
     Args:
-        device: what the run computes on.
+        device: what the run computes on, the first where there are several.
+        devices: how many of the kind.
 
     Returns:
         Model, vector instructions that torch takes, cores that this process may use and memory,
@@ -31,7 +32,12 @@ def hardware(device: torch.device) -> str:
     if device.type != "cuda":
         return _cpu()
     gpu = torch.cuda.get_device_properties(device)
-    return f"{_cpu()}, {gpu.name}, {gpu.total_memory / _GIB:.0f} GB"
+    return f"{_cpu()}, {several(devices, gpu.name)}, {gpu.total_memory / _GIB:.0f} GB"
+
+
+def several(count: int, name: str) -> str:
+    """Write how many of a device there are, where there is more than one."""
+    return name if count == 1 else f"{count} x {name}"
 
 
 @cache

@@ -62,6 +62,12 @@ class Plan:
         """The data, split and scaled."""
         return _task(self.series, self.spec.lookback, self.spec.horizon)
 
+    @property
+    def devices(self) -> int:
+        """How many share the fit: one, where nothing is trained by gradient."""
+        model, _ = resolve_model(self.spec.model, self.where)
+        return self.spec.parallel.devices if model.fitted == "gradient" else 1
+
 
 # The plans of a suite share what they can and keep no scaled copy each: a wide data set's copies
 # for every model, horizon and seed would not fit into memory together.
@@ -118,11 +124,12 @@ def run(
         tensorboard=(
             execution.results / "tensorboard" / planned.run_id if execution.tensorboard else None
         ),
-        trainer=execution.trainer,
+        parallel=planned.spec.parallel,
     )
     fitted = fit_plan(planned, planned.task, execution, options)
     evaluation, columns = score(fitted)
-    memory = cost.peak_memory_mb(fitted.device)  # measuring a forecast's cost has a peak of its own
+    alone = planned.devices == 1  # else memory was taken in other processes
+    memory = cost.peak_memory_mb(fitted.device) if alone else None  # before a forecast's own peak
     record = RunRecord(
         **columns,
         **asdict(cost.measure_forecast(fitted.forecaster, fitted.validation)),

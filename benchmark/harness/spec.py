@@ -1,15 +1,15 @@
 """What a run is, how it is executed, and what a suite is. Nothing heavy is imported here.
 
-`RunSpec` says *what*: it decides the numbers, and its content (but for what was or may be tuned) is
-the run's id. `Execution` says *how*: device, threads, folders, what is shown; none of it is part of
-the id.
+`RunSpec` says *what*: it decides the numbers, and its content (but for what was or may be tuned,
+and on how many devices) is the run's id. `Execution` says *how*: device, threads, folders, what is
+shown; none of it is part of the id.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from benchmark.config import Positive, Strict, apply_overrides, load_yaml, nearest, validate
 from benchmark.errors import UserError
 from benchmark.harness.search import Dimension, Tuned, check_keys
+from benchmark.training.parallel import ONE, Parallel
 from benchmark.training.spec import TrainingSpec
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -41,6 +42,7 @@ class RunSpec(Strict):
         model: ``class`` and that class's options.
         training: how it is trained; unused by forecasters that are not fitted by gradient.
         seed: of initial weights, order of batches and dropout.
+        parallel: how many devices share the fit; no part of the run.
         search: what ``benchmark tune`` may try, by dotted key; no part of the run.
         tuned: how ``benchmark tune`` chose this configuration; told in tables, no part of the run.
     """
@@ -53,6 +55,7 @@ class RunSpec(Strict):
     model: dict[str, Any]
     training: TrainingSpec = TrainingSpec()
     seed: Seed = 1
+    parallel: Parallel = ONE
     search: dict[str, Dimension] = Field(default_factory=dict)
     tuned: Tuned | None = None
 
@@ -74,7 +77,6 @@ class Execution:
         checkpoint: keep the fitted weights in the run's folder.
         tensorboard: write TensorBoard event files under ``<results>/tensorboard``.
         verbose: let Lightning print its notes.
-        trainer: further arguments for Lightning's Trainer.
     """
 
     results: Path
@@ -83,7 +85,6 @@ class Execution:
     checkpoint: bool = False
     tensorboard: bool = False
     verbose: bool = False
-    trainer: dict[str, Any] = field(default_factory=dict)
 
 
 class Grid(Strict):

@@ -38,6 +38,7 @@ from benchmark.training.heads import build_for_training
 from benchmark.training.report import Epoch, FitOptions
 
 OnEpoch = Callable[[Epoch], None]
+NOT_DECISIVE = {"name", "description", "dataset", "parallel", "search", "tuned"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def prepare(
         "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
         "source": source_digest(model),
         "options": options,
-        "spec": spec.model_dump(exclude={"name", "description", "dataset", "search", "tuned"}),
+        "spec": spec.model_dump(exclude=NOT_DECISIVE),
         "space": {key: dimension.model_dump() for key, dimension in space.items()},
     }
     text = json.dumps(identity, sort_keys=True, allow_nan=False)
@@ -262,7 +263,7 @@ def _validation_score(
     shape, train, validation = _windows(search.series, spec, device)
     seed_all(spec.seed)
     forecaster = build_for_training(spec.model, shape, spec.training, search.where).to(device)
-    options = FitOptions(on_epoch=on_epoch)
+    options = FitOptions(on_epoch=on_epoch, parallel=spec.parallel)
     report = fit(forecaster, train, validation, spec.training, spec.seed, options)
     score = report.val_mse if spec.training.monitor == "mse" else report.val_mae
     if not math.isfinite(score):

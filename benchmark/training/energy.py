@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -53,16 +53,18 @@ class EnergyMeter:
 
     Args:
         device: on CUDA the GPU's energy is measured, else that of the CPU and its memory.
+        devices: how many GPUs, from the first, where there are several.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, devices: int = 1) -> None:
+        several = [torch.device(device.type, number) for number in range(devices)]
+        self._gpus = several if devices > 1 else [device]
+        self._cuda = device.type == "cuda"
         self._over = threading.Event()
         self.joules: float | None = None
 
     def __enter__(self) -> Self:
-        cuda = self._device.type == "cuda"
-        self._counters = gpu_counters(self._device) if cuda else cpu_counters()
+        self._counters = _all_gpus(self._gpus) if self._cuda else cpu_counters()
         if self._counters:
             self._watcher = threading.Thread(target=self._watch, daemon=True)
             self._watcher.start()
@@ -127,6 +129,12 @@ def gpu_counters(device: torch.device) -> list[Counter]:
         AttributeError,
     ):  # none, one too old (or a torch), or a GPU that does not count
         return []
+
+
+def _all_gpus(devices: Sequence[torch.device]) -> list[Counter]:
+    """Return a counter of each; none where one of them does not count."""
+    each = [gpu_counters(device) for device in devices]
+    return [counter for counters in each for counter in counters] if all(each) else []
 
 
 def _check(code: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -50,13 +51,9 @@ def fit(
         FloatingPointError: the validation score is not finite; names the epoch.
     """
     if forecaster.fitted == "gradient":
-        # Lightning takes seconds to import: only what is trained by it waits for it
-        from benchmark.training.gradient import fit_by_gradient
-
-        with EnergyMeter(train.device) as meter:
-            report = fit_by_gradient(
-                forecaster, train, validation, spec, seed, options or FitOptions()
-            )
+        options = options or FitOptions()
+        with EnergyMeter(train.device, options.parallel.devices) as meter:
+            report = _by_gradient(options)(forecaster, train, validation, spec, seed, options)
         return replace(report, energy_j=meter.joules)
     with EnergyMeter(train.device) as meter:
         started = time.perf_counter()
@@ -70,3 +67,14 @@ def fit(
         seconds=seconds,
         energy_j=meter.joules,
     )
+
+
+def _by_gradient(options: FitOptions) -> Callable[..., FitReport]:
+    """Lightning takes seconds to import: only the process that trains by it waits for it."""
+    if options.parallel.devices > 1:
+        from benchmark.training.devices import fit_on_devices
+
+        return fit_on_devices
+    from benchmark.training.gradient import fit_by_gradient
+
+    return fit_by_gradient

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from benchmark.forecasters.contract import Forecaster
 from benchmark.training.module import BLOCK_STEPS, TrainingModule
 from benchmark.training.report import Epoch, FitOptions, FitReport
 from benchmark.training.score import SCORING_BATCH
+from benchmark.training.share import ALONE, Share
 from benchmark.training.spec import TrainingSpec
 
 Item = TypeVar("Item")
@@ -42,10 +44,16 @@ class _Loader(Generic[Item]):
 
 
 class _KeepBest(Callback):
-    """Keeps the weights of the best validation epoch in memory and stops when patience runs out."""
+    """Keeps the weights of the best validation epoch in memory and stops when patience runs out.
 
-    def __init__(self, spec: TrainingSpec, options: FitOptions, started: float) -> None:
+    Where the epoch is known beforehand it keeps that one's, and stops there.
+    """
+
+    def __init__(
+        self, spec: TrainingSpec, options: FitOptions, epoch: int | None, started: float
+    ) -> None:
         self.spec = spec
+        self.last = epoch
         self.options = options
         self.started = started
         self.epochs: list[Epoch] = []
@@ -67,13 +75,13 @@ class _KeepBest(Callback):
                 f"{epoch.number}; lower training.learning_rate or set training.gradient_clip"
             )
         self.epochs.append(epoch)
-        if self.best is None or self._monitored(epoch) < self._monitored(self.best):
+        if self.last or self.best is None or self._monitored(epoch) < self._monitored(self.best):
             self.best = epoch
             self.weights = {
                 name: tensor.detach().clone()
                 for name, tensor in module.forecaster.state_dict().items()
             }
-        elif epoch.number - self.best.number >= self.spec.patience:
+        if epoch.number - self.best.number >= self.spec.patience or epoch.number == self.last:
             trainer.should_stop = True
         if module.average is not None:
             module.average.swap()
@@ -100,8 +108,15 @@ def fit_by_gradient(
     spec: TrainingSpec,
     seed: int,
     options: FitOptions,
+    epoch: int | None = None,
+    share: Share = ALONE,
 ) -> FitReport:
     """Train `forecaster` in place and leave it with the weights of its best validation epoch.
+
+    Where the epoch is given, its weights are kept whatever validation says of them, and it is the
+    last; the schedule is that of `spec` all the same.
+
+    Where devices share each batch, every one of them calls this and comes to the same weights.
 
     Raises:
         FloatingPointError: the validation score is not finite; names the epoch.
@@ -116,12 +131,15 @@ def fit_by_gradient(
         yield from torch.split(train.random_order(order)[:count], block)
 
     train_blocks = _Loader(shuffled_blocks, math.ceil(count / block))
-    val_batches = _Loader(
-        lambda: validation.in_order(SCORING_BATCH), math.ceil(len(validation) / SCORING_BATCH)
-    )
+
+    def val_shares() -> Iterator[tuple[Tensor, Tensor]]:
+        for index in torch.split(torch.arange(len(validation), device=train.device), SCORING_BATCH):
+            yield validation.gather(index.tensor_split(share.devices)[share.rank])
+
+    val_batches = _Loader(val_shares, math.ceil(len(validation) / SCORING_BATCH))
     started = time.perf_counter()
-    keep_best = _KeepBest(spec, options, started)
-    module = TrainingModule(forecaster, spec, train)
+    keep_best = _KeepBest(spec, options, epoch, started)
+    module = TrainingModule(forecaster, spec, train, share)
     with _quiet(options.verbose), _interruptible():
         trainer = _trainer(train.device, spec, options, keep_best)
         trainer.fit(module, train_blocks, val_batches)
@@ -141,7 +159,7 @@ def _trainer(
 ) -> Trainer:
     arguments: dict[str, Any] = {
         "accelerator": device.type,
-        "devices": 1,
+        "devices": options.parallel.devices,
         "max_epochs": spec.epochs,
         "precision": {"32": "32-true", "bf16": "bf16-mixed"}[spec.precision],
         "deterministic": "warn" if device.type == "cuda" else False,
@@ -152,7 +170,14 @@ def _trainer(
         "enable_progress_bar": False,
         "enable_model_summary": options.verbose,
     }
-    return Trainer(**(arguments | options.trainer))
+    if options.parallel.devices > 1:
+        arguments |= {
+            "strategy": options.parallel.strategy,
+            "plugins": [LightningEnvironment()],  # whatever starts processes, it is not Slurm
+            "use_distributed_sampler": False,
+            "sync_batchnorm": device.type == "cuda",
+        }
+    return Trainer(**arguments)
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -2,7 +2,8 @@
 
 Optimisation is manual, and one step of Lightning is a block of steps of the optimiser: what
 Lightning does around a step takes a fifth of a millisecond, which is a tenth of a linear model's
-own. Precision, device and strategy stay Lightning's.
+own. Precision, device and strategy stay Lightning's: where several devices share a batch, the
+strategy takes the mean of their gradients in `manual_backward`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaste
 from benchmark.training.average import WeightAverage
 from benchmark.training.heads import quantile_loss
 from benchmark.training.score import ErrorSums, only_known
+from benchmark.training.share import ALONE, Share
 from benchmark.training.spec import Schedule, TrainingSpec
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -45,18 +47,22 @@ class TrainingModule(LightningModule):
         forecaster: what is trained, in place.
         spec: loss, optimiser, schedule.
         train: the windows trained on; Lightning hands over blocks of their numbers.
+        share: what this device computes of each batch.
 
     Attributes:
         train_loss: mean loss of the last training epoch.
         scores: validation mse and mae of the last epoch.
     """
 
-    def __init__(self, forecaster: Forecaster, spec: TrainingSpec, train: Windows) -> None:
+    def __init__(
+        self, forecaster: Forecaster, spec: TrainingSpec, train: Windows, share: Share = ALONE
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.forecaster = forecaster
         self.spec = spec
         self.windows = train
+        self.share = share
         self.steps_per_epoch = math.ceil(spec.windows_per_epoch(len(train)) / spec.batch_size)
         self.loss = LOSSES[spec.loss]
         self._heads = (len(LEVELS),) if spec.loss == "quantile" else ()
@@ -95,11 +101,12 @@ class TrainingModule(LightningModule):
     def training_step(self, block: Tensor, batch_idx: int) -> None:
         """Steps on the windows of a block, whose numbers are ``(up to BLOCK_STEPS * B,)``."""
         for index in torch.split(block, self.spec.batch_size):
-            self.optimise(*self.windows.gather(index))
+            self.optimise(*self.windows.gather(self.share.of(index)))
 
     def optimise(self, x: Tensor, y: Tensor) -> None:
         """One step of the optimiser on lookbacks ``(B, L, C)`` and horizons ``(B, H, C)``.
 
+        Where devices share a batch, these are one device's, and the step is that of the batch.
         Missing values of a horizon (NaN) are in no loss; whoever looks at it sees them filled.
         """
         forecast = self._forecast(x, _filled(x, y) if self.windows.masked else y)
@@ -110,9 +117,9 @@ class TrainingModule(LightningModule):
             )
         if self.windows.masked:
             forecast, y = only_known(forecast, y)
-            if not len(y):
-                return
-        loss = self.loss(forecast, y)
+        loss = self._batch_loss(forecast, y)
+        if loss is None:
+            return
         self._optimiser.zero_grad()
         self.manual_backward(loss)
         if self.spec.gradient_clip:
@@ -124,21 +131,35 @@ class TrainingModule(LightningModule):
             self.average.update()
         self._loss_sum.add_(loss.detach())
 
+    def _batch_loss(self, forecast: Tensor, y: Tensor) -> Tensor | None:
+        """Weigh this device's loss so that the devices' mean is the batch's; None without a value.
+
+        Every device goes backward in every step, one without a value from a loss of zero.
+        """
+        if self.share.devices == 1:
+            return self.loss(forecast, y) if len(y) else None
+        weight = self.share.weight(torch.tensor(float(len(y)), device=self.device))
+        if self.windows.masked and weight.isnan():  # 0 / 0: no device has a value
+            return None
+        return weight * (self.loss(forecast, y) if len(y) else forecast.sum())
+
     def on_validation_epoch_start(self) -> None:
         """Keep the epoch's mean loss; score the averaged weights, where they are averaged."""
-        self.train_loss = float(self._loss_sum) / self.steps_per_epoch
+        loss_sum = self.share.total(self._loss_sum) / self.share.devices
+        self.train_loss = float(loss_sum) / self.steps_per_epoch
         self._sums = ErrorSums(self.device, self.windows.masked)
         if self.average is not None:
             self.average.swap()
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Add a batch's errors."""
+        """Add the errors of a batch, or of this device's share of it, which may be empty."""
         x, y = batch
-        self._sums.add(self.forecaster(x), y)
+        if len(x):
+            self._sums.add(self.forecaster(x), y)
 
     def on_validation_epoch_end(self) -> None:
         """Keep the epoch's validation scores."""
-        self.scores = self._sums.means()
+        self.scores = self._sums.means(self.share)
 
 
 def _filled(x: Tensor, y: Tensor) -> Tensor:

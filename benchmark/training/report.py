@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from benchmark.training.parallel import ONE, Parallel
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,16 @@ class FitReport:
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a fit is run and shown; none of it changes the result.
+    """How a fit is run and shown; none of it changes the result but in its last digits.
 
     Attributes:
         on_epoch: called after each epoch.
         verbose: let Lightning print its notes and warnings.
         tensorboard: folder for TensorBoard's event files; None writes none.
-        trainer: further arguments for Lightning's Trainer, e.g. several devices.
+        parallel: on how many devices.
     """
 
     on_epoch: Callable[[Epoch], None] | None = None
     verbose: bool = False
     tensorboard: Path | None = None
-    trainer: dict[str, Any] = field(default_factory=dict)
+    parallel: Parallel = ONE

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from benchmark.data.windows import Windows
 from benchmark.forecasters.contract import Forecaster
+from benchmark.training.share import ALONE, Share
 
 SCORING_BATCH = 256
 
@@ -50,9 +51,10 @@ class ErrorSums:
         self._sums += torch.stack([error.square().sum(), error.abs().sum()])
         self._count += error.numel()
 
-    def means(self) -> dict[str, float]:
-        """Return mse and mae."""
-        mse, mae = (self._sums / self._count).tolist()
+    def means(self, share: Share = ALONE) -> dict[str, float]:
+        """Return mse and mae, of what all devices have added."""
+        count = share.total(torch.tensor(self._count, device=self._sums.device))
+        mse, mae = (share.total(self._sums) / count).tolist()
         return {"mse": mse, "mae": mae}
 
 
