@@ -37,6 +37,13 @@ def tune(
     budget: Annotated[
         int, typer.Option(min=1, help="Trials for each, earlier ones included.")
     ] = 30,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Blocks of the rows before test, held out in turn; 1: the validation split.",
+        ),
+    ] = 1,
     set_: SetOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Chosen YAML; default: <results>/tune/<name>.yaml.")
@@ -66,7 +73,7 @@ def tune(
 
     execution = execution_of(results, device, threads, False, False, False, False)
     target = resolve_device(execution)
-    searches = [prepare(path, set_ or [], execution.results) for path in paths]
+    searches = [prepare(path, set_ or [], execution.results, None, folds) for path in paths]
     names = [search.spec.name for search in searches]
     for name in names:
         if names.count(name) > 1:
@@ -75,6 +82,7 @@ def tune(
     unfinished = []
     for config, search in zip(configs, searches, strict=True):
         words = ["benchmark", "tune", config, "--budget", str(budget)]
+        words += ["--folds", str(folds)] if folds > 1 else []
         words += [word for item in set_ or [] for word in ("--set", item)]
         path = output or execution.results / "tune" / f"{search.spec.name}.yaml"
         try:

@@ -101,7 +101,13 @@ class Task:
         Only the rows up to the split's end are handed over, so what is fitted on train and
         validation windows cannot reach a test row.
         """
-        rows = self.borders[split]
+        return self._windows(self.borders[split], device)
+
+    def windows_before_test(self, device: str | torch.device = "cpu") -> Windows:
+        """Return every window of the train and validation rows, taken together."""
+        return self._windows(range(self.borders["train"].start, self.borders["val"].stop), device)
+
+    def _windows(self, rows: range, device: str | torch.device) -> Windows:
         values = torch.from_numpy(np.ascontiguousarray(self.scaled[: rows.stop].T)).to(device)
         if self.masked:
             filled = forward_filled(values)

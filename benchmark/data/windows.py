@@ -9,6 +9,7 @@ Shapes: B batch, L lookback, H horizon, C channels, T rows, W windows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -58,9 +59,10 @@ class Windows:
         if targets is not None:
             rows = targets[:, first : horizon_rows.stop]
             self._targets = rows.unfold(1, horizon, 1).transpose(0, 1)  # (W, C, H)
+        self._numbers: Tensor | None = None
 
     def __len__(self) -> int:
-        return self._view.shape[0]
+        return len(self._view if self._numbers is None else self._numbers)
 
     @property
     def device(self) -> torch.device:
@@ -72,11 +74,34 @@ class Windows:
         """Whether a target may be missing, that is NaN."""
         return self._targets is not None
 
+    def latest(self, lookback: int) -> Windows:
+        """Return the same windows, as many, with no more than the last steps of their lookback.
+
+        Raises:
+            ValueError: they hold fewer.
+        """
+        if not 1 <= lookback <= self.lookback:
+            raise ValueError(
+                f"windows hold {self.lookback} steps, however: {lookback} are asked for"
+            )
+        windows = copy(self)
+        windows.lookback = lookback
+        windows._view = self._view[..., self.lookback - lookback :]
+        return windows
+
+    def only(self, numbers: Tensor) -> Windows:
+        """Return some of the windows: those numbered `numbers` ``(some of W,)``, in that order."""
+        windows = copy(self)
+        windows._numbers = numbers if self._numbers is None else self._numbers[numbers]
+        return windows
+
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the windows numbered `index` ``(B,)``: ``(B, L, C)`` and ``(B, H, C)``.
 
         Both are transposed views of channel-first memory, so that a layer along time needs no copy.
         """
+        if self._numbers is not None:
+            index = self._numbers[index]
         windows = self._view.index_select(0, index).transpose(1, 2)  # (B, L + H, C)
         if self._targets is not None:
             return windows[:, : self.lookback], self._targets.index_select(0, index).transpose(1, 2)

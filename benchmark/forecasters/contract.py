@@ -12,6 +12,8 @@ from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
+from benchmark.errors import UserError
+
 FitKind = Literal["gradient", "closed_form", "none"]
 
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
@@ -94,6 +96,15 @@ class ClosedFormForecaster(Forecaster):
     @abstractmethod
     def fit(self, train: WindowSource, validation: WindowSource) -> None:
         """Set the weights from train windows; anything chosen is chosen on validation windows."""
+
+    def refit(self, windows: WindowSource) -> None:
+        """Set the weights from more windows, by what `fit` has chosen.
+
+        Raises:
+            UserError: the forecaster does not say how.
+        """
+        what = f"{type(self).__name__} does not say how it is fitted once more"
+        raise UserError("refit", what, "define its refit(self, windows), or leave refit out")
 
 
 class QuantileForecaster(Forecaster):

@@ -14,7 +14,7 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +106,32 @@ def build_forecaster(
         raise error.inside(where) from error
 
 
-def source_digest(cls: type[Forecaster]) -> str:
-    """Hash of the file a user's class is defined in, so that editing it makes a new run.
+def source_digest(spec: Mapping[str, Any], where: str) -> str:
+    """Hash of the files that a model's user classes are defined in: editing one makes a new run.
 
-    Ours are told apart by the package's version; for them the digest is empty.
+    Ours are told apart by the package's version; of them alone the digest is empty.
+
+    Args:
+        spec: ``{class: ..., option: value}``; an option may hold further models.
+        where: the file to name in errors.
+
+    Raises:
+        UserError: a class cannot be found.
     """
-    path = inspect.getsourcefile(cls)
-    if cls.__module__.startswith("benchmark.") or path is None:
-        return ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    classes = [find_forecaster(name, f"{where}: model.class") for name in _classes(spec)]
+    paths = [inspect.getsourcefile(c) for c in classes if not c.__module__.startswith("benchmark.")]
+    sources = b"".join(Path(path).read_bytes() for path in paths if path)
+    return hashlib.sha256(sources).hexdigest()[:16] if sources else ""
+
+
+def _classes(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        if isinstance(part.get("class"), str):
+            yield part["class"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for inner in part:
+            yield from _classes(inner)
 
 
 def _is_forecaster(member: object) -> bool:

@@ -110,12 +110,8 @@ class Ridge(ClosedFormForecaster):
         Raises:
             UserError: the train or validation windows hold no finite moments (overflow).
         """
-        moments = Moments.of(train, self.batch_size)
-        held_out = Moments.of(validation, self.batch_size)
-        for name, part in (("train", moments), ("validation", held_out)):
-            if not all(bool(torch.isfinite(moment).all()) for moment in part):
-                what = f"the {name} windows overflow"
-                raise UserError("model: Ridge", what, "check the data's scale")
+        moments = _finite(Moments.of(train, self.batch_size), "train")
+        held_out = _finite(Moments.of(validation, self.batch_size), "validation")
         spectrum, basis = torch.linalg.eigh(moments.xx)
         target = basis.T @ moments.xy
         best = float("inf")
@@ -127,8 +123,24 @@ class Ridge(ClosedFormForecaster):
                 self.weight.copy_(weight.T)
                 self.penalty.copy_(penalty)
 
+    def refit(self, windows: WindowSource) -> None:
+        """Solve for the penalty that was chosen.
+
+        Raises:
+            UserError: as `fit`.
+        """
+        moments = _finite(Moments.of(windows, self.batch_size), "train and validation")
+        penalised = moments.xx + self.penalty.double() * torch.eye(len(moments.xx)).to(moments.xx)
+        self.weight.copy_(torch.linalg.solve(penalised, moments.xy).T)
+
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
         centre = x.mean(dim=1, keepdim=True)
         z = (x - centre).transpose(1, 2).contiguous()  # else torch multiplies window by window
         return torch.nn.functional.linear(z, self.weight).transpose(1, 2) + centre
+
+
+def _finite(moments: Moments, name: str) -> Moments:
+    if not all(bool(torch.isfinite(moment).all()) for moment in moments):
+        raise UserError("model: Ridge", f"the {name} windows overflow", "check the data's scale")
+    return moments

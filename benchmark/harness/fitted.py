@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -27,9 +28,11 @@ from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.resolve import resolve_model
 from benchmark.harness.machine import hardware, several
-from benchmark.harness.spec import Execution
+from benchmark.harness.spec import Execution, RunSpec
+from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
-from benchmark.training.fit import fit, seed_all
+from benchmark.training.energy import EnergyMeter
+from benchmark.training.fit import fit, refit, seed_all
 from benchmark.training.heads import build_for_training
 from benchmark.training.report import FitOptions, FitReport
 
@@ -89,6 +92,20 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
     train, validation = task.windows("train", device), task.windows("val", device)
     report = fit(forecaster, train, validation, spec.training, spec.seed, options)
     calibration = calibrate(forecaster, validation)
+    if spec.refit:
+        seed_all(spec.seed)
+        fresh = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
+        rows = task.windows_before_test(device)
+        with EnergyMeter(device, planned.devices) as meter:
+            began = time.perf_counter()
+            forecaster = refit(
+                forecaster, fresh, rows, validation, spec.training, spec.seed, report, options
+            )
+            seconds = time.perf_counter() - began
+        joules = None
+        if report.energy_j is not None and meter.joules is not None:
+            joules = report.energy_j + meter.joules
+        report = replace(report, seconds=report.seconds + seconds, energy_j=joules)
     return FittedPlan(
         planned, task, execution, forecaster, validation, report, calibration, started
     )
@@ -141,11 +158,12 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "config": planned.config,
         "tuned": spec.tuned.trials if spec.tuned else None,
         "fitted": model.fitted,
+        "fit_rows": TRAIN_AND_VAL if spec.refit else TRAIN,
         "device": device_name(execution, planned.devices),
         "threads": torch.get_num_threads(),
         "hardware": hardware(resolve_device(execution), planned.devices),
         "data": task.series.digest[:16],
-        "fingerprint": task.fingerprint(definitions()),
+        "fingerprint": task.fingerprint(protocol(spec)),
         "channels": task.channels,
         "started": started.isoformat(timespec="seconds"),
         "benchmark_version": __version__,
@@ -154,6 +172,11 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "lightning_version": version("lightning"),
         "git_revision": git_revision(),
     }
+
+
+def protocol(spec: RunSpec) -> str:
+    """What but the data decides which scores may be ranked together, for `Task.fingerprint`."""
+    return f"{definitions()}; fitted on {TRAIN_AND_VAL}" if spec.refit else definitions()
 
 
 def resolve_device(execution: Execution) -> torch.device:

@@ -182,5 +182,6 @@ def describe(record: RunRecord, seconds: float) -> str:
         first_line = (record.error or "").split("\n")[0]
         return f"[red]failed[/red] {head} {escape(first_line)}"
     scores = f"MSE {record.mse:.4f}  MAE {record.mae:.4f}"
-    epochs = f"best epoch {record.best_epoch} of {record.epochs}" if record.epochs else ""
+    chosen = f"best epoch {record.best_epoch} of " if record.best_epoch else "epochs: "
+    epochs = f"{chosen}{record.epochs}" if record.epochs else ""
     return f"[green]done[/green]   {head} {scores}  {seconds:6.1f} s  {epochs}".rstrip()

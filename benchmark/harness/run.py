@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from pydantic import BaseModel
 
 from benchmark import __version__
 from benchmark.data.card import load_card
@@ -96,9 +97,9 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
         "lookback": spec.lookback,
         "horizon": spec.horizon,
         "model": {"class": spec.model["class"], **options},
-        "source": source_digest(model),
+        "source": source_digest(spec.model, where),
         "training": spec.training.model_dump() if model.fitted == "gradient" else None,
-    }
+    } | ({"refit": True} if spec.refit else {})
     config = _digest(identity)
     run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"
     if len(run_id) > LONGEST_RUN_ID:
@@ -170,7 +171,7 @@ def record_failure(
 
 
 def _digest(identity: Any) -> str:
-    text = json.dumps(identity, sort_keys=True, allow_nan=False)
+    text = json.dumps(identity, sort_keys=True, allow_nan=False, default=BaseModel.model_dump)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

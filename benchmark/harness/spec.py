@@ -42,6 +42,8 @@ class RunSpec(Strict):
         model: ``class`` and that class's options.
         training: how it is trained; unused by forecasters that are not fitted by gradient.
         seed: of initial weights, order of batches and dropout.
+        refit: whether the model is fitted once more, on train and validation rows together, when
+            validation has chosen; it is ranked beside such models only.
         parallel: how many devices share the fit; no part of the run.
         search: what ``benchmark tune`` may try, by dotted key; no part of the run.
         tuned: how ``benchmark tune`` chose this configuration; told in tables, no part of the run.
@@ -55,6 +57,7 @@ class RunSpec(Strict):
     model: dict[str, Any]
     training: TrainingSpec = TrainingSpec()
     seed: Seed = 1
+    refit: bool = False
     parallel: Parallel = ONE
     search: dict[str, Dimension] = Field(default_factory=dict)
     tuned: Tuned | None = None

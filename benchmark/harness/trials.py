@@ -25,6 +25,9 @@ RANDOM_TRIALS = 8
 FINISHED_BEFORE_PRUNING = 4
 EPOCHS_BEFORE_PRUNING = 2
 
+DRAWS = 100
+"""Until a configuration is drawn that was not tried before."""
+
 Outcome = Literal["finished", "pruned", "failed"]
 
 
@@ -35,7 +38,7 @@ class Trial(Strict):
         params: value of each key that is searched over.
         outcome: ``finished``, ``pruned`` (stopped behind the others) or ``failed``.
         score: best validation score, MSE or MAE as ``training.monitor`` says; None where failed.
-        scores: after each epoch; empty where nothing is trained by gradient.
+        scores: after each epoch, or, of several folds, the mean so far after each; else empty.
         seconds: wall clock.
         reason: why it failed, else empty.
     """
@@ -93,8 +96,10 @@ def require_optuna() -> None:
 
 def propose(
     space: Mapping[str, Dimension], start: Mapping[str, Any], trials: Sequence[Trial], seed: int
-) -> optuna.Trial:
+) -> optuna.Trial | None:
     """Propose the next trial, from the arguments alone: an interruption changes nothing.
+
+    None of those before is proposed again.
 
     Args:
         space: the values that each key may take.
@@ -103,7 +108,8 @@ def propose(
         seed: of the search.
 
     Returns:
-        Optuna's trial: its ``params``, and who reports to it whether to prune it.
+        Optuna's trial: its ``params``, and who reports to it whether to prune it. None where no
+        new one was drawn: all that the space holds, as far as can be told, was tried.
     """
     import optuna
 
@@ -133,7 +139,13 @@ def propose(
         )
     if not trials:
         study.enqueue_trial(dict(start))
-    return study.ask(distributions)
+    tried = [dict(trial.params) for trial in trials]
+    for _ in range(DRAWS):
+        proposed = study.ask(distributions)
+        if dict(proposed.params) not in tried:
+            return proposed
+        study.tell(proposed, state=optuna.trial.TrialState.FAIL)
+    return None
 
 
 def _distribution(dimension: Dimension) -> optuna.distributions.BaseDistribution:

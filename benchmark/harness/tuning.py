@@ -10,35 +10,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
+from pydantic import BaseModel
 
 from benchmark import __version__
 from benchmark.config import apply_overrides, validate
 from benchmark.data.card import load_card
+from benchmark.data.folds import folds
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
-from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import resolve_model, source_digest
+from benchmark.harness.held_out import HeldOut, OnEpoch, validation_score
 from benchmark.harness.search import Dimension, Tuned
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import Outcome, Trial, propose, read_trials, write_trials
 from benchmark.records.record import error_text
-from benchmark.training.fit import fit, seed_all
-from benchmark.training.heads import build_for_training
-from benchmark.training.report import Epoch, FitOptions
 
-OnEpoch = Callable[[Epoch], None]
-NOT_DECISIVE = {"name", "description", "dataset", "parallel", "search", "tuned"}
+if TYPE_CHECKING:
+    import optuna
+
+NOT_DECISIVE = {"name", "description", "dataset", "parallel", "refit", "search", "tuned"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Search:
         space: the values of each key that is searched over.
         start: value of each in `spec`.
         series: the data.
+        folds: blocks of the rows before test that are held out in turn; 1 is the validation split.
         file: keeps the trials; its folder is named by a hash of all that decides them.
     """
 
@@ -59,11 +60,16 @@ class Search:
     space: Mapping[str, Dimension]
     start: Mapping[str, Any]
     series: Series
+    folds: int
     file: Path
 
 
 def prepare(
-    path: Path, overrides: Sequence[str], results: Path, series: Series | None = None
+    path: Path,
+    overrides: Sequence[str],
+    results: Path,
+    series: Series | None = None,
+    folds: int = 1,
 ) -> Search:
     """Read a model's YAML and check every value that its search may try.
 
@@ -72,6 +78,7 @@ def prepare(
         overrides: ``key=value`` texts; a key that is set is fixed and not searched over.
         results: the results folder.
         series: the data set, where it is loaded already.
+        folds: as `Search` has it.
 
     Raises:
         UserError: every fault of the YAML and its search.
@@ -83,23 +90,24 @@ def prepare(
     if not space:
         what = "leaves nothing to try" if spec.search else "is missing"
         raise UserError(f"{where}: search", what, "e.g. search: {model.hidden_size: [64, 128]}")
-    model, options = resolve_model(spec.model, where)
+    _, options = resolve_model(spec.model, where)
     start = _check(spec, space, where)
     series = series or load(load_card(spec.dataset))
-    longest = max(space["lookback"].extremes()) if "lookback" in space else spec.lookback
-    task = Task(series, longest, spec.horizon)  # refuses a lookback that does not fit
+    task = Task(series, _longest(spec, space), spec.horizon)  # refuses a lookback that does not fit
     identity = {
         "benchmark": __version__,
         "data": series.digest,
         "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
-        "source": source_digest(model),
+        "source": source_digest(spec.model, where),
         "options": options,
         "spec": spec.model_dump(exclude=NOT_DECISIVE),
         "space": {key: dimension.model_dump() for key, dimension in space.items()},
-    }
-    text = json.dumps(identity, sort_keys=True, allow_nan=False)
+    } | ({"folds": folds} if folds > 1 else {})
+    text = json.dumps(identity, sort_keys=True, allow_nan=False, default=BaseModel.model_dump)
     folder = f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-    return Search(spec, where, space, start, series, results / "tune" / folder / "trials.json")
+    return Search(
+        spec, where, space, start, series, folds, results / "tune" / folder / "trials.json"
+    )
 
 
 def tune(
@@ -110,6 +118,8 @@ def tune(
     on_trial: Callable[[int, Trial], None] | None = None,
 ) -> list[Trial]:
     """Try configurations until there are `budget` of them, those of earlier calls included.
+
+    There are fewer where the search's space holds no more.
 
     Args:
         search: what to try.
@@ -124,7 +134,10 @@ def tune(
     trials = read_trials(search.file)
     write_trials(search.file, trials)  # what cannot be written is found before training
     while len(trials) < budget:
-        trials.append(_try(search, trials, device, on_epoch))
+        proposed = propose(search.space, search.start, trials, search.spec.seed)
+        if proposed is None:
+            break
+        trials.append(_try(search, proposed, device, on_epoch))
         write_trials(search.file, trials)
         if on_trial:
             on_trial(len(trials) - 1, trials[-1])
@@ -218,20 +231,17 @@ def _written(spec: RunSpec) -> dict[str, Any]:
 
 
 def _try(
-    search: Search, trials: Sequence[Trial], device: torch.device, on_epoch: OnEpoch | None
+    search: Search, proposed: optuna.Trial, device: torch.device, on_epoch: OnEpoch | None
 ) -> Trial:
     from optuna import TrialPruned
 
-    proposed = propose(search.space, search.start, trials, search.spec.seed)
     scores: list[float] = []
 
-    def watch(epoch: Epoch) -> None:
-        score = epoch.val_mse if search.spec.training.monitor == "mse" else epoch.val_mae
+    def watch(score: float) -> None:
         scores.append(score)
-        proposed.report(score, epoch.number)
-        if on_epoch:
-            on_epoch(epoch)
-        if proposed.should_prune():
+        proposed.report(score, len(scores))
+        # a block is another season: the first ones say little of the mean over all
+        if search.folds == 1 and proposed.should_prune():
             raise TrialPruned
 
     started = time.perf_counter()
@@ -239,7 +249,9 @@ def _try(
     score: float | None = None
     reason = ""
     try:
-        score = _validation_score(search, proposed.params, device, watch)
+        spec = _configured(search.spec, proposed.params, search.where)
+        held_out = _held_out(search, spec, device)
+        score = validation_score(spec, search.where, held_out, watch, on_epoch)
     except TrialPruned:
         outcome, score = "pruned", min(scores)
     except (UserError, ValueError, FloatingPointError) as error:
@@ -255,26 +267,14 @@ def _try(
     )
 
 
-def _validation_score(
-    search: Search, params: Mapping[str, Any], device: torch.device, on_epoch: OnEpoch
-) -> float:
-    """Fit one configuration on train windows and score it on validation windows."""
-    spec = _configured(search.spec, params, search.where)
-    shape, train, validation = _windows(search.series, spec, device)
-    seed_all(spec.seed)
-    forecaster = build_for_training(spec.model, shape, spec.training, search.where).to(device)
-    options = FitOptions(on_epoch=on_epoch, parallel=spec.parallel)
-    report = fit(forecaster, train, validation, spec.training, spec.seed, options)
-    score = report.val_mse if spec.training.monitor == "mse" else report.val_mae
-    if not math.isfinite(score):
-        raise FloatingPointError(f"the validation score is {score}")
-    return score
-
-
-def _windows(
-    series: Series, spec: RunSpec, device: torch.device
-) -> tuple[SeriesShape, Windows, Windows]:
-    """All that a trial sees of the data: train and validation windows, which reach no test row."""
-    task = Task(series, spec.lookback, spec.horizon)
+def _held_out(search: Search, spec: RunSpec, device: torch.device) -> HeldOut:
+    """All that a trial sees of the data, which reaches no test row."""
+    task = Task(search.series, spec.lookback, spec.horizon)
     shape = SeriesShape(spec.lookback, spec.horizon, task.channels, task.season)
-    return shape, task.windows("train", device), task.windows("val", device)
+    if search.folds == 1:
+        return HeldOut(shape, [(task.windows("train", device), task.windows("val", device))])
+    return HeldOut(shape, list(folds(task, search.folds, _longest(spec, search.space), device)))
+
+
+def _longest(spec: RunSpec, space: Mapping[str, Dimension]) -> int:
+    return max(space["lookback"].extremes()) if "lookback" in space else spec.lookback

@@ -23,6 +23,10 @@ SCORES = (
 RETIRED = ("inference_us",)
 """Columns of earlier versions; a record that has one is read without it."""
 
+FitRows = Literal["train", "train+val"]
+TRAIN: FitRows = "train"
+TRAIN_AND_VAL: FitRows = "train+val"
+
 _RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 
 
@@ -136,6 +140,11 @@ class RunRecord(Strict):
     params: _Count | None = Field(None, description="Number of fitted parameters")
     fitted: Literal["gradient", "closed_form", "none"] = Field(
         description="How the model is fitted: `gradient`, `closed_form` or `none` (naive)"
+    )
+    fit_rows: FitRows | None = Field(
+        None,
+        description="Rows that the scored weights were fitted on: `train`, or `train+val`, once "
+        "more, when validation had chosen",
     )
     epochs: _Count | None = Field(None, description="Epochs trained; empty without gradients")
     best_epoch: _Count | None = Field(

@@ -16,6 +16,7 @@ import torch
 
 from benchmark.data.windows import Windows
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
+from benchmark.forecasters.ensemble import Ensemble
 from benchmark.training.energy import EnergyMeter
 from benchmark.training.report import FitOptions, FitReport
 from benchmark.training.score import score
@@ -50,6 +51,8 @@ def fit(
     Raises:
         FloatingPointError: the validation score is not finite; names the epoch.
     """
+    if isinstance(forecaster, Ensemble):
+        return _fit_members(forecaster, train, validation, spec, seed, options)
     if forecaster.fitted == "gradient":
         options = options or FitOptions()
         with EnergyMeter(train.device, options.parallel.devices) as meter:
@@ -66,6 +69,88 @@ def fit(
         val_mae=scores["mae"],
         seconds=seconds,
         energy_j=meter.joules,
+    )
+
+
+def refit(
+    fitted: Forecaster,
+    fresh: Forecaster,
+    windows: Windows,
+    validation: Windows,
+    spec: TrainingSpec,
+    seed: int,
+    chosen: FitReport,
+    options: FitOptions | None = None,
+) -> Forecaster:
+    """Fit once more, on train and validation rows together, by what validation has chosen.
+
+    What is trained by gradient begins anew and is trained for as many epochs as were best.
+
+    Args:
+        fitted: what `fit` fitted; a closed form is solved again in place.
+        fresh: the same, as it was before that; for what is trained by gradient.
+        windows: all before the test rows.
+        validation: windows whose scores are shown; they are among `windows` and choose nothing.
+        spec: how a gradient fit is done.
+        seed: order of the batches.
+        chosen: the report of `fit`.
+        options: how it is shown.
+
+    Returns:
+        The forecaster that was fitted.
+
+    Raises:
+        FloatingPointError: the validation score is not finite; names the epoch.
+        UserError: a closed form does not say how it is fitted once more.
+    """
+    if isinstance(fitted, Ensemble):
+        assert isinstance(fresh, Ensemble)
+        for number, (old, new) in enumerate(zip(fitted, fresh, strict=True)):
+            seen = new.shape.lookback
+            fresh.members[number] = refit(
+                old,
+                new,
+                windows.latest(seen),
+                validation.latest(seen),
+                spec,
+                seed + number,
+                chosen.members[number],
+                options,
+            )
+        return fresh
+    if fitted.fitted == "gradient":
+        options = options or FitOptions()
+        by_gradient = _by_gradient(options)
+        by_gradient(fresh, windows, validation, spec, seed, options, chosen.best_epoch)
+        return fresh
+    if isinstance(fitted, ClosedFormForecaster):
+        fitted.refit(windows)
+    return fitted
+
+
+def _fit_members(
+    ensemble: Ensemble,
+    train: Windows,
+    validation: Windows,
+    spec: TrainingSpec,
+    seed: int,
+    options: FitOptions | None,
+) -> FitReport:
+    """Fit each by itself, on the part of the lookbacks that it sees, with a seed of its own."""
+    reports = []
+    for number, member in enumerate(ensemble):
+        seen = member.shape.lookback
+        windows = train.latest(seen), validation.latest(seen)
+        reports.append(fit(member, *windows, spec, seed + number, options))
+    joules = [report.energy_j for report in reports if report.energy_j is not None]
+    scores = score(ensemble, validation)
+    return FitReport(
+        val_mse=scores["mse"],
+        val_mae=scores["mae"],
+        seconds=sum(report.seconds for report in reports),
+        epochs=tuple(epoch for report in reports for epoch in report.epochs),
+        energy_j=sum(joules) if len(joules) == len(reports) else None,
+        members=tuple(reports),
     )
 
 

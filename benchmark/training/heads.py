@@ -23,6 +23,7 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster, SeriesShape
+from benchmark.forecasters.ensemble import Ensemble
 from benchmark.forecasters.resolve import build_forecaster, resolve_model
 from benchmark.training.spec import TrainingSpec
 
@@ -73,6 +74,9 @@ def build_for_training(
     heads = training.loss == "quantile" and cls.fitted == "gradient"
     if not heads or issubclass(cls, QuantileForecaster):
         return build_forecaster(model, shape, where)
+    if issubclass(cls, Ensemble):
+        what = "'quantile' trains one forecaster's heads, and an Ensemble is several forecasters"
+        raise UserError(f"{where}: training.loss", what, "use mse, mae or huber")
     wide = replace(shape, horizon=len(LEVELS) * shape.horizon)
     try:
         return QuantileHeads(shape, build_forecaster(model, wide, where))

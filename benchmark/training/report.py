@@ -39,6 +39,7 @@ class FitReport:
         epochs: every epoch trained; empty where nothing is trained.
         best_epoch: whose weights were kept; 0 where nothing is trained.
         energy_j: joules of the fit, see `benchmark.training.energy`; None where not counted.
+        members: of an ensemble, the report of each member's own fit.
     """
 
     val_mse: float
@@ -47,6 +48,7 @@ class FitReport:
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int = 0
     energy_j: float | None = None
+    members: tuple[FitReport, ...] = ()
 
 
 @dataclass(frozen=True)

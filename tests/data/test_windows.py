@@ -122,6 +122,37 @@ def test_shuffling_keeps_each_lookback_with_its_horizon() -> None:
     assert torch.equal(x[:, -1] + 1, y[:, 0])
 
 
+def test_the_latest_steps_are_the_same_windows_with_a_shorter_lookback() -> None:
+    windows = Windows(series(60), range(20, 60), 10, 5)
+    x, y = together(windows.in_order(7))
+    shorter = windows.latest(4)
+    seen, aim = together(shorter.in_order(7))
+    assert torch.equal(seen, x[:, 6:])
+    assert torch.equal(aim, y)
+    assert windows.lookback == 10
+    x, y = windows.gather(torch.tensor([3]))
+    assert x.shape == (1, 10, 2), "the longer windows stay as they were"
+    for steps in (0, 11):
+        with pytest.raises(ValueError, match=f"10 steps, however: {steps} are asked for"):
+            windows.latest(steps)
+
+
+def test_only_some_windows_are_those_in_that_order() -> None:
+    windows = Windows(series(60), range(20, 60), 10, 5)
+    x, y = together(windows.in_order(7))
+    numbers = torch.tensor([30, 2, 17])
+    some = windows.only(numbers)
+    assert len(some) == 3
+    seen, aim = together(some.in_order(2))
+    assert torch.equal(seen, x[numbers])
+    assert torch.equal(aim, y[numbers])
+    again = some.only(torch.tensor([2])).latest(4).gather(torch.tensor([0]))
+    assert torch.equal(again[0], x[17:18, 6:])
+    assert len(windows) == 36
+    shuffled = together(some.shuffled(2, torch.Generator().manual_seed(1)))[1]
+    assert torch.equal(shuffled[:, 0, 0].sort().values, y[numbers][:, 0, 0].sort().values)
+
+
 def test_gather_follows_the_index_repeats_included() -> None:
     windows = Windows(series(30, channels=3), range(0, 30), 4, 2)
     x, y = windows.gather(torch.tensor([5, 0, 5]))

@@ -13,7 +13,6 @@ import torch
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import Linear
-from benchmark.forecasters.recurrent import Recurrent
 from benchmark.forecasters.resolve import (
     build_forecaster,
     find_forecaster,
@@ -234,17 +233,20 @@ def test_a_constructors_value_error_becomes_the_users_mistake_with_its_cause(
 
 def test_the_digest_of_a_users_class_follows_its_file(write: Callable[[str, str], Path]) -> None:
     path = write("my_models", GOOD)
-    cls = find_forecaster("my_models.Held", "x")
-    before = source_digest(cls)
-    assert len(before) == 16
-    assert source_digest(cls) == before
-    path.write_text(GOOD.replace("-self.back", "-self.back - 1"))
-    changed = source_digest(cls)
-    assert changed != before
-    path.write_text(GOOD)
-    assert source_digest(cls) == before
+    alone = {"class": "my_models.Held"}
+    for spec in (alone, {"class": "Ensemble", "members": [{"model": alone}]}):
+        path.write_text(GOOD)
+        before = source_digest(spec, "x")
+        assert len(before) == 16
+        assert source_digest(spec, "x") == before
+        path.write_text(GOOD.replace("-self.back", "-self.back - 1"))
+        assert source_digest(spec, "x") != before
+        path.write_text(GOOD)
+        assert source_digest(spec, "x") == before
 
 
 def test_ours_are_told_apart_by_the_packages_version_alone() -> None:
-    assert source_digest(Linear) == ""
-    assert source_digest(Recurrent) == ""
+    assert source_digest({"class": "Linear"}, "x") == ""
+    assert (
+        source_digest({"class": "Ensemble", "members": [{"model": {"class": "Ridge"}}]}, "x") == ""
+    )

@@ -109,7 +109,7 @@ def small(toy: Path, write_yaml: Callable[[str, Any], str]) -> Callable[..., str
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From the call on, a trial of a search is an error."""
-    return lambda: monkeypatch.setattr("benchmark.harness.tuning.fit", None)
+    return lambda: monkeypatch.setattr("benchmark.harness.held_out.fit", None)
 
 
 @pytest.fixture

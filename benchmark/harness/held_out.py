@@ -1,0 +1,75 @@
+"""A configuration's validation score: what a search minimises. No test window comes here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmark.data.windows import Windows
+from benchmark.forecasters.contract import SeriesShape
+from benchmark.harness.spec import RunSpec
+from benchmark.training.fit import fit, seed_all
+from benchmark.training.heads import build_for_training
+from benchmark.training.report import Epoch, FitOptions, FitReport
+
+OnEpoch = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a configuration is fitted on and scored on.
+
+    Attributes:
+        shape: the sizes that the data decides.
+        parts: windows to train on, and windows held out: once, or once for each fold.
+    """
+
+    shape: SeriesShape
+    parts: Sequence[tuple[Windows, Windows]]
+
+
+def validation_score(
+    spec: RunSpec,
+    where: str,
+    held_out: HeldOut,
+    watch: Callable[[float], None],
+    on_epoch: OnEpoch | None = None,
+) -> float:
+    """Fit as a run would and score on what is held out: the mean, where that is several parts.
+
+    Args:
+        spec: the configuration.
+        where: the file it came from, for errors.
+        held_out: on what.
+        watch: told the score after each epoch; of several parts, the mean so far after each part.
+        on_epoch: told each epoch.
+
+    Raises:
+        UserError: the model cannot be built.
+        FloatingPointError: training diverged.
+    """
+    several = len(held_out.parts) > 1
+    scores: list[float] = []
+
+    def monitored(found: Epoch | FitReport) -> float:
+        return found.val_mse if spec.training.monitor == "mse" else found.val_mae
+
+    def each(epoch: Epoch) -> None:
+        if on_epoch:
+            on_epoch(epoch)
+        if not several:
+            watch(monitored(epoch))
+
+    device = held_out.parts[0][0].device
+    for train, validation in held_out.parts:
+        seed_all(spec.seed)
+        forecaster = build_for_training(spec.model, held_out.shape, spec.training, where).to(device)
+        options = FitOptions(on_epoch=each, parallel=spec.parallel)
+        report = fit(forecaster, train, validation, spec.training, spec.seed, options)
+        scores.append(monitored(report))
+        if not math.isfinite(scores[-1]):
+            raise FloatingPointError(f"the validation score is {scores[-1]}")
+        if several:
+            watch(sum(scores) / len(scores))
+    return sum(scores) / len(scores)
