@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from benchmark.data.card import SplitName
 from benchmark.data.load import Series
 from benchmark.data.missing import check_every_split
+from benchmark.data.totals import stretches, total
 from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError
 
@@ -39,17 +40,23 @@ class Scaler:
     def fit(cls, train_rows: NDArray[np.float64], masked: bool = False) -> Scaler:
         """Fit on rows ``(T, C)``; where they are masked, NaN counts in nothing."""
         # what scikit-learn's StandardScaler computes (a test compares them), without its import,
-        # which would cost every run half a second
-        low, high, mean, spread = np.min, np.max, np.mean, np.std
-        if masked:
-            low, high, mean, spread = np.nanmin, np.nanmax, np.nanmean, np.nanstd
+        # which would cost every run half a second, and without a copy of the rows
+        low, high = (np.nanmin, np.nanmax) if masked else (np.min, np.max)
         constant = low(train_rows, axis=0) == high(train_rows, axis=0)
-        scale = np.where(constant, 1.0, spread(train_rows, axis=0))
-        return cls(mean=mean(train_rows, axis=0), scale=scale)
+        rows, channels = train_rows.shape
+        known = total(rows, channels, lambda part: ~np.isnan(train_rows[part]))
+        mean = total(rows, channels, lambda part: _known(train_rows[part])) / known
+        squares = total(rows, channels, lambda part: _known(train_rows[part] - mean) ** 2)
+        return cls(mean=mean, scale=np.where(constant, 1.0, np.sqrt(squares / known)))
 
     def transform(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale ``(T, C)``."""
         return (values - self.mean) / self.scale
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put 0, which adds nothing to a sum, where a value is missing."""
+    return np.where(np.isnan(values), 0.0, values)
 
 
 class Task:
@@ -80,7 +87,10 @@ class Task:
         if self.masked:
             check_every_split(series.name, series.channels, used, self.borders)
         self.scaler = Scaler.fit(series.values[: self.borders["train"].stop], self.masked)
-        self.scaled: NDArray[np.float32] = self.scaler.transform(used).astype(np.float32)  # (T, C)
+        scaled = np.empty(used.shape[::-1], dtype=np.float32)  # channel-first, once for all splits
+        for part in stretches(*used.shape):
+            scaled[:, part] = self.scaler.transform(used[part]).T
+        self.scaled: NDArray[np.float32] = scaled.T  # (T, C)
 
     @property
     def channels(self) -> int:
@@ -108,7 +118,7 @@ class Task:
         return self._windows(range(self.borders["train"].start, self.borders["val"].stop), device)
 
     def _windows(self, rows: range, device: str | torch.device) -> Windows:
-        values = torch.from_numpy(np.ascontiguousarray(self.scaled[: rows.stop].T)).to(device)
+        values = torch.from_numpy(np.ascontiguousarray(self.scaled.T))[:, : rows.stop].to(device)
         if self.masked:
             filled = forward_filled(values)
             return Windows(filled, rows, self.lookback, self.horizon, targets=values)
@@ -119,15 +129,17 @@ class Task:
 
         Where values are masked, over the pairs of rows that both have one; 0 where there is none.
         """
-        train = self.scaled[: self.borders["train"].stop].astype(np.float64)
-        difference = np.abs(train[self.season :] - train[: -self.season])
-        error: NDArray[np.float64]
-        if self.masked:
-            known = ~np.isnan(difference)
-            error = np.where(known, difference, 0.0).sum(axis=0) / known.sum(axis=0).clip(min=1)
-        else:
-            error = difference.mean(axis=0)
-        return error
+        train = self.scaled[: self.borders["train"].stop]
+        pairs = len(train) - self.season
+
+        def difference(part: slice) -> NDArray[np.float64]:
+            later = train[part.start + self.season : part.stop + self.season]
+            size: NDArray[np.float64] = np.abs(later.astype(np.float64) - train[part])
+            return size
+
+        known = total(pairs, self.channels, lambda part: ~np.isnan(difference(part)))
+        sums = total(pairs, self.channels, lambda part: _known(difference(part)))
+        return sums / known.clip(min=1)
 
     def fingerprint(self, definitions: str) -> str:
         """Hash what decides whether two scores may be ranked together.
