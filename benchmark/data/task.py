@@ -139,7 +139,8 @@ class Task:
 
         known = total(pairs, self.channels, lambda part: ~np.isnan(difference(part)))
         sums = total(pairs, self.channels, lambda part: _known(difference(part)))
-        return sums / known.clip(min=1)
+        error: NDArray[np.float64] = sums / known.clip(min=1)
+        return error
 
     def fingerprint(self, definitions: str) -> str:
         """Hash what decides whether two scores may be ranked together.

@@ -1,0 +1,294 @@
+"""Measure how time and memory grow with data and results: ``python tests/scale/run.py``.
+
+Data sets and results are made up in a temporary folder. Each measurement is a process of its own,
+so that its peak of memory is; what is measured is its time and that peak, the libraries' own share
+(a process that only imports them) beside it. Writes ``results/reference/scale.csv`` and ``.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from made_up import records, write_dataset
+
+from benchmark.reports.tables import Cell, Column, Table, markdown
+
+ROOT = Path(__file__).resolve().parents[2]
+SERIES = [
+    (1_000_000, 8), (2_000_000, 8), (5_000_000, 8), (10_000_000, 8),
+    (17_544, 100), (17_544, 300), (17_544, 862),
+]  # fmt: skip
+RUNS = [1_000, 10_000, 100_000]
+LOOKBACK, HORIZON, STEPS = 96, 24, 20
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement: what, of which size, and what it took."""
+
+    what: str
+    size: str
+    amount: int
+    seconds: float
+    peak_mb: float
+
+
+def _task(name: str) -> object:
+    from benchmark.data.card import load_card
+    from benchmark.data.load import load
+    from benchmark.data.task import Task
+
+    return Task(load(load_card(name)), LOOKBACK, HORIZON)
+
+
+def only_imports(name: str) -> None:
+    """What every process of the data's takes."""
+    import pandas  # noqa: F401
+
+    import benchmark.data.task  # noqa: F401
+
+
+def first_load(name: str) -> None:
+    """Parse the CSV, check it, and keep it for the next start."""
+    from benchmark.data.card import load_card
+    from benchmark.data.load import load
+
+    load(load_card(name))
+
+
+def cached_load(name: str) -> None:
+    """Map what was kept, and check its digest."""
+    first_load(name)
+
+
+def windows(name: str) -> None:
+    """Scale the series and make the windows of all splits."""
+    task = _task(name)
+    for split in task.borders:  # type: ignore[attr-defined]
+        task.windows(split)  # type: ignore[attr-defined]
+
+
+def fit_ridge(name: str) -> None:
+    """Fit Ridge on all train windows and choose its penalty on all validation windows."""
+    from benchmark.forecasters.contract import SeriesShape
+    from benchmark.forecasters.ridge import Ridge
+
+    task = _task(name)
+    shape = SeriesShape(LOOKBACK, HORIZON, task.channels, task.season)  # type: ignore[attr-defined]
+    Ridge(shape).fit(task.windows("train"), task.windows("val"))  # type: ignore[attr-defined]
+
+
+def run_gru(name: str) -> None:
+    """A few steps of a GRU, then validation, test, costs and files, as ``benchmark run`` does."""
+    settings = {
+        "dataset": name, "lookback": LOOKBACK, "horizon": HORIZON, "training.epochs": 1,
+        "training.epoch_steps": STEPS,
+    }  # fmt: skip
+    words = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    _benchmark("run", "gru", *words, "--device", "cpu", "--threads", "2")
+
+
+def leaderboard(name: str) -> None:
+    """Rank and print."""
+    _benchmark("leaderboard", f"{name}/results.csv")
+
+
+def leaderboard_files(name: str) -> None:
+    """Rank, print, and write leaderboard.md and leaderboard.csv."""
+    _benchmark("leaderboard", f"{name}/results.csv", "--output", f"{name}/board")
+
+
+def compare(name: str) -> None:
+    """Compare two files run by run."""
+    _benchmark("compare", f"{name}/results.csv", f"{name}/others.csv")
+
+
+def report(name: str) -> None:
+    """Write the page of a results file."""
+    from benchmark.cli.reporting import write_page
+    from benchmark.records.table import read_results
+
+    path = Path(name) / "results.csv"
+    write_page(path.with_name("report.html"), path, read_results(path), "Benchmark results")
+
+
+def rebuild(name: str) -> None:
+    """Read the folders of all runs and write results.csv."""
+    from benchmark.records.store import Store
+
+    Store(Path(name) / "store").rebuild_csv()
+
+
+OF_DATA = (only_imports, first_load, cached_load, windows, fit_ridge, run_gru)
+OF_RUNS = (leaderboard, leaderboard_files, compare, report, rebuild)
+
+
+def _benchmark(*words: str) -> None:
+    from benchmark.cli import main
+
+    sys.argv = ["benchmark", *words]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code not in (None, 0, 1):  # 1: something regressed
+            raise
+
+
+def measure(job: Callable[[str], None], size: str, amount: int, name: str, at: Path) -> Measured:
+    """Run one job in a process of its own."""
+    words = [sys.executable, __file__, "--job", job.__name__, name]
+    environment = os.environ | {
+        "BENCHMARK_DATA": str(at), "BENCHMARK_RESULTS": str(at / "results"),
+        "XDG_CACHE_HOME": str(at / "cache"), "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    begin = time.perf_counter()
+    done = subprocess.run(
+        words, env=environment, cwd=at, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    seconds = time.perf_counter() - begin
+    told = done.stderr.decode().splitlines()
+    if done.returncode:
+        sys.exit("\n".join([f"{job.__name__} {size}:", *told]))
+    found = Measured(job.__name__, size, amount, seconds, float(told[-1]))
+    sys.stdout.write(f"{found.what:18} {size:>18} {seconds:8.1f} s {found.peak_mb:8.0f} MB\n")
+    sys.stdout.flush()
+    return found
+
+
+def _of_data(
+    sizes: list[tuple[int, int]], jobs: tuple[Callable[[str], None], ...]
+) -> Iterator[Measured]:
+    for rows, channels in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            name = write_dataset(Path(folder), rows, channels)
+            size = f"{rows:,} x {channels}"
+            for job in jobs:
+                yield measure(job, size, rows * channels, name, Path(folder))
+
+
+def _of_runs(sizes: list[int], jobs: tuple[Callable[[str], None], ...]) -> Iterator[Measured]:
+    from benchmark.records.checksums import write_sums
+    from benchmark.records.store import write_record
+    from benchmark.records.table import write_csv
+
+    for runs in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            at = Path(folder)
+            for name, seed in (("results.csv", 0), ("others.csv", 1)):
+                write_csv(at / name, records(runs, seed))
+            for record in records(runs) if rebuild in jobs else ():
+                run = at / "store" / "runs" / record.run_id
+                run.mkdir(parents=True)
+                write_record(run, record)
+                write_sums(run)
+            for job in jobs:
+                yield measure(job, f"{runs:,} runs", runs, folder, at)
+
+
+def table(found: list[Measured]) -> str:
+    """Write the measurements, each with the exponent of its growth since the smaller size."""
+    rows = []
+    for one in found:
+        before = [each for each in found if each.what == one.what and _is_smaller(each, one)]
+        growth = ["-", "-"]
+        if before:
+            last = before[-1]
+            more = math.log(one.amount / last.amount)
+            growth = [
+                f"{math.log(getattr(one, name) / getattr(last, name)) / more:.2f}"
+                for name in ("seconds", "peak_mb")
+            ]
+        rows.append((one.what, one.size, f"{one.seconds:.1f}", f"{one.peak_mb:,.0f}", *growth))
+    titles = ("what", "size", "seconds", "peak MB", "growth of time", "growth of memory")
+    return markdown(
+        Table(
+            title="How time and memory grow",
+            columns=tuple(Column(title, number=place > 1) for place, title in enumerate(titles)),
+            rows=tuple(tuple(map(Cell, row)) for row in rows),
+            intro=(
+                "Each line is a process of its own, its start and imports included. Growth is the "
+                "exponent from the next smaller size to this one: 1 is linear, 0 does not grow.",
+                f"Windows of {LOOKBACK} + {HORIZON} steps. run_gru trains {STEPS} steps, "
+                "then scores all validation and test windows; fit_ridge is on all windows.",
+                "Peak MB is the process's largest resident size, the mapped file's pages included, "
+                "which the system takes back where it needs them.",
+            ),
+        ),
+        level=1,
+    )
+
+
+def _is_smaller(one: Measured, other: Measured) -> bool:
+    """Whether two sizes are of one kind, and the first is the smaller: more rows, or channels."""
+    same = [a == b for a, b in zip(one.size.split(" x "), other.size.split(" x "), strict=True)]
+    return one.amount < other.amount and (len(same) == 1 or any(same))
+
+
+def _peak_mb() -> float:
+    """Of this program alone, as Linux knows it: ``ru_maxrss`` would begin with the parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+
+
+def main() -> None:
+    """Parse the command line; measure, or do one job and tell its peak of memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    every = {job.__name__: job for job in (*OF_DATA, *OF_RUNS)}
+    parser.add_argument("--only", nargs="+", choices=every, default=list(every))
+    parser.add_argument("--most-values", type=int, default=80_000_000, help="of a data set")
+    parser.add_argument("--most-runs", type=int, default=100_000)
+    parser.add_argument("--output", type=Path, default=ROOT / "results" / "reference")
+    parser.add_argument("--job", nargs=2, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.job:
+        every[asked.job[0]](asked.job[1])
+        sys.stderr.write(f"\n{_peak_mb()}\n")
+        return
+
+    import torch
+
+    from benchmark.harness.machine import hardware
+
+    of_data, of_runs = (
+        tuple(job for job in jobs if job.__name__ in asked.only) for jobs in (OF_DATA, OF_RUNS)
+    )
+    series = [size for size in SERIES if math.prod(size) <= asked.most_values]
+    found = list(_of_data(series if of_data else [], of_data))
+    found += _of_runs(
+        [runs for runs in RUNS if runs <= asked.most_runs] if of_runs else [], of_runs
+    )
+    asked.output.mkdir(parents=True, exist_ok=True)
+    with (asked.output / "scale.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(("what", "size", "amount", "seconds", "peak_mb"))
+        writer.writerows(
+            (one.what, one.size, one.amount, f"{one.seconds:.2f}", f"{one.peak_mb:.0f}")
+            for one in found
+        )
+    command = shlex.join(["python", "tests/scale/run.py", *sys.argv[1:]])
+    made = f"\nMade by `{command}` on {hardware(torch.device('cpu'))}; {_versions()}.\n"
+    (asked.output / "scale.md").write_text(table(found) + made, encoding="utf-8")
+
+
+def _versions() -> str:
+    from importlib.metadata import version
+
+    names = ("numpy", "pandas", "torch", "lightning")
+    python = ".".join(map(str, sys.version_info[:3]))
+    return ", ".join([f"Python {python}", *(f"{name} {version(name)}" for name in names)])
+
+
+if __name__ == "__main__":
+    main()
