@@ -18,7 +18,7 @@ from outcome import Outcome, Skipped
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [storage.full, storage.read_only, storage.flipped])
+@pytest.mark.parametrize("fault", [storage.full, storage.read_only])
 def test_a_suite_survives_a_faulty_disk(fault: Callable[..., Outcome], tmp_path: Path) -> None:
     try:
         found = fault(tmp_path, 1, random.Random(1))
