@@ -12,8 +12,9 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -33,8 +34,9 @@ from benchmark.records.files import (
     sync_tree,
     write_atomically,
 )
+from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
 from benchmark.records.record import RETIRED, RunId, RunRecord
-from benchmark.records.table import read_results, write_csv
+from benchmark.records.table import read_results, write_rows
 
 __all__ = ["Store", "read_record", "read_results", "write_record"]
 
@@ -157,17 +159,23 @@ class Store:
             UserError: the folder cannot be read or written.
         """
         path = self.folder / "results.csv"
+        known = read_index(self.folder / INDEX_FILE)
         while True:
             listing = self._listing()
-            write_csv(path, self._read(listing))
+            files = {name: (self.runs / name / RECORD_FILE, listing[name]) for name in listing}
+            rows = current_rows(known, files, lambda name: self._read([name]))
+            write_rows(path, (row.text for row in sorted(rows.values(), key=attrgetter("order"))))
+            if rows != known:
+                keep_index(self.folder / INDEX_FILE, rows)
+                known = rows
             # A run that another process finished meanwhile may have been in its results.csv and is
             # not in ours, which just replaced it: look again.
             if self._listing() == listing:
                 return path
 
-    def _read(self, listing: dict[str, int]) -> list[RunRecord]:
+    def _read(self, names: Iterable[str]) -> list[RunRecord]:
         found = []
-        for name in listing:
+        for name in names:
             try:
                 record = _load(self.runs / name, name)
             except (UserError, OSError) as error:
@@ -175,7 +183,7 @@ class Store:
                 continue
             if record is not None:
                 found.append(record)
-        return sorted(found, key=_order)
+        return sorted(found, key=order_of)
 
     def _listing(self) -> dict[str, int]:
         """Name and inode of every entry of ``runs`` that is no temporary and not set aside."""
@@ -241,17 +249,6 @@ def _check_written(folder: Path, run_id: str) -> None:
         _load(folder, run_id)
     except UserError as fault:  # the caller's mistake, not the user's
         raise ValueError(f"the record of run {run_id} was not written: {fault}") from None
-
-
-def _order(record: RunRecord) -> tuple[str, int, str, int, int, str]:
-    return (
-        record.dataset,
-        record.horizon,
-        record.model,
-        record.lookback,
-        record.seed,
-        record.run_id,
-    )
 
 
 def _load(folder: Path, run_id: str) -> RunRecord | None:

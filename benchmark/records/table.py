@@ -41,15 +41,30 @@ def write_csv(path: Path, records: Iterable[RunRecord]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    write_atomically(path, csv_text(records))
+    write_rows(path, map(row_text, records))
+
+
+def write_rows(path: Path, rows: Iterable[str]) -> None:
+    """Write rows that `row_text` made, atomically.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_atomically(path, _whole(rows))
 
 
 def csv_text(records: Iterable[RunRecord]) -> str:
     """Return records as the text of a CSV file."""
-    lines = [",".join(COLUMNS)]
-    for record in records:
-        lines.append(",".join(_cell(getattr(record, column)) for column in COLUMNS))
-    return "\n".join(lines) + "\n"
+    return _whole(map(row_text, records))
+
+
+def row_text(record: RunRecord) -> str:
+    """Return one record as a row of a CSV file, without its end."""
+    return ",".join(_cell(getattr(record, column)) for column in COLUMNS)
+
+
+def _whole(rows: Iterable[str]) -> str:
+    return "\n".join([",".join(COLUMNS), *rows]) + "\n"
 
 
 def _cell(value: str | float | None) -> str:
