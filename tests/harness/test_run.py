@@ -55,8 +55,8 @@ def test_a_run_leaves_a_folder_with_all_it_says(execution: Execution) -> None:
     record = run(planned(), execution)
     folder = execution.results / "runs" / record.run_id
     assert {path.name for path in folder.iterdir()} == {
-        "checkpoint.pt", "data.json", "errors.npz", "forecasts.npz", "quantiles.npz", "record.json",
-        "run.yaml", "training.json",
+        "SHA256SUMS", "checkpoint.pt", "data.json", "errors.npz", "forecasts.npz", "quantiles.npz",
+        "record.json", "run.yaml", "training.json",
     }  # fmt: skip
     assert json.loads((folder / "record.json").read_text()) == record.model_dump()
     errors = np.load(folder / "errors.npz")
@@ -224,9 +224,13 @@ def test_test_windows_come_after_the_fit_and_each_is_scored_once(
 
 def test_the_windows_given_to_a_fit_hold_no_test_row(toy: Path) -> None:
     task = planned().task
-    for split, border in (("train", 400), ("val", 550)):
-        storage = task.windows(split)._view.untyped_storage()
-        assert storage.nbytes() == border * 3 * 4
+    fitted = [task.windows("train"), task.windows("val"), task.windows_before_test()]
+    task.scaled[550:] = np.nan  # the array that all windows are views of
+    assert not any(windows._view.isnan().any() for windows in fitted)
+    assert task.windows("test")._view.isnan().any()
+    task.scaled[400:] = np.nan
+    assert not fitted[0]._view.isnan().any()
+    assert fitted[1]._view.isnan().any()
 
 
 def test_a_metric_that_the_data_do_not_have_is_an_empty_column(
