@@ -22,11 +22,11 @@ from benchmark.harness.spec import (
     RunSpec,
     config_names,
     design_names,
+    load_kept_run,
     load_run,
     load_suite,
     with_task,
 )
-from benchmark.records.checksums import check_file
 from benchmark.records.store import read_record
 from benchmark.records.table import read_results
 
@@ -67,8 +67,7 @@ def earlier_run(name: str, model: str | None, results: Path) -> Earlier:
     row = read_record(folder).model_dump()
     _check_done(str(folder), row)
     path = folder / "run.yaml"
-    check_file(path)
-    planned = plan(load_run(path), str(path))
+    planned = plan(load_kept_run(path), str(path))
     return Earlier(row, planned, _changed(row, planned))
 
 

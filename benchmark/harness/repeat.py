@@ -12,8 +12,14 @@ from typing import Any, NamedTuple
 
 from benchmark.config import parse_yaml
 from benchmark.errors import UserError
-from benchmark.harness.spec import RunSpec, config_names, design_names, find_config, load_run
-from benchmark.records.checksums import check_file
+from benchmark.harness.spec import (
+    RunSpec,
+    config_names,
+    design_names,
+    find_config,
+    load_kept_run,
+    load_run,
+)
 
 FORECASTERS = Path(__file__).parents[1] / "forecasters"
 _FAMILIES = {"none": "naive", "closed_form": "closed form"}
@@ -40,11 +46,13 @@ def origin_of(folder: Path, fitted: str) -> Origin:
         fitted: how the model is fitted, as the run's record has it.
     """
     path = folder / "run.yaml"
+    unknown = Origin(_FAMILIES.get(fitted, "own"), "")
     try:
-        check_file(path)
-        spec = load_run(path)
+        spec = load_kept_run(path)
     except UserError:
-        return Origin(_FAMILIES.get(fitted, "own"), "")
+        return unknown
+    if not isinstance(spec.model.get("class"), str):
+        return unknown
     return Origin(_FAMILIES.get(fitted) or _family(spec), _command(spec, path))
 
 

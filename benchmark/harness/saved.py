@@ -29,14 +29,16 @@ from benchmark.errors import UserError
 from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.original import FORECAST, HIGH, LOW, OriginalUnits
 from benchmark.forecasters.contract import Forecaster, SeriesShape
-from benchmark.harness.spec import RunSpec, load_run
-from benchmark.records.checksums import check_file
+from benchmark.harness.spec import RunSpec, load_kept_run
+from benchmark.records.checksums import check_file, open_checked
 from benchmark.records.forecast import Forecast
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training
 
 WEIGHTS = "checkpoint.pt"
 DATA = "data.json"
+MAX_DATA = 100_000_000
+"""Bytes of the latter: a channel takes about a hundred."""
 
 
 class SavedData(Strict):
@@ -163,14 +165,13 @@ def load_saved(name: str, results: Path) -> SavedRun:
             damaged or does not fit.
     """
     folder = find_run(name, results)
-    check_file(folder / "run.yaml")
-    spec = load_run(folder / "run.yaml")
+    spec = load_kept_run(folder / "run.yaml")
     words = ["benchmark", "run", str(folder / "run.yaml"), "--checkpoint", "--force"]
     again = shlex.join([*words, "--results", str(folder.absolute().parent.parent)])
     for file in (WEIGHTS, DATA):
         if not (folder / file).is_file():
             raise UserError(str(folder), f"was kept without {file}", again)
-        check_file(folder / file)
+    check_file(folder / WEIGHTS)
     data = _read_data(folder / DATA)
     shape = SeriesShape(spec.lookback, spec.horizon, len(data.channels), data.card.season)
     forecaster = build_for_training(spec.model, shape, spec.training, str(folder / "run.yaml"))
@@ -183,8 +184,9 @@ def load_saved(name: str, results: Path) -> SavedRun:
 
 def _read_data(path: Path) -> SavedData:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        with open_checked(path, MAX_DATA) as stream:
+            values = json.load(stream)
+    except (ValueError, RecursionError):
         raise UserError(str(path), "is not JSON", "run the model again") from None
     return validate(SavedData, values, str(path))
 

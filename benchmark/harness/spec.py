@@ -15,9 +15,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from benchmark.config import Positive, Strict, apply_overrides, load_yaml, nearest, validate
+from benchmark.config import (
+    MAX_YAML_LENGTH,
+    Positive,
+    Strict,
+    apply_overrides,
+    load_yaml,
+    nearest,
+    validate,
+)
 from benchmark.errors import UserError
 from benchmark.harness.search import Dimension, Tuned, check_keys
+from benchmark.records.checksums import check_file
 from benchmark.training.parallel import ONE, Parallel
 from benchmark.training.spec import TrainingSpec
 
@@ -180,6 +189,16 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSpec:
     if "grids" in data:
         raise UserError(str(path), "is a suite's YAML, not a model's", f"benchmark suite {path}")
     return validate(RunSpec, apply_overrides(data, overrides), str(path))
+
+
+def load_kept_run(path: Path) -> RunSpec:
+    """Read the ``run.yaml`` of a run's folder.
+
+    Raises:
+        UserError: as `load_run`, or it is not what the run wrote.
+    """
+    check_file(path, longest=4 * MAX_YAML_LENGTH)  # a character has up to four bytes
+    return load_run(path)
 
 
 def load_suite(path: Path) -> SuiteSpec:

@@ -59,14 +59,18 @@ def open_checked(path: Path, longest: int | None = None) -> IO[bytes]:
         stream.close()
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, longest: int | None = None) -> None:
     """Make sure that a file of a run is what was written, before something else reads it.
+
+    Args:
+        path: in the run's folder.
+        longest: bytes that it may have.
 
     Raises:
         UserError: as `open_checked`; or it cannot be read.
     """
     try:
-        open_checked(path).close()
+        open_checked(path, longest).close()
     except OSError as error:
         raise UserError(str(path), f"cannot be read ({error.strerror})") from error
 

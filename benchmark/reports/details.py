@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.records.arrays import damaged, read_arrays
+from benchmark.records.checksums import open_checked
 from benchmark.records.files import check_own
 from benchmark.records.losses import ERRORS_FILE
 from benchmark.reports.ranking import ROW
@@ -30,6 +31,9 @@ Places = NDArray[np.int64]
 
 FORECASTS_FILE = "forecasts.npz"
 TRAINING_FILE = "training.json"
+MAX_TRAINING = 10_000_000
+"""Bytes: an epoch takes about a hundred."""
+
 _ERRORS = {"channels": "U1", "squared_by_step": "f2", "absolute_by_step": "f2", "scale": "f1"}
 _ERRORS_OPTIONAL = {"borders": "iu2"}
 _FORECASTS = {"first_row": "iu1", "target": "f3", "forecast": "f3"}
@@ -222,7 +226,8 @@ def _forecasts(path: Path, num_channels: int) -> Forecasts:
 
 def _training(path: Path) -> list[dict[str, float]]:
     try:
-        epochs: list[dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
+        with open_checked(path, MAX_TRAINING) as stream:
+            epochs: list[dict[str, float]] = json.load(stream)
     except (OSError, ValueError, RecursionError) as error:
         raise damaged(path, error) from error
     if not isinstance(epochs, list) or not all(map(_is_epoch, epochs)):

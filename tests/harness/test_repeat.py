@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from benchmark.config import load_yaml
 from benchmark.harness.repeat import origin_of
 from benchmark.harness.spec import config_names, design_names, find_config, load_run
+from benchmark.records.checksums import write_sums
 
 NAMES = [*config_names("models"), *design_names()]
 CHANGES = st.fixed_dictionaries(
@@ -92,7 +93,16 @@ def test_a_users_class_is_repeated_from_its_own_run(tmp_path):
     )
 
 
-@pytest.mark.parametrize("text", ["", "name: [", "name: x\nmodel: {class: Linear}\nretired: 1\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "name: [",
+        "name: x\nmodel: {class: Linear}\nretired: 1\n",
+        "name: x\nmodel: {}\n",
+        "name: x\nmodel: {class: [Linear]}\n",
+    ],
+)
 def test_what_this_version_does_not_read_has_no_command(tmp_path, text):
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
@@ -100,6 +110,15 @@ def test_what_this_version_does_not_read_has_no_command(tmp_path, text):
     assert origin_of(folder, "gradient") == ("own", "")
     assert origin_of(folder, "none") == ("naive", "")
     assert origin_of(tmp_path, "closed_form") == ("closed form", "")
+
+
+def test_an_endless_configuration_is_not_read_to_its_end(tmp_path):
+    path = write(tmp_path, {"name": "x", "model": {"class": "Linear"}}) / "run.yaml"
+    write_sums(path.parent)
+    assert origin_of(path.parent, "gradient").command
+    with open(path, "ab") as stream:
+        stream.truncate(1 << 36)  # sparse: takes no room, and minutes if it were read
+    assert origin_of(path.parent, "gradient") == ("own", "")
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,12 @@ def test_forecasts_of_channels_that_there_are_not_are_damage(tmp_path: Path, cha
 def test_a_curve_that_is_none_is_damage(tmp_path: Path, training: Any) -> None:
     with pytest.raises(UserError, match=r"training\.json: is damaged \(it is no list of epochs"):
         read(tmp_path, training=training)
+
+
+def test_an_endless_curve_is_not_read_to_its_end(tmp_path: Path) -> None:
+    read(tmp_path)
+    with open(tmp_path / "a1" / "training.json", "ab") as stream:
+        stream.truncate(1 << 35)  # sparse: takes no room
+    rows = pd.DataFrame({"run_id": ["a1"], "best_epoch": pd.array([1], dtype="Int64")})
+    with pytest.raises(UserError, match=r"training\.json: is longer than 10,000,000 bytes"):
+        read_detail("gru", rows, tmp_path)
