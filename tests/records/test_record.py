@@ -23,7 +23,7 @@ def test_the_columns_are_these_in_this_order():
     assert " ".join(COLUMNS) == (
         "run_id status dataset lookback horizon model seed config tuned mse mae rmse mase smape "
         "r2 mae_original crps coverage_80 width_80 coverage_95 "
-        "val_mse val_mae params fitted epochs best_epoch train_seconds "
+        "val_mse val_mae params fitted fit_rows epochs best_epoch train_seconds "
         "energy_j macs latency_ms throughput "
         "peak_memory_mb device threads hardware data fingerprint test_windows channels started "
         "benchmark_version python_version "
@@ -41,7 +41,7 @@ def test_the_kind_of_every_column_is_known():
     assert {
         kinds[name] for name in (*SCORES, "train_seconds", "latency_ms", "throughput", "energy_j")
     } == {float}
-    assert {kinds[name] for name in ("status", "fitted", "started", "error", "run_id")} == {str}
+    assert {kinds[name] for name in ("status", "fitted", "fit_rows", "started", "error", "run_id")} == {str}
 
 
 def test_every_column_is_described_and_the_readme_has_the_same_table():
