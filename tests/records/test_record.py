@@ -41,7 +41,9 @@ def test_the_kind_of_every_column_is_known():
     assert {
         kinds[name] for name in (*SCORES, "train_seconds", "latency_ms", "throughput", "energy_j")
     } == {float}
-    assert {kinds[name] for name in ("status", "fitted", "fit_rows", "started", "error", "run_id")} == {str}
+    assert {
+        kinds[name] for name in ("status", "fitted", "fit_rows", "started", "error", "run_id")
+    } == {str}
 
 
 def test_every_column_is_described_and_the_readme_has_the_same_table():
