@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import benchmark
 
 CLASS = """
 from pathlib import Path
@@ -59,6 +63,25 @@ def test_no_class_that_a_run_names_is_imported(run: Path, command: Any) -> None:
         assert not Path("mark").exists(), words
 
 
+def test_no_class_and_no_yaml_that_a_row_names_is_looked_for(run: Path, command: Any) -> None:
+    Path("harm.yaml").write_text("name: harm\nmodel: {class: harm.Harm}\n")
+    text = (run / "record.json").read_text()
+    names = ["harm.Harm", "harm.yaml"]
+    for name in names:
+        other = shutil.copytree(run, run.with_name(name))
+        renamed = text.replace('"small"', f'"{name}"').replace(run.name, name)
+        (other / "record.json").write_text(renamed)
+    for words in (["report"], ["compare", "--published"], ["leaderboard", "results/results.csv"]):
+        answer = command(*words)
+        assert answer.code == 0, answer.err
+        assert not Path("mark").exists(), words
+    assert {f",{name}," in Path("results/results.csv").read_text() for name in names} == {True}
+    for name in names:
+        answer = command("reproduce", "results/results.csv", "--model", name)
+        assert answer.code == 2, answer.out  # it runs a YAML of ours, or none
+        assert not Path("mark").exists()
+
+
 @pytest.mark.parametrize("name", ["errors.npz", "forecasts.npz", "training.json", "record.json"])
 def test_no_pickle_in_a_runs_folder_is_loaded(run: Path, command: Any, name: str) -> None:
     (run / name).write_bytes(pickle.dumps(Pickled()))
@@ -83,6 +106,19 @@ def test_weights_that_are_a_pickle_are_not_loaded(run: Path, command: Any) -> No
     assert answer.code == 2
     assert "checkpoint.pt: holds no weights" in answer.err
     assert not Path("mark").exists()
+
+
+def test_only_what_a_fit_sends_to_its_own_processes_may_be_a_pickle() -> None:
+    """Wherever the package reads weights or pickles, by its source."""
+    safe = {"torch.load": "weights_only=True", "np.load": "allow_pickle=False"}
+    unsafe = set()
+    for path in Path(benchmark.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            what = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            trusted = what in safe and safe[what] not in ast.unparse(node)
+            if trusted or what in ("pickle.load", "pickle.loads"):
+                unsafe.add(path.name)
+    assert unsafe == {"devices.py", "rank.py"}
 
 
 def test_names_in_a_results_csv_are_texts_on_a_terminal_and_in_markdown(

@@ -14,6 +14,7 @@ from benchmark.data import files
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import opened_text
 from benchmark.data.load import load
+from benchmark.data.look import look
 from benchmark.data.parse import parse
 from benchmark.data.rows import read_rows
 from benchmark.errors import MOST_TOLD, UserError
@@ -49,6 +50,7 @@ def test_a_line_without_an_end_is_not_read_to_its_end(
     says = f"{path}: line {line}: is longer than 10,000,000 bytes"
     assert refusal(parse, card, path).startswith(says)
     assert refusal(read_rows, card, ("a", "b"), path, 2, whole=False).startswith(says)
+    assert refusal(look, path).startswith(says)
 
 
 def test_lines_up_to_the_limit_are_read_whatever_the_chunks(
@@ -101,15 +103,13 @@ def test_ten_thousand_wrong_columns_are_told_in_a_few_lines(tmp_path: Path, make
     assert "line 1: names column 'same' twice" in refusal(parse, make_card(channels=9_999), path)
 
 
-def test_four_thousand_columns_are_read_where_the_card_says_so(
-    folder: Path, make_card: Any
-) -> None:
-    names = ",".join(f"c{n}" for n in range(4_000))
-    rows = "".join(f"2020-01-0{day} 00:00:00{',1.5' * 4_000}\n" for day in range(1, 6))
+def test_ten_thousand_columns_are_read_where_the_card_says_so(folder: Path, make_card: Any) -> None:
+    names = ",".join(f"c{n}" for n in range(10_000))
+    rows = "".join(f"2020-01-0{day} 00:00:00{',1.5' * 10_000}\n" for day in range(1, 6))
     (folder / "toy.csv").write_text(f"date,{names}\n{rows}")
     splits = {"train": 3, "val": 1, "test": 1}
-    series = load(make_card(channels=4_000, frequency="D", splits=splits))
-    assert series.values.shape == (5, 4_000)
+    series = load(make_card(channels=10_000, frequency="D", splits=splits))
+    assert series.values.shape == (5, 10_000)
 
 
 # --- configuration files -------------------------------------------------------------------------

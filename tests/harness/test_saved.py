@@ -258,6 +258,8 @@ def test_weights_of_another_model_and_damaged_files_are_one_line(kept: Run, comm
     weights.write_bytes(whole)
     (folder / "quantiles.npz").write_bytes(b"PK")
     assert f"error: {folder / 'quantiles.npz'}: is damaged" in command("backtest", "ridge").err
+    (folder / "data.json").write_text("[" * 100_000)
+    assert f"error: {folder / 'data.json'}: is not JSON; " in command("backtest", "ridge").err
     (folder / "data.json").write_text("{}")
     answer = command("backtest", "ridge")
     assert f"error: {folder / 'data.json'}: card: is missing; add it\n" in answer.err

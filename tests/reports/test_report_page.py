@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import itertools
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,6 +20,7 @@ pytest.importorskip("vl_convert")
 import vl_convert
 
 from benchmark.errors import UserError
+from benchmark.records.record import column_kinds
 from benchmark.records.table import read_results, write_csv
 from benchmark.reports import ranking
 from benchmark.reports.html import figures, page
@@ -151,6 +153,20 @@ def test_no_name_becomes_an_element_and_every_name_is_shown_as_it_is(run, leave,
     shown = "".join(elements.texts)
     for name in HOSTILE:
         assert name in shown
+
+
+def test_no_text_of_any_column_becomes_an_element(run, leave, write):
+    told = {name for name, kind in column_kinds().items() if kind is str}
+    texts = sorted(told - {"run_id", "status", "fitted", "fit_rows", "started"})
+    assert {"model", "dataset", "config", "hardware", "fingerprint", "error"} <= set(texts)
+    odd = dict(zip(texts, itertools.cycle(HOSTILE), strict=False))
+    done = {name: odd[name] for name in texts if name != "error"}
+    tags = []
+    for records in ((leave(run(**done)), run(**odd)), (leave(run("gru")), run("gru", error="x"))):
+        elements = Elements(write(*records)[0])
+        tags.append({tag for tag, _ in elements.found})
+        assert not any(key.startswith("on") for _, named in elements.found for key in named)
+    assert tags[0] == tags[1]
 
 
 def test_the_page_fetches_nothing_and_runs_only_its_own_scripts(run, leave, write):
