@@ -17,7 +17,8 @@ MISSING_CELLS = {"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "
 
 def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserError | None:
     """Walk through the lines of a file and describe the first fault; None where there is none."""
-    numeric = [column not in (card.time_column, *card.left_out) for column in columns]
+    texts = {card.time_column, *card.left_out}
+    numeric = [column not in texts for column in columns]
     passed = MISSING_CELLS if card.missing != "error" else set()
     with opened_text(path) as stream:
         rows = csv.reader((line.decode(card.encoding) for line in stream), strict=True)

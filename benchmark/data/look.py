@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,7 +99,8 @@ def _settled(
         what = f"has no column of numbers beside its times ('{column}': {reason})"
         raise UserError(str(path), what, "add a column of numbers")
     fields = card.model_dump(mode="json") | {"frequency": frequency, "missing": "mask"}
-    fields |= {"channels": channels, "left_out": [c for c in reasons if c not in channels]}
+    others = reasons.keys() - set(channels)
+    fields |= {"channels": channels, "left_out": [c for c in reasons if c in others]}
     card = validate(DatasetCard, fields, "--frequency" if card.frequency != frequency else "")
     with _cure(_OFF_GRID):
         table = parse(card, path)
@@ -128,7 +130,7 @@ def _provisional() -> DatasetCard:
 
 def _check_header(path: Path, columns: list[str]) -> None:
     where = f"{path}: line 1"
-    twice = next((column for column in columns if columns.count(column) > 1), None)
+    twice = next((column for column, times in Counter(columns).items() if times > 1), None)
     if twice is not None:
         raise UserError(where, f"names column '{twice}' twice", "rename one of them")
     if any(re.fullmatch(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?", column.strip()) for column in columns):
