@@ -1,4 +1,4 @@
-"""What a search over made-up files found, as one table: `run.py` and `guided.py` write it."""
+"""What a search over made-up files found, as one table: `run.py` writes it."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -30,6 +32,15 @@ def test_any_file_is_read_or_refused(name: str, tmp_path: Path) -> None:
         assert time.process_time() - begin < SECONDS
 
     search()
+
+
+def test_the_search_that_coverage_leads_says_what_it_needs() -> None:
+    code = "import sys; sys.modules['atheris'] = None; import guided"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: atheris: is not installed; pip install atheris\n"
 
 
 @pytest.mark.parametrize("name", READERS)
