@@ -3,7 +3,7 @@
 Atheris (libFuzzer) keeps each choice that reaches a line of the package that none before it did,
 and makes the next of it. It feeds the choices that hypothesis makes of its bytes, so the files are
 those of ``run.py``, and a fault is one that it would find: it ends the search with its traceback
-and the file that shows it. Needs ``pip install atheris``, which is there for Linux and macOS.
+and the file that shows it. Needs ``pip install atheris``, tried with 3.0.0 on Linux.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def main() -> None:
     told = parser.parse_args()
     reader = READERS[told.reader]
     warnings.simplefilter("error")
-    folder = Path(
-        tempfile.gettempdir(), f"guided-{told.reader}"
-    )  # libFuzzer ends the process itself
+    folder = Path(tempfile.gettempdir(), f"guided-{told.reader}")  # stays: the process is ended
     folder.mkdir(exist_ok=True)
 
     @settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
