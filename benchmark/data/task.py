@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmark.data.card import SplitName
 from benchmark.data.load import Series
@@ -91,6 +92,7 @@ class Task:
         for part in stretches(*used.shape):
             scaled[:, part] = self.scaler.transform(used[part]).T
         self.scaled: NDArray[np.float32] = scaled.T  # (T, C)
+        self._fitting: tuple[NDArray[np.float32], Tensor] | None = None
 
     @property
     def channels(self) -> int:
@@ -108,8 +110,8 @@ class Task:
         Where values are masked, the lookbacks hold the last value before instead, or at the very
         start the train mean, and the horizons NaN.
 
-        Only the rows up to the split's end are handed over, so what is fitted on train and
-        validation windows cannot reach a test row.
+        Those of train and validation lie in an array that ends before the first test row, so what
+        is fitted on them cannot reach one.
         """
         return self._windows(self.borders[split], device)
 
@@ -118,11 +120,22 @@ class Task:
         return self._windows(range(self.borders["train"].start, self.borders["val"].stop), device)
 
     def _windows(self, rows: range, device: str | torch.device) -> Windows:
-        values = torch.from_numpy(np.ascontiguousarray(self.scaled.T))[:, : rows.stop].to(device)
+        border = self.borders["val"].stop
+        if rows.stop > border:
+            values = torch.from_numpy(np.ascontiguousarray(self.scaled.T))
+        else:
+            values = self._before_test(border)
+        values = values[:, : rows.stop].to(device)
         if self.masked:
             filled = forward_filled(values)
             return Windows(filled, rows, self.lookback, self.horizon, targets=values)
         return Windows(values, rows, self.lookback, self.horizon)
+
+    def _before_test(self, border: int) -> Tensor:
+        """Copy the rows before test, once for as long as the scaled series is the same."""
+        if self._fitting is None or self._fitting[0] is not self.scaled:
+            self._fitting = self.scaled, torch.from_numpy(self.scaled[:border].T.copy())
+        return self._fitting[1]
 
     def seasonal_error(self) -> NDArray[np.float64]:
         """Mean absolute seasonal difference of the scaled train rows ``(C,)``: MASE's divisor.
