@@ -58,7 +58,8 @@ def test_run_trains_evaluates_and_shows_a_table(toy: Path, command: Command) -> 
     folder = toy / "results" / "runs" / row["run_id"]
     assert answer.out.splitlines()[-1] == f"Run folder: {folder}"
     assert {path.name for path in folder.iterdir()} == {
-        "errors.npz", "forecasts.npz", "quantiles.npz", "record.json", "run.yaml", "training.json",
+        "SHA256SUMS", "errors.npz", "forecasts.npz", "quantiles.npz", "record.json", "run.yaml",
+        "training.json",
     }  # fmt: skip
 
 
