@@ -104,7 +104,7 @@ def test_a_stopped_suite_goes_on_to_the_same_results(
             lines = [process.stdout.readline() for _ in range(4)]
             assert lines.pop() == f"{STOPPING}\n"
             process.send_signal(stop)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == code, err
