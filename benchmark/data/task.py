@@ -88,7 +88,7 @@ class Task:
         if self.masked:
             check_every_split(series.name, series.channels, used, self.borders)
         self.scaler = Scaler.fit(series.values[: self.borders["train"].stop], self.masked)
-        scaled = np.empty(used.shape[::-1], dtype=np.float32)  # channel-first, once for all splits
+        scaled = np.empty(used.shape[::-1], dtype=np.float32)  # channel-first, as windows are read
         for part in stretches(*used.shape):
             scaled[:, part] = self.scaler.transform(used[part]).T
         self.scaled: NDArray[np.float32] = scaled.T  # (T, C)
