@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,15 +43,16 @@ def read_losses(
     import numpy as np
 
     done = results[results["status"] == "done"]
-    found = {}
-    for run_id, score in zip(done["run_id"], done[metric], strict=True):
-        for runs in (csv.parent / "runs", csv.parent.parent / "runs"):
+    scores = dict(zip(done["run_id"].tolist(), done[metric].tolist(), strict=True))
+    found: dict[str, NDArray[np.float64]] = {}
+    for runs in (csv.parent / "runs", csv.parent.parent / "runs"):
+        kept = os.listdir(runs) if runs.is_dir() else []  # one look, not one for every row
+        for run_id in sorted(scores.keys() & set(kept) - found.keys()):
             path = runs / run_id / ERRORS_FILE
             if path.is_file():
                 losses = _read(path, _ARRAYS[metric])
-                if math.isclose(np.mean(losses), score, rel_tol=_ROUNDING):
+                if math.isclose(np.mean(losses), scores[run_id], rel_tol=_ROUNDING):
                     found[run_id] = losses
-                    break
     return found
 
 

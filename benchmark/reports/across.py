@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.reports.lookbacks import chosen
 from benchmark.reports.ranking import BASELINE, Group, Leaderboard
 from benchmark.reports.tables import Cell, Column, Table, number
 from benchmark.reports.ties import TIED
@@ -80,7 +79,7 @@ def standing(board: Leaderboard) -> Standing:
     alone = [group for group in board.groups if group.protocols == 1]
     names = sorted({name for g in alone for part in (g.rows, g.failed) for name in part["model"]})
     errors = pd.DataFrame(
-        [chosen(group.rows).set_index("model")["mse"].reindex(names).tolist() for group in alone],
+        [group.chosen.set_index("model")["mse"].reindex(names).tolist() for group in alone],
         index=pd.MultiIndex.from_tuples([_task(group) for group in alone], names=_TASK),
         columns=names,
         dtype="float64",

@@ -117,7 +117,7 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
 def held_to(rows: DataFrame, gate: Gate) -> list[dict[str, float]]:
     """Return what each row is held to; each model and data set is looked up once."""
     held = cache(gate.held)
-    return list(map(held, rows["model"], rows["dataset"]))
+    return list(map(held, rows["model"].tolist(), rows["dataset"].tolist()))
 
 
 def merge(by_file: Mapping[str, Comparison]) -> Comparison:

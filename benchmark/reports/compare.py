@@ -39,7 +39,7 @@ __all__ = ["CATEGORIES", "Comparison", "compare", "merge", "print_comparison", "
 UNCHANGED_SHOWN = 20
 """On the terminal, more unchanged rows than this are counted but not listed."""
 
-MOST_PRINTED = 500
+MOST_PRINTED = 300
 """Rows, and notes, on the terminal; the worst come first."""
 
 MOST_LISTED = 100

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,14 @@ class Forecasts:
     high: Array
 
 
+class Run(NamedTuple):
+    """A done run of a row of the leaderboard: its folder's name, and what its row says of it."""
+
+    run_id: str
+    fitted: str
+    best_epoch: int
+
+
 @dataclass(frozen=True)
 class Detail:
     """What the runs of one row of the leaderboard left behind.
@@ -119,13 +127,18 @@ def labels(rows: DataFrame) -> list[str]:
     return [f"{name} ({lookback})" if both else name for name, lookback, both in pairs]
 
 
-def runs_by_row(results: DataFrame) -> dict[Any, DataFrame]:
+def runs_by_row(results: DataFrame) -> dict[Any, list[Run]]:
     """The done runs behind each row of a leaderboard, by `ROW`, in the order of their seeds."""
     done = results[results["status"] == "done"].sort_values("seed", kind="stable")
-    return dict(tuple(done.groupby(ROW)))
+    epochs = done["best_epoch"].fillna(0).tolist()
+    names = (done[name].tolist() for name in (*ROW, "run_id", "fitted"))
+    runs: dict[Any, list[Run]] = {}
+    for *key, run_id, fitted, best_epoch in zip(*names, epochs, strict=True):
+        runs.setdefault(tuple(key), []).append(Run(run_id, fitted, best_epoch))
+    return runs
 
 
-def read_detail(label: str, runs: DataFrame, folder: Path) -> Detail | None:
+def read_detail(label: str, runs: Sequence[Run], folder: Path) -> Detail | None:
     """Read what the runs of a row left behind.
 
     Args:
@@ -139,7 +152,7 @@ def read_detail(label: str, runs: DataFrame, folder: Path) -> Detail | None:
     Raises:
         UserError: a file is damaged.
     """
-    folders = [folder / run_id for run_id in runs["run_id"]]
+    folders = [folder / run.run_id for run in runs]
     if not all((each / ERRORS_FILE).is_file() for each in folders):
         return None
     for each in folders:
@@ -159,7 +172,7 @@ def read_detail(label: str, runs: DataFrame, folder: Path) -> Detail | None:
         borders=first.get("borders"),
         forecasts=_forecasts(folders[0] / FORECASTS_FILE, len(first["channels"])),
         training=_training(folders[0] / TRAINING_FILE),
-        best_epoch=int(runs["best_epoch"].fillna(0).iloc[0]),
+        best_epoch=runs[0].best_epoch,
     )
 
 

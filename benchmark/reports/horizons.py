@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from benchmark.reports.lookbacks import chosen
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.tables import Cell, Column, Table, marks, number
 
@@ -40,7 +39,7 @@ def horizon_tables(board: Leaderboard) -> Iterator[Table]:
 def _table(dataset: str, groups: list[Group]) -> Table | None:
     import pandas as pd
 
-    picked = {group.horizon: chosen(group.rows).set_index("model") for group in groups}
+    picked = {group.horizon: group.chosen.set_index("model") for group in groups}
     errors = pd.DataFrame({horizon: rows["mse"] for horizon, rows in picked.items()})
     absolute = pd.DataFrame({horizon: rows["mae"] for horizon, rows in picked.items()})
     whole = errors.dropna().assign(mean=lambda rows: rows.mean(axis=1))

@@ -1,9 +1,10 @@
-"""The leaderboard as Markdown, as tidy CSV and on the terminal."""
+"""The leaderboard as Markdown and on the terminal, and its files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,6 @@ from benchmark.reports.lookbacks import lookback_table
 from benchmark.reports.quantiles import quantile_table
 from benchmark.reports.ranking import (
     BASELINE,
-    COSTS,
-    METRICS,
-    ROW,
     Group,
     Leaderboard,
     leaderboard,
@@ -29,15 +27,14 @@ from benchmark.reports.tables import (
     Table,
     amount,
     count,
-    escape_formula,
     markdown,
     marks,
     mean_and_std,
     number,
-    plain,
     print_tables,
 )
-from benchmark.reports.ties import TIES, noise_marks, tie_cells, unmarked_note
+from benchmark.reports.tidy import to_csv
+from benchmark.reports.ties import noise_marks, tie_cells, unmarked_note
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +74,10 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("windows/ s", "throughput", amount),
 )
 _COMPACT_COSTS = ("params", "train_seconds", "throughput")
+MOST_PRINTED = 300
+"""Rows that a terminal shows of all tasks together."""
+MOST_FAILURES = 10
+"""Failures that a terminal shows of each task."""
 
 
 def _table(group: Group, compact: bool, most: int | None = None) -> Table:
@@ -85,31 +86,32 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
     `compact` fits 100 columns and says once what all rows share.
     """
     rows = group.rows
+    shown = rows[:most]
     shared = {name: rows[name].nunique() == 1 for name in ("lookback", "device")}
     columns = [Column("#"), Column("model", number=False)]
-    starred = ["*" if lost else "" for lost in rows["failed_seeds"]]
+    starred = ["*" if lost else "" for lost in shown["failed_seeds"]]
     cells: list[list[Cell]] = [
-        [Cell(f"{rank}{star}") for rank, star in zip(rows["rank"], starred, strict=True)],
-        [Cell(name) for name in rows["name"]],
+        [Cell(f"{rank}{star}") for rank, star in zip(shown["rank"], starred, strict=True)],
+        [Cell(name) for name in shown["name"]],
     ]
     if not (compact and shared["lookback"]):
         columns.append(Column("lookback"))
-        cells.append([Cell(str(lookback)) for lookback in rows["lookback"]])
+        cells.append([Cell(str(lookback)) for lookback in shown["lookback"]])
     scores, unsure = _scores(group, compact)
     columns += [Column(title) for title in scores]
-    cells += scores.values()
+    cells += [column[:most] for column in scores.values()]
     for title, cost, write in _COSTS:
         if rows[cost].notna().any() and not (compact and cost not in _COMPACT_COSTS):
             columns.append(Column(title))
-            cells.append([Cell(write(value)) for value in rows[cost]])
+            cells.append([Cell(write(value)) for value in shown[cost]])
     if not (compact and shared["device"]):
         columns.append(Column("device", number=False))
-        cells.append([Cell(device) for device in rows["device"]])
+        cells.append([Cell(device) for device in shown["device"]])
     columns.append(Column("seeds"))
     cells.append(
         [
             Cell(f"{n} of {n + lost}", "bad") if lost else Cell(str(n))
-            for n, lost in zip(rows["seeds"], rows["failed_seeds"], strict=True)
+            for n, lost in zip(shown["seeds"], shown["failed_seeds"], strict=True)
         ]
     )
     common = "".join(f", {name} {rows[name].iloc[0]}" for name in shared if shared[name])
@@ -117,7 +119,7 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
     return Table(
         title=f"{group.dataset}, horizon {group.horizon}" + protocol * (group.protocols > 1),
         columns=tuple(columns),
-        rows=tuple(zip(*cells, strict=True))[:most],
+        rows=tuple(zip(*cells, strict=True)),
         intro=(
             f"{group.test_windows} test windows, {group.channels} channels{common}{protocol}.",
             *(_MEANING_SHORT if compact else _MEANING),
@@ -127,7 +129,7 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
             *group.notes,
             *unmarked_note(unsure),
             *_tuned(rows),
-            *_failures(group.failed),
+            *_failures(group.failed, MOST_FAILURES if compact else None),
         ),
     )
 
@@ -161,18 +163,22 @@ def _cut(rows: int, most: int | None) -> Iterable[str]:
 
 
 def _tuned(rows: DataFrame) -> Iterable[str]:
-    tuned = rows[rows["tuned"].notna()]
-    if len(tuned):
+    searched = rows["tuned"].notna()
+    if searched.any():
+        tuned = rows[searched]
         columns = (tuned[name].tolist() for name in ("name", "lookback", "tuned"))
         texts = (f"{m} ({lookback}), {n} trials" for m, lookback, n in zip(*columns, strict=True))
         yield f"Settings chosen on validation by a search: {'; '.join(texts)}."
 
 
-def _failures(failed: DataFrame) -> Iterable[str]:
-    columns = (failed[name].tolist() for name in ("model", "lookback", "seeds", "error"))
+def _failures(failed: DataFrame, most: int | None) -> Iterable[str]:
+    shown = failed[:most]
+    columns = (shown[name].tolist() for name in ("model", "lookback", "seeds", "error"))
     for model, lookback, seeds, error in zip(*columns, strict=True):
         reason = error or "no error was recorded"
         yield f"failed, unranked: {model} (lookback {lookback}, seed {seeds}): {reason}"
+    if len(failed) > len(shown):
+        yield f"failed, unranked: {len(failed) - len(shown)} more; --output writes all of them"
 
 
 def _marked(texts: Iterable[str], found: Iterable[Mark]) -> list[Cell]:
@@ -212,49 +218,18 @@ def tables_of(board: Leaderboard) -> list[Table]:
     return [*(_table(group, compact=False) for group in board.groups), *_over_groups(board)]
 
 
-def to_csv(board: Leaderboard) -> str:
-    """Write a leaderboard as tidy CSV, unrounded: a line a group, model, lookback and metric.
-
-    A model all of whose runs failed has lines without rank, mean and std. Where it is known, the
-    MSE's line has the difference to the best row, its 95% interval and the p-value in the Model
-    Confidence Set: below 0.10, the row is not in the 90% set.
-    """
-    import pandas as pd
-
-    if not board.groups:
-        return ""
-    rows = pd.concat([group.rows for group in board.groups])
-    keys = ["rank", *ROW, "seeds", "failed_seeds"]
-    means = rows.melt(keys, [*METRICS, "skill", *COSTS], "metric", "mean")
-    spreads = rows.melt(ROW, [f"{metric}_std" for metric in METRICS], "metric", "std")
-    spreads["metric"] = spreads["metric"].str.removesuffix("_std")
-    lines = means.merge(spreads, how="left", on=[*ROW, "metric"])
-    lost = pd.concat([group.failed for group in board.groups])
-    lost = lost.assign(failed_seeds=lost["seeds"].str.count(",") + 1)
-    lost = lost.groupby(ROW)["failed_seeds"].sum().reset_index()
-    lost = lost.merge(rows[ROW], how="left", indicator=True)
-    lost = lost[lost["_merge"] == "left_only"].drop(columns="_merge")
-    lost = lost.merge(pd.DataFrame({"metric": ["mse", "mae"]}), how="cross").assign(seeds=0)
-    lines = pd.concat([lines[lines["mean"].notna()], lost], ignore_index=True)
-    order = ["dataset", "horizon", "fingerprint", "rank", "model", "lookback", "metric"]
-    lines = lines.sort_values(order, kind="stable")
-    lines["rank"] = lines["rank"].astype("Int64")
-    columns = [*ROW, "rank", "seeds", "failed_seeds", "metric", "mean", "std"]
-    if rows["p_value"].notna().any():
-        ties = rows[[*ROW, *TIES]].assign(metric="mse")  # what is compared is the MSE
-        lines = lines.merge(ties, how="left", on=[*ROW, "metric"])
-        columns += TIES
-    for name in ("dataset", "model", "fingerprint"):
-        written = {text: escape_formula(plain(text)) for text in lines[name].unique()}
-        lines[name] = lines[name].map(written)
-    return lines[columns].to_csv(index=False, lineterminator="\n")
-
-
 def print_table(board: Leaderboard, console: Console | None = None) -> None:
     """Print the best rows of each task to the terminal; readable from 100 columns on."""
-    most = rows_a_task(len(board.groups))
+    most = rows_a_task(len(board.groups), MOST_PRINTED)
     tables = [_table(group, compact=True, most=most) for group in board.groups]
-    print_tables([*tables, *_over_groups(board)], console)
+    over = _over_groups(board)
+    most = rows_a_task(len(over), MOST_PRINTED)
+    print_tables([*tables, *(_head(table, most) for table in over)], console)
+
+
+def _head(table: Table, most: int) -> Table:
+    notes = (*_cut(len(table.rows), most), *table.notes)
+    return replace(table, rows=table.rows[:most], notes=notes)
 
 
 def write_leaderboard(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from benchmark.reports.choice import chosen, complete
 from benchmark.reports.ranking import Group
 from benchmark.reports.tables import MISSING, Cell, Column, Table, number
 from benchmark.reports.ties import noise_marks
@@ -24,27 +25,6 @@ _MEANING = (
     "regret: that MSE less the lowest of the row; only test shows it, so nothing is chosen by it. "
     "Best in bold, second underlined; neither where seed noise may hide which is best.",
 )
-
-
-def complete(rows: DataFrame) -> DataFrame:
-    """Keep the rows of a group that have as many seeds done as their model was run with anywhere.
-
-    A mean over fewer seeds would be chosen, or not, by the luck of one of them.
-    """
-    run = rows["seeds"] + rows["failed_seeds"]
-    return rows[rows["seeds"] == run.groupby(rows["model"]).transform("max")]
-
-
-def chosen(rows: DataFrame) -> DataFrame:
-    """Return the row of each model that validation chooses: complete, of least mean val_mse.
-
-    A model with several complete rows of which none has a val_mse has no row here; one with a
-    single row needs none.
-    """
-    rows = complete(rows)
-    single = ~rows.duplicated("model", keep=False)
-    able = rows[single | rows["val_mse"].notna()]
-    return able.sort_values(["val_mse", "lookback", "config"]).drop_duplicates("model")
 
 
 def lookback_table(group: Group) -> Table | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.records.table import read_table
-from benchmark.reports.ranking import leaderboard
+from benchmark.reports.ranking import Leaderboard, leaderboard
 from benchmark.reports.tables import Cell, Column, Table, markdown, number, percent, print_tables
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def compare_published(
     results: DataFrame,
     published: DataFrame,
     losses: Mapping[str, Losses] | None = None,
+    board: Leaderboard | None = None,
     best: int = 3,
 ) -> PublishedComparison:
     """Put our means over seeds beside the published figures.
@@ -90,9 +91,10 @@ def compare_published(
         published: as `read_published` gives.
         losses: for ``mse`` and ``mae`` the errors of every test window by run id, as
             `benchmark.records.losses.read_losses` gives.
+        board: of the results, where it has been made.
         best: how many models the context lists for a data set and horizon.
     """
-    ours = _our_rows(results)
+    ours = _our_rows(board or leaderboard(results))
     figures = published.rename(
         columns={name: f"published_{name}" for name in ("lookback", "mse", "mae")}
     )
@@ -130,31 +132,24 @@ def _on_their_windows(
     """Score ours over the windows that a shortened test set left; elsewhere it is our score."""
     import pandas as pd
 
+    protocol = matches["protocol"].fillna("")
+    shortened = protocol.str.startswith(SHORTENED)
+    windows = protocol.str.startswith("full").map({True: "all", False: "?"})
+    matches = matches.assign(windows=windows, own_mse=matches["mse"], own_mae=matches["mae"])
     done = results[results["status"] == "done"]
-    runs = {key: list(own) for key, own in done.groupby(OURS)["run_id"]}
+    done = done.merge(matches.loc[shortened, OURS].drop_duplicates(), on=OURS)
+    runs = {key: own.tolist() for key, own in done.groupby(OURS)["run_id"]}
     total = done.groupby(OURS)["test_windows"].max().to_dict()
-    windows: list[str] = []
-    scores: list[tuple[float, ...]] = []
-    for row in matches.to_dict("records"):
-        key = tuple(row[name] for name in OURS)
-        known = {metric: losses.get(metric, {}) for metric in ("mse", "mae")}
-        if not str(row["protocol"]).startswith(SHORTENED):
-            stated = str(row["protocol"]).startswith("full")
-            windows.append("all" if stated else "?")
-            scores.append((row["mse"], row["mae"]))
-        elif pd.isna(row["test_batch"]) or pd.isna(total[key]):
-            windows.append("fewer")
-            scores.append((math.nan, math.nan))
-        else:
-            kept = int(total[key] // row["test_batch"] * row["test_batch"])
-            windows.append(f"{kept} of {int(total[key])}")
-            scores.append(
-                tuple(_mean_of_first(kept, runs[key], known[name]) for name in ("mse", "mae"))
-            )
-    own = {"windows": windows} | {
-        f"own_{name}": [pair[i] for pair in scores] for i, name in enumerate(("mse", "mae"))
-    }
-    return matches.assign(**own)
+    for place in matches.index[shortened]:
+        key = tuple(matches.loc[place, OURS])
+        batch = matches.loc[place, "test_batch"]
+        known = not (pd.isna(batch) or pd.isna(total[key]))
+        kept = int(total[key] // batch * batch) if known else 0
+        matches.loc[place, "windows"] = f"{kept} of {int(total[key])}" if known else "fewer"
+        for name in ("mse", "mae"):
+            score = _mean_of_first(kept, runs[key], losses.get(name, {})) if known else math.nan
+            matches.loc[place, f"own_{name}"] = score
+    return matches
 
 
 def _mean_of_first(kept: int, runs: Sequence[str], losses: Losses) -> float:
@@ -164,11 +159,10 @@ def _mean_of_first(kept: int, runs: Sequence[str], losses: Losses) -> float:
     return sum(float(losses[run_id][:kept].mean()) for run_id in runs) / len(runs)
 
 
-def _our_rows(results: DataFrame) -> DataFrame:
+def _our_rows(board: Leaderboard) -> DataFrame:
     import pandas as pd
 
-    groups = leaderboard(results).groups
-    rows = pd.concat([group.rows.assign(label=group.label) for group in groups])
+    rows = pd.concat([group.rows.assign(label=group.label) for group in board.groups])
     rows = rows[[*OURS, "label", "mse", "mae", "seeds"]]
     return rows.assign(dataset_key=_key(rows["dataset"]), model_key=_key(rows["model"]))
 

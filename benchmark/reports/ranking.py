@@ -7,11 +7,13 @@ A failed run has no score, gets none here, and is listed with its error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from benchmark.records.record import TRAIN_AND_VAL
+from benchmark.reports.choice import chosen
 from benchmark.reports.tables import MISSING, number, short_fingerprints
 from benchmark.reports.ties import noise_note, seed_noise, tie_note, with_ties
 
@@ -32,8 +34,17 @@ GROUP = ["dataset", "horizon", "fingerprint"]
 NOISY = ("mse", "mae", "rmse", "mase", "crps")
 """Metrics whose best row is marked, and so whose noise over seeds is asked for."""
 ROW = [*GROUP, "model", "lookback", "config"]
+_USED = (
+    *ROW, "run_id", "status", "seed", "error", "fitted", "fit_rows", "tuned", "device", "val_mse",
+    "test_windows", "channels", *METRICS, *COSTS,
+)  # fmt: skip
 MOST_ROWS = 1500
-"""Rows that a page, or a terminal, shows of all tasks together; each task has its best."""
+"""Rows that a page shows of all tasks together; each task has its best."""
+_NOTED = (
+    "name", "model", "fit_rows", "fitted", "failed_seeds", "runs", "seeds", "mse",
+)  # fmt: skip
+MOST_NAMES = 30
+"""Rows that a note names."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,11 @@ class Group:
     noise: Mapping[str, NoiseFloor]
     notes: tuple[str, ...]
 
+    @cached_property
+    def chosen(self) -> DataFrame:
+        """The row of each model that validation chooses: `benchmark.reports.choice.chosen`."""
+        return chosen(self.rows)
+
 
 @dataclass(frozen=True)
 class Leaderboard:
@@ -78,14 +94,17 @@ class Leaderboard:
     groups: tuple[Group, ...]
 
 
-def rows_a_task(tasks: int) -> int:
-    """How many rows each of some tasks may show, so that together they are not too many."""
-    return max(1, MOST_ROWS // max(1, tasks))
+def rows_a_task(tasks: int, most: int | None = None) -> int:
+    """How many rows each of some tasks may show: `most`, or `MOST_ROWS`, of all together."""
+    return max(1, (most or MOST_ROWS) // max(1, tasks))
 
 
 def best_runs(results: DataFrame) -> DataFrame:
-    """Return the done runs of the rows that are shown of each task: a store may hold far more."""
-    done = results[results["status"] == "done"]
+    """Return the done runs of the rows that are shown of each task: a store may hold far more.
+
+    Of their columns those of `ROW`, run_id, status, mse and mae.
+    """
+    done = results.loc[results["status"] == "done", [*ROW, "run_id", "status", "mse", "mae"]]
     scores = done.groupby(ROW)["mse"].mean().reset_index()
     most = rows_a_task(results.groupby(GROUP).ngroups)
     best = scores.sort_values("mse", kind="stable").groupby(GROUP).head(most)
@@ -102,6 +121,9 @@ def leaderboard(
         losses: squared error of every test window by run id ``(W,)``, as far as it is known; rows
             without it have no comparison with the best one.
     """
+    results = results[list(_USED)]
+    texts = [name for name in _USED if results[name].dtype == "str"]
+    results = results.astype(dict.fromkeys(texts, "object"))  # one block, of which taking is fast
     done = results[results["status"] == "done"]
     failed = results[results["status"] == "failed"]
     rows = _ranked(done, failed)
@@ -156,7 +178,8 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     rows["fit_rows"] = by_row["fit_rows"].first()
     rows["tuned"] = by_row["tuned"].max()
     devices = done[[*ROW, "device"]].drop_duplicates().sort_values("device")
-    rows["device"] = devices.groupby(ROW)["device"].agg("/".join)
+    several = devices[devices.duplicated(ROW, keep=False)].groupby(ROW)["device"].agg("/".join)
+    rows["device"] = several.reindex(rows.index).fillna(by_row["device"].first())
     finished = done[[*ROW, "seed"]].drop_duplicates()
     lost = failed[[*ROW, "seed"]].drop_duplicates().merge(finished, how="left", indicator=True)
     lost = lost[lost["_merge"] == "left_only"]
@@ -199,44 +222,50 @@ def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
             f"{protocols} protocols were used for this data set and horizon: their scores are not "
             "comparable, so each has its own table."
         )
-    if (rows["fit_rows"] == TRAIN_AND_VAL).any():
+    column = {name: rows[name].to_numpy() for name in _NOTED}
+    labels = [
+        f"{n} ({lookback})" for n, lookback in zip(rows["name"], rows["lookback"], strict=True)
+    ]
+    if (column["fit_rows"] == TRAIN_AND_VAL).any():
         yield (
             "Every model here was fitted once more on train and validation rows, by what "
             "validation had chosen: not comparable with models fitted on train rows alone."
         )
-    flagged = rows[rows["failed_seeds"] > 0]
-    if len(flagged):
+    flagged = column["failed_seeds"] > 0
+    if flagged.any():
         yield (
-            f"* some seeds failed; the mean is of those that finished: {_names(flagged)}. "
+            f"* some seeds failed; the mean is of those that finished: {_named(labels, flagged)}. "
             "The rank could change with all of them."
         )
-    twice = rows[rows["runs"] > rows["seeds"]]
-    if len(twice):
-        yield (f"Several runs of one configuration and seed, averaged: {_names(twice)}.")
-    namesakes = rows[rows["name"] != rows["model"]]
-    if len(namesakes):
+    twice = column["runs"] > column["seeds"]
+    if twice.any():
+        yield f"Several runs of one configuration and seed, averaged: {_named(labels, twice)}."
+    namesakes = column["name"] != column["model"]
+    if namesakes.any():
         yield (
             "Several configurations share a model's name; the brackets hold the start of their "
-            f"hash, column config: {_names(namesakes)}."
+            f"hash, column config: {_named(labels, namesakes)}."
         )
-    naive = rows[rows["fitted"] == "none"]
-    if len(naive):
-        yield f"Naive, nothing is fitted: {_names(naive)}."
-    trained = rows[rows["fitted"] == "gradient"]
+    naive = column["fitted"] == "none"
+    if naive.any():
+        yield f"Naive, nothing is fitted: {_named(labels, naive)}."
+    trained = column["fitted"] == "gradient"
     for kind, reference in (
         ("naive forecast", naive),
-        ("closed-form model", rows[rows["fitted"] == "closed_form"]),
+        ("closed-form model", column["fitted"] == "closed_form"),
     ):
-        if len(reference) and len(trained):
-            best = reference.iloc[0]
-            behind = trained[trained["mse"] >= best["mse"]]
-            if len(behind):
+        if reference.any():
+            best = int(reference.argmax())  # rows are in order
+            behind = trained & (column["mse"] >= column["mse"][best])
+            if behind.any():
                 yield (
-                    f"Trained by gradient and no better than the best {kind} ({best['name']}, "
-                    f"MSE {number(best['mse'])}): {_names(behind)}."
+                    f"Trained by gradient and no better than the best {kind} "
+                    f"({column['name'][best]}, MSE {number(column['mse'][best])}): "
+                    f"{_named(labels, behind)}."
                 )
 
 
-def _names(rows: DataFrame) -> str:
-    pairs = zip(rows["name"], rows["lookback"], strict=True)
-    return ", ".join(f"{model} ({lookback})" for model, lookback in pairs)
+def _named(labels: Sequence[str], which: NDArray[np.bool_]) -> str:
+    names = [label for label, is_one in zip(labels, which, strict=True) if is_one]
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + f" and {more} more" * (more > 0)

@@ -120,9 +120,11 @@ def seed_noise(
     task = ["dataset", "horizon", "fingerprint"]
     row = [*task, "model", "lookback", "config"]
     seeds = trained.groupby([*row, "seed"], as_index=False)[list(metrics)].mean()
+    seeds = seeds.assign(configuration=seeds.groupby(row).ngroup())
     found: dict[Task, dict[str, NoiseFloor]] = {}
-    for key, own in seeds.groupby(task):
-        configuration = own.groupby(row).ngroup().to_numpy()
+    for key, own in seeds[[*task, "configuration", *metrics]].groupby(task):
+        configuration = own["configuration"].to_numpy()
+        configuration = configuration - configuration.min()
         for metric in metrics:
             known = own[metric].notna().to_numpy()
             floor = noise_floor(own[metric].to_numpy()[known], configuration[known])

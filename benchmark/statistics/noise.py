@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,17 @@ class NoiseFloor:
             second: seeds in the other.
             level: probability that equal configurations differ by less.
         """
-        from scipy.special import stdtrit  # quantile of Student's t
+        return (
+            _quantile(self.freedom, (1 + level) / 2) * self.std * math.sqrt(1 / first + 1 / second)
+        )
 
-        reach = float(stdtrit(self.freedom, (1 + level) / 2))
-        return reach * self.std * math.sqrt(1 / first + 1 / second)
+
+@cache
+def _quantile(freedom: int, probability: float) -> float:
+    """Of Student's t."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
 
 
 def noise_floor(scores: Array, configuration: NDArray[np.integer[Any]]) -> NoiseFloor | None:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.reports.details import read_detail
+from benchmark.reports.details import Run, read_detail
 
 H, C, N = 2, 3, 5
 ERRORS: dict[str, Any] = {
@@ -43,8 +42,8 @@ def read(
     np.savez(run / "errors.npz", **ERRORS | (errors or {}))
     np.savez(run / "forecasts.npz", **FORECASTS | (forecasts or {}))
     (run / "training.json").write_text(json.dumps(training))
-    rows = pd.DataFrame({"run_id": ["a1"], "best_epoch": pd.array([1], dtype="Int64")})
-    return read_detail("gru", rows, folder)
+    runs = [Run("a1", "gradient", 1)]
+    return read_detail("gru", runs, folder)
 
 
 def test_files_that_agree_are_read(tmp_path: Path) -> None:
@@ -108,6 +107,6 @@ def test_an_endless_curve_is_not_read_to_its_end(tmp_path: Path) -> None:
     read(tmp_path)
     with open(tmp_path / "a1" / "training.json", "ab") as stream:
         stream.truncate(1 << 35)  # sparse: takes no room
-    rows = pd.DataFrame({"run_id": ["a1"], "best_epoch": pd.array([1], dtype="Int64")})
+    runs = [Run("a1", "gradient", 1)]
     with pytest.raises(UserError, match=r"training\.json: is longer than 10,000,000 bytes"):
-        read_detail("gru", rows, tmp_path)
+        read_detail("gru", runs, tmp_path)

@@ -151,3 +151,25 @@ def test_a_file_from_before_a_cost_was_measured_is_ranked_and_compared_without_i
     assert "| params | train s | device |" in head
     assert "throughput" not in to_csv(leaderboard(old))
     assert compare(old, new).counts == compare(new, old).counts == {"unchanged": 1}
+
+
+def test_a_terminal_shows_the_best_of_what_is_long_and_says_so(run, table, monkeypatch):
+    monkeypatch.setattr("benchmark.reports.leaderboard.MOST_PRINTED", 6)
+    monkeypatch.setattr("benchmark.reports.leaderboard.MOST_FAILURES", 1)
+    records = [
+        run(f"m{number}", 0.4 + number / 10, dataset=name, config=f"c{number}", horizon=horizon)
+        for name in ("ETTh1", "ETTh2")
+        for horizon in (96, 192)
+        for number in range(4)
+    ]
+    records += [run(f"f{number}", config=f"f{number}", error="ValueError: no") for number in (1, 2)]
+    stream = io.StringIO()
+    print_table(leaderboard(table(*records)), Console(file=stream, width=100))
+    text = stream.getvalue()
+    assert text.count("The best 1 of 4 rows; --output writes a file with all of them.") == 4
+    assert text.count("The best 3 of 4 rows; --output writes a file with all of them.") == 2
+    assert "failed, unranked: f1 (lookback 336, seed 0): ValueError: no" in text
+    assert "failed, unranked: 1 more; --output writes all of them" in text
+    assert "f2" not in text
+    whole = to_markdown(leaderboard(table(*records)))
+    assert "failed, unranked: f2 (lookback 336, seed 0): ValueError: no" in whole

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.reports.choice import chosen
 from benchmark.reports.leaderboard import leaderboard, to_markdown
-from benchmark.reports.lookbacks import chosen, lookback_table
+from benchmark.reports.lookbacks import lookback_table
 
 
 def at(run, model, lookback, mse, val_mse, **values):

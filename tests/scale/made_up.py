@@ -17,6 +17,7 @@ SHARE_FAILED = 0.01
 KINDS = {"seasonal_naive": "none", "last_value": "none", "ridge": "closed_form"}
 SEASON = 24
 AT_ONCE = 1 << 16  # rows of a data set that are made and written at a time
+HELD_OUT = 200_000  # values of validation, and of test: scoring them must not hide what grows
 
 
 def records(runs: int, seed: int = 0, noise: float = 0.02) -> Iterator[RunRecord]:
@@ -79,14 +80,17 @@ def _record(
 def write_dataset(folder: Path, rows: int, channels: int) -> str:
     """Write a card and a CSV of random walks with a daily season; return the card's name.
 
+    Validation and test are a tenth of the rows each; of many, those that hold `HELD_OUT` values.
     Every value depends on its row and channel alone, and on the rows before.
     """
     name = f"walk_{rows}x{channels}"
     names = [f"c{number}" for number in range(channels)]
+    held_out = min(0.1, HELD_OUT / (rows * channels))
     card = {
         "name": name, "title": "Random walks with a daily season", "file": f"{name}.csv",
         "licence": "none", "citation": "none", "frequency": "min", "time_column": "date",
-        "channels": names, "splits": {"train": 0.7, "val": 0.1, "test": 0.2}, "season": SEASON,
+        "channels": names, "season": SEASON,
+        "splits": {"train": 1 - 2 * held_out, "val": held_out, "test": held_out},
     }  # fmt: skip
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
     rng = np.random.default_rng(channels)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from made_up import records, write_dataset
+from made_up import HELD_OUT, records, write_dataset
 
 from benchmark.reports.tables import Cell, Column, Table, markdown
 
@@ -220,8 +220,10 @@ def table(found: list[Measured]) -> str:
             intro=(
                 "Each line is a process of its own, its start and imports included. Growth is the "
                 "exponent from the next smaller size to this one: 1 is linear, 0 does not grow.",
-                f"Windows of {LOOKBACK} + {HORIZON} steps. run_gru trains {STEPS} steps, "
-                "then scores all validation and test windows; fit_ridge is on all windows.",
+                f"Windows of {LOOKBACK} + {HORIZON} steps; validation and test hold "
+                f"{HELD_OUT:,} values each, or a tenth of fewer rows, and all else is train. "
+                f"run_gru trains {STEPS} steps on windows drawn from all of train, then scores all "
+                "validation and test windows; fit_ridge is on all windows.",
                 "Peak MB is the process's largest resident size, the mapped file's pages included, "
                 "which the system takes back where it needs them.",
             ),

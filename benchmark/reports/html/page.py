@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmark.errors import UserError
 from benchmark.records.files import write_atomically
 from benchmark.records.losses import read_losses
 from benchmark.reports.across import across_table
-from benchmark.reports.details import labels, read_detail, runs_by_row
+from benchmark.reports.details import Run, labels, read_detail, runs_by_row
 from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
@@ -126,7 +126,7 @@ def _content(source: Source) -> dict[str, Any]:
     most = rows_a_task(len(board.groups))
     groups = board.groups[:MOST_ROWS]
     limits, detailed = figures.choose_limits(groups)
-    published = _published(source, losses)
+    published = _published(source, board, losses)
     runs = runs_by_row(source.results)
     tasks, rows, protocols = [], [], []
     for number, group in enumerate(groups):
@@ -174,18 +174,17 @@ def _label(group: Group) -> str:
     return f"{plain(group.dataset)}, horizon {group.horizon}{protocol}"
 
 
-def _fact(source: Source, runs: DataFrame) -> dict[str, Any]:
-    pairs = zip(runs["run_id"], runs["fitted"], strict=True)
-    origins = [source.origin(source.runs / run_id, fitted) for run_id, fitted in pairs]
+def _fact(source: Source, runs: Sequence[Run]) -> dict[str, Any]:
+    origins = [source.origin(source.runs / run.run_id, run.fitted) for run in runs]
     return {
         "family": origins[0][0],
         "commands": [command for _, command in origins if command],
-        "runs": runs["run_id"].tolist(),
+        "runs": [run.run_id for run in runs],
     }
 
 
 def _figures(
-    source: Source, group: Group, runs: Mapping[Any, DataFrame], limits: figures.Limits
+    source: Source, group: Group, runs: Mapping[Any, Sequence[Run]], limits: figures.Limits
 ) -> tuple[Any, Any]:
     """The object that a task's figures are drawn from, and its split borders; None without runs."""
     names = labels(group.rows)
@@ -203,13 +202,13 @@ def _figures(
 
 
 def _published(
-    source: Source, losses: Mapping[str, Losses]
+    source: Source, board: Leaderboard, losses: Mapping[str, Losses]
 ) -> Mapping[tuple[str, int], list[dict[str, Any]]]:
     """Our rows beside published ones, by data set and horizon; only where there are any."""
     if not (source.results["status"] == "done").any():
         return {}
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for key, table in tables(compare_published(source.results, source.published, losses)):
+    for key, table in tables(compare_published(source.results, source.published, losses, board)):
         if table.rows:
             found.setdefault(key, []).append(_table_object(table))
     return found
