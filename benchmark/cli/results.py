@@ -12,6 +12,8 @@ from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from benchmark.reports.ranking import Leaderboard
+
 
 def leaderboard(
     csv: Annotated[
@@ -36,54 +38,51 @@ def leaderboard(
 
     There is a table for each data set, horizon and protocol, and one over three data sets or more.
     """
-    from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
-    from benchmark.records.table import read_results
-    from benchmark.reports.leaderboard import write_leaderboard
-    from benchmark.reports.ranking import best_runs
-    from benchmark.reports.ranking import leaderboard as rank
+    from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
 
     path = csv or Store(results).rebuild_csv()
     console = make_console()
+    board = _board(path)
     if output is not None:
         command = "benchmark leaderboard" + (f" {csv}" if csv else "")
-        rows = read_results(path)
-        losses = read_losses(path, best_runs(rows))
-        write_leaderboard(output, rows, command=command, losses=losses)
+        write_leaderboard(output, board, command=command)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     if plot is not None:
         from benchmark.reports.plots import plot_costs
 
-        plot_costs(rank(read_results(path)), plot)
+        plot_costs(board, plot)
         tell(console, f"Plot: {plot}")
     if ranks is not None:
         from benchmark.reports.critical_difference import plot_ranks
 
-        plot_ranks(rank(read_results(path)), ranks)
+        plot_ranks(board, ranks)
         tell(console, f"Plot: {ranks}")
     if latex is not None:
         from benchmark.records.files import write_atomically
         from benchmark.reports.latex import to_latex
-        from benchmark.reports.leaderboard import tables_of
 
-        rows = read_results(path)
-        losses = read_losses(path, best_runs(rows))
-        write_atomically(latex, to_latex(tables_of(rank(rows, losses))))
+        write_atomically(latex, to_latex(tables_of(board)))
         tell(console, f"LaTeX: {latex}")
-    show_boards(path, console)
+    print_table(board, console)
 
 
-def show_boards(path: Path, console: Console, only: set[str] | None = None) -> None:
-    """Print the tables of every task that has a run in `only`, or of all."""
+def show_boards(path: Path, console: Console, only: set[str]) -> None:
+    """Print the tables of every task that has a run in `only`."""
+    from benchmark.reports.leaderboard import print_table
+
+    print_table(_board(path, only), console)
+
+
+def _board(path: Path, only: set[str] | None = None) -> Leaderboard:
+    """Rank the rows of every task that has a run in `only`, or of all."""
     from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
-    from benchmark.reports.leaderboard import print_table
-    from benchmark.reports.ranking import best_runs
-    from benchmark.reports.ranking import leaderboard as rank
+    from benchmark.reports.ranking import best_runs, leaderboard
 
     rows = read_results(path)
     if only is not None:
         chosen = rows[rows["run_id"].isin(only)]
         keys = ["dataset", "horizon", "fingerprint"]
         rows = rows.merge(chosen[keys].drop_duplicates(), on=keys)
-    print_table(rank(rows, read_losses(path, best_runs(rows))), console)
+    return leaderboard(rows, read_losses(path, best_runs(rows)))

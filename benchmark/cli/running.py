@@ -195,8 +195,7 @@ def _write_tables(
     from benchmark.records.table import read_results, write_csv
     from benchmark.reports.html.page import missing_packages
     from benchmark.reports.leaderboard import print_table, write_leaderboard
-    from benchmark.reports.ranking import best_runs
-    from benchmark.reports.ranking import leaderboard as rank
+    from benchmark.reports.ranking import best_runs, leaderboard
 
     store = Store(execution.results)
     rows = [run for run in store.records() if run.run_id in outcome.run_ids]
@@ -209,10 +208,9 @@ def _write_tables(
     own = folder / "results.csv"
     write_csv(own, rows)
     table = read_results(own)
-    losses = read_losses(own, best_runs(table))
-    note = " ".join(outcome.notes)
-    write_leaderboard(folder, table, command=command, note=note, losses=losses)
-    print_table(rank(table, losses), console)
+    board = leaderboard(table, read_losses(own, best_runs(table)))
+    write_leaderboard(folder, board, command=command, note=" ".join(outcome.notes))
+    print_table(board, console)
     for note in outcome.notes:
         tell(console, f"Note: {note}", style="yellow")
     tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")

@@ -85,16 +85,19 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
     """
     spec, started, device = planned.spec, datetime.now(UTC), resolve_device(execution)
     shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-    seed_all(spec.seed)
-    forecaster = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
+
+    def unfitted() -> Forecaster:
+        seed_all(spec.seed)
+        return build_for_training(spec.model, shape, spec.training, planned.where).to(device)
+
+    forecaster = unfitted()
     if planned.devices > 1:
         _check_devices(planned, forecaster, device)
     train, validation = task.windows("train", device), task.windows("val", device)
     report = fit(forecaster, train, validation, spec.training, spec.seed, options)
     calibration = calibrate(forecaster, validation)
     if spec.refit:
-        seed_all(spec.seed)
-        fresh = build_for_training(spec.model, shape, spec.training, planned.where).to(device)
+        fresh = unfitted()
         rows = task.windows_before_test(device)
         with EnergyMeter(device, planned.devices) as meter:
             began = time.perf_counter()

@@ -77,9 +77,10 @@ def standing(board: Leaderboard) -> Standing:
     import pandas as pd
 
     alone = [group for group in board.groups if group.protocols == 1]
-    names = sorted({name for g in alone for part in (g.rows, g.failed) for name in part["model"]})
+    parts = [part["model"].tolist() for group in alone for part in (group.rows, group.failed)]
+    names = sorted({name for models in parts for name in models})
     errors = pd.DataFrame(
-        [group.chosen.set_index("model")["mse"].reindex(names).tolist() for group in alone],
+        [list(map(_errors(group).get, names)) for group in alone],
         index=pd.MultiIndex.from_tuples([_task(group) for group in alone], names=_TASK),
         columns=names,
         dtype="float64",
@@ -96,6 +97,10 @@ def standing(board: Leaderboard) -> Standing:
     protocols = {_task(group) for group in board.groups if group.protocols > 1}
     notes = _notes(kept, set(errors.index.drop(kept.index)), protocols, several & set(whole))
     return Standing(scores, horizons, tuple(notes))
+
+
+def _errors(group: Group) -> dict[str, float]:
+    return dict(zip(*(group.chosen[name].tolist() for name in ("model", "mse")), strict=True))
 
 
 def _task(group: Group) -> tuple[str, int]:

@@ -54,9 +54,9 @@ class Comparison:
 
     Attributes:
         rows: a row a run, worst first: category, file, dataset, horizon, model, lookback, seed; for
-            old and new: status, the metrics, fingerprint, runs, error; ``<metric>_change``,
-            relative (0.01 is 1% more); worse and better: the metrics that changed by more than
-            their tolerance. `benchmark.reports.judgement.judge` adds verdict.
+            old and new: status, the metrics, fingerprint, runs, error, trained (by gradient);
+            ``<metric>_change``, relative (0.01 is 1% more); worse and better: the metrics that
+            changed by more than their tolerance. `benchmark.reports.judgement.judge` adds verdict.
         gate: what was let pass.
     """
 
@@ -157,11 +157,13 @@ def _one_a_key(results: DataFrame, metrics: tuple[str, ...]) -> DataFrame:
     """One row a key and fingerprint: means of the metrics, failed if any of its runs failed."""
     ordered = results.sort_values("error", ascending=False)  # a failure's error comes first
     ordered = ordered.astype(dict.fromkeys(metrics, "float64"))
+    ordered = ordered.assign(trained=ordered["fitted"] == "gradient")
     rows = ordered.groupby([*KEY, "fingerprint"], as_index=False).agg(
         **{metric: (metric, "mean") for metric in metrics},
         status=("status", "max"),  # of "done" and "failed"
         error=("error", "first"),
         runs=("run_id", "size"),
+        trained=("trained", "all"),
     )
     rows.loc[rows["status"] == "failed", list(metrics)] = math.nan
     return rows

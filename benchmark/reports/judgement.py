@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.reports.changes import JUDGED, KEY, VERDICTS, Comparison, without_noise
@@ -30,11 +31,7 @@ if TYPE_CHECKING:
     Sides = tuple["Side", "Side"]
 
 ALPHA = 0.05
-
-
-class _Run(NamedTuple):
-    run_id: str
-    trained: bool  # by gradient
+_JUDGED_BY = ("mse_old", "mse_new", "runs_old", "runs_new", "trained_old", "trained_new")
 
 
 class _Pair(NamedTuple):
@@ -49,6 +46,10 @@ class _Pair(NamedTuple):
     category: str
     mse_old: float
     mse_new: float
+    runs_old: float
+    runs_new: float
+    trained_old: bool  # by gradient, all of them
+    trained_new: bool
 
 
 class Side:
@@ -62,23 +63,26 @@ class Side:
     def __init__(self, results: DataFrame, losses: Losses) -> None:
         self.done = results[results["status"] == "done"]
         self._losses = losses
-        self._by_key: dict[tuple[Any, ...], list[_Run]] = {}
-        columns = (self.done[name].tolist() for name in (*KEY, "fingerprint", "run_id", "fitted"))
-        for *key, run_id, fitted in zip(*columns, strict=True):
-            self._by_key.setdefault(tuple(key), []).append(_Run(run_id, fitted == "gradient"))
 
-    def runs(self, pair: _Pair) -> list[_Run]:
-        """Return the done runs behind a row of a comparison whose protocols are one."""
-        return self._by_key[pair[: len(KEY) + 1]]
+    @cached_property
+    def _by_key(self) -> dict[tuple[Any, ...], list[str]]:
+        runs: dict[tuple[Any, ...], list[str]] = {}
+        columns = (self.done[name].tolist() for name in (*KEY, "fingerprint", "run_id"))
+        for *key, run_id in zip(*columns, strict=True):
+            runs.setdefault(tuple(key), []).append(run_id)
+        return runs
 
-    def losses(self, runs: list[_Run]) -> NDArray[np.float64] | None:
-        """Return a loss a run and window; None unless all of them are known."""
-        if not self._losses or not all(run.run_id in self._losses for run in runs):
+    def losses(self, pair: _Pair) -> NDArray[np.float64] | None:
+        """Return a loss a run and window; None unless those of all runs behind a row are known."""
+        if not self._losses:
+            return None
+        runs = self._by_key[pair[: len(KEY) + 1]]
+        if not all(run in self._losses for run in runs):
             return None
 
         import numpy as np
 
-        return np.stack([self._losses[run.run_id] for run in runs])
+        return np.stack([self._losses[run] for run in runs])
 
 
 def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
@@ -89,7 +93,7 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     no change.
     """
     noise = _noise_by_task(old, new)
-    names = (*KEY, "fingerprint_old", "category", "mse_old", "mse_new")
+    names = (*KEY, "fingerprint_old", "category", *_JUDGED_BY)
     columns = (comparison.rows[name].tolist() for name in names)
     verdicts = [_verdict(_Pair(*row), (old, new), noise) for row in zip(*columns, strict=True)]
     judged = replace(comparison, rows=comparison.rows.assign(verdict=verdicts))
@@ -111,17 +115,16 @@ def _verdict(pair: _Pair, sides: Sides, noise: Mapping[Task, NoiseFloor]) -> str
         return "not comparable"
     if pair.category not in JUDGED:
         return ""
-    runs = [side.runs(pair) for side in sides]
     judged = []
-    losses = [side.losses(own) for side, own in zip(sides, runs, strict=True)]
+    losses = [side.losses(pair) for side in sides]
     if losses[0] is not None and losses[1] is not None and losses[0].shape[1] == losses[1].shape[1]:
         from benchmark.statistics.diebold_mariano import diebold_mariano
 
         verdict = diebold_mariano(losses[1], losses[0], pair.horizon)
         judged.append(verdict.p_value < ALPHA)
     floor = noise.get((pair.dataset, pair.horizon, pair.fingerprint))
-    if floor is not None and all(run.trained for own in runs for run in own):
-        reach = floor.smallest_difference(len(runs[0]), len(runs[1]))
+    if floor is not None and pair.trained_old and pair.trained_new:
+        reach = floor.smallest_difference(pair.runs_old, pair.runs_new)
         judged.append(abs(pair.mse_new - pair.mse_old) > reach)
     if not judged:
         return ""

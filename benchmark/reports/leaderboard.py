@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,8 +37,6 @@ from benchmark.reports.tidy import to_csv
 from benchmark.reports.ties import noise_marks, tie_cells, unmarked_note
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from pandas import DataFrame
     from rich.console import Console
 
@@ -233,20 +231,15 @@ def _head(table: Table, most: int) -> Table:
 
 
 def write_leaderboard(
-    folder: Path,
-    results: DataFrame,
-    command: str = "",
-    note: str = "",
-    losses: Mapping[str, NDArray[np.float64]] | None = None,
+    folder: Path, board: Leaderboard, command: str = "", note: str = ""
 ) -> tuple[Path, Path]:
     """Write leaderboard.md and leaderboard.csv into a folder, each atomically.
 
     Args:
         folder: where to; made if it is not there.
-        results: a row a run.
+        board: what to write.
         command: see `to_markdown`.
         note: see `to_markdown`.
-        losses: see `leaderboard`.
 
     Returns:
         The two paths.
@@ -254,7 +247,6 @@ def write_leaderboard(
     Raises:
         UserError: a file cannot be written.
     """
-    board = leaderboard(results, losses)
     paths = folder / "leaderboard.md", folder / "leaderboard.csv"
     write_atomically(paths[0], to_markdown(board, command, note))
     write_atomically(paths[1], to_csv(board))

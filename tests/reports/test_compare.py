@@ -53,7 +53,7 @@ def test_the_tolerance_is_relative(old, factor, tolerance):
     def frame(mse):
         row = {"dataset": "A", "horizon": 1, "model": "m", "lookback": 1, "seed": 0}
         row |= {"fingerprint": "f", "mse": mse, "mae": 1.0, "status": "done", "error": ""}
-        return pd.DataFrame([row | {"run_id": "r"}])
+        return pd.DataFrame([row | {"run_id": "r", "fitted": "gradient"}])
 
     new = old * factor
     change = (new - old) / old

@@ -105,9 +105,8 @@ def test_the_terminal_table_fits_a_hundred_columns(run, table):
 
 
 def test_both_files_are_written(run, table, tmp_path):
-    results = table(run())
-    paths = write_leaderboard(tmp_path / "new", results, command="benchmark run x.yaml")
-    board = leaderboard(results)
+    board = leaderboard(table(run()))
+    paths = write_leaderboard(tmp_path / "new", board, command="benchmark run x.yaml")
     assert paths[0].read_text("utf-8") == to_markdown(board, command="benchmark run x.yaml")
     assert paths[1].read_text("utf-8") == to_csv(board)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
@@ -116,7 +115,7 @@ def test_both_files_are_written(run, table, tmp_path):
     ]
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="is a file, or lies below one"):
-        write_leaderboard(tmp_path / "file", results)
+        write_leaderboard(tmp_path / "file", board)
 
 
 def test_a_tuned_row_is_named_with_its_trials(run, table):
