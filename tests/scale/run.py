@@ -200,7 +200,8 @@ def _of_runs(sizes: list[int], jobs: tuple[Callable[[str], None], ...]) -> Itera
 def table(found: list[Measured]) -> str:
     """Write the measurements, each with the exponent of its growth since the smaller size."""
     rows = []
-    for one in found:
+    names = [job.__name__ for job in (*OF_DATA, *OF_RUNS)]
+    for one in sorted(found, key=lambda each: names.index(each.what)):
         before = [each for each in found if each.what == one.what and _is_smaller(each, one)]
         growth = ["-", "-"]
         if before:
