@@ -187,6 +187,8 @@ def _figures(
     source: Source, group: Group, runs: Mapping[Any, Sequence[Run]], limits: figures.Limits
 ) -> tuple[Any, Any]:
     """The object that a task's figures are drawn from, and its split borders; None without runs."""
+    if not source.runs.is_dir():
+        return None, None
     names = labels(group.rows)
     keys = list(group.rows[ROW].itertuples(index=False, name=None))
     found = {
@@ -227,7 +229,8 @@ def _table_object(table: Table) -> dict[str, Any]:
 def _summary(results: DataFrame) -> str:
     done = results[results["status"] == "done"]
     failed = len(results) - len(done)
-    sets, started = results["dataset"].nunique(), sorted(day[:10] for day in results["started"])
+    sets = results["dataset"].nunique()
+    started = sorted(day[:10] for day in results["started"].unique())
     parts = [
         f"{len(done):,} runs" + f" ({failed:,} failed)" * bool(failed),
         f"{results['model'].nunique():,} models",
