@@ -2,28 +2,25 @@
 
 Data sets and results are made up in a temporary folder. Each measurement is a process of its own,
 so that its peak of memory is; what is measured is its time and that peak, the libraries' own share
-(a process that only imports them) beside it. Writes ``results/reference/scale.csv`` and ``.md``.
+(a process that only imports them) beside it. Writes ``scale_data`` and ``scale_results``, each as
+``.csv`` and ``.md``, into ``results/reference``.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from made_up import HELD_OUT, records, write_dataset
-
-from benchmark.reports.tables import Cell, Column, Table, markdown
+from tables import Measured, write
 
 ROOT = Path(__file__).resolve().parents[2]
 SERIES = [
@@ -32,17 +29,12 @@ SERIES = [
 ]  # fmt: skip
 RUNS = [1_000, 10_000, 100_000]
 LOOKBACK, HORIZON, STEPS = 96, 24, 20
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One measurement: what, of which size, and what it took."""
-
-    what: str
-    size: str
-    amount: int
-    seconds: float
-    peak_mb: float
+_OF_DATA = (
+    f"Windows of {LOOKBACK} + {HORIZON} steps; validation and test hold {HELD_OUT:,} values each, "
+    f"or a tenth of fewer rows, and all else is train. run_gru trains {STEPS} steps on windows "
+    "drawn from all of train, then scores all validation and test windows; fit_ridge is on all "
+    "windows.",
+)
 
 
 def _task(name: str) -> object:
@@ -188,55 +180,14 @@ def _of_runs(sizes: list[int], jobs: tuple[Callable[[str], None], ...]) -> Itera
             at = Path(folder)
             for name, seed in (("results.csv", 0), ("others.csv", 1)):
                 write_csv(at / name, records(runs, seed))
-            for record in records(runs) if rebuild in jobs else ():
-                run = at / "store" / "runs" / record.run_id
-                run.mkdir(parents=True)
-                write_record(run, record)
-                write_sums(run)
             for job in jobs:
+                if job is rebuild:  # last: the disk is busy for a while
+                    for record in records(runs):
+                        run = at / "store" / "runs" / record.run_id
+                        run.mkdir(parents=True)
+                        write_record(run, record)
+                        write_sums(run)
                 yield measure(job, f"{runs:,} runs", runs, folder, at)
-
-
-def table(found: list[Measured]) -> str:
-    """Write the measurements, each with the exponent of its growth since the smaller size."""
-    rows = []
-    names = [job.__name__ for job in (*OF_DATA, *OF_RUNS)]
-    for one in sorted(found, key=lambda each: names.index(each.what)):
-        before = [each for each in found if each.what == one.what and _is_smaller(each, one)]
-        growth = ["-", "-"]
-        if before:
-            last = before[-1]
-            more = math.log(one.amount / last.amount)
-            growth = [
-                f"{math.log(getattr(one, name) / getattr(last, name)) / more:.2f}"
-                for name in ("seconds", "peak_mb")
-            ]
-        rows.append((one.what, one.size, f"{one.seconds:.1f}", f"{one.peak_mb:,.0f}", *growth))
-    titles = ("what", "size", "seconds", "peak MB", "growth of time", "growth of memory")
-    return markdown(
-        Table(
-            title="How time and memory grow",
-            columns=tuple(Column(title, number=place > 1) for place, title in enumerate(titles)),
-            rows=tuple(tuple(map(Cell, row)) for row in rows),
-            intro=(
-                "Each line is a process of its own, its start and imports included. Growth is the "
-                "exponent from the next smaller size to this one: 1 is linear, 0 does not grow.",
-                f"Windows of {LOOKBACK} + {HORIZON} steps; validation and test hold "
-                f"{HELD_OUT:,} values each, or a tenth of fewer rows, and all else is train. "
-                f"run_gru trains {STEPS} steps on windows drawn from all of train, then scores all "
-                "validation and test windows; fit_ridge is on all windows.",
-                "Peak MB is the process's largest resident size, the mapped file's pages included, "
-                "which the system takes back where it needs them.",
-            ),
-        ),
-        level=1,
-    )
-
-
-def _is_smaller(one: Measured, other: Measured) -> bool:
-    """Whether two sizes are of one kind, and the first is the smaller: more rows, or channels."""
-    same = [a == b for a, b in zip(one.size.split(" x "), other.size.split(" x "), strict=True)]
-    return one.amount < other.amount and (len(same) == 1 or any(same))
 
 
 def _peak_mb() -> float:
@@ -260,37 +211,15 @@ def main() -> None:
         sys.stderr.write(f"\n{_peak_mb()}\n")
         return
 
-    import torch
-
-    from benchmark.harness.machine import hardware
-
     of_data, of_runs = (
         tuple(job for job in jobs if job.__name__ in asked.only) for jobs in (OF_DATA, OF_RUNS)
     )
     series = [size for size in SERIES if math.prod(size) <= asked.most_values]
     found = list(_of_data(series if of_data else [], of_data))
-    found += _of_runs(
-        [runs for runs in RUNS if runs <= asked.most_runs] if of_runs else [], of_runs
-    )
-    asked.output.mkdir(parents=True, exist_ok=True)
-    with (asked.output / "scale.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("what", "size", "amount", "seconds", "peak_mb"))
-        writer.writerows(
-            (one.what, one.size, one.amount, f"{one.seconds:.2f}", f"{one.peak_mb:.0f}")
-            for one in found
-        )
-    command = shlex.join(["python", "tests/scale/run.py", *sys.argv[1:]])
-    made = f"\nMade by `{command}` on {hardware(torch.device('cpu'))}; {_versions()}.\n"
-    (asked.output / "scale.md").write_text(table(found) + made, encoding="utf-8")
-
-
-def _versions() -> str:
-    from importlib.metadata import version
-
-    names = ("numpy", "pandas", "torch", "lightning")
-    python = ".".join(map(str, sys.version_info[:3]))
-    return ", ".join([f"Python {python}", *(f"{name} {version(name)}" for name in names)])
+    write(asked.output / "scale_data.md", "How it grows with data", _OF_DATA, found)
+    sizes = [runs for runs in RUNS if runs <= asked.most_runs]
+    found = list(_of_runs(sizes if of_runs else [], of_runs))
+    write(asked.output / "scale_results.md", "How it grows with results", (), found)
 
 
 if __name__ == "__main__":
