@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
-from benchmark.harness.machine import hardware
 from benchmark.reports.tables import Cell, Column, Table, markdown
 
 MEANING = (
@@ -38,6 +35,11 @@ def write(path: Path, title: str, intro: tuple[str, ...], found: list[Measured])
     """Write measurements as CSV and Markdown, if there are any."""
     if not found:
         return
+
+    import torch  # not above: what is measured would import it, too
+
+    from benchmark.harness.machine import hardware
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
