@@ -63,7 +63,9 @@ def by_hand(runs):
     return result
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30
+)
 @given(RUNS)
 def test_groups_means_ranks_and_skill_are_those_found_by_hand(run, table, runs):
     records = []
