@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from benchmark.errors import UserError
 from benchmark.records.arrays import damaged, read_arrays
 from benchmark.records.files import check_own
 
@@ -38,7 +39,8 @@ def read_losses(
         For each such run, by its id: mean over steps and channels, scaled series ``(W,)``.
 
     Raises:
-        UserError: a file of errors is damaged, or a run's folder leads elsewhere.
+        UserError: a file of errors is damaged, a run's folder leads elsewhere, or that of all runs
+            cannot be read.
     """
     import numpy as np
 
@@ -46,7 +48,7 @@ def read_losses(
     scores = dict(zip(done["run_id"].tolist(), done[metric].tolist(), strict=True))
     found: dict[str, NDArray[np.float64]] = {}
     for runs in (csv.parent / "runs", csv.parent.parent / "runs"):
-        kept = os.listdir(runs) if runs.is_dir() else []  # one look, not one for every row
+        kept = _names(runs)  # one look, not one for every row
         for run_id in sorted(scores.keys() & set(kept) - found.keys()):
             path = runs / run_id / ERRORS_FILE
             if path.is_file():
@@ -54,6 +56,16 @@ def read_losses(
                 if math.isclose(np.mean(losses), scores[run_id], rel_tol=_ROUNDING):
                     found[run_id] = losses
     return found
+
+
+def _names(runs: Path) -> list[str]:
+    try:
+        return os.listdir(runs)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        raise UserError(str(runs), what, "make it readable") from None
 
 
 def _read(path: Path, array: str) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from benchmark.reports.changes import (
 )
 from benchmark.reports.tables import (
     MISSING,
+    MOST_PRINTED,
     Cell,
     Column,
     Mark,
@@ -38,9 +39,6 @@ __all__ = ["CATEGORIES", "Comparison", "compare", "merge", "print_comparison", "
 
 UNCHANGED_SHOWN = 20
 """On the terminal, more unchanged rows than this are counted but not listed."""
-
-MOST_PRINTED = 300
-"""Rows, and notes, on the terminal; the worst come first."""
 
 MOST_LISTED = 100
 """Entries of one table or list in Markdown: a comment on GitHub holds 65,536 characters."""

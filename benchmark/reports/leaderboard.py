@@ -21,6 +21,7 @@ from benchmark.reports.ranking import (
     rows_a_task,
 )
 from benchmark.reports.tables import (
+    MOST_PRINTED,
     Cell,
     Column,
     Mark,
@@ -72,8 +73,6 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("windows/ s", "throughput", amount),
 )
 _COMPACT_COSTS = ("params", "train_seconds", "throughput")
-MOST_PRINTED = 300
-"""Rows that a terminal shows of all tasks together."""
 MOST_FAILURES = 10
 """Failures that a terminal shows of each task."""
 

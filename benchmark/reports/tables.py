@@ -26,6 +26,8 @@ _RICH_STYLES = {"": "", "best": "bold green", "second": "underline", "bad": "red
 
 NAME_WIDTH = 10
 """Characters a column of names keeps on a narrow terminal before it is folded."""
+MOST_PRINTED = 300
+"""Rows of one kind that a command shows on a terminal, the most telling first; files have more."""
 
 
 @dataclass(frozen=True)
