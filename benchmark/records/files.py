@@ -24,7 +24,8 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 _HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "localhost"
 _LEFTOVER = re.compile(
-    r"\.(?:writing|replaced)-.+-(?P<host>[A-Za-z0-9._]+)-(?P<pid>\d+)-[0-9a-f]{8}"
+    r"\.(?P<purpose>writing|replaced)-(?P<name>.+)"
+    r"-(?P<host>[A-Za-z0-9._]+)-(?P<pid>\d+)-[0-9a-f]{8}"
 )
 
 
@@ -86,6 +87,12 @@ def check_own(folder: Path) -> None:
 def private_name(purpose: str, name: str) -> str:
     """Name a temporary of this process: ``.<purpose>-<name>-<host>-<pid>-<random>``."""
     return f".{purpose}-{name}-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def replaced(entry: str) -> str | None:
+    """Say what a temporary holds the earlier state of; None where it is no such temporary."""
+    found = _LEFTOVER.fullmatch(entry)
+    return found["name"] if found and found["purpose"] == "replaced" else None
 
 
 def sync(path: Path) -> None:

@@ -35,6 +35,7 @@ from benchmark.records.files import (
     write_atomically,
 )
 from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
+from benchmark.records.listing import list_runs
 from benchmark.records.record import RETIRED, RunId, RunRecord
 from benchmark.records.table import read_results, write_rows
 
@@ -150,7 +151,7 @@ class Store:
         Raises:
             UserError: the folder of runs cannot be read.
         """
-        return self._read(self._listing())
+        return self._read(list_runs(self.runs))
 
     def rebuild_csv(self) -> Path:
         """Write results.csv from the folders, atomically, in an order that does not vary.
@@ -161,16 +162,18 @@ class Store:
         path = self.folder / "results.csv"
         known = read_index(self.folder / INDEX_FILE)
         while True:
-            listing = self._listing()
+            listing = list_runs(self.runs)
             files = {name: (self.runs / name / RECORD_FILE, listing[name]) for name in listing}
             rows = current_rows(known, files, lambda name: self._read([name]))
+            if rows.keys() != listing.keys() and list_runs(self.runs) != listing:
+                continue  # a run was replaced or set aside before it could be read
             write_rows(path, (row.text for row in sorted(rows.values(), key=attrgetter("order"))))
             if rows != known:
                 keep_index(self.folder / INDEX_FILE, rows)
                 known = rows
             # A run that another process finished meanwhile may have been in its results.csv and is
             # not in ours, which just replaced it: look again.
-            if self._listing() == listing:
+            if list_runs(self.runs) == listing:
                 return path
 
     def _read(self, names: Iterable[str]) -> list[RunRecord]:
@@ -185,50 +188,46 @@ class Store:
                 found.append(record)
         return sorted(found, key=order_of)
 
-    def _listing(self) -> dict[str, int]:
-        """Name and inode of every entry of ``runs`` that is no temporary and not set aside."""
-        try:
-            with os.scandir(self.runs) as entries:
-                names = {entry.name: entry.inode() for entry in entries if entry.name[0] != "."}
-        except FileNotFoundError:
-            return {}
-        except NotADirectoryError as error:
-            raise storage_fault(self.runs.parent, error) from error
-        except OSError as error:
-            what = f"cannot be read ({error.strerror})"
-            raise UserError(str(self.runs), what, "name a results folder") from error
-        return dict(sorted(names.items()))
-
     def _put_in_place(self, temporary: Path, run_id: str) -> None:
         target = self.runs / run_id
-        for attempts_left in reversed(range(PUT_ATTEMPTS)):
-            self._clear(run_id)
-            try:
-                temporary.rename(target)
-                break
-            except OSError:
-                # Another process put the same run there since: replace that one too.
-                if not attempts_left or not target.exists():
-                    raise
-        sync(self.runs)
+        earlier: list[Path] = []
+        try:
+            for attempts_left in reversed(range(PUT_ATTEMPTS)):
+                earlier += self._clear(run_id)
+                try:
+                    temporary.rename(target)
+                    break
+                except OSError:
+                    # Another process put the same run there since: replace that one too.
+                    if not attempts_left or not target.exists():
+                        raise
+            sync(self.runs)
+        finally:
+            for aside in earlier:  # only now: it tells others that the run is being replaced
+                remove(aside)
 
-    def _clear(self, run_id: str) -> None:
-        """Take an earlier run of this id out of the way; a damaged one is kept aside."""
+    def _clear(self, run_id: str) -> list[Path]:
+        """Take an earlier run of this id out of the way; a damaged one is kept aside.
+
+        Returns:
+            Where the earlier run is now, if there was one that is to be removed.
+        """
         try:
             earlier = _load(self.runs / run_id, run_id)
             check_folder(self.runs / run_id)
         except FileNotFoundError:
-            return  # another process took it away first
+            return []  # another process took it away first
         except (UserError, OSError) as error:
             self._set_aside(run_id, str(error))
-            return
-        if earlier is not None:
-            aside = self.runs / private_name("replaced", run_id)
-            try:
-                (self.runs / run_id).rename(aside)
-            except FileNotFoundError:
-                return  # another process took it away first
-            remove(aside)
+            return []
+        if earlier is None:
+            return []
+        aside = self.runs / private_name("replaced", run_id)
+        try:
+            (self.runs / run_id).rename(aside)
+        except FileNotFoundError:
+            return []  # another process took it away first
+        return [aside]
 
     def _set_aside(self, name: str, why: str) -> None:
         source, aside = self.runs / name, self.runs / f".damaged-{name}"

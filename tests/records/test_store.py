@@ -8,12 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from benchmark.records import files
+from benchmark.records import files, table
+from benchmark.records import store as stores
 from benchmark.records.checksums import write_sums
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, read_results, write_record
@@ -243,6 +245,66 @@ def test_processes_that_write_at_once_lose_no_row_and_disturb_no_run(store, reco
     expected |= {"shared0", "shared1", "shared2"}
     assert set(read_results(store.folder / "results.csv")["run_id"]) == expected
     assert set(os.listdir(store.runs)) == expected
+
+
+@pytest.fixture
+def rows_written(monkeypatch):
+    """How many rows each results.csv had that anyone wrote."""
+    counts: list[int] = []
+
+    def write(path, rows):
+        texts = list(rows)
+        counts.append(len(texts))
+        table.write_rows(path, texts)
+
+    monkeypatch.setattr(stores, "write_rows", write)
+    return counts
+
+
+def test_a_rebuild_waits_for_a_run_that_is_between_its_two_names(
+    store, record, monkeypatch, rows_written
+):
+    save(store, record("a1", mse=0.1))
+    another = threading.Thread(target=Store(store.folder).rebuild_csv)
+    rename = Path.rename
+
+    def slowly(self, target):
+        if target.name == "a1":
+            assert not target.exists()
+            another.start()
+            time.sleep(0.03)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", slowly)
+    save(store, record("a1", mse=0.2))
+    another.join()
+    assert rows_written == [1]
+    assert read_results(store.folder / "results.csv")["mse"].tolist() == [0.2]
+
+
+def test_a_rebuild_does_not_lose_a_run_replaced_between_its_listing_and_its_reading(
+    store, record, monkeypatch, rows_written
+):
+    save(store, record("a1", mse=0.1))
+    read = stores._load
+
+    def gone_at_first(folder, run_id):
+        monkeypatch.setattr(stores, "_load", read)
+        save(Store(store.folder), record("a1", mse=0.2))
+        return
+
+    monkeypatch.setattr(stores, "_load", gone_at_first)
+    store.rebuild_csv()
+    assert rows_written == [1]
+    assert read_results(store.folder / "results.csv")["mse"].tolist() == [0.2]
+
+
+def test_what_died_between_two_names_is_not_waited_for_forever(store, record):
+    save(store, record("a1"))
+    (store.runs / ".replaced-b2-elsewhere-1-00000000").mkdir()
+    began = time.monotonic()
+    assert store.records() == [record("a1")]
+    assert time.monotonic() - began < 5
 
 
 def test_a_run_finished_during_the_rebuild_is_in_results_csv(store, record, monkeypatch):
