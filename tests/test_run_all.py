@@ -25,6 +25,7 @@ if [[ $1 == -m && $2 != venv ]]; then
     exit "${ANSWER:-0}"
 fi
 """
+ON_ALL_CORES = "<pytest><--numprocesses><auto><--maxprocesses><8><--dist><loadfile>"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -94,8 +95,8 @@ def test_help_sets_up_nothing_and_names_every_way_to_call_it(
             ["full", "--set", "training.epochs=2", "--device", "cpu"],
             "<benchmark><suite><full><--set><training.epochs=2><--device><cpu>",
         ),
-        (["--tests"], "<pytest>"),
-        (["--tests", "-k", "a or b", "tests/data"], "<pytest><-k><a or b><tests/data>"),
+        (["--tests"], ON_ALL_CORES),
+        (["--tests", "-k", "a or b", "tests/data"], f"{ON_ALL_CORES}<-k><a or b><tests/data>"),
     ],
 )
 def test_arguments_are_handed_on_as_they_are(run: Run, words: list[str], handed_on: str) -> None:
