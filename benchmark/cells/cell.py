@@ -1,10 +1,11 @@
 """What a recurrence is: one layer, one direction, with its state in the open.
 
-A cell has three faces that must agree:
+A cell has four faces that must agree:
 
 - `Cell.step`: one time step with explicit state, the equations as the paper writes them;
 - `Cell.sequential`: `step` in a plain loop, the reference for everything faster;
-- `Cell.forward`: the whole sequence at once, as fast as we know how.
+- `Cell.forward`: the whole sequence at once, as fast as we know how;
+- `Cell.fork`: one step from one state for several inputs, none of which sees another.
 
 Shapes: B batch, S steps, I input width, D hidden width.
 """
@@ -44,6 +45,21 @@ class Cell(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run a sequence: ``(B, S, I)`` -> outputs ``(B, S, D)`` and the last state."""
+
+    def fork(self, x: Tensor, state: State) -> Tensor:
+        """One step from the same state for each of several inputs.
+
+        Args:
+            x: M inputs for each of G kinds of sequence, ``(G, M, I)``; sequence n is of kind
+                n mod G.
+            state: of B sequences.
+
+        Returns:
+            The outputs ``(B, M, D)``.
+        """
+        each = x.repeat(len(state[0]) // len(x), 1, 1)
+        states = tuple(tensor.repeat_interleave(x.shape[1], dim=0) for tensor in state)
+        return self(each.flatten(0, 1).unsqueeze(1), states)[0].view(*each.shape[:2], -1)  # type: ignore[no-any-return]
 
     def sequential(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run a sequence by `step` alone; the truth that `forward` is tested against."""

@@ -33,6 +33,15 @@ class KernelCell(Cell):
         """R h + c for all gates at once: ``(B, D)`` -> ``(B, gates * D)``."""
         return F.linear(h, self.kernel.weight_hh_l0, self.kernel.bias_hh_l0)  # type: ignore[arg-type]
 
+    def fork(self, x: Tensor, state: State) -> Tensor:
+        """As `Cell.fork`, with one matrix product for each input and one for each state.
+
+        What is left to do for each pair of them has no product in it.
+        """
+        states = tuple(tensor.reshape(-1, len(x), 1, self.hidden_size) for tensor in state)
+        h, _ = self.step(x, states)  # (G, M, I) with (B / G, G, 1, D) -> (B / G, G, M, D)
+        return h.flatten(0, 1)
+
     def initial_state(self, like: Tensor) -> State:
         """Zeros."""
         return (like.new_zeros(like.shape[0], self.hidden_size),) * self.num_states

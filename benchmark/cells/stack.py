@@ -90,3 +90,24 @@ class RecurrentStack(nn.Module):
             final.append(state)
             x = x + h if self.residual and x.shape == h.shape else h
         return x, final
+
+    def fork(self, x: Tensor, states: list[State]) -> Tensor:
+        """One step from the same states for each of several inputs, as `Cell.fork`.
+
+        Args:
+            x: ``(G, M, I)``.
+            states: of B sequences, a layer each.
+
+        Returns:
+            The last layer's outputs ``(B, M, D)``.
+        """
+        if self.back:
+            raise ValueError(
+                "a bidirectional stack needs the whole sequence, however: fork was called"
+            )
+        for depth, ahead in enumerate(self.ahead):
+            h = ahead.fork(self.dropout(x) if depth else x, states[depth])  # type: ignore[operator]
+            if self.residual and x.shape[-1] == h.shape[-1]:
+                h = x.repeat(len(h) // len(x), 1, 1) + h
+            x = h
+        return x

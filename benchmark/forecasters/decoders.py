@@ -117,6 +117,10 @@ class SequenceDecoder(nn.Module):
 class SegmentDecoder(nn.Module):
     """One step of the encoder's own recurrence for every forecast token, all in parallel.
 
+    A token's query is the same for every window, and a window's state the same for every token, so
+    the stack forks: the step's matrix products are those of M * C queries and of N states, where
+    SegRNN's own code repeats both and multiplies all N * M pairs.
+
     Args:
         stack: the encoder's recurrence, whose weights are shared.
         tokeniser: the sizes of tokens.
@@ -148,28 +152,19 @@ class SegmentDecoder(nn.Module):
 
     def forward(self, encoded: Encoded, last: Tensor, target: Tensor | None) -> Tensor:
         """Read the encoding; return forecast tokens ``(N, M, T)``."""
-        num_sequences = encoded.summary.shape[0]
-        segments = len(self.position)
-        query = self.query(num_sequences)  # (N * M, 1, D)
-        states = [
-            tuple(tensor.repeat_interleave(segments, dim=0) for tensor in state)
-            for state in encoded.states
-        ]
         (stack,) = self._shared
-        outputs = stack(query, states).outputs  # (N * M, 1, D)
-        return self.head(self.dropout(outputs)).view(num_sequences, segments, -1)  # type: ignore[no-any-return]
+        outputs = stack.fork(self.query(), encoded.states)  # (N, M, D)
+        return self.head(self.dropout(outputs))  # type: ignore[no-any-return]
 
-    def query(self, num_sequences: int) -> Tensor:
-        """Which token of which channel: ``(N * M, 1, D)``."""
-        segments = len(self.position)
+    def query(self) -> Tensor:
+        """Which token, ``(1, M, D)``, or which token of which channel, ``(C, M, D)``."""
         if not self.tokens.independent:
-            return self.position.repeat(num_sequences, 1).unsqueeze(1)
-        channels = len(self.channel)
-        pairs = torch.cat(
+            return self.position.unsqueeze(0)
+        (channels, _), (segments, _) = self.channel.shape, self.position.shape
+        return torch.cat(
             [
                 self.position.expand(channels, -1, -1),
                 self.channel.unsqueeze(1).expand(-1, segments, -1),
             ],
             dim=-1,
-        )  # (C, M, D)
-        return pairs.flatten(0, 1).repeat(num_sequences // channels, 1).unsqueeze(1)
+        )

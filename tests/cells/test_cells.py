@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
 import benchmark.cells
 from benchmark.cells import Cell, State, cell_factory, cell_names
@@ -73,7 +74,12 @@ def gradients(cell: Cell, x: Tensor, outputs: Tensor, state: State) -> tuple[Ten
     return torch.autograd.grad(loss, [x, *cell.parameters()], allow_unused=True)  # type: ignore[arg-type]
 
 
-# --- three faces, one function -------------------------------------------------------------------
+def gradients_of(outputs: Tensor, source: Tensor) -> tuple[Tensor, ...]:
+    weights = torch.arange(outputs.numel(), dtype=outputs.dtype).sin().view_as(outputs)
+    return torch.autograd.grad((outputs * weights).sum(), [source], retain_graph=True)
+
+
+# --- four faces, one function --------------------------------------------------------------------
 
 
 @each_dtype
@@ -104,6 +110,45 @@ def test_one_step_is_a_sequence_of_one(name: str, options: dict[str, Any]) -> No
     outputs, last = cell(x)
     assert h.shape == (1, D)
     assert_same((h, *state), (outputs[:, 0], *last), 1e-10)
+
+
+@every_cell
+@pytest.mark.parametrize("kinds", [1, 2, B])
+def test_a_fork_is_a_step_from_the_same_state_for_each_input(
+    name: str, options: dict[str, Any], kinds: int
+) -> None:
+    cell, x = build(name, options), inputs(5).requires_grad_()
+    _, state = cell(x)  # not the first state: every part of it counts
+    several = inputs(3, batch=kinds).requires_grad_()
+    forked = cell.fork(several, state)
+    stepped = torch.stack(
+        [
+            torch.cat(
+                [
+                    cell.step(several[n % kinds, m][None], tuple(part[[n]] for part in state))[0]
+                    for n in range(B)
+                ]
+            )
+            for m in range(3)
+        ],
+        dim=1,
+    )
+    torch.testing.assert_close(forked, stepped)
+    for source in (x, several):
+        (ours,) = gradients_of(forked, source)
+        (reference,) = gradients_of(stepped, source)
+        scale = float(reference.abs().max())
+        torch.testing.assert_close(ours, reference, rtol=1e-8, atol=1e-8 * scale)
+
+
+@pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
+def test_a_fork_multiplies_each_input_and_each_state_once(name: str) -> None:
+    cell, several = build(name, {}), inputs(5, batch=2)
+    state = cell.initial_state(several.new_zeros(6, I))
+    with FlopCounterMode(display=False) as counted:
+        cell.fork(several, state)
+    gates = {"elman": 1, "gru": 3, "lstm": 4}[name]
+    assert counted.get_total_flops() == 2 * gates * D * (2 * 5 * I + 6 * D)
 
 
 @every_cell

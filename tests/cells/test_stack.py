@@ -90,6 +90,21 @@ def test_stepping_a_stack_is_running_it(name: str, residual: bool) -> None:
 
 
 @every_cell
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_forked_stack_steps_from_the_same_states_for_each_input(
+    name: str, residual: bool
+) -> None:
+    torch.manual_seed(4)
+    stack = RecurrentStack(cell_factory(name, {}), D, D, layers=3, residual=residual).double()
+    states = stack(inputs().repeat(1, 1, 3)[..., :D]).states
+    several = torch.randn(2, 5, D, dtype=torch.float64)  # five inputs for each of two kinds
+    forked = stack.fork(several, states)
+    for m in range(5):
+        h, _ = stack.step(several[:, m].repeat(B // 2, 1), states)
+        torch.testing.assert_close(forked[:, m], h)
+
+
+@every_cell
 def test_a_stack_goes_on_from_the_states_it_is_given(name: str) -> None:
     stack, x = build(name, layers=2), inputs()
     first = stack(x[:, :4])
@@ -120,8 +135,9 @@ def test_layers_directions_and_residuals_are_those_of_a_loop(name: str, residual
 def test_each_half_of_a_bidirectional_summary_has_read_every_step(name: str) -> None:
     stack, x = build(name, bidirectional=True), inputs().requires_grad_()
     summary = stack(x).summary
+    weights = torch.arange(1.0, D + 1)  # the plain sum of what a norm returns is a constant
     for half in (summary[:, :D], summary[:, D:]):
-        (gradient,) = torch.autograd.grad(half.sum(), x, retain_graph=True)
+        (gradient,) = torch.autograd.grad((half * weights).sum(), x, retain_graph=True)
         assert bool(gradient.abs().sum(dim=(0, 2)).all())
 
 
@@ -157,7 +173,9 @@ def test_a_step_of_a_stack_drops_as_a_sequence_does() -> None:
     torch.testing.assert_close(h, whole.outputs[:, 0])
 
 
-def test_a_bidirectional_stack_cannot_be_stepped() -> None:
+def test_a_bidirectional_stack_cannot_be_stepped_nor_forked() -> None:
     stack, x = build("gru", bidirectional=True), inputs()
     with pytest.raises(ValueError, match="a bidirectional stack needs the whole sequence"):
         stack.step(x[:, 0], first_states(stack, x))
+    with pytest.raises(ValueError, match="a bidirectional stack needs the whole sequence"):
+        stack.fork(x, first_states(stack, x))
