@@ -129,14 +129,15 @@ def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
     from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
-    from benchmark.reports import published as publishing
+    from benchmark.reports.published import compare_published, read_published
+    from benchmark.reports.published_tables import print_published, to_markdown
 
     path = csv or Store(results).rebuild_csv()
     rows = read_results(path)
     losses = {"mse": read_losses(path, rows), "mae": read_losses(path, rows, "mae")}
-    figures = publishing.read_published(DEFAULT_RESULTS / "published.csv")
-    beside = publishing.compare_published(rows, figures, losses)
+    figures = read_published(DEFAULT_RESULTS / "published.csv")
+    beside = compare_published(rows, figures, losses)
     if markdown:
-        typer.echo(publishing.to_markdown(beside))
+        typer.echo(to_markdown(beside))
     else:
-        publishing.print_published(beside, make_console())
+        print_published(beside, make_console())

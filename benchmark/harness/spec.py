@@ -108,6 +108,7 @@ class Grid(Strict):
         lookbacks: for all models, each a run of its own; empty keeps each model's own.
         models: names or paths of model YAMLs; empty takes the suite's.
         without: names among those to leave out, e.g. what needs a longer lookback.
+        seeds: each run is repeated for each; empty takes the suite's.
         set: dotted overrides for these runs, after the suite's.
     """
 
@@ -116,6 +117,7 @@ class Grid(Strict):
     lookbacks: tuple[Positive, ...] = ()
     models: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    seeds: tuple[Seed, ...] = ()
     set: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -138,7 +138,7 @@ def _plan_all(
     plans = [
         plan(spec, model.where, series[spec.dataset])
         for grid, own in zip(grids, models, strict=True)
-        for model, spec in _expand(grid, suite.seeds, own)
+        for model, spec in _expand(grid, grid.seeds or suite.seeds, own)
     ]
     return list({planned.run_id: planned for planned in plans}.values())
 

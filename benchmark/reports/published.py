@@ -9,20 +9,19 @@ that were left, from the errors that its run kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from benchmark.records.table import read_table
 from benchmark.reports.ranking import Leaderboard, leaderboard
-from benchmark.reports.tables import Cell, Column, Table, markdown, number, percent, print_tables
+from benchmark.statistics.noise import NoiseFloor
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
-    from rich.console import Console
 
     Losses = Mapping[str, NDArray[np.float64]]
 
@@ -41,6 +40,7 @@ KINDS: dict[str, type] = {
 
 OURS = ["dataset", "horizon", "fingerprint", "model", "lookback", "config"]
 SHORTENED = "shortened test set"
+METRICS = ("mse", "mae")
 _KEYS = ["dataset_key", "model_key", "horizon"]
 
 
@@ -54,9 +54,10 @@ class PublishedComparison:
             published_lookback, published_mse, published_mae, protocol, source; windows (that the
             figure is over, as text) and own_mse, own_mae (ours over these windows, missing where
             they are not known); mse_difference and mae_difference, of the latter relative to the
-            published figure, at the same lookback only. Figures at other lookbacks stand here only
-            where there is none at ours. A row of ours that nobody published has empty published
-            columns.
+            published figure, at the same lookback only; mse_within and mae_within, whether one
+            more seed of ours might be as far from the mean of ours (95%). Figures at other
+            lookbacks stand here only where there is none at ours. A row of ours that nobody
+            published has empty published columns.
         context: the lowest published MSE of each of the best models at any lookback, for every
             data set and horizon of ours: dataset, horizon, model, lookback, mse, mae, protocol,
             source.
@@ -105,10 +106,12 @@ def compare_published(
     has_same = same.groupby([matches[name] for name in OURS]).transform("max")
     matches = matches[same | ~has_same]
     matches = _on_their_windows(matches, results, losses or {})
-    for metric in ("mse", "mae"):
+    for metric in METRICS:
         theirs = matches[f"published_{metric}"]
         change = (matches[f"own_{metric}"] - theirs) / theirs.where(theirs > 0)
         matches[f"{metric}_difference"] = change.where(same)
+        away = (matches[f"own_{metric}"] - theirs).abs().where(same)
+        matches[f"{metric}_within"] = away <= matches[f"{metric}_reach"]
     order = ["dataset", "horizon", "fingerprint", "mse", "model", "lookback", "published_mse"]
     matches = matches.sort_values(order, kind="stable").reset_index(drop=True)
 
@@ -121,7 +124,7 @@ def compare_published(
     context = context.groupby(["dataset", "horizon"]).head(best).reset_index(drop=True)
     context.columns = context.columns.str.removeprefix("published_")
     return PublishedComparison(
-        matches.drop(columns=["dataset_key", "model_key"]),
+        matches.drop(columns=["dataset_key", "model_key", *(f"{name}_reach" for name in METRICS)]),
         context.drop(columns=["dataset_key", "model_key"]),
     )
 
@@ -146,7 +149,7 @@ def _on_their_windows(
         known = not (pd.isna(batch) or pd.isna(total[key]))
         kept = int(total[key] // batch * batch) if known else 0
         matches.loc[place, "windows"] = f"{kept} of {int(total[key])}" if known else "fewer"
-        for name in ("mse", "mae"):
+        for name in METRICS:
             score = _mean_of_first(kept, runs[key], losses.get(name, {})) if known else math.nan
             matches.loc[place, f"own_{name}"] = score
     return matches
@@ -163,128 +166,18 @@ def _our_rows(board: Leaderboard) -> DataFrame:
     import pandas as pd
 
     rows = pd.concat([group.rows.assign(label=group.label) for group in board.groups])
-    rows = rows[[*OURS, "label", "mse", "mae", "seeds"]]
-    return rows.assign(dataset_key=_key(rows["dataset"]), model_key=_key(rows["model"]))
+    rows = rows[[*OURS, "label", "mse", "mse_std", "mae", "mae_std", "seeds"]]
+    reach = {f"{metric}_reach": _reach(rows[f"{metric}_std"], rows["seeds"]) for metric in METRICS}
+    return rows.assign(dataset_key=_key(rows["dataset"]), model_key=_key(rows["model"]), **reach)
+
+
+def _reach(std: Series, seeds: Series) -> list[float]:
+    """How far one more seed may be from the mean of `seeds` of them; NaN where that is one."""
+    return [
+        NoiseFloor(spread, 1, n - 1).smallest_difference(n, 1) if n > 1 else math.nan
+        for spread, n in zip(std, seeds, strict=True)
+    ]
 
 
 def _key(names: Series) -> Series:
     return names.str.lower().str.replace(r"[-_\s]", "", regex=True)
-
-
-def tables(
-    comparison: PublishedComparison, compact: bool = False
-) -> Iterator[tuple[tuple[str, int], Table]]:
-    """Lay out two tables for each data set and horizon: beside ours, and the lowest published.
-
-    Args:
-        comparison: as `compare_published` gives.
-        compact: leave out absolute errors, so that a row fits 100 columns.
-    """
-    for key, own in comparison.matches.groupby(["dataset", "horizon"]):
-        task = dataset, horizon = cast("tuple[str, int]", key)
-        context = comparison.context
-        here = context[(context["dataset"] == dataset) & (context["horizon"] == horizon)]
-        yield task, _beside(f"{dataset}, horizon {horizon}: ours and published", own, compact)
-        title = f"{dataset}, horizon {horizon}: lowest published, at any lookback"
-        yield task, _lowest(title, here)
-
-
-_BESIDE: tuple[tuple[Column, Callable[[Mapping[Hashable, Any]], str]], ...] = (
-    (Column("our lookback"), lambda row: str(row["lookback"])),
-    (Column("our MSE"), lambda row: number(row["mse"])),
-    (Column("our MAE"), lambda row: number(row["mae"])),
-    (Column("their lookback", number=False), lambda row: row["published_lookback"]),
-    (Column("their windows", number=False), lambda row: row["windows"]),
-    (Column("our MSE on them"), lambda row: number(row["own_mse"])),
-    (Column("our MAE on them"), lambda row: number(row["own_mae"])),
-    (Column("their MSE"), lambda row: number(row["published_mse"], 3)),
-    (Column("their MAE"), lambda row: number(row["published_mae"], 3)),
-    (Column("MSE differs"), lambda row: percent(row["mse_difference"])),
-    (Column("MAE differs"), lambda row: percent(row["mae_difference"])),
-)
-
-
-def _beside(title: str, own: DataFrame, compact: bool) -> Table:
-    """Our rows that somebody published, beside the figures; the others are named below.
-
-    `compact` leaves the absolute errors out.
-    """
-    several = own["label"].nunique() > 1
-    unmatched = list(dict.fromkeys(own.loc[own["published_mse"].isna(), "model"]))
-    sources = _Sources()
-    shown = [pair for pair in _BESIDE if not (compact and "MAE" in pair[0].title)]
-    rows = [
-        (
-            Cell(row["model"] + (f" (protocol {row['label']})" if several else "")),
-            *(Cell(write(row)) for _, write in shown),
-            sources.cell(row),
-        )
-        for row in own[own["published_mse"].notna()].to_dict("records")
-    ]
-    names = [f"nobody published under the name: {', '.join(unmatched)}"] if unmatched else []
-    return Table(
-        title=title,
-        columns=(
-            Column("model", number=False),
-            *(column for column, _ in shown),
-            Column("source"),
-        ),
-        rows=tuple(rows),
-        intro=(
-            "Ours are means over seeds. Their windows: all, those left by a loader that drops an "
-            "incomplete batch, or ? where nobody says. Differences are relative to the published "
-            "figure, over its windows (all, where not told) and at the same lookback only.",
-        ),
-        notes=(*names, *sources.notes()),
-    )
-
-
-def _lowest(title: str, context: DataFrame) -> Table:
-    sources = _Sources()
-    rows = [
-        (
-            Cell(row["model"]),
-            Cell(row["lookback"]),
-            Cell(number(row["mse"], 3)),
-            Cell(number(row["mae"], 3)),
-            sources.cell(row),
-        )
-        for row in context.to_dict("records")
-    ]
-    return Table(
-        title=title,
-        columns=(
-            Column("model", number=False),
-            Column("lookback", number=False),
-            Column("MSE"),
-            Column("MAE"),
-            Column("source"),
-        ),
-        rows=tuple(rows),
-        intro=() if rows else ("Nothing is in the table of published figures.",),
-        notes=sources.notes(),
-    )
-
-
-class _Sources:
-    """Numbers each distinct protocol, source and remark of a table, for its notes."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[str, ...], int] = {}
-
-    def cell(self, row: Mapping[Hashable, Any]) -> Cell:
-        texts = tuple(filter(None, (row["protocol"], row["source"], row["remark"])))
-        return Cell(str(self._numbers.setdefault(texts, len(self._numbers) + 1)))
-
-    def notes(self) -> tuple[str, ...]:
-        return tuple(f"source {n}: {'; '.join(texts)}" for texts, n in self._numbers.items())
-
-
-def to_markdown(comparison: PublishedComparison) -> str:
-    """Write our rows and the published ones as Markdown, a table a data set and horizon."""
-    return "\n".join(markdown(table) for _, table in tables(comparison))
-
-
-def print_published(comparison: PublishedComparison, console: Console | None = None) -> None:
-    """Print our rows and the published ones to the terminal."""
-    print_tables((table for _, table in tables(comparison, compact=True)), console)

@@ -119,6 +119,18 @@ def test_a_grid_sets_its_lookback_its_models_and_what_it_leaves_out(
     assert found == own | {("linear", 48, 12), ("naive", 36, 7), ("naive", 72, 7)}
 
 
+def test_a_grid_may_have_seeds_of_its_own(toy: Path, run_tiny: RunTiny) -> None:
+    run_tiny(
+        models=["linear.yaml"],
+        seeds=[1],
+        grids=[
+            {"datasets": ["toy"], "horizons": [6]},
+            {"datasets": ["toy"], "horizons": [7], "seeds": [3, 4]},
+        ],
+    )
+    assert {(r.horizon, r.seed) for r in records(toy)} == {(6, 1), (7, 3), (7, 4)}
+
+
 def test_a_grids_overrides_are_for_its_own_runs_and_come_after_the_suites(
     toy: Path, run_tiny: RunTiny
 ) -> None:

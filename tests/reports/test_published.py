@@ -8,14 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy.stats import t as student_t
 
 from benchmark.errors import UserError
-from benchmark.reports.published import (
-    compare_published,
-    print_published,
-    read_published,
-    to_markdown,
-)
+from benchmark.reports.published import compare_published, read_published
+from benchmark.reports.published_tables import print_published, to_markdown
 
 SHIPPED = Path(__file__).parents[2] / "results" / "published.csv"
 HEADER = "dataset,model,lookback,horizon,mse,mae,test_batch,protocol,source,remark\n"
@@ -101,6 +98,34 @@ def test_ours_is_scored_again_on_the_windows_that_a_shortened_test_set_left(run,
     assert rows["own_mse"]["three"] == rows["mse"]["three"]
     assert rows["windows"]["three"] == "?"
     assert "- source 2: shortened test set; two; ran it: agrees\n" in to_markdown(comparison)
+
+
+def test_what_the_seeds_of_ours_reach_is_marked(run, table, published):
+    """Of three seeds with standard deviation 0.01: a fourth lies within t(2) 0.01 sqrt(4 / 3)."""
+    reach = student_t.ppf(0.975, df=2) * 0.01 * math.sqrt(4 / 3)
+    figures = published(
+        f"ETTh1,gru,336,96,{0.4 + reach * 0.99},0.41,,full test set,near,",
+        f"ETTh1,gru,336,96,{0.4 + reach * 1.01},,,full test set,far,",
+        "ETTh1,lstm,336,96,0.5,0.5,,full test set,one seed,",
+        "ETTh1,rnn,96,96,0.5,0.5,,full test set,another lookback,",
+    )
+    results = table(
+        *(run("gru", 0.4 + step, seed=n) for n, step in enumerate((-0.01, 0.0, 0.01))),
+        run("lstm", 0.5),
+        *(run("rnn", 0.5 + step, seed=n) for n, step in enumerate((-0.1, 0.1))),
+    )
+    comparison = compare_published(results, figures)
+    within = comparison.matches.set_index("source")["mse_within"]
+    assert within.to_dict() == {
+        "near": True,
+        "far": False,
+        "one seed": False,
+        "another lookback": False,
+    }
+    text = to_markdown(comparison)
+    assert "| 0.4000±0.0100 |" in text
+    assert "| -11.0% ≈ |" in text
+    assert "| -11.1% | - |" in text
 
 
 def test_another_lookback_is_shown_as_such_and_not_compared(run, table, published):

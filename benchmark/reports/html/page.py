@@ -17,7 +17,8 @@ from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
 from benchmark.reports.html.rows import PARETO_COSTS, columns, failures, row_objects
-from benchmark.reports.published import compare_published, tables
+from benchmark.reports.published import compare_published
+from benchmark.reports.published_tables import tables
 from benchmark.reports.ranking import (
     MOST_ROWS,
     ROW,

@@ -1,0 +1,146 @@
+"""Our rows beside published figures, as Markdown and on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from benchmark.reports.published import PublishedComparison
+from benchmark.reports.tables import (
+    Cell,
+    Column,
+    Table,
+    markdown,
+    mean_and_std,
+    number,
+    percent,
+    print_tables,
+)
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from rich.console import Console
+
+
+def tables(
+    comparison: PublishedComparison, compact: bool = False
+) -> Iterator[tuple[tuple[str, int], Table]]:
+    """Lay out two tables for each data set and horizon: beside ours, and the lowest published.
+
+    Args:
+        comparison: as `compare_published` gives.
+        compact: leave out absolute errors, so that a row fits 100 columns.
+    """
+    for key, own in comparison.matches.groupby(["dataset", "horizon"]):
+        task = dataset, horizon = cast("tuple[str, int]", key)
+        context = comparison.context
+        here = context[(context["dataset"] == dataset) & (context["horizon"] == horizon)]
+        yield task, _beside(f"{dataset}, horizon {horizon}: ours and published", own, compact)
+        title = f"{dataset}, horizon {horizon}: lowest published, at any lookback"
+        yield task, _lowest(title, here)
+
+
+_BESIDE: tuple[tuple[Column, Callable[[Mapping[Hashable, Any]], str]], ...] = (
+    (Column("our lookback"), lambda row: str(row["lookback"])),
+    (Column("our MSE"), lambda row: mean_and_std(row["mse"], row["mse_std"])),
+    (Column("our MAE"), lambda row: mean_and_std(row["mae"], row["mae_std"])),
+    (Column("their lookback", number=False), lambda row: row["published_lookback"]),
+    (Column("their windows", number=False), lambda row: row["windows"]),
+    (Column("our MSE on them"), lambda row: number(row["own_mse"])),
+    (Column("our MAE on them"), lambda row: number(row["own_mae"])),
+    (Column("their MSE"), lambda row: number(row["published_mse"], 3)),
+    (Column("their MAE"), lambda row: number(row["published_mae"], 3)),
+    (Column("MSE differs"), lambda row: _change(row, "mse")),
+    (Column("MAE differs"), lambda row: _change(row, "mae")),
+)
+
+
+def _change(row: Mapping[Hashable, Any], metric: str) -> str:
+    return percent(row[f"{metric}_difference"]) + " ≈" * bool(row[f"{metric}_within"])
+
+
+def _beside(title: str, own: DataFrame, compact: bool) -> Table:
+    """Our rows that somebody published, beside the figures; the others are named below.
+
+    `compact` leaves the absolute errors out.
+    """
+    several = own["label"].nunique() > 1
+    unmatched = list(dict.fromkeys(own.loc[own["published_mse"].isna(), "model"]))
+    sources = _Sources()
+    shown = [pair for pair in _BESIDE if not (compact and "MAE" in pair[0].title)]
+    rows = [
+        (
+            Cell(row["model"] + (f" (protocol {row['label']})" if several else "")),
+            *(Cell(write(row)) for _, write in shown),
+            sources.cell(row),
+        )
+        for row in own[own["published_mse"].notna()].to_dict("records")
+    ]
+    names = [f"nobody published under the name: {', '.join(unmatched)}"] if unmatched else []
+    return Table(
+        title=title,
+        columns=(
+            Column("model", number=False),
+            *(column for column, _ in shown),
+            Column("source"),
+        ),
+        rows=tuple(rows),
+        intro=(
+            "Ours are means over seeds. Their windows: all, those left by a loader that drops an "
+            "incomplete batch, or ? where nobody says. Differences are relative to the published "
+            "figure, over its windows (all, where not told) and at the same lookback only; ≈: one "
+            "more seed of ours might differ from the mean of ours by as much (95%).",
+        ),
+        notes=(*names, *sources.notes()),
+    )
+
+
+def _lowest(title: str, context: DataFrame) -> Table:
+    sources = _Sources()
+    rows = [
+        (
+            Cell(row["model"]),
+            Cell(row["lookback"]),
+            Cell(number(row["mse"], 3)),
+            Cell(number(row["mae"], 3)),
+            sources.cell(row),
+        )
+        for row in context.to_dict("records")
+    ]
+    return Table(
+        title=title,
+        columns=(
+            Column("model", number=False),
+            Column("lookback", number=False),
+            Column("MSE"),
+            Column("MAE"),
+            Column("source"),
+        ),
+        rows=tuple(rows),
+        intro=() if rows else ("Nothing is in the table of published figures.",),
+        notes=sources.notes(),
+    )
+
+
+class _Sources:
+    """Numbers each distinct protocol, source and remark of a table, for its notes."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def cell(self, row: Mapping[Hashable, Any]) -> Cell:
+        texts = tuple(filter(None, (row["protocol"], row["source"], row["remark"])))
+        return Cell(str(self._numbers.setdefault(texts, len(self._numbers) + 1)))
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(f"source {n}: {'; '.join(texts)}" for texts, n in self._numbers.items())
+
+
+def to_markdown(comparison: PublishedComparison) -> str:
+    """Write our rows and the published ones as Markdown, a table a data set and horizon."""
+    return "\n".join(markdown(table) for _, table in tables(comparison))
+
+
+def print_published(comparison: PublishedComparison, console: Console | None = None) -> None:
+    """Print our rows and the published ones to the terminal."""
+    print_tables((table for _, table in tables(comparison, compact=True)), console)
