@@ -37,6 +37,14 @@ def tune(
     budget: Annotated[
         int, typer.Option(min=1, help="Trials for each, earlier ones included.")
     ] = 30,
+    horizon: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            help="Steps forecast; repeated: one setting for all, by the mean over them.",
+            show_default="the YAML's",
+        ),
+    ] = None,
     folds: Annotated[
         int,
         typer.Option(
@@ -73,7 +81,9 @@ def tune(
 
     execution = execution_of(results, device, threads, False, False, False, False)
     target = resolve_device(execution)
-    searches = [prepare(path, set_ or [], execution.results, None, folds) for path in paths]
+    searches = [
+        prepare(path, set_ or [], execution.results, None, horizon or (), folds) for path in paths
+    ]
     names = [search.spec.name for search in searches]
     for name in names:
         if names.count(name) > 1:
@@ -82,6 +92,7 @@ def tune(
     unfinished = []
     for config, search in zip(configs, searches, strict=True):
         words = ["benchmark", "tune", config, "--budget", str(budget)]
+        words += [word for each in horizon or () for word in ("--horizon", str(each))]
         words += ["--folds", str(folds)] if folds > 1 else []
         words += [word for item in set_ or [] for word in ("--set", item)]
         path = output or execution.results / "tune" / f"{search.spec.name}.yaml"
@@ -96,7 +107,7 @@ def tune(
 def _tune_one(
     search: Search, budget: int, device: torch.device, console: Console, path: Path, command: str
 ) -> None:
-    from benchmark.harness.tuning import chosen_yaml
+    from benchmark.harness.chosen import chosen_yaml
     from benchmark.harness.tuning import tune as search_on
     from benchmark.records.files import write_atomically
     from benchmark.reports.tables import print_tables
@@ -160,9 +171,10 @@ def _table(search: Search, trials: Sequence[Trial]) -> Table:
             )
         )
     monitor = search.spec.training.monitor.upper()
+    horizons = ", ".join(map(str, search.horizons))
     titles = ("trial", f"val {monitor}", "epochs", "s")
     return Table(
-        title=f"{search.spec.name}, {search.series.name}, horizon {search.spec.horizon}",
+        title=f"{search.spec.name}, {search.series.name}, horizon {horizons}",
         columns=(
             *(Column(title) for title in titles),
             Column("outcome", number=False),

@@ -22,26 +22,28 @@ class HeldOut:
 
     Attributes:
         shape: the sizes that the data decides.
-        parts: windows to train on, and windows held out: once, or once for each fold.
+        train: windows to train on.
+        validation: windows held out.
     """
 
     shape: SeriesShape
-    parts: Sequence[tuple[Windows, Windows]]
+    train: Windows
+    validation: Windows
 
 
 def validation_score(
     spec: RunSpec,
     where: str,
-    held_out: HeldOut,
+    parts: Sequence[HeldOut],
     watch: Callable[[float], None],
     on_epoch: OnEpoch | None = None,
 ) -> float:
-    """Fit as a run would and score on what is held out: the mean, where that is several parts.
+    """Fit as a run would and score on what is held out.
 
     Args:
         spec: the configuration.
         where: the file it came from, for errors.
-        held_out: on what.
+        parts: on what; of several, one for each fold and horizon, the score is the mean.
         watch: told the score after each epoch; of several parts, the mean so far after each part.
         on_epoch: told each epoch.
 
@@ -49,7 +51,7 @@ def validation_score(
         UserError: the model cannot be built.
         FloatingPointError: training diverged.
     """
-    several = len(held_out.parts) > 1
+    several = len(parts) > 1
     scores: list[float] = []
 
     def monitored(found: Epoch | FitReport) -> float:
@@ -61,12 +63,12 @@ def validation_score(
         if not several:
             watch(monitored(epoch))
 
-    device = held_out.parts[0][0].device
-    for train, validation in held_out.parts:
+    for part in parts:
         seed_all(spec.seed)
-        forecaster = build_for_training(spec.model, held_out.shape, spec.training, where).to(device)
+        forecaster = build_for_training(spec.model, part.shape, spec.training, where)
+        forecaster = forecaster.to(part.train.device)
         options = FitOptions(on_epoch=each, parallel=spec.parallel)
-        report = fit(forecaster, train, validation, spec.training, spec.seed, options)
+        report = fit(forecaster, part.train, part.validation, spec.training, spec.seed, options)
         scores.append(monitored(report))
         if not math.isfinite(scores[-1]):
             raise FloatingPointError(f"the validation score is {scores[-1]}")

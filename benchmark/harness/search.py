@@ -107,9 +107,9 @@ class Tuned(Strict):
     Attributes:
         trials: how many were tried, the pruned and the failed among them.
         dataset: whose validation split chose.
-        horizon: steps forecast.
+        horizon: steps forecast; several, where one setting was chosen for all of them.
     """
 
     trials: Positive
     dataset: Annotated[str, Field(min_length=1)]
-    horizon: Positive
+    horizon: Positive | Annotated[tuple[Positive, ...], Field(min_length=2)]

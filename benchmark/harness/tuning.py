@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
 from pydantic import BaseModel
 
 from benchmark import __version__
@@ -30,7 +29,7 @@ from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import resolve_model, source_digest
 from benchmark.harness.held_out import HeldOut, OnEpoch, validation_score
-from benchmark.harness.search import Dimension, Tuned
+from benchmark.harness.search import Dimension
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import Outcome, Trial, propose, read_trials, write_trials
 from benchmark.records.record import error_text
@@ -51,6 +50,7 @@ class Search:
         space: the values of each key that is searched over.
         start: value of each in `spec`.
         series: the data.
+        horizons: steps forecast; of several, the score is the mean over them.
         folds: blocks of the rows before test that are held out in turn; 1 is the validation split.
         file: keeps the trials; its folder is named by a hash of all that decides them.
     """
@@ -60,8 +60,14 @@ class Search:
     space: Mapping[str, Dimension]
     start: Mapping[str, Any]
     series: Series
+    horizons: Sequence[int]
     folds: int
     file: Path
+
+    @property
+    def parts(self) -> int:
+        """How often a trial is fitted: for each fold and horizon."""
+        return self.folds * len(self.horizons)
 
 
 def prepare(
@@ -69,6 +75,7 @@ def prepare(
     overrides: Sequence[str],
     results: Path,
     series: Series | None = None,
+    horizons: Sequence[int] = (),
     folds: int = 1,
 ) -> Search:
     """Read a model's YAML and check every value that its search may try.
@@ -78,12 +85,16 @@ def prepare(
         overrides: ``key=value`` texts; a key that is set is fixed and not searched over.
         results: the results folder.
         series: the data set, where it is loaded already.
+        horizons: as `Search` has it; empty takes the YAML's.
         folds: as `Search` has it.
 
     Raises:
         UserError: every fault of the YAML and its search.
     """
     where = str(path)
+    horizons = tuple(dict.fromkeys(horizons))
+    if len(horizons) == 1:
+        overrides = [*overrides, f"horizon={horizons[0]}"]
     spec = load_run(path, overrides)
     fixed = {override.partition("=")[0].strip() for override in overrides}
     space = {key: dimension for key, dimension in spec.search.items() if key not in fixed}
@@ -93,8 +104,10 @@ def prepare(
     _, options = resolve_model(spec.model, where)
     start = _check(spec, space, where)
     series = series or load(load_card(spec.dataset))
-    task = Task(series, _longest(spec, space), spec.horizon)  # refuses a lookback that does not fit
-    identity = {
+    horizons = horizons or (spec.horizon,)
+    for horizon in horizons:  # refuses what does not fit
+        task = Task(series, _longest(spec, space), horizon)
+    identity: dict[str, Any] = {
         "benchmark": __version__,
         "data": series.digest,
         "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
@@ -102,11 +115,20 @@ def prepare(
         "options": options,
         "spec": spec.model_dump(exclude=NOT_DECISIVE),
         "space": {key: dimension.model_dump() for key, dimension in space.items()},
-    } | ({"folds": folds} if folds > 1 else {})
+    }
+    identity |= {"folds": folds} if folds > 1 else {}
+    identity |= {"horizons": horizons} if len(horizons) > 1 else {}
     text = json.dumps(identity, sort_keys=True, allow_nan=False, default=BaseModel.model_dump)
     folder = f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
     return Search(
-        spec, where, space, start, series, folds, results / "tune" / folder / "trials.json"
+        spec,
+        where,
+        space,
+        start,
+        series,
+        horizons,
+        folds,
+        results / "tune" / folder / "trials.json",
     )
 
 
@@ -144,56 +166,13 @@ def tune(
     return trials[:budget]
 
 
-def best_trial(search: Search, trials: Sequence[Trial]) -> int:
-    """Number of the finished trial with the lowest validation score; the first of equal ones.
-
-    Raises:
-        UserError: none finished.
-    """
-    scores = {i: t.score for i, t in enumerate(trials) if t.outcome == "finished"}
-    if not scores:
-        what = f"none of {len(trials)} trials finished, the first because: {trials[0].reason}"
-        raise UserError(f"{search.where}: search", what, "change what it may try")
-    return min(scores, key=lambda i: (scores[i], i))
-
-
-def chosen_yaml(search: Search, trials: Sequence[Trial], command: str) -> str:
-    """Write the best trial's configuration as a YAML that can be run, and how it was chosen.
-
-    Args:
-        search: what was searched.
-        trials: all that were tried.
-        command: the command line that did.
-
-    Raises:
-        UserError: no trial finished.
-    """
-    number = best_trial(search, trials)
-    spec, monitor = search.spec, search.spec.training.monitor
-    earlier = spec.tuned.trials if spec.tuned else 0  # it was chosen once already: that counts
-    tuned = Tuned(trials=earlier + len(trials), dataset=search.series.name, horizon=spec.horizon)
-    data = _written(_configured(spec, trials[number].params, search.where))
-    data["name"] = f"{spec.name.removesuffix('_tuned')[:54]}_tuned"
-    data["tuned"] = tuned.model_dump()
-    count = {kind: sum(t.outcome == kind for t in trials) for kind in ("pruned", "failed")}
-    first = trials[0].score
-    header = [
-        f"Chosen on validation by: {' '.join(command.split())}",
-        f"{len(trials)} trials, {count['pruned']} of them pruned, {count['failed']} failed.",
-        f"Trial {number} has val_{monitor} {trials[number].score:.6f}, trial 0, the configuration "
-        f"it began with, {'failed' if first is None else f'{first:.6f}'}.",
-    ]
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    return "".join(f"# {line}\n" for line in header) + text
-
-
 def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[str, Any]:
     """Check each value of each key by itself; return the values that the search starts from."""
     start, faults = {}, []
     for key, dimension in space.items():
         try:
             for value in dimension.extremes():
-                changed = _configured(spec, {key: value}, f"{where}: search")
+                changed = configured(spec, {key: value}, f"{where}: search")
                 resolve_model(changed.model, f"{where}: search")
             start[key] = _start(spec, key, dimension, where)
         except UserError as error:
@@ -220,12 +199,13 @@ def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
     return value
 
 
-def _configured(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:
+def configured(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:
+    """The configuration with other values of some keys."""
     texts = [f"{key}={json.dumps(value)}" for key, value in params.items()]
-    return validate(RunSpec, apply_overrides(_written(spec), texts), where)
+    return validate(RunSpec, apply_overrides(written(spec), texts), where)
 
 
-def _written(spec: RunSpec) -> dict[str, Any]:
+def written(spec: RunSpec) -> dict[str, Any]:
     """What a YAML of this configuration says: no defaults, and nothing about a search."""
     return spec.model_dump(mode="json", exclude_unset=True, exclude={"search", "tuned"})
 
@@ -241,7 +221,7 @@ def _try(
         scores.append(score)
         proposed.report(score, len(scores))
         # a block is another season: the first ones say little of the mean over all
-        if search.folds == 1 and proposed.should_prune():
+        if search.parts == 1 and proposed.should_prune():
             raise TrialPruned
 
     started = time.perf_counter()
@@ -249,9 +229,9 @@ def _try(
     score: float | None = None
     reason = ""
     try:
-        spec = _configured(search.spec, proposed.params, search.where)
-        held_out = _held_out(search, spec, device)
-        score = validation_score(spec, search.where, held_out, watch, on_epoch)
+        spec = configured(search.spec, proposed.params, search.where)
+        parts = _held_out(search, spec, device)
+        score = validation_score(spec, search.where, parts, watch, on_epoch)
     except TrialPruned:
         outcome, score = "pruned", min(scores)
     except (UserError, ValueError, FloatingPointError) as error:
@@ -267,13 +247,18 @@ def _try(
     )
 
 
-def _held_out(search: Search, spec: RunSpec, device: torch.device) -> HeldOut:
+def _held_out(search: Search, spec: RunSpec, device: torch.device) -> list[HeldOut]:
     """All that a trial sees of the data, which reaches no test row."""
-    task = Task(search.series, spec.lookback, spec.horizon)
-    shape = SeriesShape(spec.lookback, spec.horizon, task.channels, task.season)
-    if search.folds == 1:
-        return HeldOut(shape, [(task.windows("train", device), task.windows("val", device))])
-    return HeldOut(shape, list(folds(task, search.folds, _longest(spec, search.space), device)))
+    parts = []
+    for horizon in search.horizons:
+        task = Task(search.series, spec.lookback, horizon)
+        shape = SeriesShape(spec.lookback, horizon, task.channels, task.season)
+        if search.folds == 1:
+            parts.append(HeldOut(shape, task.windows("train", device), task.windows("val", device)))
+        else:
+            longest = _longest(spec, search.space)
+            parts += [HeldOut(shape, *fold) for fold in folds(task, search.folds, longest, device)]
+    return parts
 
 
 def _longest(spec: RunSpec, space: Mapping[str, Dimension]) -> int:

@@ -1,4 +1,4 @@
-"""A search by blocked cross-validation: what it minimises, fold by fold."""
+"""A search on several blocks or horizons: what it minimises, part by part."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmark.data.folds import folds
+from benchmark.data.task import Task
 from benchmark.forecasters.contract import SeriesShape
-from benchmark.harness.spec import load_run
+from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import read_trials
 from benchmark.training.fit import fit, seed_all
 from benchmark.training.heads import build_for_training
@@ -35,3 +36,50 @@ def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_
         means.append(fit(forecaster, train, held_out, spec.training, 1).val_mse)
     assert trials[0].score == pytest.approx(sum(means) / 3, rel=1e-6)
     assert trials[0].scores[1] == pytest.approx(sum(means[:2]) / 2, rel=1e-6)
+
+
+def validation_mse(spec: RunSpec, task: Task) -> float:
+    seed_all(1)
+    shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+    forecaster = build_for_training(spec.model, shape, spec.training, "small.yaml")
+    parts = task.windows("train"), task.windows("val")
+    return fit(forecaster, *parts, spec.training, 1).val_mse
+
+
+def test_several_horizons_choose_one_setting_by_the_mean_over_them(small, command, make_task):
+    words = ("--horizon", 12, "--horizon", 6, "--horizon", 12)
+    done = command("tune", small(), "--budget", 3, *words, "--output", "both.yaml")
+    assert done.code == 0, done.err
+    (path,) = Path("results", "tune").glob("small-*/trials.json")
+    trials = read_trials(path)
+    spec = load_run(Path("small.yaml"))
+    means = [validation_mse(spec, make_task(24, horizon)) for horizon in (12, 6)]
+    assert trials[0].score == pytest.approx(sum(means) / 2, rel=1e-6)
+    assert trials[0].scores == pytest.approx([means[0], sum(means) / 2], rel=1e-6)
+    chosen = load_run(Path("both.yaml"))
+    assert chosen.tuned is not None
+    assert chosen.tuned.horizon == (12, 6)
+    assert chosen.horizon == spec.horizon
+    assert "horizon 12, 6" in done.out
+    command_line = Path("both.yaml").read_text().splitlines()[0]
+    assert command_line.endswith("--budget 3 --horizon 12 --horizon 6 --horizon 12")
+
+
+def test_one_horizon_is_the_search_that_the_yaml_with_it_would_be(small, command):
+    assert command("tune", small(), "--budget", 2, "--horizon", 6, "--output", "a.yaml").code == 0
+    (path,) = Path("results/tune").glob("*/trials.json")
+    written = path.read_bytes()
+    done = command("tune", small(), "--budget", 2, "--set", "horizon=6", "--output", "b.yaml")
+    assert done.code == 0, done.err
+    assert [*Path("results/tune").glob("*/trials.json")] == [path]
+    assert path.read_bytes() == written, "both trials were there already"
+    chosen = [load_run(Path(name)) for name in ("a.yaml", "b.yaml")]
+    assert chosen[0] == chosen[1]
+    assert chosen[0].horizon == 6
+
+
+def test_a_horizon_that_does_not_fit_is_refused_before_the_first_trial(small, command):
+    done = command("tune", small(), "--horizon", 12, "--horizon", 100_000)
+    assert done.code == 2
+    assert "100000" in done.err.replace(",", "")
+    assert not list(Path("results").glob("tune/*"))

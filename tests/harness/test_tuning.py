@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from benchmark.config import load_yaml
+from benchmark.harness.chosen import best_trial
 from benchmark.harness.run import plan
 from benchmark.harness.spec import CONFIGS, load_run
 from benchmark.harness.trials import Trial, read_trials
-from benchmark.harness.tuning import best_trial, prepare, tune
+from benchmark.harness.tuning import prepare, tune
 
 CPU = torch.device("cpu")
 RATE = {"low": 1e-5, "high": 0.1, "log": True}
