@@ -88,8 +88,8 @@ def _beside(title: str, own: DataFrame, compact: bool) -> Table:
         intro=(
             "Ours are means over seeds. Their windows: all, those left by a loader that drops an "
             "incomplete batch, or ? where nobody says. Differences are relative to the published "
-            "figure, over its windows (all, where not told) and at the same lookback only; ≈: one "
-            "more seed of ours might differ from the mean of ours by as much (95%).",
+            "figure, over its windows (all, where not told) and at the same lookback only.",
+            "≈: one more seed of ours might differ from the mean of ours by as much (95%).",
         ),
         notes=(*names, *sources.notes()),
     )
