@@ -80,10 +80,7 @@ class RecurrentStack(nn.Module):
 
     def step(self, x: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
         """Advance a one-directional stack one step: ``(B, I)`` -> ``(B, D)`` and new states."""
-        if self.back:
-            raise ValueError(
-                "a bidirectional stack needs the whole sequence, however: step was called"
-            )
+        self._require_one_direction("step")
         final: list[State] = []
         for depth, ahead in enumerate(self.ahead):
             h, state = ahead.step(self.dropout(x) if depth else x, states[depth])  # type: ignore[operator]
@@ -101,13 +98,16 @@ class RecurrentStack(nn.Module):
         Returns:
             The last layer's outputs ``(B, M, D)``.
         """
-        if self.back:
-            raise ValueError(
-                "a bidirectional stack needs the whole sequence, however: fork was called"
-            )
+        self._require_one_direction("fork")
         for depth, ahead in enumerate(self.ahead):
             h = ahead.fork(self.dropout(x) if depth else x, states[depth])  # type: ignore[operator]
             if self.residual and x.shape[-1] == h.shape[-1]:
                 h = x.repeat(len(h) // len(x), 1, 1) + h
             x = h
         return x
+
+    def _require_one_direction(self, called: str) -> None:
+        if self.back:
+            raise ValueError(
+                f"a bidirectional stack needs the whole sequence, however: {called} was called"
+            )

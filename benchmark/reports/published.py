@@ -111,7 +111,7 @@ def compare_published(
         change = (matches[f"own_{metric}"] - theirs) / theirs.where(theirs > 0)
         matches[f"{metric}_difference"] = change.where(same)
         away = (matches[f"own_{metric}"] - theirs).abs().where(same)
-        matches[f"{metric}_within"] = away <= matches[f"{metric}_reach"]
+        matches[f"{metric}_within"] = away <= _reach(matches[f"{metric}_std"], matches["seeds"])
     order = ["dataset", "horizon", "fingerprint", "mse", "model", "lookback", "published_mse"]
     matches = matches.sort_values(order, kind="stable").reset_index(drop=True)
 
@@ -124,7 +124,7 @@ def compare_published(
     context = context.groupby(["dataset", "horizon"]).head(best).reset_index(drop=True)
     context.columns = context.columns.str.removeprefix("published_")
     return PublishedComparison(
-        matches.drop(columns=["dataset_key", "model_key", *(f"{name}_reach" for name in METRICS)]),
+        matches.drop(columns=["dataset_key", "model_key"]),
         context.drop(columns=["dataset_key", "model_key"]),
     )
 
@@ -167,8 +167,7 @@ def _our_rows(board: Leaderboard) -> DataFrame:
 
     rows = pd.concat([group.rows.assign(label=group.label) for group in board.groups])
     rows = rows[[*OURS, "label", "mse", "mse_std", "mae", "mae_std", "seeds"]]
-    reach = {f"{metric}_reach": _reach(rows[f"{metric}_std"], rows["seeds"]) for metric in METRICS}
-    return rows.assign(dataset_key=_key(rows["dataset"]), model_key=_key(rows["model"]), **reach)
+    return rows.assign(dataset_key=_key(rows["dataset"]), model_key=_key(rows["model"]))
 
 
 def _reach(std: Series, seeds: Series) -> list[float]:
