@@ -240,7 +240,10 @@ def validate(
         return model.model_validate_json(text)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        raise UserError.join(_explain(model, each, where, prefix) for each in faults) from None
+        inside = {fault["loc"][:end] for fault in faults for end in range(len(fault["loc"]))}
+        # A list whose items have faults counts as empty: that it is too short is not the user's.
+        told = [fault for fault in faults if fault["loc"] not in inside]
+        raise UserError.join(_explain(model, each, where, prefix) for each in told) from None
 
 
 def signature_schema(cls: type) -> type[BaseModel]:

@@ -41,6 +41,7 @@ class Spec(Strict):
     optimiser: Optimiser = Optimiser()
     split: Split | None = None
     grids: tuple[Split, ...] = ()
+    blocks: Annotated[tuple[Split, ...], Field(min_length=1)] = (Split(train=1, test=1),)
 
 
 # --- overrides -----------------------------------------------------------------------------------
@@ -122,6 +123,14 @@ def test_every_fault_of_a_file_is_told_at_once_each_with_its_path() -> None:
         "gru.yaml: name: is missing; add it",
         "gru.yaml: optimiser.kind: input should be 'adam' or 'adamw', got 'sgd'",
         "gru.yaml: optimiser.learning_rte: unknown key; did you mean 'learning_rate'?",
+    ]
+
+
+def test_a_list_that_may_not_be_empty_is_so_called_only_where_it_is() -> None:
+    data = {"name": "x", "blocks": [{"train": 0, "test": 1}]}
+    assert faults(data) == ["gru.yaml: blocks.0.train: input should be greater than 0, got 0"]
+    assert faults({"name": "x", "blocks": []}) == [
+        "gru.yaml: blocks: tuple should have at least 1 item after validation, not 0"
     ]
 
 
