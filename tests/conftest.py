@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from benchmark.cli import main
@@ -21,6 +22,10 @@ from benchmark.config import validate
 from benchmark.data.card import DatasetCard
 from benchmark.data.load import Series
 from benchmark.data.task import Task
+
+# A busy machine is slow, not wrong.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 SEASON = 24
 CHANNELS = ("load", "heat", "wind")

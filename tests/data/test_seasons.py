@@ -45,7 +45,7 @@ def test_natural_seasons_are_whole_days_and_weeks(frequency: str) -> None:
         assert season * step in (3600, 86400, 604800, 365 * 86400)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     case=st.sampled_from([("h", 24), ("h", 168), ("15min", 96), ("D", 7), ("6h", 4), ("6h", 28)]),
     seed=st.integers(0, 10_000),
@@ -60,7 +60,7 @@ def test_a_natural_season_is_found(case: tuple[str, int], seed: int, missing: fl
     assert found.correlations[season] > 0.6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(season=st.sampled_from([5, 9, 10, 25, 50, 100]), seed=st.integers(0, 10_000))
 def test_another_season_is_found_where_no_natural_one_is_seen(season: int, seed: int) -> None:
     found = find_season(series(1200, season, seed, noise=0.1), 3600)

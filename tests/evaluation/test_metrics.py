@@ -144,7 +144,7 @@ def test_one_forecast_that_is_not_finite_has_no_score(value: float) -> None:
         made(target, forecast)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data(), st.integers(1, 6), st.integers(1, 4), st.integers(1, 8))
 def test_the_metrics_keep_their_bounds(data: st.DataObject, w: int, h: int, batch: int) -> None:
     values = st.floats(-1e4, 1e4, width=32)

@@ -22,7 +22,6 @@ def test_any_file_is_read_or_refused(name: str, tmp_path: Path) -> None:
 
     @settings(
         max_examples=300,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(content=reader.contents)
@@ -48,7 +47,7 @@ def test_what_is_tried_is_sound_at_times_and_at_times_not(name: str, tmp_path: P
     """Otherwise the search above sees one side of a reader alone."""
     outcomes = set()
 
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=150, database=None, derandomize=True)
     @given(content=st.data())
     def look(content: st.DataObject) -> None:
         outcomes.add(attempt(READERS[name], content.draw(READERS[name].contents), tmp_path))

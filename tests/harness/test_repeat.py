@@ -54,7 +54,7 @@ def changed(document: dict[str, Any], changes: dict[str, Any], drop: list[str]) 
     return document
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(NAMES), CHANGES, st.lists(st.sampled_from(["cell", "normalise", "patch"])))
 def test_the_command_makes_the_very_same_configuration(tmp_path_factory, name, changes, drop):
     ours = load_run(find_config("models", name)).model_dump(mode="json", exclude={"search"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import UserError
@@ -35,7 +35,6 @@ def exact(text: str) -> pd.DataFrame | str:
         return str(error)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.dictionaries(st.integers(0, len(HEADER) - 1), cells, max_size=2), max_size=3),
     ends,

@@ -19,7 +19,7 @@ names = st.text(
 errors = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     scores=st.lists(st.tuples(numbers, numbers, st.none() | numbers), min_size=1, max_size=5),
     model=names,
