@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.data.card import PROJECT_DATASETS
+from benchmark.places import DATASETS
 
 Command = Callable[..., Any]
 ROWS = 900
@@ -24,7 +24,7 @@ def cut(tmp_path: Path) -> pd.DataFrame:
     """The first rows of a published series: ETTh1's where it is here, else the shipped one's."""
     named = os.environ.get("BENCHMARK_DATA", "")
     path = Path(named) / "ETTh1.csv"
-    path = path if named and path.is_file() else PROJECT_DATASETS / "akl_pedestrians.csv.gz"
+    path = path if named and path.is_file() else DATASETS / "akl_pedestrians.csv.gz"
     return pd.read_csv(path, nrows=ROWS).iloc[:, :4]
 
 

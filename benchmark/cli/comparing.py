@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console
+from benchmark.cli.options import ResultsOption, make_console
 from benchmark.errors import UserError
+from benchmark.places import PUBLISHED, RESULTS
 
 if TYPE_CHECKING:
     from benchmark.reports.changes import Comparison
@@ -48,7 +49,7 @@ def compare(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, as for a pull request.")
     ] = False,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Compare two results CSVs, or those committed in two git revisions.
 
@@ -135,7 +136,7 @@ def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
     path = csv or Store(results).rebuild_csv()
     rows = read_results(path)
     losses = {"mse": read_losses(path, rows), "mae": read_losses(path, rows, "mae")}
-    figures = read_published(DEFAULT_RESULTS / "published.csv")
+    figures = read_published(PUBLISHED)
     beside = compare_published(rows, figures, losses)
     if markdown:
         typer.echo(to_markdown(beside))

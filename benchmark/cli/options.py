@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from benchmark.harness.spec import Execution
 
-DEFAULT_RESULTS = Path(__file__).parents[2] / "results"
 LOG_WIDTH = 110  # columns, where the output goes to a file or a log
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, tell
+from benchmark.cli.options import ResultsOption, make_console, tell
+from benchmark.places import PUBLISHED, RESULTS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -20,7 +21,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option(help="HTML file; default: report.html in the results folder.")
     ] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Write all results as one HTML page.
 
@@ -52,7 +53,7 @@ def write_page(
     from benchmark.reports.html.page import Source, write_report
     from benchmark.reports.published import read_published
 
-    published = read_published(DEFAULT_RESULTS / "published.csv")
+    published = read_published(PUBLISHED)
     source = Source(csv, results, published, origin_of, title, command, notes)
     write_report(path, source)
 
@@ -82,7 +83,7 @@ def plot(
     ] = None,
     channel: Annotated[str | None, typer.Option(help="Of forecasts; default: the first.")] = None,
     window: Annotated[int, typer.Option(min=1, help="Of forecasts: 1 to 5, as kept.")] = 1,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Draw a figure for a paper.
 

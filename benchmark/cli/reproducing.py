@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import (
-    DEFAULT_RESULTS,
     Device,
     ResultsOption,
     execution_of,
@@ -17,6 +16,7 @@ from benchmark.cli.options import (
     tell,
 )
 from benchmark.errors import UserError
+from benchmark.places import RESULTS
 
 
 def reproduce(
@@ -35,7 +35,7 @@ def reproduce(
         float, typer.Option(min=0.0, help="Largest relative difference of a score that passes.")
     ] = 0.0,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes as many as then.")] = 0,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Make a run again and compare every score to the last digit.
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, tell
+from benchmark.cli.options import ResultsOption, make_console, tell
+from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ def leaderboard(
     latex: Annotated[
         Path | None, typer.Option(help="Also write the tables as LaTeX, for booktabs.")
     ] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Rank what has been run.
 

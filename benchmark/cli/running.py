@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import (
-    DEFAULT_RESULTS,
     CheckpointOption,
     Device,
     DeviceOption,
@@ -27,6 +26,7 @@ from benchmark.cli.options import (
 from benchmark.cli.reporting import write_page
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError
+from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def run(
     config: Annotated[str, typer.Argument(help="A model's YAML: a path, or a name of ours.")],
     set_: SetOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
     force: ForceOption = False,
@@ -109,7 +109,7 @@ def suite(
     gpus_per_run: Annotated[
         float, typer.Option(min=0, help="Ray: GPUs of each run; at 0.25, four share one.")
     ] = 0.0,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
     force: ForceOption = False,

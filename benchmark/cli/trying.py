@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import (
-    DEFAULT_RESULTS,
     Device,
     DeviceOption,
     ThreadsOption,
     execution_of,
     make_console,
 )
+from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ def speed(
     from benchmark.harness.fitted import resolve_device
     from benchmark.harness.speed import measure, measure_loop
 
-    execution = execution_of(DEFAULT_RESULTS, device, threads, False, False, False, False)
+    execution = execution_of(RESULTS, device, threads, False, False, False, False)
     console = make_console()
     if loop:
         took = measure_loop()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import (
-    DEFAULT_RESULTS,
     Device,
     DeviceOption,
     ResultsOption,
@@ -21,6 +20,7 @@ from benchmark.cli.options import (
     tell,
 )
 from benchmark.errors import UserError
+from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
     import torch
@@ -56,7 +56,7 @@ def tune(
     output: Annotated[
         Path | None, typer.Option(help="Chosen YAML; default: <results>/tune/<name>.yaml.")
     ] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
 ) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import DEFAULT_RESULTS, ResultsOption, make_console, tell
+from benchmark.cli.options import ResultsOption, make_console, tell
 from benchmark.errors import UserError
+from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
     from benchmark.harness.backtest import Backtest
@@ -41,7 +42,7 @@ def forecast(
     plot: Annotated[
         Path | None, typer.Option(help="Also draw it: a .svg, .png or .pdf file.")
     ] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Forecast the steps after a file's last row.
 
@@ -87,7 +88,7 @@ def backtest(
     output: Annotated[
         Path | None, typer.Option(help="Also write a row for each origin there, as CSV.")
     ] = None,
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Forecast again and again through a file, and score each forecast.
 
@@ -117,7 +118,7 @@ def backtest(
 def export(
     run: RunArgument,
     output: Annotated[Path, typer.Option(help="Folder to write.")],
-    results: ResultsOption = DEFAULT_RESULTS,
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Write a folder that forecasts by torch alone, without this package.
 

@@ -20,11 +20,9 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator,
 
 from benchmark.config import Positive, Strict, load_yaml, nearest, validate
 from benchmark.errors import UserError
+from benchmark.places import DATASETS, own_data_folder
 
 SplitName = Literal["train", "val", "test"]
-
-PROJECT_DATASETS = Path(__file__).resolve().parents[2] / "datasets"
-"""The folder beside the package: the cards, the embedded data set and, by default, all data."""
 
 DATA_VARIABLE = "BENCHMARK_DATA"
 """The environment variable that names another folder for data files."""
@@ -242,14 +240,14 @@ class DatasetCard(Strict):
 
 
 def data_folder() -> Path:
-    """Return the folder of the data files: ``$BENCHMARK_DATA``, or the project's own.
+    """Return the folder of the data files: ``$BENCHMARK_DATA``, or the default one.
 
     Raises:
         UserError: the variable names something that is not a folder.
     """
     named = os.environ.get(DATA_VARIABLE)
     if not named:
-        return PROJECT_DATASETS
+        return own_data_folder()
     folder = Path(named).expanduser()
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "no such folder"
@@ -259,7 +257,7 @@ def data_folder() -> Path:
 
 def card_folders() -> list[Path]:
     """Folders in which a card is looked up by name; the first one that has it wins."""
-    return [Path("datasets"), data_folder(), PROJECT_DATASETS]
+    return [Path("datasets"), data_folder(), DATASETS]
 
 
 def list_cards() -> dict[str, Path]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmark.data import cache, checksum
-from benchmark.data.card import DATA_VARIABLE, PROJECT_DATASETS, DatasetCard, data_folder
+from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder
 from benchmark.data.files import writable
 from benchmark.errors import UserError
+from benchmark.places import DATASETS
 
 WAITS_SECONDS = (1.0, 4.0)
 """Pauses before the second and the third try."""
@@ -25,7 +26,7 @@ class DatasetUnavailable(UserError):  # noqa: N818 - names a state, as UserError
 
 def data_folders() -> list[Path]:
     """Folders in which a data file is looked up; the first one that has it wins."""
-    return [data_folder(), Path("datasets"), PROJECT_DATASETS]
+    return [data_folder(), Path("datasets"), DATASETS]
 
 
 def locate(card: DatasetCard) -> Path | None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from benchmark.harness.run import Plan
+from benchmark.places import REFERENCE
 from benchmark.records.record import RunRecord
 from benchmark.records.table import read_results
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "etth1" / "results.csv"
 SECONDS_BY_GRADIENT = 30.0
 SECONDS_OTHERWISE = 1.0
 SECONDS_OVERHEAD = 0.5  # scoring and writing a run's folder

@@ -8,12 +8,12 @@ from types import ModuleType
 
 import pytest
 
-from benchmark.data.card import PROJECT_DATASETS
+from benchmark.places import DATASETS
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    path = PROJECT_DATASETS / "prepare_akl_pedestrians.py"
+    path = DATASETS / "prepare_akl_pedestrians.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from benchmark.config import validate
 from benchmark.data.card import (
-    PROJECT_DATASETS,
     DatasetCard,
     Splits,
     data_folder,
@@ -23,6 +22,7 @@ from benchmark.data.card import (
     load_card,
 )
 from benchmark.errors import UserError
+from benchmark.places import DATASETS
 
 KNOWN_BORDERS = {  # rows of the published file, then the borders the field uses
     "ETTh1": (17420, 8640, 11520, 14400),
@@ -40,7 +40,7 @@ CARDS = sorted(KNOWN_BORDERS)
 
 
 def test_every_card_is_valid_and_every_data_set_of_the_suite_has_one():
-    assert {path.stem for path in PROJECT_DATASETS.glob("*.yaml")} >= set(CARDS)  # a user's beside
+    assert {path.stem for path in DATASETS.glob("*.yaml")} >= set(CARDS)  # a user's beside
     for name in CARDS:
         assert load_card(name).name == name
 
@@ -70,7 +70,7 @@ def test_a_day_or_a_week_or_a_year_is_the_season(name):
 
 
 def test_the_card_that_the_readme_shows_is_valid(tmp_path):
-    shown = (PROJECT_DATASETS / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
+    shown = (DATASETS / "README.md").read_text().split("```yaml\n")[1].split("```")[0]
     (tmp_path / "my_series.yaml").write_text(shown)
     assert load_card(tmp_path / "my_series.yaml").channels == ("power", "temperature")
 
@@ -184,7 +184,7 @@ def test_a_misspelt_name_is_told_the_nearest_one(written, meant):
 
 
 def test_a_card_of_the_working_directory_is_found_first(tmp_path, monkeypatch):
-    text = (PROJECT_DATASETS / "ETTh1.yaml").read_text()
+    text = (DATASETS / "ETTh1.yaml").read_text()
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "ETTh1.yaml").write_text(text.replace("season: 24", "season: 12"))
     (tmp_path / "datasets" / "mine.yaml").write_text(text.replace("name: ETTh1", "name: mine"))
@@ -192,12 +192,12 @@ def test_a_card_of_the_working_directory_is_found_first(tmp_path, monkeypatch):
     monkeypatch.delenv("BENCHMARK_DATA", raising=False)
     assert load_card("ETTh1").season == 12
     assert load_card("mine").file == "ETTh1.csv"
-    assert find_card("ETTh2") == PROJECT_DATASETS / "ETTh2.yaml"
+    assert find_card("ETTh2") == DATASETS / "ETTh2.yaml"
     assert set(list_cards()) >= {*CARDS, "mine"}
 
 
 def test_a_card_of_the_data_folder_is_found_from_any_directory(tmp_path, monkeypatch):
-    text = (PROJECT_DATASETS / "ETTh1.yaml").read_text()
+    text = (DATASETS / "ETTh1.yaml").read_text()
     (tmp_path / "mine.yaml").write_text(text.replace("name: ETTh1", "name: mine"))
     monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path))
     assert find_card("mine") == tmp_path / "mine.yaml"
@@ -205,9 +205,7 @@ def test_a_card_of_the_data_folder_is_found_from_any_directory(tmp_path, monkeyp
 
 def test_a_card_is_also_found_by_its_path(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text(
-        (PROJECT_DATASETS / "ETTh1.yaml").read_text().replace("name: ETTh1", "name: mine")
-    )
+    path.write_text((DATASETS / "ETTh1.yaml").read_text().replace("name: ETTh1", "name: mine"))
     assert load_card(path) == load_card(str(path))
     assert load_card(path).name == "mine"
     with pytest.raises(UserError, match=r"none\.yaml: no such file"):
@@ -216,16 +214,16 @@ def test_a_card_is_also_found_by_its_path(tmp_path):
 
 def test_a_card_must_be_called_as_its_file(tmp_path):
     path = tmp_path / "other.yaml"
-    path.write_text((PROJECT_DATASETS / "ETTh1.yaml").read_text())
+    path.write_text((DATASETS / "ETTh1.yaml").read_text())
     with pytest.raises(UserError, match=r"other\.yaml: name: is 'ETTh1'"):
         load_card(path)
 
 
 def test_the_data_folder_is_the_projects_unless_named(tmp_path, monkeypatch):
     monkeypatch.delenv("BENCHMARK_DATA", raising=False)
-    assert data_folder() == PROJECT_DATASETS
+    assert data_folder() == DATASETS
     monkeypatch.setenv("BENCHMARK_DATA", "")
-    assert data_folder() == PROJECT_DATASETS
+    assert data_folder() == DATASETS
     monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path))
     assert data_folder() == tmp_path
 
@@ -246,7 +244,7 @@ def test_cards_load_without_anything_heavy():
         "card.load_card('ETTh1')\n"
         "print([m for m in ('pandas', 'torch', 'pooch', 'requests', 'numpy') if m in sys.modules])"
     )
-    environment = os.environ | {"PYTHONPATH": str(PROJECT_DATASETS.parent)}
+    environment = os.environ | {"PYTHONPATH": str(DATASETS.parent)}
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.data.card import PROJECT_DATASETS, load_card
+from benchmark.data.card import load_card
 from benchmark.data.checksum import verify
 from benchmark.data.load import describe
 from benchmark.data.load import load as load_series
+from benchmark.places import DATASETS
 
-NAMES = sorted(path.stem for path in PROJECT_DATASETS.glob("*.yaml"))
+NAMES = sorted(path.stem for path in DATASETS.glob("*.yaml"))
 PUBLISHED = {  # rows, channels, first and last time, one value: row, channel, value
     "ETTh1": (17420, 7, "2016-07-01T00", "2018-06-26T19", (1, "OT", 27.78700065612793)),
     "ETTh2": (17420, 7, "2016-07-01T00", "2018-06-26T19", (-1, "HUFL", 38.86800003051758)),

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from benchmark.data import cache, load
-from benchmark.data.card import PROJECT_DATASETS
 from benchmark.data.load import load as load_series
+from benchmark.places import DATASETS
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_two_first_starts_at_once_agree_and_the_next_imports_no_pandas(
         "time_column: date\nchannels: 2\nsplits: {train: 0.7, val: 0.1, test: 0.2}\nseason: 24\n"
     )
     command = [sys.executable, "-c", SECOND_START, str(card)]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT_DATASETS.parent)}
+    environment = os.environ | {"PYTHONPATH": str(DATASETS.parent)}
     starts = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         for _ in range(2)

@@ -1,0 +1,38 @@
+"""Where the suite's own files lie, and where a user's go unless told otherwise.
+
+In a checkout all of them lie beside the package. A wheel carries the suite's own within the package
+(`pyproject.toml` puts them there), and a user's files have no business among installed code.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = not (_PACKAGE / "own").is_dir()
+_OWN = _PACKAGE.parent if _CHECKOUT else _PACKAGE / "own"
+
+DATASETS = _OWN / "datasets"
+"""The data sets' cards, and the data set that ships with them."""
+
+PUBLISHED = _OWN / "results" / "published.csv"
+"""Figures of others, with their sources."""
+
+REFERENCE = _OWN / "results" / "reference" / "etth1" / "results.csv"
+"""The runs behind the reference leaderboard."""
+
+RESULTS = _OWN / "results" if _CHECKOUT else Path("results")
+"""Where results are written."""
+
+
+def own_data_folder() -> Path:
+    """Return where data sets are fetched to; it is there, unless it cannot be made."""
+    if _CHECKOUT:
+        return DATASETS
+    from platformdirs import user_data_path  # who only compares results needs none
+
+    folder = user_data_path("ts-benchmark") / "datasets"
+    with suppress(OSError):  # fetching says that it cannot be written to
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
