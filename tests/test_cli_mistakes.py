@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import benchmark.harness.fitted as harness
+from benchmark.records.table import read_results
 
 LINEAR = """\
 name: linear
@@ -94,6 +95,20 @@ def test_an_option_that_does_not_go_with_the_data(
     write_yaml("model.yaml", NAIVE.replace("24", "12"))
     parts = ["model.yaml: model: seasonal naive repeats the last 24 steps", "raise it or lower"]
     mistaken(command("run", "model.yaml"), *parts)
+
+
+def test_a_mistake_leaves_no_row_and_a_run_that_fails_does(
+    command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("model.yaml", NAIVE.replace("24", "12"))
+    command("run", "model.yaml")
+    assert not Path("results/results.csv").exists()
+    write_yaml("model.yaml", LINEAR.replace("epochs: 1", "epochs: 1, learning_rate: 1.0e+38"))
+    command("run", "model.yaml")
+    (row,) = read_results(Path("results/results.csv")).to_dict("records")
+    assert row["status"] == "failed"
+    assert row["error"].startswith("FloatingPointError: training diverged")
+    assert Path("results/runs", row["run_id"], "traceback.txt").is_file()
 
 
 def test_every_fault_of_a_file_is_told_at_once(

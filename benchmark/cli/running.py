@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -65,6 +66,7 @@ def run(
     overrides = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = load_run(path, overrides)
 
+    from benchmark.harness.attempt import leave_row
     from benchmark.harness.progress import RunProgress
     from benchmark.harness.run import plan
     from benchmark.harness.run import run as run_one
@@ -80,10 +82,17 @@ def run(
         run_id = planned.run_id
         with RunProgress({run_id: spec}, {run_id: 1.0}, console) as progress:
             progress.report(run_id, None)
+            started = datetime.now(UTC)
             try:
                 progress.end(run_one(planned, execution, partial(progress.report, run_id)))
-            except FloatingPointError as error:  # says its own cure
-                raise UserError(str(path), str(error)) from error
+            except UserError:  # a mistake, not a result
+                raise
+            except Exception as error:
+                leave_row(planned, execution, started, error)
+                store.rebuild_csv()
+                if isinstance(error, FloatingPointError):  # says its own cure
+                    raise UserError(str(path), str(error)) from error
+                raise
     path = store.rebuild_csv()
     show_boards(path, console, only={planned.run_id})
     tell(console, f"Run folder: {store.runs / planned.run_id}")

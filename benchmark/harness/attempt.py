@@ -28,10 +28,22 @@ def attempt(planned: Plan, execution: Execution, report: Report) -> RunRecord:
     try:
         return run(planned, execution, partial(report, planned.run_id))
     except Exception as error:
-        if isinstance(error, UserError) and isinstance(error.__cause__, OSError):
-            raise
-        reason = str(error) if isinstance(error, UserError) else error_text(error)
-        return record_failure(planned, execution, started, reason, traceback.format_exc())
+        return leave_row(planned, execution, started, error)
+
+
+def leave_row(
+    planned: Plan, execution: Execution, started: datetime, error: Exception
+) -> RunRecord:
+    """Make a failed row of what has ended a run.
+
+    Raises:
+        UserError: `error` itself, where the results folder cannot be written.
+    """
+    if isinstance(error, UserError) and isinstance(error.__cause__, OSError):
+        raise error
+    reason = str(error) if isinstance(error, UserError) else error_text(error)
+    trace = "".join(traceback.format_exception(error))
+    return record_failure(planned, execution, started, reason, trace)
 
 
 def attempt_elsewhere(
