@@ -37,7 +37,7 @@ def numbered(make_task: Callable[..., Task]) -> Callable[[int, int], Task]:
     return make
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     lookback=st.integers(1, 40),
     horizon=st.integers(1, 20),
