@@ -26,6 +26,11 @@ RESULTS = _OWN / "results" if _CHECKOUT else Path("results")
 """Where results are written."""
 
 
+def is_installed(path: Path) -> bool:
+    """Say whether a file lies among installed code, where nothing is to be written."""
+    return not _CHECKOUT and path.absolute().is_relative_to(_PACKAGE)
+
+
 def own_data_folder() -> Path:
     """Return where data sets are fetched to; it is there, unless it cannot be made."""
     if _CHECKOUT:

@@ -36,7 +36,9 @@ def run(installed: Path, here: Path, *arguments: str) -> str:
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment |= {
         "PYTHONPATH": str(installed),
+        "PYTHONDONTWRITEBYTECODE": "1",
         "XDG_DATA_HOME": str(here / "home"),
+        "XDG_CACHE_HOME": str(here / "cache"),
         "NO_PROXY": "127.0.0.1",
     }
     done = subprocess.run(
@@ -64,9 +66,11 @@ def test_every_card_and_no_data_but_the_embedded_set_is_in_it(installed: Path) -
 def test_a_model_runs_from_it_and_results_lie_where_the_user_is(
     installed: Path, tmp_path: Path
 ) -> None:
+    before = set(installed.rglob("*"))
     run(installed, tmp_path, "run", "ridge", "--set", "dataset=akl_pedestrians")
     assert (tmp_path / "results" / "results.csv").is_file()
-    assert not (installed / "results").exists()
+    assert set(installed.rglob("*")) - before == set()
+    assert any((tmp_path / "cache" / "ts-benchmark").glob("akl_pedestrians*"))
     assert "akl_pedestrians" in run(installed, tmp_path, "leaderboard")
 
 

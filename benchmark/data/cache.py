@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.files import writable, write_atomically
 from benchmark.data.table import Table
+from benchmark.places import is_installed
 
 CACHE_FORMAT = 1
 """Raise it when an entry's layout, or what parsing makes of a file, changes."""
@@ -109,7 +110,7 @@ def _entry(folder: Path, path: Path, kind: str) -> Path:
 
 def _write(path: Path, contents: Mapping[str, Any]) -> None:
     local, users = _folders(path)
-    folder = local if writable(path.parent) else users
+    folder = local if writable(path.parent) and not is_installed(path) else users
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for kind, write in contents.items():
