@@ -3,8 +3,9 @@
 There are two kinds of chance, and a difference is `significant` only if neither explains it:
 
 - the test windows': a paired Diebold-Mariano test at 5%, where both runs' losses are known;
-- the seed's: the noise floor over all seeds of either file, where the model is trained by gradient
-  and any configuration of the same data set, horizon and protocol has two seeds or more.
+- the seed's: the spread over the model's seeds in either file, if there are three of a
+  configuration, or else that over all models' seeds on the same data set, horizon and protocol;
+  where the model is trained by gradient.
 
 Where neither can be asked, there is no verdict.
 """
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
-    from benchmark.reports.ties import Task
     from benchmark.statistics.noise import NoiseFloor
 
     Losses = Mapping[str, NDArray[np.float64]]
@@ -92,7 +92,7 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     is not what it takes. Where the gate asks for significant changes only, what is within noise is
     no change.
     """
-    noise = _noise_by_task(old, new)
+    noise = _noise(old, new)
     names = (*KEY, "fingerprint_old", "category", *_JUDGED_BY)
     columns = (comparison.rows[name].tolist() for name in names)
     verdicts = [_verdict(_Pair(*row), (old, new), noise) for row in zip(*columns, strict=True)]
@@ -100,17 +100,25 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     return without_noise(judged) if comparison.gate.significant_only else judged
 
 
-def _noise_by_task(old: Side, new: Side) -> dict[Task, NoiseFloor]:
+def _noise(old: Side, new: Side) -> dict[tuple[Any, ...], NoiseFloor]:
+    """Of each task, and of each model and lookback on it that has seeds enough."""
     import pandas as pd
+
+    from benchmark.statistics.noise import LEAST_SEEDS
 
     # One configuration may have changed its scores between the files, by its code: what seeds do
     # is seen inside each. A run that is in both is one seed, not two.
     apart = new.done.assign(config="new " + new.done["config"])
     runs = pd.concat([old.done, apart]).drop_duplicates(["run_id", "mse"])
-    return {task: floors["mse"] for task, floors in seed_noise(runs).items()}
+    own = {
+        row: floors["mse"]
+        for row, floors in seed_noise(runs, apart=("model", "lookback")).items()
+        if floors["mse"].freedom >= LEAST_SEEDS - 1
+    }
+    return own | {task: floors["mse"] for task, floors in seed_noise(runs).items()}
 
 
-def _verdict(pair: _Pair, sides: Sides, noise: Mapping[Task, NoiseFloor]) -> str:
+def _verdict(pair: _Pair, sides: Sides, noise: Mapping[tuple[Any, ...], NoiseFloor]) -> str:
     if pair.category == "not comparable":
         return "not comparable"
     if pair.category not in JUDGED:
@@ -122,9 +130,12 @@ def _verdict(pair: _Pair, sides: Sides, noise: Mapping[Task, NoiseFloor]) -> str
 
         verdict = diebold_mariano(losses[1], losses[0], pair.horizon)
         judged.append(verdict.p_value < ALPHA)
-    floor = noise.get((pair.dataset, pair.horizon, pair.fingerprint))
+    task = (pair.dataset, pair.horizon, pair.fingerprint)
+    floor = noise.get((*task, pair.model, pair.lookback), noise.get(task))
     if floor is not None and pair.trained_old and pair.trained_new:
-        reach = floor.smallest_difference(pair.runs_old, pair.runs_new)
+        from benchmark.statistics.noise import SeedMean
+
+        reach = floor.smallest_difference(SeedMean(pair.runs_old), SeedMean(pair.runs_new))
         judged.append(abs(pair.mse_new - pair.mse_old) > reach)
     if not judged:
         return ""

@@ -12,6 +12,7 @@ from benchmark.records.files import write_atomically
 from benchmark.reports.across import across_table
 from benchmark.reports.horizons import horizon_tables
 from benchmark.reports.lookbacks import lookback_table
+from benchmark.reports.noise_floors import noise_table
 from benchmark.reports.quantiles import quantile_table
 from benchmark.reports.ranking import (
     BASELINE,
@@ -140,7 +141,7 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], list[st
         if rows[metric].notna().any():
             pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
             texts = [mean_and_std(mean, std) for mean, std in pairs]
-            found = noise_marks(list(rows[metric]), rows, group.noise.get(metric))
+            found = noise_marks(metric, rows, group.noise.get(metric))
             columns[title] = _marked(texts, found)
             unsure += [title] * (not any(found))
     if rows["p_value"].notna().any():
@@ -205,9 +206,9 @@ def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:
 
 
 def _over_groups(board: Leaderboard) -> list[Table]:
-    """Lay out what more than one group is needed for: means over horizons, ranks over data sets."""
-    across = across_table(board)
-    return [*horizon_tables(board), *([] if across is None else [across])]
+    """Lay out what needs several groups: means over horizons, ranks over data sets, noise."""
+    over = (across_table(board), noise_table(board))
+    return [*horizon_tables(board), *(table for table in over if table is not None)]
 
 
 def tables_of(board: Leaderboard) -> list[Table]:

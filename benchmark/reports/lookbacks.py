@@ -67,7 +67,7 @@ def _scores(rows: DataFrame, group: Group) -> list[Cell]:
     values = rows["mse"].tolist()
     if rows["mse"].isna().all():
         return [Cell(MISSING)] * len(values)
-    found = noise_marks(values, rows, group.noise.get("mse"))
+    found = noise_marks("mse", rows, group.noise.get("mse"))
     return [Cell(number(value), mark) for value, mark in zip(values, found, strict=True)]
 
 

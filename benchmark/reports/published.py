@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.records.table import read_table
 from benchmark.reports.ranking import Leaderboard, leaderboard
-from benchmark.statistics.noise import NoiseFloor
+from benchmark.statistics.noise import NoiseFloor, SeedMean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,8 +172,9 @@ def _our_rows(board: Leaderboard) -> DataFrame:
 
 def _reach(std: Series, seeds: Series) -> list[float]:
     """How far one more seed may be from the mean of `seeds` of them; NaN where that is one."""
+    one = SeedMean(1)
     return [
-        NoiseFloor(spread, 1, n - 1).smallest_difference(n, 1) if n > 1 else math.nan
+        NoiseFloor(spread, 1, n - 1).smallest_difference(SeedMean(n), one) if n > 1 else math.nan
         for spread, n in zip(std, seeds, strict=True)
     ]
 

@@ -38,7 +38,7 @@ def quantile_table(group: Group) -> Table | None:
         return None
     pairs = zip(rows["crps"], rows["crps_std"], strict=True)
     scores = [mean_and_std(mean, std) for mean, std in pairs]
-    found = noise_marks(list(rows["crps"]), rows, group.noise.get("crps"))
+    found = noise_marks("crps", rows, group.noise.get("crps"))
     cells = [
         [Cell(str(place + 1)) for place in range(len(rows))],
         [Cell(name) for name in rows["name"]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.reports.tables import Cell, Mark, marks, number
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from benchmark.statistics.noise import NoiseFloor
 
     Losses = Mapping[str, NDArray[np.float64]]
-    Task = tuple[str, int, str]
 
 TIED = "≈"
 ALPHA = 0.10
@@ -100,8 +99,8 @@ def tie_note(rows: DataFrame) -> str:
 
 
 def seed_noise(
-    runs: DataFrame, metrics: Sequence[str] = ("mse",)
-) -> dict[Task, dict[str, NoiseFloor]]:
+    runs: DataFrame, metrics: Sequence[str] = ("mse",), apart: Sequence[str] = ()
+) -> dict[tuple[Any, ...], dict[str, NoiseFloor]]:
     """Pool the spread of metrics over the seeds of each configuration trained by gradient.
 
     What is not trained so hardly depends on its seed, and would make the noise look small.
@@ -109,19 +108,21 @@ def seed_noise(
     Args:
         runs: done runs.
         metrics: columns of the runs; what has no value is left out.
+        apart: columns by which configurations are not pooled.
 
     Returns:
-        For each data set, horizon and protocol the noise floor by metric, where any configuration
-        has two seeds.
+        For each data set, horizon and protocol (and value of `apart`) the noise floor by metric,
+        where any configuration has two seeds.
     """
     from benchmark.statistics.noise import noise_floor
 
     trained = runs[runs["fitted"] == "gradient"]
-    task = ["dataset", "horizon", "fingerprint"]
-    row = [*task, "model", "lookback", "config"]
+    task = ["dataset", "horizon", "fingerprint", *apart]
+    row = list(dict.fromkeys((*task, "model", "lookback", "config")))
     seeds = trained.groupby([*row, "seed"], as_index=False)[list(metrics)].mean()
+    seeds = seeds[seeds.duplicated(row, keep=False)]
     seeds = seeds.assign(configuration=seeds.groupby(row).ngroup())
-    found: dict[Task, dict[str, NoiseFloor]] = {}
+    found: dict[tuple[Any, ...], dict[str, NoiseFloor]] = {}
     for key, own in seeds[[*task, "configuration", *metrics]].groupby(task):
         configuration = own["configuration"].to_numpy()
         configuration = configuration - configuration.min()
@@ -129,28 +130,33 @@ def seed_noise(
             known = own[metric].notna().to_numpy()
             floor = noise_floor(own[metric].to_numpy()[known], configuration[known])
             if floor is not None:
-                found.setdefault(cast("Task", key), {})[metric] = floor
+                found.setdefault(cast("tuple[Any, ...]", key), {})[metric] = floor
     return found
 
 
-def noise_marks(values: Sequence[float], rows: DataFrame, noise: NoiseFloor | None) -> list[Mark]:
+def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Mark]:
     """Mark the best and the second best, unless seeds alone may have decided which is the best.
 
     Args:
-        values: a metric of each row, lower is better; at least one is known.
-        rows: their `fitted` and `seeds`; what is not trained by gradient has no noise of its own.
+        metric: a column of the rows, lower is better; at least one value is known.
+        rows: with that column, its spread over seeds (``<metric>_std``), `fitted` and `seeds`; what
+            is not trained by gradient has no noise of its own.
         noise: of that metric; None where it is not known.
 
     Returns:
         A mark for each row; none at all where another row is within seed noise of the best one.
     """
+    values = rows[metric].tolist()
     if noise is not None:
+        from benchmark.statistics.noise import SeedMean
+
         trained = rows["fitted"] == "gradient"
-        seeds = rows["seeds"].astype("float64").where(trained, math.inf).tolist()
+        seeds = rows["seeds"].astype("float64").where(trained, math.inf)
+        means = [SeedMean(*own) for own in zip(seeds, rows[f"{metric}_std"], strict=True)]
         known = [place for place, value in enumerate(values) if not math.isnan(value)]
         best, *others = sorted(known, key=lambda place: values[place])
         for place in others:
-            reach = noise.smallest_difference(seeds[best], seeds[place])
+            reach = noise.smallest_difference(means[best], means[place])
             if values[place] - values[best] < reach:
                 return [""] * len(values)
     return marks(values)
@@ -165,11 +171,18 @@ def unmarked_note(titles: Sequence[str]) -> Iterable[str]:
         )
 
 
+def beyond(noise: NoiseFloor) -> float:
+    """From which difference on two single seeds differ by more than noise."""
+    from benchmark.statistics.noise import SeedMean
+
+    return noise.smallest_difference(SeedMean(1), SeedMean(1))
+
+
 def noise_note(noise: NoiseFloor) -> str:
     """Say the noise floor in one line."""
     return (
         f"Seed noise: MSE of one configuration differs by {number(noise.std)} (standard deviation, "
         f"pooled over {noise.configurations} configurations with {noise.freedom} degrees of "
-        f"freedom): two single seeds differ beyond it from "
-        f"{number(noise.smallest_difference(1, 1))} on."
+        f"freedom): two single seeds differ beyond it from {number(beyond(noise))} on. A row of "
+        "three seeds or more is judged by its own spread."
     )

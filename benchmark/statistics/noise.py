@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.statistics.long_run import Array
+
+LEAST_SEEDS = 3
+"""From as many on a configuration's own spread counts, and not that of all of them, pooled."""
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """How a mean over seeds came about.
+
+    Attributes:
+        seeds: how many; infinite where a score hangs on no seed and has no noise.
+        std: standard deviation over them; NaN where it is not known.
+    """
+
+    seeds: float
+    std: float = math.nan
+
+    @property
+    def counts(self) -> bool:
+        """Whether its own spread is known well enough to be used."""
+        return self.seeds >= LEAST_SEEDS and not math.isnan(self.std)
 
 
 @dataclass(frozen=True)
@@ -27,23 +48,34 @@ class NoiseFloor:
     configurations: int
     freedom: int
 
-    def smallest_difference(self, first: float, second: float, level: float = 0.95) -> float:
+    def smallest_difference(self, first: SeedMean, second: SeedMean, level: float = 0.95) -> float:
         """The smallest difference between two means of seeds that is beyond noise.
 
-        t(freedom) std sqrt(1 / first + 1 / second), of the t test with pooled variance.
+        Configurations may differ in their spread tenfold, so one of three seeds or more stands for
+        itself: t(f) sqrt(v_1 / n_1 + v_2 / n_2), with the degrees of freedom f of B. L. Welch, The
+        generalization of Student's problem when several different population variances are
+        involved (1947). One of fewer has the pooled variance, and two of them
+        t(freedom) std sqrt(1 / n_1 + 1 / n_2).
 
         Args:
-            first: seeds in one mean; infinite where a score hangs on no seed and has no noise.
-            second: seeds in the other.
+            first: one mean.
+            second: the other.
             level: probability that equal configurations differ by less.
         """
-        return (
-            _quantile(self.freedom, (1 + level) / 2) * self.std * math.sqrt(1 / first + 1 / second)
-        )
+        noisy = [mean for mean in (first, second) if math.isfinite(mean.seeds)]
+        parts = [(mean.std if mean.counts else self.std) ** 2 / mean.seeds for mean in noisy]
+        variance = sum(parts)
+        if not variance:
+            return 0.0
+        freedom: float = self.freedom
+        if any(mean.counts for mean in noisy):
+            own = [mean.seeds - 1 if mean.counts else self.freedom for mean in noisy]
+            freedom = variance**2 / sum(p**2 / f for p, f in zip(parts, own, strict=True))
+        return _quantile(freedom, (1 + level) / 2) * math.sqrt(variance)
 
 
-@cache
-def _quantile(freedom: int, probability: float) -> float:
+@lru_cache(maxsize=4096)
+def _quantile(freedom: float, probability: float) -> float:
     """Of Student's t."""
     from scipy.special import stdtrit
 

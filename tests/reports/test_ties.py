@@ -189,3 +189,15 @@ def test_two_protocols_are_not_comparable_and_the_verdict_fits_the_terminal(scor
     stream = io.StringIO()
     print_comparison(judged, Console(file=stream, width=120))
     assert "verdict" in stream.getvalue()
+
+
+def test_a_model_of_three_seeds_is_judged_by_its_own_spread(run, table):
+    """A restless neighbour makes no steady model's change noise, nor the other way round."""
+    steady = [run("nlinear", 0.5 + s / 1000, seed=s) for s in range(3)]
+    restless = [run("dlinear", 0.5 + s / 10, seed=s) for s in range(3)]
+    now = [run("nlinear", 0.51, seed=0), run("dlinear", 0.51, seed=0)]
+    before, after = table(*steady, *restless), table(*now)
+    judged = judge(compare(before, after), Side(before, {}), Side(after, {})).rows
+    verdicts = judged.set_index(["model", "seed"])["verdict"]
+    assert verdicts["nlinear", 0] == "significant"
+    assert verdicts["dlinear", 0] == "within noise"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.statistics.noise import noise_floor
+from benchmark.statistics.noise import SeedMean, noise_floor
 from benchmark.statistics.ranks import (
     average_ranks,
     critical_difference,
@@ -92,14 +92,62 @@ def test_equal_configurations_differ_beyond_the_noise_floor_five_times_in_a_hund
         first, second = rng.standard_normal(3), rng.standard_normal(2)
         floor = noise_floor(np.append(first, second), np.array([0, 0, 0, 1, 1]))
         assert floor is not None
-        beyond += abs(first.mean() - second.mean()) > floor.smallest_difference(3, 2)
+        beyond += abs(first.mean() - second.mean()) > floor.smallest_difference(
+            SeedMean(3), SeedMean(2)
+        )
     assert 0.035 < beyond / 1500 < 0.065
 
 
 def test_what_hangs_on_no_seed_adds_no_noise():
+    never = SeedMean(math.inf)
     floor = noise_floor(np.array([1.0, 2.0, 3.0]), np.array([0, 0, 0]))
     assert floor is not None
-    alone = floor.smallest_difference(3, math.inf)
+    alone = floor.smallest_difference(SeedMean(3), never)
     assert alone == pytest.approx(stats.t.ppf(0.975, 2) * 1.0 * math.sqrt(1 / 3))
-    assert alone == floor.smallest_difference(math.inf, 3)
-    assert floor.smallest_difference(math.inf, math.inf) == 0
+    assert alone == floor.smallest_difference(never, SeedMean(3))
+    assert floor.smallest_difference(never, never) == 0
+
+
+def test_a_difference_between_own_spreads_is_welchs():
+    rng = np.random.default_rng(1)
+    first, second = rng.normal(0, 1, 3), rng.normal(0, 5, 4)
+    floor = noise_floor(np.concatenate([first, second]), np.repeat([0, 1], [3, 4]))
+    assert floor is not None
+    means = [SeedMean(len(own), own.std(ddof=1)) for own in (first, second)]
+    reach = floor.smallest_difference(*means)
+    shift = first.mean() - second.mean()
+    for side in (-1, 1):  # a difference as large as the reach has a p-value of 5%
+        result = stats.ttest_ind(first - shift + side * reach, second, equal_var=False)
+        assert result.pvalue == pytest.approx(0.05)
+
+
+def test_a_steady_configuration_is_not_drowned_by_a_restless_one_and_makes_it_no_steadier():
+    """Three seeds each: of equal pairs five in a hundred are called different, whatever else is."""
+    rng = np.random.default_rng(2)
+    called = {"steady": 0, "restless": 0, "pooled": 0}
+    for _ in range(2000):
+        spreads = np.repeat([0.001, 0.001, 0.02, 0.02], 3)
+        scores = rng.normal(0, spreads)
+        floor = noise_floor(scores, np.repeat(range(4), 3))
+        assert floor is not None
+        own = scores.reshape(4, 3)
+        means = [SeedMean(3, each.std(ddof=1)) for each in own]
+        gaps = abs(own[0].mean() - own[1].mean()), abs(own[2].mean() - own[3].mean())
+        called["steady"] += gaps[0] > floor.smallest_difference(*means[:2])
+        called["restless"] += gaps[1] > floor.smallest_difference(*means[2:])
+        called["pooled"] += gaps[1] > floor.smallest_difference(SeedMean(3), SeedMean(3))
+    shares = {name: count / 2000 for name, count in called.items()}
+    assert 0.02 < shares["steady"] < 0.065
+    assert 0.02 < shares["restless"] < 0.065
+    assert shares["pooled"] > 0.1  # what pooling made of the restless pair
+
+
+def test_one_seed_beside_three_borrows_the_pooled_spread():
+    floor = noise_floor(np.array([1.0, 2.0, 3.0, 4.0, 9.0]), np.array([0, 0, 0, 1, 1]))
+    assert floor is not None
+    parts = np.array([1.0 / 3, floor.std**2])
+    freedom = parts.sum() ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 3)
+    expected = stats.t.ppf(0.975, freedom) * math.sqrt(parts.sum())
+    reach = floor.smallest_difference(SeedMean(3, 1.0), SeedMean(1))
+    assert reach == pytest.approx(expected)
+    assert floor.smallest_difference(SeedMean(3, 0.0), SeedMean(3, 0.0)) == 0

@@ -17,6 +17,7 @@ from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
 from benchmark.reports.html.rows import PARETO_COSTS, columns, failures, row_objects
+from benchmark.reports.noise_floors import noise_table
 from benchmark.reports.published import compare_published
 from benchmark.reports.published_tables import tables
 from benchmark.reports.ranking import (
@@ -167,6 +168,7 @@ def _content(source: Source) -> dict[str, Any]:
         "versions": _versions(source.results),
         "ranks": diagram(board),
         "across": across_table(board),
+        "noise": noise_table(board),
     }
 
 

@@ -95,7 +95,7 @@ def row_objects(
     """
     rows = group.rows
     marks = {
-        each.key: noise_marks(list(rows[each.key]), rows, group.noise.get(each.key))
+        each.key: noise_marks(each.key, rows, group.noise.get(each.key))
         for each in SCORES
         if rows[each.key].notna().any()
     }
