@@ -114,23 +114,21 @@ def seed_noise(
         For each data set, horizon and protocol (and value of `apart`) the noise floor by metric,
         where any configuration has two seeds.
     """
-    from benchmark.statistics.noise import noise_floor
+    from benchmark.statistics.noise import noise_floors
 
     trained = runs[runs["fitted"] == "gradient"]
     task = ["dataset", "horizon", "fingerprint", *apart]
     row = list(dict.fromkeys((*task, "model", "lookback", "config")))
     seeds = trained.groupby([*row, "seed"], as_index=False)[list(metrics)].mean()
-    seeds = seeds[seeds.duplicated(row, keep=False)]
-    seeds = seeds.assign(configuration=seeds.groupby(row).ngroup())
+    groups = seeds.groupby(task)
+    keys = list(groups.groups)
+    configuration, group = seeds.groupby(row).ngroup().to_numpy(), groups.ngroup().to_numpy()
     found: dict[tuple[Any, ...], dict[str, NoiseFloor]] = {}
-    for key, own in seeds[[*task, "configuration", *metrics]].groupby(task):
-        configuration = own["configuration"].to_numpy()
-        configuration = configuration - configuration.min()
-        for metric in metrics:
-            known = own[metric].notna().to_numpy()
-            floor = noise_floor(own[metric].to_numpy()[known], configuration[known])
-            if floor is not None:
-                found.setdefault(cast("tuple[Any, ...]", key), {})[metric] = floor
+    for metric in metrics:
+        known = seeds[metric].notna().to_numpy()
+        scores = seeds[metric].to_numpy()[known]
+        for place, floor in noise_floors(scores, configuration[known], group[known]).items():
+            found.setdefault(cast("tuple[Any, ...]", keys[place]), {})[metric] = floor
     return found
 
 

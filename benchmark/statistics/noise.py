@@ -82,19 +82,26 @@ def _quantile(freedom: float, probability: float) -> float:
     return float(stdtrit(freedom, probability))
 
 
-def noise_floor(scores: Array, configuration: NDArray[np.integer[Any]]) -> NoiseFloor | None:
-    """Pool the spread over seeds; None where no configuration has two seeds.
+def noise_floors(
+    scores: Array, configuration: NDArray[np.integer[Any]], group: NDArray[np.integer[Any]]
+) -> dict[int, NoiseFloor]:
+    """Pool the spread over seeds within each group; one without two seeds of anything has none.
 
     Args:
         scores: a seed's score each ``(N,)``.
         configuration: the number of its configuration, from 0 on ``(N,)``; single seeds are left
             out.
+        group: the number of its group, from 0 on ``(N,)``; a configuration is in one.
     """
     seeds = np.bincount(configuration)
-    repeated = int((seeds > 1).sum())
-    if not repeated:
-        return None
     mean = np.bincount(configuration, scores) / np.maximum(seeds, 1)
-    freedom = int((seeds[seeds > 1] - 1).sum())
-    squares = float(((scores - mean[configuration]) ** 2).sum())
-    return NoiseFloor(math.sqrt(squares / freedom), repeated, freedom)
+    of = np.zeros(len(seeds), dtype=int)
+    of[configuration] = group
+    repeated = np.bincount(of, seeds > 1)
+    freedom = np.bincount(of, np.maximum(seeds - 1, 0))
+    squares = np.bincount(group, (scores - mean[configuration]) ** 2, minlength=len(freedom))
+    return {
+        number: NoiseFloor(math.sqrt(own / free), int(several), int(free))
+        for number, (own, several, free) in enumerate(zip(squares, repeated, freedom, strict=True))
+        if free
+    }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.statistics.noise import SeedMean, noise_floor
+from benchmark.statistics.noise import NoiseFloor, SeedMean, noise_floors
 from benchmark.statistics.ranks import (
     average_ranks,
     critical_difference,
@@ -74,6 +74,10 @@ def test_skill_is_one_less_the_geometric_mean_of_ratios():
     assert (skill.low[1], skill.high[1]) == (0, 0)
     two = skill_score(scores[[0, 2]], baseline=1)  # a quarter of the draws are of one alone
     assert (two.low[0], two.high[0]) == pytest.approx((0, 0.5))
+
+
+def noise_floor(scores, configuration) -> NoiseFloor | None:
+    return noise_floors(scores, configuration, np.zeros_like(configuration)).get(0)
 
 
 def test_the_noise_floor_pools_variances_by_their_degrees_of_freedom():
@@ -151,3 +155,17 @@ def test_one_seed_beside_three_borrows_the_pooled_spread():
     reach = floor.smallest_difference(SeedMean(3, 1.0), SeedMean(1))
     assert reach == pytest.approx(expected)
     assert floor.smallest_difference(SeedMean(3, 0.0), SeedMean(3, 0.0)) == 0
+
+
+def test_groups_have_a_noise_floor_each_as_if_they_were_alone():
+    rng = np.random.default_rng(3)
+    configuration = np.sort(rng.integers(0, 12, 40))
+    group = np.array([0, 1, 1, 3])[configuration % 4]
+    scores = rng.standard_normal(40)
+    found = noise_floors(scores, configuration, group)
+    assert set(found) == {0, 1, 3}
+    for number, floor in found.items():
+        alone = noise_floor(scores[group == number], configuration[group == number])
+        assert alone is not None
+        assert (floor.configurations, floor.freedom) == (alone.configurations, alone.freedom)
+        assert floor.std == pytest.approx(alone.std)
