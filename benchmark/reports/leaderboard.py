@@ -113,13 +113,13 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
         ]
     )
     common = "".join(f", {name} {rows[name].iloc[0]}" for name in shared if shared[name])
-    protocol = f", protocol {group.label}"
     return Table(
-        title=f"{group.dataset}, horizon {group.horizon}" + protocol * (group.protocols > 1),
+        title=group.title,
         columns=tuple(columns),
         rows=tuple(zip(*cells, strict=True)),
         intro=(
-            f"{group.test_windows} test windows, {group.channels} channels{common}{protocol}.",
+            f"{group.test_windows} test windows, {group.channels} channels{common}, "
+            f"protocol {group.label}.",
             *(_MEANING_SHORT if compact else _MEANING),
         ),
         notes=(

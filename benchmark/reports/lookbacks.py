@@ -55,7 +55,7 @@ def lookback_table(group: Group) -> Table | None:
         [Cell(number(value)) for value in regret],
     ]
     return Table(
-        title=f"{group.dataset}, horizon {group.horizon}: several lookbacks",
+        title=f"{group.title}: several lookbacks",
         columns=tuple(columns),
         rows=tuple(zip(*cells, strict=True)),
         intro=_MEANING,

@@ -32,8 +32,7 @@ def noise_table(board: Leaderboard) -> Table | None:
     return Table(
         title="Noise floors",
         columns=(
-            Column("data set", number=False),
-            Column("horizon"),
+            Column("task", number=False),
             Column("noise"),
             Column("of best"),
             Column("beyond"),
@@ -58,10 +57,8 @@ def _row(group: Group) -> tuple[Cell, ...]:
     least, most = (
         Cell(f"{own['name'].iloc[place]} {number(own['mse_std'].iloc[place])}") for place in (0, -1)
     )
-    protocol = f", protocol {group.label}" if group.protocols > 1 else ""
     return (
-        Cell(group.dataset + protocol),
-        Cell(str(group.horizon)),
+        Cell(group.title),
         Cell(number(floor.std)),
         Cell(MISSING if math.isinf(share) else f"{share:.1%}"),
         Cell(number(beyond(floor))),

@@ -49,7 +49,7 @@ def quantile_table(group: Group) -> Table | None:
         [Cell(_share(value)) for value in rows["coverage_95"]],
     ]
     return Table(
-        title=f"{group.dataset}, horizon {group.horizon}: quantiles",
+        title=f"{group.title}: quantiles",
         columns=_COLUMNS,
         rows=tuple(zip(*cells, strict=True)),
         intro=(_MEANING,),

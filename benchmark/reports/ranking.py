@@ -81,6 +81,12 @@ class Group:
     noise: Mapping[str, NoiseFloor]
     notes: tuple[str, ...]
 
+    @property
+    def title(self) -> str:
+        """What tells it from the other groups; the protocol only where there are several."""
+        protocol = f", protocol {self.label}" if self.protocols > 1 else ""
+        return f"{self.dataset}, horizon {self.horizon}{protocol}"
+
     @cached_property
     def chosen(self) -> DataFrame:
         """The row of each model that validation chooses: `benchmark.reports.choice.chosen`."""

@@ -21,8 +21,8 @@ def test_each_data_set_has_its_floor_and_whose_seeds_differ_least_and_most(run, 
     texts = [[cell.text for cell in row] for row in found.rows]
     # sqrt((0.01^2 + 0.03^2) / 2) is 0.0224, a quarter of the best row's 0.1; 2.776 sqrt(2) of it
     assert texts == [
-        ["ETTh2", "96", "0.0400", "20.0%", "0.2434", "gru 0.0400", "gru 0.0400", "1"],
-        ["ETTh1", "96", "0.0224", "22.4%", "0.0878", "gru 0.0100", "rnn 0.0300", "2"],
+        ["ETTh2, horizon 96", "0.0400", "20.0%", "0.2434", "gru 0.0400", "gru 0.0400", "1"],
+        ["ETTh1, horizon 96", "0.0224", "22.4%", "0.0878", "gru 0.0100", "rnn 0.0300", "2"],
     ]
     assert "## Noise floors" in to_markdown(board)
 

@@ -143,7 +143,7 @@ def _content(source: Source) -> dict[str, Any]:
             {
                 "dataset": group.dataset,
                 "horizon": group.horizon,
-                "label": _label(group),
+                "label": plain(group.title),
                 "notes": group.notes,
                 "failures": list(failures(group.failed)),
                 "rows": [len(shown), len(group.rows)],
@@ -170,11 +170,6 @@ def _content(source: Source) -> dict[str, Any]:
         "across": across_table(board),
         "noise": noise_table(board),
     }
-
-
-def _label(group: Group) -> str:
-    protocol = f", protocol {group.label}" if group.protocols > 1 else ""
-    return f"{plain(group.dataset)}, horizon {group.horizon}{protocol}"
 
 
 def _fact(source: Source, runs: Sequence[Run]) -> dict[str, Any]:
