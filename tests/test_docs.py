@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from benchmark.cells import cell_names
@@ -32,3 +33,19 @@ def test_every_cell_has_its_section():
 def test_the_figure_is_there():
     for name in re.findall(r"!\[.*?\]\((.*?)\)", PAGE):
         assert (ROOT / "docs" / name).exists()
+
+
+def test_the_table_of_choices_is_what_the_runs_say():
+    """What validation and test prefer is read off the rows; what blocks chose, only its score."""
+    runs = pd.read_csv(ROOT / "results/reference/selection/results.csv")
+    page = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
+    table = page.split("| best on test |\n")[1].split("\n\n")[0].splitlines()[1:]
+    assert {line.split("|")[1].strip() for line in table} == set(runs["dataset"])
+    for line in table:
+        dataset, *chosen = (cell.strip() for cell in line.strip("|").split("|"))
+        own = runs[runs["dataset"] == dataset].set_index("lookback")
+        for cell in chosen:
+            lookback, mse = cell.split(": ")
+            assert f"{own['mse'][int(lookback)]:.4f}" == mse
+        assert int(chosen[0].split(":")[0]) == own["val_mse"].idxmin()
+        assert int(chosen[-1].split(":")[0]) == own["mse"].idxmin()
