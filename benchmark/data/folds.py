@@ -42,17 +42,16 @@ def folds(
     """
     windows = task.windows_before_test(device)
     rows = task.borders["val"].stop
-    lookback, horizon = task.lookback, task.horizon
     start = windows.first + torch.arange(len(windows), device=windows.device)  # of horizons (W,)
     for number in range(count):
         first, stop = number * rows // count, (number + 1) * rows // count
-        held_out = (start >= max(first, longest)) & (start + horizon <= stop)
-        apart = (start + horizon <= first) | (start - lookback >= stop)
-        if not bool(held_out.any()) or not bool(apart.any()):
-            what = f"{count} blocks of {rows} rows at lookback {longest} and horizon {horizon}: "
-            fault = (
-                "block {} holds no whole window" if bool(apart.any()) else "block {} leaves none"
+        held_out = (start >= max(first, longest)) & (start + task.horizon <= stop)
+        apart = windows.avoiding(range(first, stop))
+        if not bool(held_out.any()) or not len(apart):
+            what = (
+                f"{count} blocks of {rows} rows at lookback {longest} and horizon {task.horizon}: "
             )
+            fault = "block {} holds no whole window" if len(apart) else "block {} leaves none"
             cure = "choose another number, or a shorter lookback or horizon"
             raise UserError("--folds", what + fault.format(number + 1), cure)
-        yield windows.only(apart.nonzero()[:, 0]), windows.only(held_out.nonzero()[:, 0])
+        yield apart, windows.only(held_out.nonzero()[:, 0])

@@ -53,6 +53,7 @@ class Windows:
         self.lookback = lookback
         self.horizon = horizon
         self.first = first
+        self._made_of = values, horizon_rows, targets
         rows = values[:, first - lookback : horizon_rows.stop]
         self._view = rows.unfold(1, lookback + horizon, 1).transpose(0, 1)  # (W, C, L + H)
         self._targets = None
@@ -60,6 +61,7 @@ class Windows:
             rows = targets[:, first : horizon_rows.stop]
             self._targets = rows.unfold(1, horizon, 1).transpose(0, 1)  # (W, C, H)
         self._numbers: Tensor | None = None
+        self._avoided: range | None = None
 
     def __len__(self) -> int:
         return len(self._view if self._numbers is None else self._numbers)
@@ -89,10 +91,35 @@ class Windows:
         windows._view = self._view[..., self.lookback - lookback :]
         return windows
 
+    def with_lookback(self, lookback: int) -> Windows:
+        """Return every window of the same rows with a shorter lookback, to be fitted on.
+
+        There can be more than these: where the series begins, and beside rows that are avoided, a
+        shorter lookback has room for some that a longer one has not.
+
+        Raises:
+            ValueError: these hold fewer steps, or are some that `only` has picked.
+        """
+        windows = self.latest(lookback)
+        if self._avoided is None and self._numbers is not None:
+            raise ValueError("windows that were picked by number are no others' start")
+        values, horizon_rows, targets = self._made_of
+        windows = Windows(values, horizon_rows, lookback, self.horizon, targets)
+        return windows.avoiding(self._avoided) if self._avoided else windows
+
+    def avoiding(self, rows: range) -> Windows:
+        """Return the windows none of whose rows is among `rows`."""
+        start = self.first + torch.arange(len(self._view), device=self.device)  # of horizons (W,)
+        apart = (start + self.horizon <= rows.start) | (start - self.lookback >= rows.stop)
+        windows = self.only(apart.nonzero()[:, 0])
+        windows._avoided = rows
+        return windows
+
     def only(self, numbers: Tensor) -> Windows:
         """Return some of the windows: those numbered `numbers` ``(some of W,)``, in that order."""
         windows = copy(self)
         windows._numbers = numbers if self._numbers is None else self._numbers[numbers]
+        windows._avoided = None
         return windows
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:

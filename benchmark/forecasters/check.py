@@ -52,6 +52,11 @@ class _NoiseWindows:
     def __len__(self) -> int:
         return sum(len(x) for x, _ in self._batches)
 
+    def with_lookback(self, lookback: int) -> _NoiseWindows:
+        shorter = copy.copy(self)
+        shorter._batches = [(x[:, -lookback:], y) for x, y in self._batches]
+        return shorter
+
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for x, y in self._batches:
             yield from zip(x.split(batch_size), y.split(batch_size), strict=True)  # type: ignore[no-untyped-call]

@@ -49,6 +49,10 @@ class WindowSource(Protocol):
         """Whether values of the horizons may be missing (NaN); they are to count in nothing."""
         ...
 
+    def with_lookback(self, lookback: int) -> WindowSource:
+        """Return every window of the same rows with a shorter lookback; there can be more."""
+        ...
+
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield lookbacks ``(B, L, C)`` and horizons ``(B, H, C)`` in time order."""
         ...

@@ -110,8 +110,10 @@ class Ridge(ClosedFormForecaster):
         Raises:
             UserError: the train or validation windows hold no finite moments (overflow).
         """
-        moments = _finite(Moments.of(train, self.batch_size), "train")
-        held_out = _finite(Moments.of(validation, self.batch_size), "validation")
+        moments = Moments.of(train, self.batch_size)
+        held_out = Moments.of(validation, self.batch_size)
+        check_finite(moments, "Ridge", "train")
+        check_finite(held_out, "Ridge", "validation")
         spectrum, basis = torch.linalg.eigh(moments.xx)
         target = basis.T @ moments.xy
         best = float("inf")
@@ -129,7 +131,8 @@ class Ridge(ClosedFormForecaster):
         Raises:
             UserError: as `fit`.
         """
-        moments = _finite(Moments.of(windows, self.batch_size), "train and validation")
+        moments = Moments.of(windows, self.batch_size)
+        check_finite(moments, "Ridge", "train and validation")
         penalised = moments.xx + self.penalty.double() * torch.eye(len(moments.xx)).to(moments.xx)
         self.weight.copy_(torch.linalg.solve(penalised, moments.xy).T)
 
@@ -140,7 +143,11 @@ class Ridge(ClosedFormForecaster):
         return torch.nn.functional.linear(z, self.weight).transpose(1, 2) + centre
 
 
-def _finite(moments: Moments, name: str) -> Moments:
+def check_finite(moments: tuple[Tensor, ...], model: str, name: str) -> None:
+    """Refuse the moments that `model` took from the windows called `name`.
+
+    Raises:
+        UserError: one is not finite.
+    """
     if not all(bool(torch.isfinite(moment).all()) for moment in moments):
-        raise UserError("model: Ridge", f"the {name} windows overflow", "check the data's scale")
-    return moments
+        raise UserError(f"model: {model}", f"the {name} windows overflow", "check the data's scale")

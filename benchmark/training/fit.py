@@ -110,7 +110,7 @@ def refit(
             fresh.members[number] = refit(
                 old,
                 new,
-                windows.latest(seen),
+                windows.with_lookback(seen),
                 validation.latest(seen),
                 spec,
                 seed + number,
@@ -140,7 +140,7 @@ def _fit_members(
     reports = []
     for number, member in enumerate(ensemble):
         seen = member.shape.lookback
-        windows = train.latest(seen), validation.latest(seen)
+        windows = train.with_lookback(seen), validation.latest(seen)
         reports.append(fit(member, *windows, spec, seed + number, options))
     joules = [report.energy_j for report in reports if report.energy_j is not None]
     scores = score(ensemble, validation)

@@ -137,6 +137,44 @@ def test_the_latest_steps_are_the_same_windows_with_a_shorter_lookback() -> None
             windows.latest(steps)
 
 
+@given(st.data())
+def test_windows_with_a_shorter_lookback_are_all_that_it_has_room_for(data: st.DataObject) -> None:
+    """Against every start of a horizon, tried one by one."""
+    lookback, horizon = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 5))
+    shorter = data.draw(st.integers(1, lookback))
+    start = data.draw(st.integers(0, 20))
+    rows = range(start, start + 40)
+    avoided = None
+    windows = Windows(series(70), rows, lookback, horizon)
+    if data.draw(st.booleans()):
+        first = data.draw(st.integers(0, 55))
+        avoided = range(first, first + data.draw(st.integers(1, 10)))
+        windows = windows.avoiding(avoided)
+    expected = [
+        first
+        for first in range(rows.start, rows.stop - horizon + 1)
+        if first >= shorter
+        and not (avoided and set(range(first - shorter, first + horizon)) & set(avoided))
+    ]
+    found = windows.with_lookback(shorter)
+    assert found.lookback == shorter
+    assert len(found) == len(expected)
+    if expected:
+        x, y = together(found.in_order(7))
+        assert x.shape[1] == shorter
+        assert y[:, 0, 0].int().tolist() == expected
+        assert torch.equal(x[:, -1] + 1, y[:, 0])
+
+
+def test_windows_picked_by_number_are_not_fitted_on_with_another_lookback() -> None:
+    windows = Windows(series(60), range(20, 60), 10, 5)
+    for some in (windows, windows.avoiding(range(20, 22))):
+        with pytest.raises(ValueError, match="picked by number"):
+            some.only(torch.tensor([3, 4])).with_lookback(4)
+    with pytest.raises(ValueError, match="10 steps, however: 11 are asked for"):
+        Windows(series(60), range(20, 60), 10, 5).with_lookback(11)
+
+
 def test_only_some_windows_are_those_in_that_order() -> None:
     windows = Windows(series(60), range(20, 60), 10, 5)
     x, y = together(windows.in_order(7))

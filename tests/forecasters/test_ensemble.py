@@ -74,7 +74,7 @@ def test_each_member_is_fitted_as_it_would_be_alone() -> None:
     for number, member in enumerate(alone):
         seen = member.shape.lookback
         reports.append(
-            fit(member, train.latest(seen), validation.latest(seen), TRAINING, 7 + number)
+            fit(member, train.with_lookback(seen), validation.latest(seen), TRAINING, 7 + number)
         )
     for name, weight in alone.state_dict().items():
         assert torch.equal(weight, ensemble.state_dict()[name]), name

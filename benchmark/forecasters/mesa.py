@@ -1,0 +1,221 @@
+"""A memory of what followed what, solved by least squares at every step: RLS, or a mesa layer.
+
+Key k_s: the stretch of L steps before s, of any channel, less its mean. Value v_s: the H steps from
+s on, less the same mean. Each hour that completes a pair adds it to a memory of two matrices:
+
+    S_t = S_{t-1} + k k^T    (L, L)        C_t = C_{t-1} + k v^T    (L, H)
+
+and the forecast reads it with the latest stretch as the query,
+
+    y = C^T (S + p I)^-1 q,
+
+which is the ridge regression of all pairs seen. C alone is the memory of an mLSTM, or of linear
+attention, without gates (`benchmark.cells.mlstm`): reading it by C^T q answers with every value
+whose key resembles the query, and the inverse of S is what undoes the keys' overlap. No weight is
+learned by gradient. Before the window, the memory holds the train pairs, as means; of the window it
+holds the pairs inside, as means; they are mixed,
+
+    S = (1 - w) S_train + w S_window,      C likewise.
+
+So the map from lookback to horizon follows the series after its train rows have ended, seeing no
+step that a lookback does not hold. p and the share w are chosen on validation; w = 0 is `Ridge`.
+
+The windows inside a series u overlap, which makes their moments cheap. With N pairs of width L + H,
+R[i, j] = sum_s u[s+i] u[s+j] over s < N has its first row from one Fourier transform, and then
+
+    R[i+1, j+1] = R[i, j] + u[N+i] u[N+j] - u[i] u[j].
+
+References: R. L. Plackett, Some theorems in least squares, Biometrika 37 (1950), for the recursion;
+J. von Oswald et al., Uncovering mesa-optimization algorithms in Transformers (2023),
+arXiv:2309.05858, and MesaNet (2025), arXiv:2506.05233, Section 3, for the layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmark.config import Positive
+from benchmark.forecasters.contract import ClosedFormForecaster, SeriesShape, WindowSource
+from benchmark.forecasters.ridge import PENALTIES, Moments, check_finite
+
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
+"""Of the window's own pairs in the memory; which one, validation decides."""
+
+JUDGES = 64
+"""Validation windows that decide, spread evenly: each costs a decomposition for every share."""
+
+SPAN = 8
+"""Windows whose memories are held at once: some megabytes each."""
+
+
+class Pairs(NamedTuple):
+    """Second moments of centred pairs, means over pairs and channels; of each window its own."""
+
+    xx: Tensor  # (B, L, L), or of one memory for all windows (L, L)
+    xy: Tensor  # (B, L, H), or (L, H)
+
+    @classmethod
+    def inside(cls, series: Tensor, lookback: int, horizon: int) -> Pairs:
+        """Of every pair whose ``lookback + horizon`` steps lie inside a series ``(B, C, T)``."""
+        series = series - series.mean(dim=-1, keepdim=True)  # changes rounding and nothing else
+        width = lookback + horizon
+        count = series.shape[-1] - width + 1  # N
+        products = _sliding_products(series, lookback, width, count)  # (B, L, L + H)
+        # with centres c_s = mean_i u[s+i]: sum_s (u[s+i] - c_s)(u[s+j] - c_s)
+        with_centre = products.mean(dim=1, keepdim=True)  # (B, 1, L + H)
+        of_centres = with_centre[..., :lookback].mean(dim=-1, keepdim=True)
+        own = with_centre[..., :lookback].transpose(1, 2)  # (B, L, 1)
+        centred = (products - with_centre - own + of_centres) / (count * series.shape[1])
+        return cls(centred[..., :lookback], centred[..., lookback:])
+
+    def mixed_with(self, prior: Pairs, share: float | Tensor) -> Pairs:
+        """Return the memory that holds these by `share`, and `prior` by the rest."""
+        return Pairs(
+            *((1 - share) * old + share * new for old, new in zip(prior, self, strict=True))
+        )
+
+
+class Mesa(ClosedFormForecaster):
+    """Ridge regression on train pairs and on the pairs inside the lookback.
+
+    Args:
+        shape: the sizes the data decides; the lookback is all that the memory sees. One shorter
+            than a stretch and a horizon holds no pair, and the memory holds train pairs alone.
+        stretch: L, steps of a key and of the query; at most the lookback is taken.
+        batch_size: windows a step of the accumulation; changes memory, not the result.
+    """
+
+    xx: Tensor
+    xy: Tensor
+    penalty: Tensor
+    share: Tensor
+
+    def __init__(
+        self, shape: SeriesShape, *, stretch: Positive = 336, batch_size: Positive = 256
+    ) -> None:
+        super().__init__(shape)
+        self.stretch = min(stretch, shape.lookback)
+        self.batch_size = batch_size
+        for name, size in (
+            ("xx", (self.stretch, self.stretch)),
+            ("xy", (self.stretch, shape.horizon)),
+        ):
+            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        for name in ("penalty", "share"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+
+    @property
+    def prior(self) -> Pairs:
+        """The train pairs."""
+        return Pairs(self.xx, self.xy)
+
+    @property
+    def holds_pairs(self) -> bool:
+        """Whether a lookback is long enough for one."""
+        return self.shape.lookback >= self.stretch + self.shape.horizon
+
+    def fit(self, train: WindowSource, validation: WindowSource) -> None:
+        """Take the train pairs in; choose penalty and share on validation windows.
+
+        Raises:
+            UserError: the train or validation windows hold no finite moments (overflow).
+        """
+        self._remember(train, "train")
+        penalties = PENALTIES.to(self.xx.device)
+        shares = SHARES if self.holds_pairs else SHARES[:1]
+        errors = self.xx.new_zeros(len(shares), len(penalties))
+        without = torch.linalg.eigh(self.xx)
+        for x, y in _some(validation, JUDGES, self.batch_size):
+            query, centre, inside = self._read(x)
+            if inside:
+                check_finite(inside, "Mesa", "validation")
+            truth = y.double().transpose(1, 2) - centre  # (1, C, H)
+            for number, share in enumerate(shares):
+                memory = inside.mixed_with(self.prior, share) if inside and share else self.prior
+                spectrum, basis = torch.linalg.eigh(memory.xx) if share else without
+                shrunk = 1 / (spectrum.clamp(min=0).flatten() + penalties[:, None])  # (P, L)
+                keys = (query @ basis) * shrunk[:, None]  # (P, C, L)
+                wrong = (keys @ (basis.mT @ memory.xy) - truth).square()  # (P, C, H)
+                errors[number] += torch.where(truth.isnan(), 0.0, wrong).sum(dim=(1, 2))
+        best = int(errors.argmin())
+        self.share.fill_(shares[best // len(penalties)])
+        self.penalty.copy_(penalties[best % len(penalties)])
+
+    def refit(self, windows: WindowSource) -> None:
+        """Take more pairs in; penalty and share stay.
+
+        Raises:
+            UserError: as `fit`.
+        """
+        self._remember(windows, "train and validation")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L_all, C)`` -> ``(B, H, C)``."""
+        forecasts = [self._forecast(part) for part in torch.split(x, SPAN)]
+        return torch.cat(forecasts).to(x.dtype)
+
+    def _forecast(self, x: Tensor) -> Tensor:
+        query, centre, inside = self._read(x)
+        memory = inside.mixed_with(self.prior, self.share) if inside else self.prior
+        diagonal = self.penalty * torch.eye(self.stretch).to(memory.xx)
+        factor, failed = torch.linalg.cholesky_ex(memory.xx + diagonal)
+        answer = torch.cholesky_solve(query.mT, factor.expand(len(x), -1, -1))  # (B, L, C)
+        answer = answer.masked_fill(failed[..., None, None] > 0, torch.nan)  # S was not finite
+        forecast: Tensor = memory.xy.mT @ answer + centre.mT  # (B, H, C)
+        return forecast
+
+    def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Pairs | None]:
+        """Split a lookback into the query ``(B, C, L)``, its mean ``(B, C, 1)`` and the pairs."""
+        series = x.double().transpose(1, 2)  # (B, C, L_all)
+        latest = series[..., -self.stretch :]
+        centre = latest.mean(dim=-1, keepdim=True)
+        inside = None
+        if self.holds_pairs:
+            inside = Pairs.inside(series, self.stretch, self.shape.horizon)
+        return latest - centre, centre, inside
+
+    def _remember(self, windows: WindowSource, name: str) -> None:
+        moments = Moments.of(windows.with_lookback(self.stretch), self.batch_size)
+        check_finite(moments, "Mesa", name)
+        self.xx.copy_(moments.xx)
+        self.xy.copy_(moments.xy)
+
+
+def _sliding_products(series: Tensor, rows: int, width: int, count: int) -> Tensor:
+    """Sum over s < count and channels of u[s+i] u[s+j], ``(B, C, T)`` -> ``(B, rows, width)``."""
+    steps = series.shape[-1]
+    spectrum = torch.fft.rfft(series) * torch.fft.rfft(series[..., :count], steps).conj()
+    first = torch.fft.irfft(spectrum.sum(dim=1), steps)[:, None, :width]  # R[0, j] (B, 1, width)
+    entering, leaving = series[..., count:], series[..., : width - 1]  # (B, C, width - 1)
+    change = torch.cat([entering, -leaving], dim=1)[..., : rows - 1].mT @ torch.cat(
+        [entering, leaving], dim=1
+    )  # (B, rows - 1, width - 1)
+    # Along a diagonal the changes add up. In memory it is a column, read with rows one step longer.
+    padded = torch.nn.functional.pad(change, (0, rows + 1))
+    diagonals = padded.as_strided(
+        (len(series), rows - 1, width), (padded.stride(0), padded.shape[2] + 1, 1)
+    )
+    products = series.new_zeros(len(series), rows, width + rows)
+    by_diagonal = products.as_strided(
+        (len(series), rows, width), (products.stride(0), width + rows + 1, 1)
+    )
+    by_diagonal.copy_(first)
+    by_diagonal[:, 1:] += diagonals.cumsum(dim=1)
+    products = products[..., :width]  # what lies on and above the diagonal is there
+    products[..., :rows] = products[..., :rows].triu() + products[..., :rows].triu(1).mT
+    return products
+
+
+def _some(windows: WindowSource, most: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield at most so many windows one by one, spread evenly."""
+    wanted = set(torch.linspace(0, len(windows) - 1, min(most, len(windows))).long().tolist())
+    number = 0
+    for x, y in windows.in_order(batch_size):
+        for i in range(len(x)):
+            if number in wanted:
+                yield x[i : i + 1], y[i : i + 1]
+            number += 1
