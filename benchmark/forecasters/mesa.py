@@ -18,7 +18,8 @@ holds the pairs inside, as means; they are mixed,
     S = (1 - w) S_train + w S_window,      C likewise.
 
 So the map from lookback to horizon follows the series after its train rows have ended, seeing no
-step that a lookback does not hold. p and the share w are chosen on validation; w = 0 is `Ridge`.
+step that a lookback does not hold. p is chosen on validation. The share w says how fast the series
+changes, which one season does not tell: it is an option. w = 0 is `Ridge`.
 
 The windows inside a series u overlap, which makes their moments cheap. With N pairs of width L + H,
 R[i, j] = sum_s u[s+i] u[s+j] over s < N has its first row from one Fourier transform, and then
@@ -38,15 +39,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmark.config import Positive
+from benchmark.config import Positive, Probability
 from benchmark.forecasters.contract import ClosedFormForecaster, SeriesShape, WindowSource
 from benchmark.forecasters.ridge import PENALTIES, Moments, check_finite
 
-SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
-"""Of the window's own pairs in the memory; which one, validation decides."""
-
 JUDGES = 64
-"""Validation windows that decide, spread evenly: each costs a decomposition for every share."""
+"""Validation windows that choose the penalty, spread evenly: each costs a decomposition."""
 
 SPAN = 8
 """Windows whose memories are held at once: some megabytes each."""
@@ -72,7 +70,7 @@ class Pairs(NamedTuple):
         centred = (products - with_centre - own + of_centres) / (count * series.shape[1])
         return cls(centred[..., :lookback], centred[..., lookback:])
 
-    def mixed_with(self, prior: Pairs, share: float | Tensor) -> Pairs:
+    def mixed_with(self, prior: Pairs, share: float) -> Pairs:
         """Return the memory that holds these by `share`, and `prior` by the rest."""
         return Pairs(
             *((1 - share) * old + share * new for old, new in zip(prior, self, strict=True))
@@ -86,32 +84,32 @@ class Mesa(ClosedFormForecaster):
         shape: the sizes the data decides; the lookback is all that the memory sees. One shorter
             than a stretch and a horizon holds no pair, and the memory holds train pairs alone.
         stretch: L, steps of a key and of the query; at most the lookback is taken.
+        share: w, what the window's own pairs weigh in the memory; the train pairs weigh the rest.
         batch_size: windows a step of the accumulation; changes memory, not the result.
     """
 
     xx: Tensor
     xy: Tensor
     penalty: Tensor
-    share: Tensor
 
     def __init__(
-        self, shape: SeriesShape, *, stretch: Positive = 336, batch_size: Positive = 256
+        self,
+        shape: SeriesShape,
+        *,
+        stretch: Positive = 336,
+        share: Probability = 0.3,
+        batch_size: Positive = 256,
     ) -> None:
         super().__init__(shape)
         self.stretch = min(stretch, shape.lookback)
+        self.share = share
         self.batch_size = batch_size
         for name, size in (
             ("xx", (self.stretch, self.stretch)),
             ("xy", (self.stretch, shape.horizon)),
         ):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
-        for name in ("penalty", "share"):
-            self.register_buffer(name, torch.zeros((), dtype=torch.float64))
-
-    @property
-    def prior(self) -> Pairs:
-        """The train pairs."""
-        return Pairs(self.xx, self.xy)
+        self.register_buffer("penalty", torch.zeros((), dtype=torch.float64))
 
     @property
     def holds_pairs(self) -> bool:
@@ -119,34 +117,27 @@ class Mesa(ClosedFormForecaster):
         return self.shape.lookback >= self.stretch + self.shape.horizon
 
     def fit(self, train: WindowSource, validation: WindowSource) -> None:
-        """Take the train pairs in; choose penalty and share on validation windows.
+        """Take the train pairs in; choose the penalty on validation windows.
 
         Raises:
             UserError: the train or validation windows hold no finite moments (overflow).
         """
         self._remember(train, "train")
         penalties = PENALTIES.to(self.xx.device)
-        shares = SHARES if self.holds_pairs else SHARES[:1]
-        errors = self.xx.new_zeros(len(shares), len(penalties))
-        without = torch.linalg.eigh(self.xx)
+        errors = torch.zeros_like(penalties)
         for x, y in _some(validation, JUDGES, self.batch_size):
-            query, centre, inside = self._read(x)
-            if inside:
-                check_finite(inside, "Mesa", "validation")
+            query, centre, memory = self._read(x)
+            check_finite((query, *memory), "Mesa", "validation")
+            spectrum, basis = torch.linalg.eigh(memory.xx)
+            shrunk = 1 / (spectrum.clamp(min=0).flatten() + penalties[:, None])  # (P, L)
+            keys = (query @ basis) * shrunk[:, None]  # (P, C, L)
             truth = y.double().transpose(1, 2) - centre  # (1, C, H)
-            for number, share in enumerate(shares):
-                memory = inside.mixed_with(self.prior, share) if inside and share else self.prior
-                spectrum, basis = torch.linalg.eigh(memory.xx) if share else without
-                shrunk = 1 / (spectrum.clamp(min=0).flatten() + penalties[:, None])  # (P, L)
-                keys = (query @ basis) * shrunk[:, None]  # (P, C, L)
-                wrong = (keys @ (basis.mT @ memory.xy) - truth).square()  # (P, C, H)
-                errors[number] += torch.where(truth.isnan(), 0.0, wrong).sum(dim=(1, 2))
-        best = int(errors.argmin())
-        self.share.fill_(shares[best // len(penalties)])
-        self.penalty.copy_(penalties[best % len(penalties)])
+            wrong = (keys @ (basis.mT @ memory.xy) - truth).square()  # (P, C, H)
+            errors += torch.where(truth.isnan(), 0.0, wrong).sum(dim=(1, 2))
+        self.penalty.copy_(penalties[errors.argmin()])
 
     def refit(self, windows: WindowSource) -> None:
-        """Take more pairs in; penalty and share stay.
+        """Take more pairs in; the penalty stays.
 
         Raises:
             UserError: as `fit`.
@@ -159,8 +150,7 @@ class Mesa(ClosedFormForecaster):
         return torch.cat(forecasts).to(x.dtype)
 
     def _forecast(self, x: Tensor) -> Tensor:
-        query, centre, inside = self._read(x)
-        memory = inside.mixed_with(self.prior, self.share) if inside else self.prior
+        query, centre, memory = self._read(x)
         diagonal = self.penalty * torch.eye(self.stretch).to(memory.xx)
         factor, failed = torch.linalg.cholesky_ex(memory.xx + diagonal)
         answer = torch.cholesky_solve(query.mT, factor.expand(len(x), -1, -1))  # (B, L, C)
@@ -168,15 +158,16 @@ class Mesa(ClosedFormForecaster):
         forecast: Tensor = memory.xy.mT @ answer + centre.mT  # (B, H, C)
         return forecast
 
-    def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Pairs | None]:
-        """Split a lookback into the query ``(B, C, L)``, its mean ``(B, C, 1)`` and the pairs."""
+    def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Pairs]:
+        """Take the query ``(B, C, L)``, its mean ``(B, C, 1)`` and the memory from a lookback."""
         series = x.double().transpose(1, 2)  # (B, C, L_all)
         latest = series[..., -self.stretch :]
         centre = latest.mean(dim=-1, keepdim=True)
-        inside = None
-        if self.holds_pairs:
+        memory = Pairs(self.xx, self.xy)
+        if self.share and self.holds_pairs:
             inside = Pairs.inside(series, self.stretch, self.shape.horizon)
-        return latest - centre, centre, inside
+            memory = inside.mixed_with(memory, self.share)
+        return latest - centre, centre, memory
 
     def _remember(self, windows: WindowSource, name: str) -> None:
         moments = Moments.of(windows.with_lookback(self.stretch), self.batch_size)

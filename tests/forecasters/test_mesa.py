@@ -17,7 +17,7 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.forecasters import mesa
 from benchmark.forecasters.contract import SeriesShape
-from benchmark.forecasters.mesa import SHARES, Mesa, Pairs
+from benchmark.forecasters.mesa import Mesa, Pairs
 from benchmark.forecasters.ridge import PENALTIES, Ridge
 
 Array = NDArray[np.float64]
@@ -78,8 +78,8 @@ def by_scikit_learn(train: Windows, x: Tensor, penalty: float, share: float) -> 
     ).T
 
 
-def fitted(train: Windows, validation: Windows, stretch: int = L) -> Mesa:
-    model = Mesa(SHAPE, stretch=stretch)
+def fitted(train: Windows, validation: Windows, share: float = 0.5) -> Mesa:
+    model = Mesa(SHAPE, stretch=L, share=share)
     model.fit(train, validation)
     return model
 
@@ -102,11 +102,10 @@ def test_moments_are_those_of_every_pair_written_out(
         torch.testing.assert_close(inside.xy[b], x.T @ y / len(x), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
 def test_the_forecast_is_scikit_learns_ridge_of_all_pairs(share: float) -> None:
     train, validation = make_windows()
-    model = fitted(train, validation)
-    model.share.fill_(share)
+    model = fitted(train, validation, share)
     model.penalty.fill_(0.03)
     x, _ = validation.gather(torch.tensor([0, 11, 40]))
     forecast = model(x)
@@ -117,27 +116,24 @@ def test_the_forecast_is_scikit_learns_ridge_of_all_pairs(share: float) -> None:
         np.testing.assert_allclose(forecast[b].numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_share_and_penalty_kept_are_those_with_the_least_validation_error(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("noise", [0.5, 3.0])
+def test_the_penalty_kept_is_the_one_with_the_least_validation_error(
+    noise: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = PENALTIES[::7]
-    monkeypatch.setattr(mesa, "PENALTIES", some)
     monkeypatch.setattr(mesa, "JUDGES", 5)
-    train, validation = make_windows(later=9.0)
-    model = fitted(train, validation)
-    x, y = validation.gather(torch.tensor([0, 19, 38, 57, 76]))
+    train, validation = make_windows(noise=noise, later=9.0)
     assert len(validation) == 77
+    x, y = validation.gather(torch.tensor([0, 19, 38, 57, 76]))
     errors = {
-        (share, penalty): sum(
-            float(np.sum((by_scikit_learn(train, x[b], penalty, share) - y[b].numpy()) ** 2))
+        penalty: sum(
+            float(np.sum((by_scikit_learn(train, x[b], penalty, 0.5) - y[b].numpy()) ** 2))
             for b in range(len(x))
         )
-        for share in SHARES
-        for penalty in some.tolist()
+        for penalty in PENALTIES.tolist()
     }
     best = min(errors, key=errors.__getitem__)
-    assert (float(model.share), float(model.penalty)) == pytest.approx(best)
-    assert best[0] > 0, "a memory that is not used would show nothing"
+    assert float(fitted(train, validation).penalty) == pytest.approx(best)
+    assert best > PENALTIES[0], "else the first would do"
 
 
 def test_it_follows_a_season_that_changes_after_the_train_rows() -> None:
@@ -157,7 +153,6 @@ def test_a_lookback_without_room_for_a_pair_is_ridge_regression() -> None:
     model.fit(train, validation)
     ridge = Ridge(SeriesShape(L, H, C, season=6))
     ridge.fit(train.with_lookback(L), validation.latest(L))
-    assert float(model.share) == 0
     assert float(model.penalty) == pytest.approx(float(ridge.penalty))
     x, _ = validation.gather(torch.arange(4))
     torch.testing.assert_close(model(x), ridge(x[:, -L:]), rtol=1e-4, atol=1e-5)
@@ -179,9 +174,9 @@ def test_a_forecast_is_the_same_alone_and_among_others() -> None:
 def test_fitted_once_more_it_knows_more_pairs_and_keeps_what_was_chosen() -> None:
     train, validation = make_windows()
     model = fitted(train, validation)
-    chosen = float(model.share), float(model.penalty)
+    chosen = float(model.penalty)
     model.refit(validation)
-    assert (float(model.share), float(model.penalty)) == chosen
+    assert float(model.penalty) == chosen
     other = Mesa(SHAPE, stretch=L)
     other.fit(validation, validation)
     assert torch.equal(model.xx, other.xx)
