@@ -234,7 +234,7 @@ def test_our_own_searches_can_start_and_are_the_same_for_every_cell(tmp_path):
     for path in sorted((CONFIGS / "models").glob("*.yaml")):
         if load_run(path).search:
             spaces[path.stem] = prepare(path, task, tmp_path).space
-    assert len(spaces) == 11
+    assert len(spaces) == 12
     cells = ("gru", "lstm", "slstm", "mlstm", "xlstm", "mamba", "mamba2", "rnn")
     assert all(spaces[cell] == spaces["gru"] for cell in cells)
 
