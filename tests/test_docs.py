@@ -12,9 +12,7 @@ from benchmark.cells import cell_names
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/cells.md").read_text(encoding="utf-8")
-SECTIONS = re.findall(
-    r"^## [^\n]*: `(benchmark/\w+/\w+\.py)`\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S
-)
+SECTIONS = re.findall(r"^## [^\n]*: `(benchmark/\w+/\w+\.py)`\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S)
 
 
 @pytest.mark.parametrize(("file", "text"), SECTIONS, ids=lambda part: part[:30])
