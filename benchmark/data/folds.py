@@ -42,7 +42,7 @@ def folds(
     """
     windows = task.windows_before_test(device)
     rows = task.borders["val"].stop
-    start = windows.first + torch.arange(len(windows), device=windows.device)  # of horizons (W,)
+    start = windows.starts
     for number in range(count):
         first, stop = number * rows // count, (number + 1) * rows // count
         held_out = (start >= max(first, longest)) & (start + task.horizon <= stop)

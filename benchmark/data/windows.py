@@ -72,6 +72,13 @@ class Windows:
         return self._view.device
 
     @property
+    def starts(self) -> Tensor:
+        """Row of each horizon's first step ``(W,)``."""
+        if self._numbers is not None:
+            return self.first + self._numbers
+        return self.first + torch.arange(len(self._view), device=self.device)
+
+    @property
     def masked(self) -> bool:
         """Whether a target may be missing, that is NaN."""
         return self._targets is not None
@@ -82,10 +89,7 @@ class Windows:
         Raises:
             ValueError: they hold fewer.
         """
-        if not 1 <= lookback <= self.lookback:
-            raise ValueError(
-                f"windows hold {self.lookback} steps, however: {lookback} are asked for"
-            )
+        self._check_held(lookback)
         windows = copy(self)
         windows.lookback = lookback
         windows._view = self._view[..., self.lookback - lookback :]
@@ -100,7 +104,7 @@ class Windows:
         Raises:
             ValueError: these hold fewer steps, or are some that `only` has picked.
         """
-        windows = self.latest(lookback)
+        self._check_held(lookback)
         if self._avoided is None and self._numbers is not None:
             raise ValueError("windows that were picked by number are no others' start")
         values, horizon_rows, targets = self._made_of
@@ -109,10 +113,10 @@ class Windows:
 
     def avoiding(self, rows: range) -> Windows:
         """Return the windows none of whose rows is among `rows`."""
-        start = self.first + torch.arange(len(self._view), device=self.device)  # of horizons (W,)
+        start = self.starts
         apart = (start + self.horizon <= rows.start) | (start - self.lookback >= rows.stop)
         windows = self.only(apart.nonzero()[:, 0])
-        windows._avoided = rows
+        windows._avoided = rows if self._numbers is None else None
         return windows
 
     def only(self, numbers: Tensor) -> Windows:
@@ -121,6 +125,12 @@ class Windows:
         windows._numbers = numbers if self._numbers is None else self._numbers[numbers]
         windows._avoided = None
         return windows
+
+    def _check_held(self, lookback: int) -> None:
+        if not 1 <= lookback <= self.lookback:
+            raise ValueError(
+                f"windows hold {self.lookback} steps, however: {lookback} are asked for"
+            )
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the windows numbered `index` ``(B,)``: ``(B, L, C)`` and ``(B, H, C)``.

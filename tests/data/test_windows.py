@@ -175,6 +175,17 @@ def test_windows_picked_by_number_are_not_fitted_on_with_another_lookback() -> N
         Windows(series(60), range(20, 60), 10, 5).with_lookback(11)
 
 
+def test_of_windows_picked_by_number_those_are_left_that_avoid_the_rows() -> None:
+    picked = Windows(series(60), range(20, 60), 10, 5).only(torch.tensor([30, 2, 0]))
+    assert picked.starts.tolist() == [50, 22, 20]
+    left = picked.avoiding(range(24, 26))
+    assert left.starts.tolist() == [50]
+    _, y = together(left.in_order(7))
+    assert y[:, 0, 0].tolist() == [50.0]
+    with pytest.raises(ValueError, match="picked by number"):
+        left.with_lookback(4)
+
+
 def test_only_some_windows_are_those_in_that_order() -> None:
     windows = Windows(series(60), range(20, 60), 10, 5)
     x, y = together(windows.in_order(7))
