@@ -18,8 +18,22 @@ holds the pairs inside, as means; they are mixed,
     S = (1 - w) S_train + w S_window,      C likewise.
 
 So the map from lookback to horizon follows the series after its train rows have ended, seeing no
-step that a lookback does not hold. p is chosen on validation. The share w says how fast the series
-changes, which one season does not tell: it is an option. w = 0 is `Ridge`.
+step that a lookback does not hold. The share w says how fast the series changes, which one season
+does not tell: it is an option.
+
+A plain ridge takes all weights to be equally likely to be large. They are not:
+
+- What was long ago says less. The identity gives way to a diagonal D that grows as the square of a
+  step's age, counted in seasons: a weight's prior standard deviation falls as one over its lag
+  (Litterman's Minnesota prior).
+- A horizon's level and its mean day can be told; how one of its days differs from the next hardly
+  can. So the horizon is the sum of three orthogonal parts, its level, the rest of its mean season
+  and the rest, by projections P_1, P_2 and P_3; each has a penalty of its own,
+
+    y = sum_k P_k C^T (S + p_k D)^-1 q,
+
+which is three ridge regressions, as a rotation of the targets changes nothing in one. Of orthogonal
+parts the errors add up, so each penalty is chosen on validation by itself.
 
 The windows inside a series u overlap, which makes their moments cheap. With N pairs of width L + H,
 R[i, j] = sum_s u[s+i] u[s+j] over s < N has its first row from one Fourier transform, and then
@@ -27,16 +41,19 @@ R[i, j] = sum_s u[s+i] u[s+j] over s < N has its first row from one Fourier tran
     R[i+1, j+1] = R[i, j] + u[N+i] u[N+j] - u[i] u[j].
 
 References: R. L. Plackett, Some theorems in least squares, Biometrika 37 (1950), for the recursion;
-J. von Oswald et al., Uncovering mesa-optimization algorithms in Transformers (2023),
-arXiv:2309.05858, and MesaNet (2025), arXiv:2506.05233, Section 3, for the layer.
+R. B. Litterman, Forecasting with Bayesian vector autoregressions: five years of experience, Journal
+of Business and Economic Statistics 4 (1986), for the prior; J. von Oswald et al., Uncovering
+mesa-optimization algorithms in Transformers (2023), arXiv:2309.05858, and MesaNet (2025),
+arXiv:2506.05233, Section 3, for the layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from benchmark.config import Positive, Probability
@@ -78,19 +95,22 @@ class Pairs(NamedTuple):
 
 
 class Mesa(ClosedFormForecaster):
-    """Ridge regression on train pairs and on the pairs inside the lookback.
+    """Ridge regression on train pairs and on the pairs inside the lookback, with a prior.
 
     Args:
         shape: the sizes the data decides; the lookback is all that the memory sees. One shorter
             than a stretch and a horizon holds no pair, and the memory holds train pairs alone.
         stretch: L, steps of a key and of the query; at most the lookback is taken.
         share: w, what the window's own pairs weigh in the memory; the train pairs weigh the rest.
+        fade: a weight's prior standard deviation falls with its lag to this power; 0: not at all.
         batch_size: windows a step of the accumulation; changes memory, not the result.
     """
 
     xx: Tensor
     xy: Tensor
     penalty: Tensor
+    precision: Tensor
+    parts: Tensor
 
     def __init__(
         self,
@@ -98,18 +118,24 @@ class Mesa(ClosedFormForecaster):
         *,
         stretch: Positive = 336,
         share: Probability = 0.3,
+        fade: Annotated[float, Field(ge=0, le=4)] = 1.0,
         batch_size: Positive = 256,
     ) -> None:
         super().__init__(shape)
         self.stretch = min(stretch, shape.lookback)
         self.share = share
         self.batch_size = batch_size
+        parts = parts_of(shape.horizon, shape.season)
         for name, size in (
             ("xx", (self.stretch, self.stretch)),
             ("xy", (self.stretch, shape.horizon)),
+            ("penalty", (len(parts),)),
         ):
             self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("penalty", torch.zeros((), dtype=torch.float64))
+        seasons = torch.arange(self.stretch, 0, -1, dtype=torch.float64) / shape.season
+        precision = (1 + seasons) ** (2 * fade)
+        self.register_buffer("precision", precision / precision.mean(), persistent=False)
+        self.register_buffer("parts", parts, persistent=False)
 
     @property
     def holds_pairs(self) -> bool:
@@ -117,27 +143,29 @@ class Mesa(ClosedFormForecaster):
         return self.shape.lookback >= self.stretch + self.shape.horizon
 
     def fit(self, train: WindowSource, validation: WindowSource) -> None:
-        """Take the train pairs in; choose the penalty on validation windows.
+        """Take the train pairs in; choose each part's penalty on validation windows.
 
         Raises:
             UserError: the train or validation windows hold no finite moments (overflow).
         """
         self._remember(train, "train")
         penalties = PENALTIES.to(self.xx.device)
-        errors = torch.zeros_like(penalties)
+        errors = torch.zeros(len(penalties), len(self.parts)).to(penalties)  # (P, K)
+        scale = self.precision.rsqrt()  # of keys: with it, the prior is the identity again
         for x, y in _some(validation, JUDGES, self.batch_size):
             query, centre, memory = self._read(x)
             check_finite((query, *memory), "Mesa", "validation")
-            spectrum, basis = torch.linalg.eigh(memory.xx)
+            spectrum, basis = torch.linalg.eigh(memory.xx * scale * scale[:, None])
             shrunk = 1 / (spectrum.clamp(min=0).flatten() + penalties[:, None])  # (P, L)
-            keys = (query @ basis) * shrunk[:, None]  # (P, C, L)
+            keys = ((query * scale) @ basis) * shrunk[:, None]  # (P, C, L)
             truth = y.double().transpose(1, 2) - centre  # (1, C, H)
-            wrong = (keys @ (basis.mT @ memory.xy) - truth).square()  # (P, C, H)
-            errors += torch.where(truth.isnan(), 0.0, wrong).sum(dim=(1, 2))
-        self.penalty.copy_(penalties[errors.argmin()])
+            wrong = keys @ (basis.mT @ (memory.xy * scale[:, None])) - truth  # (P, C, H)
+            wrong = torch.where(truth.isnan(), 0.0, wrong)
+            errors += (wrong @ self.parts[:, None]).square().sum(dim=(2, 3)).T
+        self.penalty.copy_(penalties[errors.argmin(dim=0)])
 
     def refit(self, windows: WindowSource) -> None:
-        """Take more pairs in; the penalty stays.
+        """Take more pairs in; the penalties stay.
 
         Raises:
             UserError: as `fit`.
@@ -151,11 +179,13 @@ class Mesa(ClosedFormForecaster):
 
     def _forecast(self, x: Tensor) -> Tensor:
         query, centre, memory = self._read(x)
-        diagonal = self.penalty * torch.eye(self.stretch).to(memory.xx)
-        factor, failed = torch.linalg.cholesky_ex(memory.xx + diagonal)
-        answer = torch.cholesky_solve(query.mT, factor.expand(len(x), -1, -1))  # (B, L, C)
-        answer = answer.masked_fill(failed[..., None, None] > 0, torch.nan)  # S was not finite
-        forecast: Tensor = memory.xy.mT @ answer + centre.mT  # (B, H, C)
+        forecast = centre.mT  # (B, 1, C)
+        for penalty, part in zip(self.penalty, self.parts, strict=True):
+            penalised = memory.xx + torch.diag(penalty * self.precision)
+            factor, failed = torch.linalg.cholesky_ex(penalised)
+            answer = torch.cholesky_solve(query.mT, factor.expand(len(x), -1, -1))  # (B, L, C)
+            answer = answer.masked_fill(failed[..., None, None] > 0, torch.nan)  # S was not finite
+            forecast = forecast + part @ (memory.xy.mT @ answer)  # (B, H, C)
         return forecast
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Pairs]:
@@ -174,6 +204,20 @@ class Mesa(ClosedFormForecaster):
         check_finite(moments, "Mesa", name)
         self.xx.copy_(moments.xx)
         self.xy.copy_(moments.xy)
+
+
+def parts_of(horizon: int, season: int) -> Tensor:
+    """Projections of a horizon on its level, on the rest of its mean season and on the rest.
+
+    They are symmetric and add up to the identity; one that is empty, as the second is for a season
+    of one step and the third for a horizon no longer than a season, is left out ``(K, H, H)``.
+    """
+    phase = torch.arange(horizon) % season
+    same = (phase[:, None] == phase).double()
+    mean_season = same / same.sum(dim=1)
+    level = torch.ones_like(same) / horizon
+    parts = torch.stack([level, mean_season - level, torch.eye(horizon).double() - mean_season])
+    return parts[parts.abs().amax(dim=(1, 2)) > 0]
 
 
 def _sliding_products(series: Tensor, rows: int, width: int, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -22,7 +22,8 @@ from benchmark.forecasters.ridge import PENALTIES, Ridge
 
 Array = NDArray[np.float64]
 ALL, L, H, C = 30, 8, 4, 2
-SHAPE = SeriesShape(ALL, H, C, season=6)
+SEASON = 3  # of the forecaster: H holds one and a step more
+SHAPE = SeriesShape(ALL, H, C, SEASON)
 
 
 def make_windows(seed: int = 0, noise: float = 0.5, later: float = 6.0) -> tuple[Windows, Windows]:
@@ -56,8 +57,30 @@ def train_pairs(train: Windows) -> tuple[Array, Array]:
     return pairs_inside(torch.cat([x[:, 0], x[-1, 1:], y[-1]]))
 
 
-def by_scikit_learn(train: Windows, x: Tensor, penalty: float, share: float) -> Array:
-    """Ridge regression of all pairs, each set of them weighing what its share says ``(H, C)``."""
+def parts_of(values: Array) -> list[Array]:
+    """The level of each row ``(N, H)``, the rest of its mean season and the rest."""
+    level = np.repeat(values.mean(axis=1, keepdims=True), H, axis=1)
+    season = np.empty_like(values)
+    for phase in range(SEASON):
+        season[:, phase::SEASON] = values[:, phase::SEASON].mean(axis=1, keepdims=True)
+    return [level, season - level, values - season]
+
+
+def fading(fade: float) -> Array:
+    """What the steps of a key are multiplied by, which is what the prior comes to."""
+    seasons = np.arange(L, 0, -1) / SEASON
+    precision = (1 + seasons) ** (2 * fade)
+    scale: Array = (precision / precision.mean()) ** -0.5
+    return scale
+
+
+def by_scikit_learn(
+    train: Windows, x: Tensor, penalties: Sequence[float], share: float, fade: float = 1.0
+) -> Array:
+    """Ridge regressions of all pairs, each set of them weighing what its share says ``(H, C)``.
+
+    There is one for each part of the horizon.
+    """
     keys, values = train_pairs(train)
     own_keys, own_values = pairs_inside(x)
     weights = np.concatenate(
@@ -66,20 +89,21 @@ def by_scikit_learn(train: Windows, x: Tensor, penalty: float, share: float) -> 
             np.full(len(own_keys), share / len(own_keys)),
         ]
     )
-    theirs = TheirRidge(alpha=penalty, fit_intercept=False, solver="cholesky")
-    theirs.fit(
-        np.concatenate([keys, own_keys]),
-        np.concatenate([values, own_values]),
-        sample_weight=weights,
-    )
-    query = x[-L:].double().numpy()
-    return np.array(
-        [theirs.predict([q - q.mean()])[0] + q.mean() for q in query.T]  # a channel each
-    ).T
+    keys = np.concatenate([keys, own_keys]) * fading(fade)
+    centre = x[-L:].double().numpy().mean(axis=0)
+    query = (x[-L:].double().numpy() - centre).T * fading(fade)  # (C, L)
+    forecast = np.zeros((C, H))
+    parts = parts_of(np.concatenate([values, own_values]))
+    for penalty, part in zip(penalties, parts, strict=True):
+        theirs = TheirRidge(alpha=penalty, fit_intercept=False, solver="cholesky")
+        theirs.fit(keys, part, sample_weight=weights)
+        forecast += theirs.predict(query)
+    found: Array = forecast.T + centre
+    return found
 
 
-def fitted(train: Windows, validation: Windows, share: float = 0.5) -> Mesa:
-    model = Mesa(SHAPE, stretch=L, share=share)
+def fitted(train: Windows, validation: Windows, share: float = 0.5, fade: float = 1.0) -> Mesa:
+    model = Mesa(SHAPE, stretch=L, share=share, fade=fade)
     model.fit(train, validation)
     return model
 
@@ -102,56 +126,70 @@ def test_moments_are_those_of_every_pair_written_out(
         torch.testing.assert_close(inside.xy[b], x.T @ y / len(x), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.2, 0.9])
-def test_the_forecast_is_scikit_learns_ridge_of_all_pairs(share: float) -> None:
+@pytest.mark.parametrize(("share", "fade"), [(0.0, 1.0), (0.2, 0.0), (0.2, 1.0), (0.9, 2.0)])
+def test_the_forecast_is_scikit_learns_ridge_of_all_pairs(share: float, fade: float) -> None:
     train, validation = make_windows()
-    model = fitted(train, validation, share)
-    model.penalty.fill_(0.03)
+    model = fitted(train, validation, share, fade)
+    penalties = (0.03, 0.2, 4.0)
+    model.penalty.copy_(torch.tensor(penalties))
     x, _ = validation.gather(torch.tensor([0, 11, 40]))
     forecast = model(x)
     assert forecast.shape == (3, H, C)
     assert forecast.dtype == x.dtype
     for b in range(3):
-        expected = by_scikit_learn(train, x[b], 0.03, share)
+        expected = by_scikit_learn(train, x[b], penalties, share, fade)
         np.testing.assert_allclose(forecast[b].numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("noise", [0.5, 3.0])
-def test_the_penalty_kept_is_the_one_with_the_least_validation_error(
-    noise: float, monkeypatch: pytest.MonkeyPatch
+def test_the_penalty_kept_of_each_part_is_the_one_with_the_least_validation_error(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mesa, "JUDGES", 5)
-    train, validation = make_windows(noise=noise, later=9.0)
+    train, validation = make_windows(noise=2.0, later=9.0)
     assert len(validation) == 77
     x, y = validation.gather(torch.tensor([0, 19, 38, 57, 76]))
-    errors = {
-        penalty: sum(
-            float(np.sum((by_scikit_learn(train, x[b], penalty, 0.5) - y[b].numpy()) ** 2))
-            for b in range(len(x))
-        )
-        for penalty in PENALTIES.tolist()
-    }
-    best = min(errors, key=errors.__getitem__)
-    assert float(fitted(train, validation).penalty) == pytest.approx(best)
-    assert best > PENALTIES[0], "else the first would do"
+    errors = np.zeros((len(PENALTIES), 3))
+    for i, penalty in enumerate(PENALTIES.tolist()):
+        for b in range(len(x)):
+            wrong = by_scikit_learn(train, x[b], [penalty] * 3, 0.5) - y[b].numpy()
+            errors[i] += [np.sum(part**2) for part in parts_of(wrong.T)]
+    best = PENALTIES[errors.argmin(axis=0)]
+    torch.testing.assert_close(fitted(train, validation).penalty, best)
+    assert len(set(best.tolist())) == 3, "else one for all would do"
+
+
+@given(st.integers(1, 30), st.integers(1, 12))
+def test_the_parts_of_a_horizon_are_orthogonal_and_make_it_up(horizon: int, season: int) -> None:
+    parts = mesa.parts_of(horizon, season)
+    assert len(parts) == 1 + (min(season, horizon) > 1) + (season < horizon)
+    torch.testing.assert_close(parts.sum(dim=0), torch.eye(horizon, dtype=torch.float64))
+    for i, part in enumerate(parts):
+        for j, other in enumerate(parts):
+            product = part if i == j else torch.zeros_like(part)
+            torch.testing.assert_close(part @ other, product)
+    day = torch.rand(season, dtype=torch.float64).repeat(horizon)[:horizon]
+    torch.testing.assert_close(parts[:2].sum(dim=0) @ day, day)
 
 
 def test_it_follows_a_season_that_changes_after_the_train_rows() -> None:
     train, validation = make_windows(noise=0.1, later=9.0)
     x, y = validation.gather(torch.arange(30, len(validation)))
-    ridge = Ridge(SeriesShape(L, H, C, season=6))
+    ridge = Ridge(SeriesShape(L, H, C, SEASON))
     ridge.fit(train.with_lookback(L), validation.latest(L))
     missed = (ridge(x[:, -L:]) - y).square().mean()
     assert (fitted(train, validation)(x) - y).square().mean() < 0.5 * missed
 
 
-def test_a_lookback_without_room_for_a_pair_is_ridge_regression() -> None:
+def test_a_lookback_without_room_for_a_pair_and_no_prior_is_ridge_regression(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mesa, "parts_of", lambda horizon, season: torch.eye(horizon).double()[None])
     train, validation = make_windows()
     train, validation = train.with_lookback(L + H - 1), validation.latest(L + H - 1)
     validation = validation.only(torch.arange(0, 60))  # few enough that all of them choose
-    model = Mesa(SeriesShape(L + H - 1, H, C, season=6), stretch=L)
+    model = Mesa(SeriesShape(L + H - 1, H, C, SEASON), stretch=L, fade=0)
     model.fit(train, validation)
-    ridge = Ridge(SeriesShape(L, H, C, season=6))
+    ridge = Ridge(SeriesShape(L, H, C, SEASON))
     ridge.fit(train.with_lookback(L), validation.latest(L))
     assert float(model.penalty) == pytest.approx(float(ridge.penalty))
     x, _ = validation.gather(torch.arange(4))
@@ -174,9 +212,9 @@ def test_a_forecast_is_the_same_alone_and_among_others() -> None:
 def test_fitted_once_more_it_knows_more_pairs_and_keeps_what_was_chosen() -> None:
     train, validation = make_windows()
     model = fitted(train, validation)
-    chosen = float(model.penalty)
+    chosen = model.penalty.clone()
     model.refit(validation)
-    assert float(model.penalty) == chosen
+    assert torch.equal(model.penalty, chosen)
     other = Mesa(SHAPE, stretch=L)
     other.fit(validation, validation)
     assert torch.equal(model.xx, other.xx)
@@ -190,7 +228,7 @@ def test_windows_with_missing_targets_choose_by_those_there() -> None:
     targets[0, 150:170] = float("nan")
     gappy = Windows(values, rows, ALL, H, targets=targets)
     model = fitted(train, gappy)
-    assert float(model.penalty) > 0
+    assert bool((model.penalty > 0).all())
     assert bool(torch.isfinite(model(gappy.gather(torch.arange(5))[0])).all())
 
 
