@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -232,30 +232,13 @@ def test_windows_with_missing_targets_choose_by_those_there() -> None:
     assert bool(torch.isfinite(model(gappy.gather(torch.arange(5))[0])).all())
 
 
-class Broken:
-    """Windows that hold a value which is not finite."""
-
-    masked = False
-
-    def __init__(self, value: float, steps: int = ALL) -> None:
-        self.value, self.steps = value, steps
-
-    def __len__(self) -> int:
-        return 1
-
-    def with_lookback(self, lookback: int) -> Broken:
-        return Broken(self.value, lookback)
-
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        yield torch.full((1, self.steps, C), self.value), torch.zeros(1, H, C)
-
-
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 def test_values_that_overflow_are_refused(value: float) -> None:
-    good = make_windows()[0]
-    for train, validation, name in (
-        (Broken(value), good, "train"),
-        (good, Broken(value), "validation"),
-    ):
+    for name, row in (("train", 0), ("validation", 119)):  # of lookbacks alone
+        windows = dict(zip(("train", "validation"), make_windows(), strict=True))
+        values, rows, _ = windows[name]._made_of
+        broken = values.clone()
+        broken[:, row] = value
+        windows[name] = Windows(broken, rows, ALL, H)
         with pytest.raises(UserError, match=f"model: Mesa: the {name} windows overflow"):
-            Mesa(SHAPE, stretch=L).fit(train, validation)
+            Mesa(SHAPE, stretch=L).fit(**windows)
