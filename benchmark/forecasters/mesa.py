@@ -38,7 +38,10 @@ parts the errors add up, so each penalty is chosen on validation by itself.
 The windows inside a series u overlap, which makes their moments cheap. With N pairs of width L + H,
 R[i, j] = sum_s u[s+i] u[s+j] over s < N has its first row from one Fourier transform, and then
 
-    R[i+1, j+1] = R[i, j] + u[N+i] u[N+j] - u[i] u[j].
+    R[i+1, j+1] = R[i, j] + u[N+i] u[N+j] - u[i] u[j],
+
+and taking the keys' means out of all that changes two terms more. Only what lies on and above the
+diagonal is computed: S is symmetric.
 
 References: R. L. Plackett, Some theorems in least squares, Biometrika 37 (1950), for the recursion;
 R. B. Litterman, Forecasting with Bayesian vector autoregressions: five years of experience, Journal
@@ -63,14 +66,14 @@ from benchmark.forecasters.ridge import PENALTIES, Moments, check_finite
 JUDGES = 64
 """Validation windows that choose the penalty, spread evenly: each costs a decomposition."""
 
-SPAN = 8
+SPAN = 4
 """Windows whose memories are held at once: some megabytes each."""
 
 
 class Pairs(NamedTuple):
     """Second moments of centred pairs, means over pairs and channels; of each window its own."""
 
-    xx: Tensor  # (B, L, L), or of one memory for all windows (L, L)
+    xx: Tensor  # (B, L, L) on and above its diagonal, or of one memory for all windows (L, L)
     xy: Tensor  # (B, L, H), or (L, H)
 
     @classmethod
@@ -78,20 +81,12 @@ class Pairs(NamedTuple):
         """Of every pair whose ``lookback + horizon`` steps lie inside a series ``(B, C, T)``."""
         series = series - series.mean(dim=-1, keepdim=True)  # changes rounding and nothing else
         width = lookback + horizon
-        count = series.shape[-1] - width + 1  # N
-        products = _sliding_products(series, lookback, width, count)  # (B, L, L + H)
-        # with centres c_s = mean_i u[s+i]: sum_s (u[s+i] - c_s)(u[s+j] - c_s)
-        with_centre = products.mean(dim=1, keepdim=True)  # (B, 1, L + H)
-        of_centres = with_centre[..., :lookback].mean(dim=-1, keepdim=True)
-        own = with_centre[..., :lookback].transpose(1, 2)  # (B, L, 1)
-        centred = (products - with_centre - own + of_centres) / (count * series.shape[1])
-        return cls(centred[..., :lookback], centred[..., lookback:])
+        products = _sliding_products(series, lookback, width)  # (B, L, L + H)
+        return cls(products[..., :lookback], products[..., lookback:])
 
     def mixed_with(self, prior: Pairs, share: float) -> Pairs:
         """Return the memory that holds these by `share`, and `prior` by the rest."""
-        return Pairs(
-            *((1 - share) * old + share * new for old, new in zip(prior, self, strict=True))
-        )
+        return Pairs(*(new.lerp(old, 1 - share) for old, new in zip(prior, self, strict=True)))
 
 
 class Mesa(ClosedFormForecaster):
@@ -155,7 +150,7 @@ class Mesa(ClosedFormForecaster):
         for x, y in _some(validation, JUDGES, self.batch_size):
             query, centre, memory = self._read(x)
             check_finite((query, *memory), "Mesa", "validation")
-            spectrum, basis = torch.linalg.eigh(memory.xx * scale * scale[:, None])
+            spectrum, basis = torch.linalg.eigh(memory.xx * scale * scale[:, None], "U")
             shrunk = 1 / (spectrum.clamp(min=0).flatten() + penalties[:, None])  # (P, L)
             keys = ((query * scale) @ basis) * shrunk[:, None]  # (P, C, L)
             truth = y.double().transpose(1, 2) - centre  # (1, C, H)
@@ -180,9 +175,11 @@ class Mesa(ClosedFormForecaster):
     def _forecast(self, x: Tensor) -> Tensor:
         query, centre, memory = self._read(x)
         forecast = centre.mT  # (B, 1, C)
+        penalised = memory.xx.clone()  # of whose transpose the decomposition reads one half
+        diagonal = memory.xx.diagonal(dim1=-2, dim2=-1)
         for penalty, part in zip(self.penalty, self.parts, strict=True):
-            penalised = memory.xx + torch.diag(penalty * self.precision)
-            factor, failed = torch.linalg.cholesky_ex(penalised)
+            penalised.diagonal(dim1=-2, dim2=-1).copy_(diagonal + penalty * self.precision)
+            factor, failed = torch.linalg.cholesky_ex(penalised.mT)
             answer = torch.cholesky_solve(query.mT, factor.expand(len(x), -1, -1))  # (B, L, C)
             answer = answer.masked_fill(failed[..., None, None] > 0, torch.nan)  # S was not finite
             forecast = forecast + part @ (memory.xy.mT @ answer)  # (B, H, C)
@@ -220,28 +217,39 @@ def parts_of(horizon: int, season: int) -> Tensor:
     return parts[parts.abs().amax(dim=(1, 2)) > 0]
 
 
-def _sliding_products(series: Tensor, rows: int, width: int, count: int) -> Tensor:
-    """Sum over s < count and channels of u[s+i] u[s+j], ``(B, C, T)`` -> ``(B, rows, width)``."""
+def _sliding_products(series: Tensor, lookback: int, width: int) -> Tensor:
+    """Mean over pairs and channels of key and pair less the key's mean, ``(B, L, width)``.
+
+    With c_s the mean of a key: M[i, j] = mean_s (u[s+i] - c_s)(u[s+j] - c_s), of a series u
+    ``(B, C, T)``, for i <= j. What lies below the diagonal means nothing.
+    """
     steps = series.shape[-1]
-    spectrum = torch.fft.rfft(series) * torch.fft.rfft(series[..., :count], steps).conj()
-    first = torch.fft.irfft(spectrum.sum(dim=1), steps)[:, None, :width]  # R[0, j] (B, 1, width)
+    count = steps - width + 1  # N
+    sums = torch.nn.functional.pad(series.cumsum(dim=-1), (1, 0))[..., : count + lookback]
+    keys = (sums[..., lookback:] - sums[..., :count]) / lookback  # c (B, C, N)
+    spectrum = torch.fft.rfft(series)
+
+    def against(u: Tensor) -> Tensor:
+        """Sum over s < N and channels of u[s] and the series' step s + j ``(B, width)``."""
+        product = spectrum * torch.fft.rfft(u, steps).conj()
+        sums: Tensor = torch.fft.irfft(product.sum(dim=1), steps)
+        return sums[:, :width]
+
+    with_centre = against(keys)  # (B, width)
+    first = against(series[..., :count]) - with_centre - with_centre[:, :1]
+    first = first + keys.square().sum(dim=(1, 2))[:, None]  # M[0, j]
+    # M[i, j] - M[i-1, j-1] as a product of few columns, (B, 2 C + 3, L) and (B, 2 C + 3, width)
     entering, leaving = series[..., count:], series[..., : width - 1]  # (B, C, width - 1)
-    change = torch.cat([entering, -leaving], dim=1)[..., : rows - 1].mT @ torch.cat(
-        [entering, leaving], dim=1
-    )  # (B, rows - 1, width - 1)
-    # Along a diagonal the changes add up. In memory it is a column, read with rows one step longer.
-    padded = torch.nn.functional.pad(change, (0, rows + 1))
-    diagonals = padded.as_strided(
-        (len(series), rows - 1, width), (padded.stride(0), padded.shape[2] + 1, 1)
-    )
-    products = series.new_zeros(len(series), rows, width + rows)
-    by_diagonal = products.as_strided(
-        (len(series), rows, width), (products.stride(0), width + rows + 1, 1)
-    )
-    by_diagonal.copy_(first)
-    by_diagonal[:, 1:] += diagonals.cumsum(dim=1)
-    products = products[..., :width]  # what lies on and above the diagonal is there
-    products[..., :rows] = products[..., :rows].triu() + products[..., :rows].triu(1).mT
+    change = -with_centre.diff()[:, None]  # (B, 1, width - 1)
+    one = torch.ones_like(change)
+    left = torch.cat([entering, -leaving, change, one], dim=1)[..., : lookback - 1]
+    right = torch.cat([entering, leaving, one, change], dim=1)
+    left = torch.nn.functional.pad(left, (1, 0, 0, 1))
+    left[:, -1, 0] = 1  # the first row is its own
+    right = torch.cat([torch.nn.functional.pad(right, (1, 0)), first[:, None]], dim=1)
+    products = (left.mT / (count * series.shape[1])) @ right
+    for i in range(1, lookback):
+        products[:, i, i:] += products[:, i - 1, i - 1 : -1]
     return products
 
 
