@@ -124,6 +124,20 @@ def source_digest(spec: Mapping[str, Any], where: str) -> str:
     return hashlib.sha256(sources).hexdigest()[:16] if sources else ""
 
 
+def begins_at_random(spec: Mapping[str, Any], where: str) -> bool:
+    """Whether a model depends on its seed: it, or one that it is made of, is trained by gradient.
+
+    Args:
+        spec: ``{class: ..., option: value}``; an option may hold further models.
+        where: the file to name in errors.
+
+    Raises:
+        UserError: a class cannot be found.
+    """
+    own, *parts = _classes(spec)
+    return any(find_forecaster(name, where).fitted == "gradient" for name in parts or [own])
+
+
 def _classes(part: Any) -> Iterator[str]:
     if isinstance(part, Mapping):
         if isinstance(part.get("class"), str):

@@ -17,7 +17,7 @@ from benchmark.data.card import load_card
 from benchmark.data.fetch import DatasetUnavailable, fetch
 from benchmark.data.load import load
 from benchmark.errors import UserError
-from benchmark.forecasters.resolve import resolve_model
+from benchmark.forecasters.resolve import begins_at_random, resolve_model
 from benchmark.harness.attempt import InProcess
 from benchmark.harness.conduct import run_all
 from benchmark.harness.estimate import expected_seconds
@@ -169,8 +169,8 @@ def _load_models(
 def _load_model(name: str, where: str, overrides: Sequence[str]) -> _Model:
     path = find_config("models", _beside(name, where))
     spec = load_run(path, overrides)
-    model, _ = resolve_model(spec.model, str(path))
-    return _Model(spec=spec, where=str(path), random=model.fitted == "gradient")
+    resolve_model(spec.model, str(path))
+    return _Model(spec=spec, where=str(path), random=begins_at_random(spec.model, str(path)))
 
 
 def _beside(name: str, where: str) -> str:

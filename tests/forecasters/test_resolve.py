@@ -14,6 +14,7 @@ from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import Linear
 from benchmark.forecasters.resolve import (
+    begins_at_random,
     build_forecaster,
     find_forecaster,
     known_forecasters,
@@ -250,3 +251,25 @@ def test_ours_are_told_apart_by_the_packages_version_alone() -> None:
     assert (
         source_digest({"class": "Ensemble", "members": [{"model": {"class": "Ridge"}}]}, "x") == ""
     )
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"class": "Linear"}, True),
+        ({"class": "Ridge"}, False),
+        ({"class": "SeasonalNaive", "seasons": 7}, False),
+        ({"class": "Ensemble", "members": [{"model": {"class": "Ridge"}}]}, False),
+        (
+            {
+                "class": "Ensemble",
+                "members": [{"model": {"class": "Ridge"}}, {"model": {"class": "Linear"}}],
+            },
+            True,
+        ),
+    ],
+)
+def test_what_is_trained_by_gradient_or_made_of_such_begins_at_random(
+    spec: dict[str, Any], expected: bool
+) -> None:
+    assert begins_at_random(spec, "x") is expected
