@@ -175,7 +175,7 @@ class Mesa(ClosedFormForecaster):
     def _forecast(self, x: Tensor) -> Tensor:
         query, centre, memory = self._read(x)
         forecast = centre.mT  # (B, 1, C)
-        penalised = memory.xx.clone()  # of whose transpose the decomposition reads one half
+        penalised = memory.xx.clone()  # transposed, as it is the lower half that is read
         diagonal = memory.xx.diagonal(dim1=-2, dim2=-1)
         for penalty, part in zip(self.penalty, self.parts, strict=True):
             penalised.diagonal(dim1=-2, dim2=-1).copy_(diagonal + penalty * self.precision)

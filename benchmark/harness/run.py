@@ -131,11 +131,6 @@ def run(
     evaluation, columns = score(fitted)
     alone = planned.devices == 1  # else memory was taken in other processes
     memory = cost.peak_memory_mb(fitted.device) if alone else None  # before a forecast's own peak
-    record = RunRecord(
-        **columns,
-        **asdict(cost.measure_forecast(fitted.forecaster, fitted.validation)),
-        peak_memory_mb=memory,
-    )
     with Store(execution.results).writing(planned.run_id) as folder:
         _write_spec(folder, planned)
         _write_errors(folder, evaluation.errors, fitted.task)
@@ -146,6 +141,9 @@ def run(
         _write_training(folder, fitted.report)
         if execution.checkpoint:
             save_model(folder, fitted.forecaster, fitted.task)
+        # Last, as it repeats forecasts by the clock: what they change in a model is not kept.
+        costs = cost.measure_forecast(fitted.forecaster, fitted.validation)
+        record = RunRecord(**columns, **asdict(costs), peak_memory_mb=memory)
         write_record(folder, record)
     return record
 
