@@ -33,6 +33,9 @@ from benchmark.training.report import Epoch
 DOUBT_SECONDS = 30.0
 """As if runs of so many seconds had taken what was expected: a first naive one decides nothing."""
 
+LINE_SECONDS = 60.0
+"""Without a terminal, a run shows an epoch that ends if none was shown for as long as this."""
+
 
 @dataclass
 class _Running:
@@ -42,6 +45,7 @@ class _Running:
     began: float
     share: float = 0.0
     at: float = 0.0
+    shown: float = 0.0  # seconds after it began
 
 
 class RunProgress:
@@ -50,7 +54,8 @@ class RunProgress:
     Args:
         specs: the runs to come, by their ids.
         expected: seconds that each is expected to take. What the runs then take corrects the ETA.
-        console: where to show it. Without a terminal there are lines but no bars.
+        console: where to show it. Without a terminal there are lines but no bars: one more for
+            every minute of a run in which an epoch ends.
 
     Attributes:
         at_once: runs that can be under way at once.
@@ -109,6 +114,11 @@ class RunProgress:
             note = f"epoch {epoch.number} of {epochs}, val MSE {epoch.val_mse:.4f}"
             self._bars.update(running.bar, completed=running.share, note=note)
             self._count()
+            if not self._console.is_terminal and running.at - running.shown >= LINE_SECONDS:
+                running.shown = running.at
+                title = _title(self._specs[run_id])
+                line = f"         {title}: {note}, ETA {self.eta()}"
+                self._console.print(line, highlight=False, soft_wrap=True)
 
     def end(self, record: RunRecord) -> None:
         """Note that a run is over, and print its line."""
@@ -131,6 +141,10 @@ class RunProgress:
         left = [self._seconds_left(run_id) for run_id in self._specs if run_id not in self._ended]
         return max(sum(left) / self.at_once, max(left, default=0.0))
 
+    def eta(self) -> str:
+        """The same, as hours, minutes and seconds."""
+        return str(timedelta(seconds=round(self.seconds_left())))
+
     def _seconds_left(self, run_id: str) -> float:
         pace = (self._taken + DOUBT_SECONDS) / (self._foreseen + DOUBT_SECONDS)
         total = self._expected[run_id] * pace
@@ -143,9 +157,7 @@ class RunProgress:
 
     def _begin(self, run_id: str) -> None:
         self._drop(run_id)  # an attempt whose process was killed
-        spec = self._specs[run_id]
-        title = escape(f"{spec.name} {spec.dataset} {spec.horizon} seed {spec.seed}")
-        bar = self._bars.add_task(title, total=1.0, note="")
+        bar = self._bars.add_task(_title(self._specs[run_id]), total=1.0, note="")
         self._running[run_id] = _Running(bar, time.perf_counter())
 
     def _drop(self, run_id: str) -> None:
@@ -171,7 +183,11 @@ class _Eta(ProgressColumn):
     def render(self, task: Task) -> Text:
         if task.id != 0:
             return Text("")
-        return Text(f"ETA {timedelta(seconds=round(self._progress.seconds_left()))}")
+        return Text(f"ETA {self._progress.eta()}")
+
+
+def _title(spec: RunSpec) -> str:
+    return escape(f"{spec.name} {spec.dataset} {spec.horizon} seed {spec.seed}")
 
 
 def describe(record: RunRecord, seconds: float) -> str:

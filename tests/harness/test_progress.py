@@ -146,3 +146,17 @@ def test_the_eta_of_several_at_once_shares_what_is_left_and_follows_their_pace(
         progress.report("r3", None)
         clock[0] = 2000.0
         assert progress.seconds_left() == 0.0
+
+
+def test_without_a_terminal_a_long_run_shows_an_epoch_a_minute(clock: list[float]) -> None:
+    text = io.StringIO()
+    specs = {"r1": spec(training={"epochs": 10})}
+    with RunProgress(specs, {"r1": 30.0}, Console(file=text)) as progress:
+        progress.report("r1", None)
+        for number in range(1, 11):
+            clock[0] = 25.0 * number
+            progress.report("r1", Epoch(number, 0.5, 0.25, 0.3, 25.0))
+    shown = text.getvalue().splitlines()
+    assert [line.split("epoch ")[1].split()[0] for line in shown] == ["3", "6", "9"]
+    first = "gru ETTh1 336 seed 1: epoch 3 of 10, val MSE 0.2500, ETA 0:02:55"
+    assert shown[0].strip() == first
