@@ -16,12 +16,12 @@ import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import benchmark.forecasters
 from benchmark.config import nearest, signature_schema, validate
 from benchmark.errors import UserError
-from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
 
 
 def known_forecasters() -> dict[str, type[Forecaster]]:
@@ -124,8 +124,10 @@ def source_digest(spec: Mapping[str, Any], where: str) -> str:
     return hashlib.sha256(sources).hexdigest()[:16] if sources else ""
 
 
-def begins_at_random(spec: Mapping[str, Any], where: str) -> bool:
-    """Whether a model depends on its seed: it, or one that it is made of, is trained by gradient.
+def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
+    """How a model is fitted, or the models that it is made of: by gradient if any of them is.
+
+    What is not fitted by gradient does not depend on its seed.
 
     Args:
         spec: ``{class: ..., option: value}``; an option may hold further models.
@@ -135,7 +137,8 @@ def begins_at_random(spec: Mapping[str, Any], where: str) -> bool:
         UserError: a class cannot be found.
     """
     own, *parts = _classes(spec)
-    return any(find_forecaster(name, where).fitted == "gradient" for name in parts or [own])
+    kinds: set[FitKind] = {find_forecaster(name, where).fitted for name in parts or [own]}
+    return next(kind for kind in get_args(FitKind) if kind in kinds)
 
 
 def _classes(part: Any) -> Iterator[str]:

@@ -26,7 +26,7 @@ from benchmark.evaluation.cost import num_weights
 from benchmark.evaluation.forecast import Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import Forecaster, SeriesShape
-from benchmark.forecasters.resolve import resolve_model
+from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.machine import hardware, several
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import TRAIN, TRAIN_AND_VAL
@@ -150,7 +150,6 @@ def score(fitted: FittedPlan) -> tuple[Evaluation, dict[str, Any]]:
 def common_columns(planned: Plan, started: datetime, execution: Execution) -> dict[str, Any]:
     """Columns that a run has whether or not it succeeds."""
     spec, task = planned.spec, planned.task
-    model, _ = resolve_model(spec.model, planned.where)
     return {
         "run_id": planned.run_id,
         "dataset": task.series.name,
@@ -160,7 +159,7 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "seed": spec.seed,
         "config": planned.config,
         "tuned": spec.tuned.trials if spec.tuned else None,
-        "fitted": model.fitted,
+        "fitted": how_fitted(spec.model, planned.where),
         "fit_rows": TRAIN_AND_VAL if spec.refit else TRAIN,
         "device": device_name(execution, planned.devices),
         "threads": torch.get_num_threads(),

@@ -17,7 +17,7 @@ from benchmark.data.card import load_card
 from benchmark.data.fetch import DatasetUnavailable, fetch
 from benchmark.data.load import load
 from benchmark.errors import UserError
-from benchmark.forecasters.resolve import begins_at_random, resolve_model
+from benchmark.forecasters.resolve import how_fitted, resolve_model
 from benchmark.harness.attempt import InProcess
 from benchmark.harness.conduct import run_all
 from benchmark.harness.estimate import expected_seconds
@@ -170,7 +170,8 @@ def _load_model(name: str, where: str, overrides: Sequence[str]) -> _Model:
     path = find_config("models", _beside(name, where))
     spec = load_run(path, overrides)
     resolve_model(spec.model, str(path))
-    return _Model(spec=spec, where=str(path), random=begins_at_random(spec.model, str(path)))
+    random = how_fitted(spec.model, str(path)) == "gradient"  # then it depends on its seed
+    return _Model(spec=spec, where=str(path), random=random)
 
 
 def _beside(name: str, where: str) -> str:

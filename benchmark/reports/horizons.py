@@ -6,18 +6,24 @@ counts alike, however many windows it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.reports.ranking import Group, Leaderboard
-from benchmark.reports.tables import Cell, Column, Table, marks, number
+from benchmark.reports.tables import Cell, Column, Table, number
+from benchmark.reports.ties import noise_marks
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from benchmark.statistics.noise import NoiseFloor
+
+METRICS = ("mse", "mae")
+"""Of which there are means, in the table's order."""
+
 _MEANING = (
     "MSE at each horizon, mean over seeds; then mean MSE and MAE over the horizons, each counting "
-    "alike. Best in bold, second underlined.",
+    "alike. Best in bold, second underlined; neither where seed noise may hide which is best.",
 )
 
 
@@ -41,15 +47,15 @@ def _table(dataset: str, groups: list[Group]) -> Table | None:
 
     picked = {group.horizon: group.chosen.set_index("model") for group in groups}
     errors = pd.DataFrame({horizon: rows["mse"] for horizon, rows in picked.items()})
-    absolute = pd.DataFrame({horizon: rows["mae"] for horizon, rows in picked.items()})
-    whole = errors.dropna().assign(mean=lambda rows: rows.mean(axis=1))
+    whole = errors.dropna().mean(axis=1).sort_values(kind="stable")
     if not len(whole):
         return None
-    whole["mae"] = absolute.loc[whole.index].mean(axis=1)
-    whole = whole.sort_values("mean", kind="stable")
-    titles: dict[int | str, str] = {horizon: f"at {horizon}" for horizon in picked}
-    titles |= {"mean": "mean MSE", "mae": "mean MAE"}
-    cells = [_marked(whole, column) for column in titles]
+    rows = [own.loc[whole.index] for own in picked.values()]
+    titles = [f"at {horizon}" for horizon in picked] + ["mean MSE", "mean MAE"]
+    cells = [
+        _marked("mse", own, group.noise.get("mse")) for own, group in zip(rows, groups, strict=True)
+    ]
+    cells += [_marked(metric, _mean(metric, rows), _noise(metric, groups)) for metric in METRICS]
     left_out = sorted(set(errors.index) - set(whole.index))
     notes = [f"Left out, not done at every horizon: {', '.join(left_out)}."] if left_out else []
     several = sorted(
@@ -63,13 +69,31 @@ def _table(dataset: str, groups: list[Group]) -> Table | None:
         )
     return Table(
         title=f"{dataset}, over {len(groups)} horizons",
-        columns=(Column("model", number=False), *(Column(title) for title in titles.values())),
+        columns=(Column("model", number=False), *(Column(title) for title in titles)),
         rows=tuple(zip([Cell(name) for name in whole.index], *cells, strict=True)),
         intro=_MEANING,
         notes=tuple(notes),
     )
 
 
-def _marked(rows: DataFrame, column: int | str) -> list[Cell]:
-    values = rows[column].tolist()
-    return [Cell(number(value), mark) for value, mark in zip(values, marks(values), strict=True)]
+def _mean(metric: str, rows: Sequence[DataFrame]) -> DataFrame:
+    """Means over horizons, with the spread that independent seeds at each would give them."""
+    import pandas as pd
+
+    spread = sum(own[f"{metric}_std"] ** 2 for own in rows) ** 0.5 / len(rows)
+    mean = sum(own[metric] for own in rows) / len(rows)
+    seeds = pd.concat([own["seeds"] for own in rows], axis=1).min(axis=1)
+    columns = {metric: mean, f"{metric}_std": spread, "seeds": seeds, "fitted": rows[0]["fitted"]}
+    return pd.DataFrame(columns)
+
+
+def _noise(metric: str, groups: Sequence[Group]) -> NoiseFloor | None:
+    from benchmark.statistics.noise import floor_of_mean
+
+    known = [group.noise[metric] for group in groups if metric in group.noise]
+    return floor_of_mean(known) if len(known) == len(groups) else None
+
+
+def _marked(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Cell]:
+    found = noise_marks(metric, rows, noise)
+    return [Cell(number(value), mark) for value, mark in zip(rows[metric], found, strict=True)]

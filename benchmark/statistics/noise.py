@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,6 +73,21 @@ class NoiseFloor:
             own = [mean.seeds - 1 if mean.counts else self.freedom for mean in noisy]
             freedom = variance**2 / sum(p**2 / f for p, f in zip(parts, own, strict=True))
         return _quantile(freedom, (1 + level) / 2) * math.sqrt(variance)
+
+
+def floor_of_mean(floors: Sequence[NoiseFloor]) -> NoiseFloor:
+    """The noise floor of a mean of scores on several tasks, each with noise of its own.
+
+    Of independent scores the variances add up, sum_k v_k / K^2; the degrees of freedom are those of
+    F. E. Satterthwaite, An approximate distribution of estimates of variance components (1946).
+    """
+    parts = [(floor.std / len(floors)) ** 2 for floor in floors]
+    variance = sum(parts)
+    freedom = sum(floor.freedom for floor in floors)
+    if variance:
+        uncertain = sum(p**2 / floor.freedom for p, floor in zip(parts, floors, strict=True))
+        freedom = math.floor(variance**2 / uncertain)
+    return NoiseFloor(math.sqrt(variance), sum(floor.configurations for floor in floors), freedom)
 
 
 @lru_cache(maxsize=4096)

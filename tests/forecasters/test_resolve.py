@@ -14,9 +14,9 @@ from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import Linear
 from benchmark.forecasters.resolve import (
-    begins_at_random,
     build_forecaster,
     find_forecaster,
+    how_fitted,
     known_forecasters,
     resolve_model,
     source_digest,
@@ -256,20 +256,20 @@ def test_ours_are_told_apart_by_the_packages_version_alone() -> None:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"class": "Linear"}, True),
-        ({"class": "Ridge"}, False),
-        ({"class": "SeasonalNaive", "seasons": 7}, False),
-        ({"class": "Ensemble", "members": [{"model": {"class": "Ridge"}}]}, False),
+        ({"class": "Linear"}, "gradient"),
+        ({"class": "Ridge"}, "closed_form"),
+        ({"class": "SeasonalNaive", "seasons": 7}, "none"),
+        ({"class": "Ensemble", "members": [{"model": {"class": "Ridge"}}]}, "closed_form"),
         (
             {
                 "class": "Ensemble",
                 "members": [{"model": {"class": "Ridge"}}, {"model": {"class": "Linear"}}],
             },
-            True,
+            "gradient",
         ),
     ],
 )
-def test_what_is_trained_by_gradient_or_made_of_such_begins_at_random(
-    spec: dict[str, Any], expected: bool
+def test_how_a_model_is_fitted_is_told_by_what_it_is_made_of(
+    spec: dict[str, Any], expected: str
 ) -> None:
-    assert begins_at_random(spec, "x") is expected
+    assert how_fitted(spec, "x") == expected
