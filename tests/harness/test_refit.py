@@ -18,7 +18,7 @@ from benchmark.errors import UserError
 from benchmark.forecasters.ridge import Moments
 from benchmark.harness.audit import audit
 from benchmark.harness.fitted import FittedPlan, fit_plan
-from benchmark.harness.run import plan
+from benchmark.harness.run import plan, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.training.fit import seed_all
 from benchmark.training.gradient import fit_by_gradient
@@ -182,3 +182,14 @@ def test_an_audit_finds_no_leak_and_asks_nothing_that_cannot_be(
     assert not [finding.check for finding in findings if not finding.passed]
     of_validation = [f for f in findings if f.check.startswith("The weights of one epoch")]
     assert bool(of_validation) == blind
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"), [([RIDGE], "closed_form"), ([RIDGE, LINEAR], "gradient")]
+)
+def test_the_row_of_an_ensemble_says_how_its_members_are_fitted(
+    toy: Path, members: list[dict[str, Any]], expected: str
+) -> None:
+    model = {"class": "Ensemble", "members": [{"model": member} for member in members]}
+    planned = plan(spec(model), "m.yaml")
+    assert run(planned, Execution(toy / "results", device="cpu")).fitted == expected
