@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.reports.ranking import Group, Leaderboard
-from benchmark.reports.tables import Cell, Column, Table, number
-from benchmark.reports.ties import noise_marks
+from benchmark.reports.tables import Cell, Column, Table
+from benchmark.reports.ties import noise_cells
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -51,11 +51,15 @@ def _table(dataset: str, groups: list[Group]) -> Table | None:
     if not len(whole):
         return None
     rows = [own.loc[whole.index] for own in picked.values()]
-    titles = [f"at {horizon}" for horizon in picked] + ["mean MSE", "mean MAE"]
+    titles = [f"at {horizon}" for horizon in picked]
+    titles += [f"mean {metric.upper()}" for metric in METRICS]
     cells = [
-        _marked("mse", own, group.noise.get("mse")) for own, group in zip(rows, groups, strict=True)
+        noise_cells("mse", own, group.noise.get("mse"))
+        for own, group in zip(rows, groups, strict=True)
     ]
-    cells += [_marked(metric, _mean(metric, rows), _noise(metric, groups)) for metric in METRICS]
+    cells += [
+        noise_cells(metric, _mean(metric, rows), _noise(metric, groups)) for metric in METRICS
+    ]
     left_out = sorted(set(errors.index) - set(whole.index))
     notes = [f"Left out, not done at every horizon: {', '.join(left_out)}."] if left_out else []
     several = sorted(
@@ -92,8 +96,3 @@ def _noise(metric: str, groups: Sequence[Group]) -> NoiseFloor | None:
 
     known = [group.noise[metric] for group in groups if metric in group.noise]
     return floor_of_mean(known) if len(known) == len(groups) else None
-
-
-def _marked(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Cell]:
-    found = noise_marks(metric, rows, noise)
-    return [Cell(number(value), mark) for value, mark in zip(rows[metric], found, strict=True)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.reports.choice import chosen, complete
 from benchmark.reports.ranking import Group
 from benchmark.reports.tables import MISSING, Cell, Column, Table, number
-from benchmark.reports.ties import noise_marks
+from benchmark.reports.ties import noise_cells
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -43,15 +43,16 @@ def lookback_table(group: Group) -> Table | None:
         return None
     choice = chosen(whole).set_index("model").reindex(sorted(set(whole["model"])))
     choice = choice.sort_values("mse", kind="stable")  # what has no choice comes last
+    noise = group.noise.get("mse")
     columns, cells = [Column("model", number=False)], [[Cell(name) for name in choice.index]]
     for lookback, at in whole.groupby("lookback"):
         columns.append(Column(f"at {lookback}"))
-        cells.append(_scores(at.set_index("model").reindex(choice.index), group))
+        cells.append(noise_cells("mse", at.set_index("model").reindex(choice.index), noise))
     regret = choice["mse"] - whole.groupby("model")["mse"].min()[choice.index]
     columns += [Column("chosen"), Column("MSE"), Column("regret")]
     cells += [
         [Cell(number(value, 0)) for value in choice["lookback"]],
-        _scores(choice, group),
+        noise_cells("mse", choice, noise),
         [Cell(number(value)) for value in regret],
     ]
     return Table(
@@ -61,14 +62,6 @@ def lookback_table(group: Group) -> Table | None:
         intro=_MEANING,
         notes=tuple(_notes(twice, rows.drop(complete(rows).index))),
     )
-
-
-def _scores(rows: DataFrame, group: Group) -> list[Cell]:
-    values = rows["mse"].tolist()
-    if rows["mse"].isna().all():
-        return [Cell(MISSING)] * len(values)
-    found = noise_marks("mse", rows, group.noise.get("mse"))
-    return [Cell(number(value), mark) for value, mark in zip(values, found, strict=True)]
 
 
 def _notes(twice: Iterable[str], partial: DataFrame) -> Iterable[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.reports.tables import Cell, Mark, marks, number
+from benchmark.reports.tables import MISSING, Cell, Mark, marks, number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,6 +158,15 @@ def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
             if values[place] - values[best] < reach:
                 return [""] * len(values)
     return marks(values)
+
+
+def noise_cells(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Cell]:
+    """Write a metric of the rows, marked as by `noise_marks`; all missing where none is known."""
+    values = rows[metric].tolist()
+    if rows[metric].isna().all():
+        return [Cell(MISSING)] * len(values)
+    found = noise_marks(metric, rows, noise)
+    return [Cell(number(value), mark) for value, mark in zip(values, found, strict=True)]
 
 
 def unmarked_note(titles: Sequence[str]) -> Iterable[str]:

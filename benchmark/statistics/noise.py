@@ -71,7 +71,7 @@ class NoiseFloor:
         freedom: float = self.freedom
         if any(mean.counts for mean in noisy):
             own = [mean.seeds - 1 if mean.counts else self.freedom for mean in noisy]
-            freedom = variance**2 / sum(p**2 / f for p, f in zip(parts, own, strict=True))
+            freedom = _freedom_of_sum(parts, own)
         return _quantile(freedom, (1 + level) / 2) * math.sqrt(variance)
 
 
@@ -85,9 +85,14 @@ def floor_of_mean(floors: Sequence[NoiseFloor]) -> NoiseFloor:
     variance = sum(parts)
     freedom = sum(floor.freedom for floor in floors)
     if variance:
-        uncertain = sum(p**2 / floor.freedom for p, floor in zip(parts, floors, strict=True))
-        freedom = math.floor(variance**2 / uncertain)
+        freedom = math.floor(_freedom_of_sum(parts, [floor.freedom for floor in floors]))
     return NoiseFloor(math.sqrt(variance), sum(floor.configurations for floor in floors), freedom)
+
+
+def _freedom_of_sum(variances: Sequence[float], freedom: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of estimated variances, not all 0, by Welch and Satterthwaite."""
+    uncertain = sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
+    return sum(variances) ** 2 / uncertain
 
 
 @lru_cache(maxsize=4096)
