@@ -124,28 +124,32 @@ class SegmentDecoder(nn.Module):
     Args:
         stack: the encoder's recurrence, whose weights are shared.
         tokeniser: the sizes of tokens.
-        hidden_size: D; the position embedding fills it, or half of it beside a channel embedding
-            where channels are independent.
+        hidden_size: D; the position embedding fills it, or half of it beside a channel embedding.
+        per_channel: tell the recurrence which channel it forecasts, too.
         dropout: before the output layer.
 
     Raises:
-        ValueError: channels are independent and D is odd.
+        ValueError: `per_channel` and D is odd.
     """
 
     def __init__(
-        self, stack: RecurrentStack, tokeniser: Tokeniser, hidden_size: int, *, dropout: float
+        self,
+        stack: RecurrentStack,
+        tokeniser: Tokeniser,
+        hidden_size: int,
+        *,
+        per_channel: bool,
+        dropout: float,
     ) -> None:
         super().__init__()
-        if tokeniser.independent and hidden_size % 2:
+        if per_channel and hidden_size % 2:
             raise ValueError(
                 f"hidden_size is split between position and channel embeddings and must be even, "
                 f"however: it is {hidden_size}"
             )
-        self.tokens = tokeniser
-        width = hidden_size // 2 if tokeniser.independent else hidden_size
+        width = hidden_size // 2 if per_channel else hidden_size
         self.position = nn.Parameter(torch.randn(tokeniser.num_forecast_tokens, width))
-        if tokeniser.independent:
-            self.channel = nn.Parameter(torch.randn(tokeniser.channels, width))
+        self.channel = nn.Parameter(torch.randn(tokeniser.channels, width)) if per_channel else None
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, tokeniser.token_size)
         self._shared = (stack,)  # in a tuple: the weights belong to the encoder and are saved there
@@ -158,7 +162,7 @@ class SegmentDecoder(nn.Module):
 
     def query(self) -> Tensor:
         """Which token, ``(1, M, D)``, or which token of which channel, ``(C, M, D)``."""
-        if not self.tokens.independent:
+        if self.channel is None:
             return self.position.unsqueeze(0)
         (channels, _), (segments, _) = self.channel.shape, self.position.shape
         return torch.cat(

@@ -50,6 +50,8 @@ class Recurrent(Forecaster):
             through a linear layer and a rectifier.
         decoder: ``direct`` (from the last output), ``flatten`` (from all outputs), ``seq2seq``
             or ``segments``.
+        channel_embedding: for `segments` with independent channels: tell the recurrence which
+            channel it forecasts.
         teacher_forcing: for `seq2seq` in training: how often the true token is fed back.
         linear_skip: add a linear map of the normalised window to the forecast.
 
@@ -73,6 +75,7 @@ class Recurrent(Forecaster):
         channels: Literal["mixing", "independent"] = "mixing",
         embedding: Literal["none", "linear", "relu"] = "none",
         decoder: Literal["direct", "flatten", "seq2seq", "segments"] = "direct",
+        channel_embedding: bool = True,
         teacher_forcing: Ratio = 0.0,
         linear_skip: bool = False,
     ) -> None:
@@ -80,6 +83,12 @@ class Recurrent(Forecaster):
         if teacher_forcing and decoder != "seq2seq":
             raise ValueError(f"teacher_forcing is for decoder seq2seq, however: it is {decoder}")
         independent = channels == "independent"
+        if not channel_embedding and not (decoder == "segments" and independent):
+            raise ValueError(
+                "channel_embedding is for decoder segments and channels independent, however: they "
+                f"are {decoder} and {channels}"
+            )
+        per_channel = decoder == "segments" and independent and channel_embedding
         build = cell_factory(cell, cell_options)
         self.tokens = Tokeniser(shape, patch=patch, independent=independent)
         self.normaliser = Normaliser(normalise, shape.channels)
@@ -113,7 +122,9 @@ class Recurrent(Forecaster):
                     "and needs an embedding and one direction, however: "
                     f"embedding is {embedding} and bidirectional is {bidirectional}"
                 )
-            self.decoder = SegmentDecoder(self.stack, self.tokens, hidden_size, dropout=dropout)
+            self.decoder = SegmentDecoder(
+                self.stack, self.tokens, hidden_size, per_channel=per_channel, dropout=dropout
+            )
         else:
             self.decoder = DirectDecoder(
                 self.tokens, width, flatten=decoder == "flatten", dropout=dropout
@@ -128,7 +139,7 @@ class Recurrent(Forecaster):
         }
         self.needs_window = [option for option, chosen in whole.items() if chosen]
         self.channel_independent = (
-            independent and decoder != "segments" and not self.normaliser.per_channel
+            independent and not per_channel and not self.normaliser.per_channel
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
-from benchmark.forecasters.resolve import resolve_model, source_digest
+from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.saved import save_model
 from benchmark.harness.spec import Execution, RunSpec
@@ -66,8 +66,8 @@ class Plan:
     @property
     def devices(self) -> int:
         """How many share the fit: one, where nothing is trained by gradient."""
-        model, _ = resolve_model(self.spec.model, self.where)
-        return self.spec.parallel.devices if model.fitted == "gradient" else 1
+        trained = how_fitted(self.spec.model, self.where) == "gradient"
+        return self.spec.parallel.devices if trained else 1
 
 
 # The plans of a suite share what they can and keep no scaled copy each: a wide data set's copies

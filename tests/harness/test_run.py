@@ -131,6 +131,13 @@ def test_how_a_run_is_executed_is_no_part_of_its_id(execution: Execution) -> Non
     assert (again.run_id, again.mse, again.val_mae) == (quiet.run_id, quiet.mse, quiet.val_mae)
 
 
+@pytest.mark.parametrize(("member", "devices"), [("Ridge", 1), ("LastValue", 1), ("Linear", 2)])
+def test_only_a_fit_by_gradient_is_shared_by_devices(toy: Path, member: str, devices: int) -> None:
+    alone: dict[str, Any] = {"class": member}
+    for model in (alone, {"class": "Ensemble", "members": [{"model": alone}]}):
+        assert planned(model=model, parallel={"devices": 2}).devices == devices
+
+
 def test_training_options_are_no_part_of_what_is_not_trained(toy: Path) -> None:
     model = {"class": "Ridge"}
     assert planned(model=model).run_id == planned(model=model, training={"epochs": 9}).run_id
