@@ -20,9 +20,6 @@ SCORES = (
 )  # fmt: skip
 """The columns that a failed run must leave empty."""
 
-RETIRED = ("inference_us",)
-"""Columns of earlier versions; a record that has one is read without it."""
-
 FitRows = Literal["train", "train+val"]
 TRAIN: FitRows = "train"
 TRAIN_AND_VAL: FitRows = "train+val"

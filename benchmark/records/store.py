@@ -36,7 +36,7 @@ from benchmark.records.files import (
 )
 from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
 from benchmark.records.listing import list_runs
-from benchmark.records.record import RETIRED, RunId, RunRecord
+from benchmark.records.record import RunId, RunRecord
 from benchmark.records.table import read_results, write_rows
 
 __all__ = ["Store", "read_record", "read_results", "write_record"]
@@ -145,8 +145,8 @@ class Store:
     def records(self) -> list[RunRecord]:
         """Read every run's row, in the order of results.csv; its other files are not looked at.
 
-        A folder that is no run (cut short, foreign, edited) is renamed to ``.damaged-<name>`` and
-        the store's `warn` is told.
+        A folder that is no run (cut short, foreign, edited) is renamed to ``.damaged-<name>``; one
+        that cannot be read at the moment is left as it is. The store's `warn` is told of both.
 
         Raises:
             UserError: the folder of runs cannot be read.
@@ -181,8 +181,11 @@ class Store:
         for name in names:
             try:
                 record = _load(self.runs / name, name)
-            except (UserError, OSError) as error:
+            except (UserError, NotADirectoryError) as error:
                 self._set_aside(name, str(error))
+                continue
+            except OSError as error:  # a server's hiccup, too many open files: the run is whole
+                self._warn(f"{self.runs / name}: left out, it cannot be read ({error.strerror})")
                 continue
             if record is not None:
                 found.append(record)
@@ -278,7 +281,8 @@ def _load(folder: Path, run_id: str) -> RunRecord | None:
         raise UserError(str(path), "is not JSON, or only part of it") from None
     if not isinstance(data, dict):
         raise UserError(str(path), "is not a record")
-    known = {key: value for key, value in data.items() if key not in RETIRED}
+    # Another version may have known more of a run than this one asks.
+    known = {key: value for key, value in data.items() if key in RunRecord.model_fields}
     record = validate(RunRecord, known, str(path))
     if record.run_id != run_id:
         raise UserError(str(path), f"is the record of run '{record.run_id}'")

@@ -321,7 +321,7 @@ def test_a_run_finished_during_the_rebuild_is_in_results_csv(store, record, monk
     assert read_results(store.rebuild_csv())["run_id"].tolist() == ["a1", "b2"]
 
 
-def test_a_run_of_an_earlier_version_stays_done_without_its_retired_column(store, record):
+def test_a_run_of_another_version_stays_done_without_the_columns_it_alone_knew(store, record):
     save(store, record("a1", mse=0.25))
     path = store.runs / "a1" / "record.json"
     old = json.loads(path.read_text())

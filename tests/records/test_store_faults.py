@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.records import files
-from benchmark.records.store import Store, write_record
+from benchmark.records.checksums import open_checked
+from benchmark.records.store import Store, read_results, write_record
 
 
 def save(store, record):
@@ -35,8 +35,6 @@ def damage(folder, how):
         path.write_text("[1]", encoding="utf-8")
     elif how == "not a number":
         path.write_text(text.replace("0.5", "NaN"), encoding="utf-8")
-    elif how == "a column too many":
-        path.write_text(json.dumps(json.loads(text) | {"score": 1}), encoding="utf-8")
     elif how == "of another run":
         path.write_text(text.replace('"a1"', '"c3"'), encoding="utf-8")
     elif how == "without a record":
@@ -53,7 +51,6 @@ def damage(folder, how):
         "binary",
         "a list",
         "not a number",
-        "a column too many",
         "of another run",
         "without a record",
         "nested deeply",
@@ -74,6 +71,30 @@ def test_a_damaged_run_is_set_aside_and_named(store, record, how):
     assert not (store.runs / "a1").exists()
     assert [r.run_id for r in store.records()] == ["b2"]
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EMFILE, errno.EIO, errno.EACCES])
+def test_a_run_that_cannot_be_read_at_the_moment_is_left_where_it_is(
+    store, record, monkeypatch, number
+):
+    save(store, record("a1"))
+    save(store, record("b2"))
+    warnings: list[str] = []
+    again = Store(store.folder, warn=warnings.append)
+
+    def refuse(path, most):
+        if path.parent.name == "a1":
+            raise OSError(number, os.strerror(number), str(path))
+        return open_checked(path, most)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.records.store.open_checked", refuse)
+        assert [r.run_id for r in again.records()] == ["b2"]
+        assert len(read_results(again.rebuild_csv())) == 1
+    assert str(store.runs / "a1") in warnings[0]
+    assert os.strerror(number) in warnings[0]
+    assert len(read_results(again.rebuild_csv())) == 2
+    assert again.is_done("a1")
 
 
 def test_damaged_runs_of_one_name_and_foreign_files_are_all_kept_aside(store, record):
