@@ -28,6 +28,7 @@ from rich.console import Console
 from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
+from benchmark.data.windows import forward_filled
 from benchmark.errors import UserError
 from benchmark.evaluation.forecast import Evaluation
 from benchmark.evaluation.metrics import definitions
@@ -59,22 +60,45 @@ class Fitted(FittedPlan):
         """Forecast the steps after `history`.
 
         Args:
-            history: ``(L or more, C)`` in original units; the last L rows are looked at.
+            history: ``(L or more, C)`` in original units; the last L rows are looked at. Where the
+                data set masks missing values, NaN is one, and the last value before it is read.
 
         Returns:
             ``(H, C)`` in original units.
 
         Raises:
-            ValueError: the history is shorter than the lookback, or has other channels.
+            ValueError: the history is shorter than the lookback, has other channels, or a value
+                that is not finite.
+            FloatingPointError: the forecast is not finite.
         """
         past = np.asarray(history, dtype=np.float64)
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
             raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
+        past = self._filled(past[-self.task.lookback :])
+        if not np.isfinite(past).all():
+            step, channel = np.argwhere(~np.isfinite(past))[0]
+            what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"
+            raise ValueError(f"history must be finite, however: it has {what}")
         model = OriginalUnits(self.forecaster, self.task.scaler, None).to(self.device)
-        rows = torch.tensor(past[None, -self.task.lookback :], device=self.device)
-        forecast: NDArray[np.float64] = model(rows)[FORECAST][0].cpu().numpy()
+        forecast: NDArray[np.float64] = (
+            model(torch.tensor(past[None], device=self.device))[FORECAST][0].cpu().numpy()
+        )
+        if not np.isfinite(forecast).all():
+            raise FloatingPointError("the forecast is not finite")
         return forecast
+
+    def _filled(self, past: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fill ``(L, C)`` as the lookbacks were in training, where the task masks missing values.
+
+        Without a value before, that is the mean of the train rows.
+        """
+        if not self.task.masked:
+            return past
+        scaler = self.task.scaler
+        scaled = forward_filled(torch.from_numpy(scaler.transform(past).T)).T.numpy()
+        filled: NDArray[np.float64] = scaled * scaler.scale + scaler.mean
+        return filled
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ COMMANDS = {
     "export": "run --output --results",
     "leaderboard": "csv --output --plot --ranks --latex --results",
     "report": "--output --results",
-    "plot": "kind models --output --dataset --horizon --channel --window --results",
+    "plot": "kind models --output --dataset --horizon --protocol --channel --window --results",
     "compare": "old new --tolerance --gate --path --published --markdown --results",
     "models": "",
     "check": "model --set",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import ResultsOption, make_console, tell
+from benchmark.errors import UserError
 from benchmark.places import PUBLISHED, RESULTS
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ def plot(
     horizon: Annotated[
         int | None, typer.Option(help="Of the task, where there are several.")
     ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="The start of its fingerprint, where a task has several.")
+    ] = None,
     channel: Annotated[str | None, typer.Option(help="Of forecasts; default: the first.")] = None,
     window: Annotated[int, typer.Option(min=1, help="Of forecasts: 1 to 5, as kept.")] = 1,
     results: ResultsOption = RESULTS,
@@ -104,7 +108,7 @@ def plot(
     if kind is Kind.ranks:
         plot_ranks(board, output)
     else:
-        group = choose_group(board, dataset, horizon)
+        group = choose_group(board, dataset, horizon, protocol)
         if kind is Kind.costs:
             plot_costs(Leaderboard((group,)), output)
         else:
@@ -132,6 +136,9 @@ def _chart(
     places = figures.choose_models(names, models)
     read = [read_detail(names[place], runs[keys[place]], folder) for place in places]
     details = [detail for detail in read if detail is not None]
+    if not details:
+        what = "has no folder of these runs with their forecasts and errors"
+        raise UserError(str(folder), what, "run them again with --force")
     if kind is Kind.forecasts:
         channel = channel or details[0].channels[0]
         drawn = figures.forecasts_rows(details, channel, window)

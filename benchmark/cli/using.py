@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -154,9 +153,7 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
         (Cell(time_text(time)), *(Cell(number(value)) for value in row))
         for time, *row in zip(found.origin, *columns, strict=True)
     ]
-    known = [[value for value in column if isfinite(value)] for column in columns]
-    means = (sum(values) / len(values) if values else nan for values in known)
-    mean = (Cell("mean"), *(Cell(number(value)) for value in means))
+    mean = (Cell("mean"), *(Cell(number(value)) for value in found.mean.values()))
     notes = ["MSE and MAE on the scale of the train rows; RMSE in original units, channels' mean"]
     if count > MOST_ROWS:
         notes.append(f"{count} origins; --output FILE.csv has a row for each")

@@ -21,6 +21,7 @@ from benchmark.data.checksum import sha256s
 from benchmark.data.fetch import data_folders
 from benchmark.data.files import writable, write_atomically
 from benchmark.data.look import Look, look
+from benchmark.data.rows import TIME_COLUMN
 from benchmark.data.seasons import Season, find_season
 from benchmark.errors import UserError
 
@@ -190,8 +191,11 @@ def _convert(path: Path, csv: Path) -> None:
     except (arrow.ArrowException, OSError, ValueError) as error:
         what = f"cannot be read as Parquet ({str(error).splitlines()[0]:.100})"
         raise UserError(str(path), what, "write it anew, or as CSV") from None
-    names = [name for name in frame.index.names if name is not None]  # times are often the index
-    frame = frame.reset_index() if names else frame
+    # Times are often the index, and without a name.
+    if frame.index.nlevels == 1 and frame.index.dtype.kind == "M" and frame.index.name is None:
+        frame.index.name = TIME_COLUMN
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
     for column in frame.columns:
         if frame[column].dtype == np.float32:  # its shortest digits would be another float64
             frame[column] = frame[column].astype(np.float64)

@@ -14,6 +14,7 @@ from benchmark.data.checksum import verify
 from benchmark.data.fetch import fetch
 from benchmark.data.missing import settle
 from benchmark.data.parse import parse
+from benchmark.data.seasons import customary_season
 from benchmark.errors import UserError
 
 
@@ -39,6 +40,16 @@ class Series:
     timestamps: NDArray[np.datetime64]
     channels: tuple[str, ...]
     digest: str
+
+    @property
+    def identity(self) -> dict[str, str | int]:
+        """What of it decides a run's numbers, beside its splits.
+
+        The content, and the card's season (the seasonal naive's, MASE's) where that is not the one
+        that the time step implies.
+        """
+        implied = self.card.season == customary_season(self.card.step_seconds)
+        return {"data": self.digest} | ({} if implied else {"season": self.card.season})
 
 
 def load(card: DatasetCard, progress: bool = True) -> Series:

@@ -50,7 +50,7 @@ class Rows:
 
 def time_column(card: DatasetCard) -> str:
     """Return the name of the column of times."""
-    return card.time_column or TIME_COLUMN
+    return TIME_COLUMN if card.time_column is None else card.time_column
 
 
 def read_rows(

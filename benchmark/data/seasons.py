@@ -72,6 +72,15 @@ def natural_seasons(step_seconds: int) -> list[int]:
     return sorted(season for season in seasons if season > 1)
 
 
+def customary_season(step_seconds: int) -> int:
+    """Return the season that a time step implies where nothing else is known; 1 for none.
+
+    >>> [customary_season(step) for step in (900, 3600, 86400, 2 * 604800)]
+    [96, 24, 7, 26]
+    """
+    return (natural_seasons(step_seconds) or [1])[0]
+
+
 def autocorrelation(values: Array, smoothed: int) -> Array:
     """Return r(k) of ``(T, C)``, NaN where missing, for k from 0 to T // 3: ``(K,)``.
 
@@ -112,7 +121,7 @@ def find_season(train: Array, step_seconds: int, length: int | None = None) -> S
     seen = [season for season in natural if _stands_out(r, season, PROMINENCE, STRENGTH)]
     if length is None and not seen:
         seen = _others(r)
-    customary = (natural_seasons(step_seconds) or [1])[0]
+    customary = customary_season(step_seconds)
     found = length or (seen[0] if seen else customary if customary < len(train) else 1)
     shown = sorted({found, *natural})
     return Season(

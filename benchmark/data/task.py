@@ -162,11 +162,12 @@ class Task:
             definitions: the text that defines the metrics.
 
         Returns:
-            16 hexadecimal digits over data, split borders, scaler, test windows and definitions.
+            16 hexadecimal digits over data, season, split borders, scaler, test windows and
+            definitions.
         """
         test = self.borders["test"]
         identity = {
-            "data": self.series.digest,
+            **self.series.identity,
             "borders": {name: [rows.start, rows.stop] for name, rows in self.borders.items()},
             # nine digits: the last ones depend on the order in which a processor sums
             "scaler": [f"{x:.9g}" for x in (*self.scaler.mean, *self.scaler.scale)],

@@ -40,6 +40,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
@@ -55,6 +56,9 @@ MOST_RESIDUALS = 2**25
 
 Little is lost: a window and the next share all of their horizon but one step.
 """
+LEAST_WINDOWS = 200
+"""Windows that calibrate at least, where there are so many. A series so wide that their residuals
+are too many is calibrated in parts: the windows are forecast again for each."""
 
 
 @dataclass(frozen=True)
@@ -102,25 +106,38 @@ def calibrate(forecaster: Forecaster, validation: Windows) -> Calibration:
     """
     forecaster.eval()
     heads = len(LEVELS) if isinstance(forecaster, QuantileForecaster) else 1
-    sizes = heads, forecaster.shape.horizon, forecaster.shape.channels
-    every = -(-len(validation) * int(np.prod(sizes)) // MOST_RESIDUALS)
+    horizon, channels = forecaster.shape.horizon, forecaster.shape.channels
+    every = -(-len(validation) * heads * horizon * channels // MOST_RESIDUALS)
+    every = min(every, max(1, len(validation) // LEAST_WINDOWS))
     index = torch.arange(0, len(validation), every, device=validation.device)
-    residuals = np.empty((*sizes, len(index)), dtype=np.float32)
+    offsets = np.empty((len(LEVELS), horizon * channels), dtype=np.float32)
+    at_once = max(1, MOST_RESIDUALS // (heads * len(index)))
+    for start in range(0, horizon * channels, at_once):
+        part = slice(start, start + at_once)
+        residuals = np.empty((heads, offsets[0, part].size, len(index)), dtype=np.float32)
+        _fill(residuals, forecaster, validation, index, part)
+        residuals.sort(axis=-1)  # what has no target is NaN, and comes last
+        by_level = np.broadcast_to(residuals, (len(LEVELS), *residuals.shape[1:]))
+        for number, level in enumerate(LEVELS):
+            offsets[number, part] = order_statistic(by_level[number], level)
+    return Calibration(offsets.reshape(-1, horizon, channels), len(index))
+
+
+def _fill(
+    residuals: Array, forecaster: Forecaster, validation: Windows, index: Tensor, part: slice
+) -> None:
+    """Forecast n windows and keep the residuals of a part of the outputs ``(1 or Q, part, n)``."""
     start = 0
-    for part in torch.split(index, BATCH):
-        x, y = validation.gather(part)
+    for some in torch.split(index, BATCH):
+        x, y = validation.gather(some)
         quantiles = quantiles_of(forecaster, x)
         middle(quantiles, y)  # refuses a wrong shape, which would be broadcast
-        residual = y[:, None] - quantiles
         if not bool(torch.isfinite(quantiles).all()):
             raise FloatingPointError("the forecast of a validation window is not finite")
-        stop = start + len(part)
-        residuals[..., start:stop] = residual.permute(1, 2, 3, 0).cpu().numpy()
+        residual = (y[:, None] - quantiles).flatten(2)[..., part]  # (B, 1 or Q, part)
+        stop = start + len(some)
+        residuals[..., start:stop] = residual.permute(1, 2, 0).cpu().numpy()
         start = stop
-    residuals.sort(axis=-1)  # what has no target is NaN, and comes last
-    by_level = np.broadcast_to(residuals, (len(LEVELS), *residuals.shape[1:]))
-    offsets = [order_statistic(r, level) for r, level in zip(by_level, LEVELS, strict=True)]
-    return Calibration(np.stack(offsets), len(index))
 
 
 def order_statistic(ordered: Array, level: float) -> Array:

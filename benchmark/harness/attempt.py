@@ -14,7 +14,7 @@ from benchmark.errors import UserError
 from benchmark.harness.executor import Report
 from benchmark.harness.run import Plan, plan, record_failure, run
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.records.record import RunRecord, error_text
+from benchmark.records.record import RunRecord, reason_of
 
 
 def attempt(planned: Plan, execution: Execution, report: Report) -> RunRecord:
@@ -41,9 +41,8 @@ def leave_row(
     """
     if isinstance(error, UserError) and isinstance(error.__cause__, OSError):
         raise error
-    reason = str(error) if isinstance(error, UserError) else error_text(error)
     trace = "".join(traceback.format_exception(error))
-    return record_failure(planned, execution, started, reason, trace)
+    return record_failure(planned, execution, started, reason_of(error), trace)
 
 
 def attempt_elsewhere(

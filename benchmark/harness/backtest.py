@@ -6,7 +6,7 @@ Shapes: W origins, B batch, L lookback, H horizon, C channels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.errors import gather_errors
+from benchmark.evaluation.metrics import mae, mase, mse
 from benchmark.evaluation.original import FORECAST, HIGH, LOW
 from benchmark.harness.saved import SavedRun
 from benchmark.records.files import write_atomically
@@ -42,6 +43,8 @@ class Backtest:
             channels ``(W,)``.
         mase: mean absolute scaled error ``(W,)``; NaN where no channel has a seasonal error.
         coverage_80: share of the truth in the 80% interval ``(W,)``; NaN where there is none.
+        mean: of each score; as a run's own are made: every target value counts alike, and so an
+            origin with few of them counts little.
     """
 
     origin: NDArray[np.datetime64]
@@ -50,11 +53,12 @@ class Backtest:
     rmse_original: Scores
     mase: Scores
     coverage_80: Scores
+    mean: dict[str, float]
 
     @property
     def scores(self) -> dict[str, Scores]:
-        """All but the origin, by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        """Those of each origin, by name."""
+        return {name: getattr(self, name) for name in self.mean}
 
 
 def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
@@ -71,22 +75,34 @@ def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
     """
     times, windows = _own_test(run) if path is None else _file(run, path)
     index = torch.arange(0, len(windows), stride)
-    coverage: list[Tensor] = []
+    inside: list[Tensor] = []
     errors = gather_errors(
-        _forecasts(run, windows, index, coverage),
+        _forecasts(run, windows, index, inside),
         mean=run.data.scaler.mean,
         scale=run.data.scaler.scale,
         seasonal_error=np.array(run.data.seasonal_error),
         masked=windows.masked,
     )
     seasonal = np.where(errors.seasonal_error > 0, errors.seasonal_error, np.nan)
+    rmse_original = _over_channels(np.sqrt(errors.squared) * errors.scale)
+    scaled = mase(errors)
+    values = np.full(len(index), windows.horizon * len(errors.scale))
+    known = values if errors.known is None else errors.known.sum(axis=1)
+    within = torch.cat(inside).double().numpy() if inside else np.full(len(index), np.nan)
     return Backtest(
         origin=times[index.numpy() + windows.first - 1],
         mse=errors.by_window(errors.squared),
         mae=errors.by_window(errors.absolute),
-        rmse_original=_over_channels(np.sqrt(errors.squared) * errors.scale),
+        rmse_original=rmse_original,
         mase=_over_channels(errors.absolute / seasonal),
-        coverage_80=torch.cat(coverage).numpy() if coverage else np.full(len(index), np.nan),
+        coverage_80=np.divide(within, known, out=np.full(len(index), np.nan), where=known > 0),
+        mean={
+            "mse": mse(errors),
+            "mae": mae(errors),
+            "rmse_original": float(_over_channels(rmse_original[None])[0]),
+            "mase": np.nan if scaled is None else scaled,
+            "coverage_80": float(within.sum() / known.sum()),
+        },
     )
 
 
@@ -105,15 +121,15 @@ def write_backtest(path: Path, result: Backtest) -> None:
 
 @torch.no_grad()
 def _forecasts(
-    run: SavedRun, windows: Windows, index: Tensor, coverage: list[Tensor]
+    run: SavedRun, windows: Windows, index: Tensor, inside: list[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield point forecast and target, scaled; add the share in each window's interval."""
+    """Yield point forecast and target, scaled; add how many targets each interval holds."""
     for part in torch.split(index, BATCH):
         x, y = windows.gather(part)
         found = run.model.scaled(x)
         if LOW in found:
-            inside = (found[LOW] <= y) & (y <= found[HIGH])  # where y is missing, neither holds
-            coverage.append(inside.sum(dim=(1, 2)).double() / (~y.isnan()).sum(dim=(1, 2)))
+            held = (found[LOW] <= y) & (y <= found[HIGH])  # where y is missing, neither holds
+            inside.append(held.sum(dim=(1, 2)))
         yield found[FORECAST], y
 
 

@@ -23,7 +23,7 @@ from benchmark.harness.executor import Report, RunLost, limit_reason
 from benchmark.harness.node import attempt_on_node
 from benchmark.harness.spec import Execution
 from benchmark.records.files import storage_faults
-from benchmark.records.record import RunRecord, error_text
+from benchmark.records.record import RunRecord, error_text, reason_of
 from benchmark.records.store import Store
 
 if TYPE_CHECKING:
@@ -172,9 +172,7 @@ class RayCluster:
         try:
             record, files = future.result()
         except RayTaskError as error:
-            cause = error.cause
-            reason = str(cause) if isinstance(cause, UserError) else error_text(cause)
-            raise RunLost(reason, again=False) from error
+            raise RunLost(reason_of(error.cause), again=False) from error
         except RayError as error:
             if run_id in self._overdue and self._time_limit:
                 raise RunLost(limit_reason(self._time_limit), again=False) from error

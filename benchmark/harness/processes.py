@@ -24,6 +24,7 @@ from benchmark.data.card import load_card
 from benchmark.data.load import load
 from benchmark.harness.executor import THREAD_VARIABLES, Report, RunLost, limit_reason
 from benchmark.harness.spec import Execution, RunSpec
+from benchmark.records.record import reason_of
 
 if TYPE_CHECKING:
     from benchmark.harness.run import Plan
@@ -89,8 +90,7 @@ class Processes:
         """Return the run's row.
 
         Raises:
-            RunLost: the worker was killed, or the run took too long.
-            UserError: the results folder cannot be written.
+            RunLost: the worker was killed, or the run took too long or could not be begun there.
         """
         worker = self._busy.pop(future)
         self._free.append(worker)
@@ -101,6 +101,8 @@ class Processes:
             if worker.overdue and self._time_limit:
                 raise RunLost(limit_reason(self._time_limit), again=False) from None
             raise RunLost(_reason(end), again=True) from None
+        except Exception as error:
+            raise RunLost(reason_of(error), again=False) from error
         return record
 
 

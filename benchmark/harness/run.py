@@ -88,17 +88,18 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     """
     series = series or load(load_card(spec.dataset))
     task = _task(series, spec.lookback, spec.horizon)
-    model, options = resolve_model(spec.model, where)
+    _, options = resolve_model(spec.model, where)
+    trained = how_fitted(spec.model, where) == "gradient"
     identity = {
         "benchmark": __version__,
         "name": spec.name,
-        "data": series.digest,
+        **series.identity,
         "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
         "lookback": spec.lookback,
         "horizon": spec.horizon,
         "model": {"class": spec.model["class"], **options},
         "source": source_digest(spec.model, where),
-        "training": spec.training.model_dump() if model.fitted == "gradient" else None,
+        "training": spec.training.model_dump() if trained else None,
     } | ({"refit": True} if spec.refit else {})
     config = _digest(identity)
     run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"

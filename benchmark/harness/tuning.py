@@ -27,12 +27,12 @@ from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
-from benchmark.forecasters.resolve import resolve_model, source_digest
+from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.held_out import HeldOut, OnEpoch, validation_score
 from benchmark.harness.search import Dimension
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import Outcome, Trial, propose, read_trials, write_trials
-from benchmark.records.record import error_text
+from benchmark.records.record import reason_of
 
 if TYPE_CHECKING:
     import optuna
@@ -109,7 +109,7 @@ def prepare(
         task = Task(series, _longest(spec, space), horizon)
     identity: dict[str, Any] = {
         "benchmark": __version__,
-        "data": series.digest,
+        **series.identity,
         "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
         "source": source_digest(spec.model, where),
         "options": options,
@@ -185,7 +185,7 @@ def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[st
 def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
     model, options = resolve_model(spec.model, where)
     place = f"{where}: search: {key}"
-    if key.startswith("training.") and model.fitted != "gradient":
+    if key.startswith("training.") and how_fitted(spec.model, where) != "gradient":
         raise UserError(place, f"{model.__name__} is not trained by gradient", "take it out")
     value: Any = {"lookback": spec.lookback, "model": {"class": spec.model["class"], **options}}
     value["training"] = spec.training.model_dump()
@@ -236,7 +236,7 @@ def _try(
         outcome, score = "pruned", min(scores)
     except (UserError, ValueError, FloatingPointError) as error:
         outcome = "failed"
-        reason = str(error) if isinstance(error, UserError) else error_text(error)
+        reason = reason_of(error)
     return Trial(
         params=dict(proposed.params),
         outcome=outcome,

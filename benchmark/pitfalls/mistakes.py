@@ -20,8 +20,8 @@ from benchmark.errors import UserError
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
-from benchmark.forecasters.contract import SeriesShape
-from benchmark.forecasters.resolve import resolve_model
+from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit, seed_all
 from benchmark.training.heads import build_for_training
@@ -97,12 +97,26 @@ class Bench:
 
     def score(self, spec: RunSpec, task: Task, *, chosen_on: SplitName) -> Score:
         """Fit on train windows and evaluate on test; `chosen_on` decides what validation is."""
-        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-        seed_all(spec.seed)
-        forecaster = build_for_training(spec.model, shape, spec.training, spec.name)
+        forecaster = self._unfitted(spec, task)
         train, chooser = task.windows("train"), task.windows(chosen_on)
         report = fit(forecaster, train, chooser, spec.training, spec.seed)
         return Score(report.val_mse, evaluate(forecaster, task, "cpu").errors)
+
+    def possible(self, spec: RunSpec, lookback: int) -> bool:
+        """Whether the train rows hold such windows, and the model can be built for them."""
+        train = self.series.card.splits.borders(len(self.series.values))["train"]
+        if lookback + self.horizon > len(train):
+            return False
+        try:
+            self._unfitted(spec, self.task(lookback))
+        except UserError:
+            return False
+        return True
+
+    def _unfitted(self, spec: RunSpec, task: Task) -> Forecaster:
+        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+        seed_all(spec.seed)
+        return build_for_training(spec.model, shape, spec.training, spec.name)
 
 
 def drop_last(bench: Bench, spec: RunSpec) -> Iterator[Effect]:
@@ -142,7 +156,7 @@ def mean_of_batch_means(squared: Array, batch_size: int) -> float:
 
 def epoch_on_test(bench: Bench, spec: RunSpec) -> Iterator[Effect]:
     """The test windows stand where the validation windows should: they choose the epoch."""
-    if resolve_model(spec.model, spec.name)[0].fitted != "gradient":
+    if how_fitted(spec.model, spec.name) != "gradient":
         return
     mistaken = bench.score(spec, bench.task(spec.lookback), chosen_on="test").mse
     meaning = "kept epoch and early stopping by the test error"
@@ -151,8 +165,7 @@ def epoch_on_test(bench: Bench, spec: RunSpec) -> Iterator[Effect]:
 
 def lookback_on_test(bench: Bench, spec: RunSpec) -> Iterator[Effect]:
     """The lookback with the least test error is reported, not that with the least validation."""
-    train = len(bench.series.card.splits.borders(len(bench.series.values))["train"])
-    grid = [lookback for lookback in LOOKBACKS if lookback + bench.horizon <= train]
+    grid = [lookback for lookback in LOOKBACKS if bench.possible(spec, lookback)]
     if len(grid) < 2:
         return
     scores = {lookback: bench.honest(spec, lookback) for lookback in grid}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ _CONFIG = {
 }
 
 
-def choose_group(board: Leaderboard, dataset: str | None, horizon: int | None) -> Group:
-    """Return the one group of a data set and horizon.
+def choose_group(
+    board: Leaderboard, dataset: str | None, horizon: int | None, protocol: str | None = None
+) -> Group:
+    """Return the one group of a data set, horizon and protocol (the start of its fingerprint).
 
     Raises:
         UserError: there is none, or more than one; tells which there are.
@@ -35,13 +38,15 @@ def choose_group(board: Leaderboard, dataset: str | None, horizon: int | None) -
     found = [
         group
         for group in board.groups
-        if dataset in (None, group.dataset) and horizon in (None, group.horizon)
+        if dataset in (None, group.dataset)
+        and horizon in (None, group.horizon)
+        and group.fingerprint.startswith(protocol or "")
     ]
     if len(found) == 1:
         return found[0]
     tasks = [f"{group.dataset} {group.horizon} ({group.label})" for group in found or board.groups]
     what = f"{len(found)} tasks fit; there are {', '.join(tasks[:20])}"
-    raise UserError("plot", what, "choose one with --dataset and --horizon")
+    raise UserError("plot", what, "choose one with --dataset, --horizon and --protocol")
 
 
 def choose_models(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -83,7 +88,7 @@ def channels_rows(details: Sequence[Detail]) -> Rows:
 
 
 def training_rows(details: Sequence[Detail]) -> Rows:
-    """Validation MSE by epoch, of what is trained by gradient.
+    """Validation MSE by epoch, of what is trained by gradient, and each member of it by itself.
 
     Raises:
         UserError: nothing is.
@@ -92,16 +97,26 @@ def training_rows(details: Sequence[Detail]) -> Rows:
         {
             "epoch": epoch["number"],
             "value": epoch["val_mse"],
-            "series": detail.label,
-            "kept": epoch["number"] == detail.best_epoch,
+            "series": label,
+            "kept": label == detail.label and epoch["number"] == detail.best_epoch,
         }
         for detail in details
-        for epoch in detail.training
+        for label, epochs in _members(detail)
+        for epoch in epochs
     ]
     if not rows:
         names = ", ".join(detail.label for detail in details)
         raise UserError("plot training", f"{names}: not trained by gradient", "name other models")
     return rows
+
+
+def _members(detail: Detail) -> Iterator[tuple[str, Sequence[Mapping[str, float]]]]:
+    """Yield the epochs of each model that was trained: those of an ensemble count theirs anew."""
+    numbers = [epoch["number"] for epoch in detail.training]
+    begins = [at for at in range(len(numbers)) if at == 0 or numbers[at] <= numbers[at - 1]]
+    for member, (start, stop) in enumerate(pairwise([*begins, len(numbers)]), 1):
+        label = detail.label if len(begins) == 1 else f"{detail.label}, member {member}"
+        yield label, detail.training[start:stop]
 
 
 def forecasts_rows(details: Sequence[Detail], channel: str, window: int) -> Rows:

@@ -6,9 +6,11 @@ counts alike, however many windows it has.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.records.record import TRAIN_AND_VAL
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.tables import Cell, Column, Table
 from benchmark.reports.ties import noise_cells
@@ -30,19 +32,28 @@ _MEANING = (
 def horizon_tables(board: Leaderboard) -> Iterator[Table]:
     """Lay out every data set that has two horizons or more, best mean first.
 
+    What was fitted on train rows alone and what on validation rows too have a table each.
     A model is shown where it is done at all of them; of its lookbacks and configurations the one
     counts that validation chooses, at each horizon by itself.
     """
-    alone = [group for group in board.groups if group.protocols == 1 and len(group.rows)]
-    for dataset in dict.fromkeys(group.dataset for group in alone):
-        groups = [group for group in alone if group.dataset == dataset]
+    done = [group for group in board.groups if len(group.rows)]
+    for dataset, refitted in dict.fromkeys((group.dataset, _refitted(group)) for group in done):
+        own = [g for g in done if (g.dataset, _refitted(g)) == (dataset, refitted)]
+        protocols = Counter(group.horizon for group in own)
+        groups = [group for group in own if protocols[group.horizon] == 1]
+        several = [horizon for horizon, count in protocols.items() if count > 1]
         if len(groups) > 1:
-            table = _table(dataset, groups)
+            title = dataset + ", fitted on validation rows too" * refitted
+            table = _table(title, groups, several)
             if table is not None:
                 yield table
 
 
-def _table(dataset: str, groups: list[Group]) -> Table | None:
+def _refitted(group: Group) -> bool:
+    return bool((group.rows["fit_rows"] == TRAIN_AND_VAL).any())
+
+
+def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Table | None:
     import pandas as pd
 
     picked = {group.horizon: group.chosen.set_index("model") for group in groups}
@@ -62,6 +73,9 @@ def _table(dataset: str, groups: list[Group]) -> Table | None:
     ]
     left_out = sorted(set(errors.index) - set(whole.index))
     notes = [f"Left out, not done at every horizon: {', '.join(left_out)}."] if left_out else []
+    if several_protocols:
+        horizons = ", ".join(map(str, several_protocols))
+        notes.append(f"Left out, run under more than one protocol: horizon {horizons}.")
     several = sorted(
         {name for group in groups for name in group.rows["model"][group.rows["model"].duplicated()]}
         & set(whole.index)
@@ -72,7 +86,7 @@ def _table(dataset: str, groups: list[Group]) -> Table | None:
             f"at each horizon by itself: {', '.join(several)}."
         )
     return Table(
-        title=f"{dataset}, over {len(groups)} horizons",
+        title=f"{title}, over {len(groups)} horizons",
         columns=(Column("model", number=False), *(Column(title) for title in titles)),
         rows=tuple(zip([Cell(name) for name in whole.index], *cells, strict=True)),
         intro=_MEANING,

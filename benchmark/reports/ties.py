@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.reports.tables import MISSING, Cell, Mark, marks, number
@@ -21,6 +22,10 @@ TIED = "≈"
 ALPHA = 0.10
 """1 - level of the Model Confidence Set."""
 
+MOST_COMPARED = 100
+"""Rows of a task that are compared, the best ones: what that takes grows by their square and more.
+"""
+
 TIES = ("vs_best", "vs_best_low", "vs_best_high", "p_value")
 """Columns of a group's rows, all missing where the windows' losses are not there."""
 
@@ -37,7 +42,8 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
     Returns:
         The rows with `TIES`: difference in MSE to the best row, its 95% interval and the p-value
         in the Model Confidence Set. They are missing where a run of the row, or of the best row,
-        has no losses, and everywhere where there are too few windows to tell.
+        has no losses, beyond the best `MOST_COMPARED`, and everywhere where there are too few
+        windows to tell.
     """
     rows = rows.assign(**dict.fromkeys(TIES, math.nan))
     if not losses:
@@ -47,10 +53,14 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
     for *key, run_id in zip(*columns, strict=True):
         by_row.setdefault(tuple(key), []).append(run_id)
     keys = zip(rows["model"], rows["lookback"], rows["config"], strict=True)
-    known = {
-        index: [losses[run_id] for run_id in by_row[key]]
+    compared = (
+        (index, by_row[key])
         for index, key in zip(rows.index, keys, strict=True)
         if all(run_id in losses for run_id in by_row[key])
+    )
+    known = {
+        index: [losses[run_id] for run_id in run_ids]
+        for index, run_ids in islice(compared, MOST_COMPARED)
     }
     if len(known) < 2 or rows.index[0] not in known:
         return rows
@@ -89,12 +99,13 @@ def tie_cells(rows: DataFrame, compact: bool) -> list[Cell]:
 
 def tie_note(rows: DataFrame) -> str:
     """Explain the column in one line."""
-    tied = int((rows["p_value"] >= ALPHA).sum())
+    tied, compared = int((rows["p_value"] >= ALPHA).sum()), int(rows["p_value"].notna().sum())
+    only = f" Only the best {compared} are compared." if compared == MOST_COMPARED else ""
     return (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
         f"block-bootstrap interval; {TIED}: tied with the best, the interval holds 0. Judged all "
-        f"at once, {tied} of {int(rows['p_value'].notna().sum())} rows may be the best (90% Model "
-        "Confidence Set). Both judge the chance of the test windows, not that of the seeds."
+        f"at once, {tied} of {compared} rows may be the best (90% Model "
+        "Confidence Set). Both judge the chance of the test windows, not that of the seeds." + only
     )
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster, SeriesShape
 from benchmark.forecasters.ensemble import Ensemble
-from benchmark.forecasters.resolve import build_forecaster, resolve_model
+from benchmark.forecasters.resolve import build_forecaster, how_fitted, resolve_model
 from benchmark.training.spec import TrainingSpec
 
 
@@ -71,7 +71,7 @@ def build_for_training(
         UserError: as `build_forecaster`, or the forecaster can have no quantile heads.
     """
     cls, _ = resolve_model(model, where)
-    heads = training.loss == "quantile" and cls.fitted == "gradient"
+    heads = training.loss == "quantile" and how_fitted(model, where) == "gradient"
     if not heads or issubclass(cls, QuantileForecaster):
         return build_forecaster(model, shape, where)
     if issubclass(cls, Ensemble):

@@ -104,12 +104,25 @@ def test_where_residuals_would_not_fit_every_kth_window_calibrates(
     task: Task, values: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conformal, "MOST_RESIDUALS", 139 * 12 * 3 // 3)
+    monkeypatch.setattr(conformal, "LEAST_WINDOWS", 40)
     found = calibrate(SeasonalNaive(SHAPE), task.windows("val"))
     residuals = seasonal_residuals(values)[::3]
     assert found.num_windows == len(residuals) == 47
     for number, level in enumerate(LEVELS):
         expected = brute_force(residuals[:, 5, 1].tolist(), level)
         assert found.offsets[number, 5, 1] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("forecaster", [SeasonalNaive(SHAPE), Fan(SHAPE)], ids=["point", "fan"])
+@pytest.mark.parametrize("most", [1, 139 * 5, 139 * 12 * 3 * len(LEVELS) - 1])
+def test_where_windows_would_be_too_few_outputs_are_calibrated_in_parts(
+    task: Task, monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, most: int
+) -> None:
+    whole = calibrate(forecaster, task.windows("val"))
+    monkeypatch.setattr(conformal, "MOST_RESIDUALS", most)
+    parts = calibrate(forecaster, task.windows("val"))  # 139 windows: all are needed
+    assert parts.num_windows == whole.num_windows == 139
+    np.testing.assert_array_equal(parts.offsets, whole.offsets)
 
 
 def test_no_row_after_the_validation_border_reaches_calibration(
