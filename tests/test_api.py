@@ -173,6 +173,29 @@ def test_a_forecast_is_in_original_units(small: Task) -> None:
             result_of.forecast(wrong)
 
 
+def test_a_forecast_reads_the_last_value_before_where_the_data_set_masks(
+    toy: Path, write_dataset: Callable[..., Path], values: Any
+) -> None:
+    gaps = values.copy()
+    gaps[600:610, 1] = np.nan
+    write_dataset("holes", values=gaps, missing="mask")
+    task = Task(load_dataset("holes"), lookback=24, horizon=12)
+    fitted = fit("last_value", task)
+    expected = [gaps[605, 0], gaps[599, 1], gaps[605, 2]]
+    np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
+    gaps[580:606, 1] = np.nan  # none in the lookback: the mean of the train rows, as in training
+    expected[1] = gaps[:400, 1].mean()
+    np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_history_with_no_value_is_told_where(small: Task, value: float) -> None:
+    history = small.series.values[:100].copy()
+    history[90, 2] = value
+    with pytest.raises(ValueError, match=f"it has {value} at step 14 of the lookback, channel 2"):
+        fit("last_value", small).forecast(history)
+
+
 def test_a_leaderboard_prints_as_that_of_the_command(
     small: Task, toy: Path, command: Callable[..., Any]
 ) -> None:
@@ -232,10 +255,18 @@ class Both(Forecaster):
         ("grru", {}, "model grru: unknown model 'grru'; did you mean 'gru'?"),
         ("gru", {"hidden_sise": 1}, "gru.yaml: hidden_sise: unknown option; did you mean 'hidden"),
         ("gru", {"epocs": 1}, "gru.yaml: epocs: unknown option; did you mean 'epochs'?"),
-        ("gru", {"epochs": 1.5}, "gru.yaml: training.epochs: input should be a valid integer"),
+        (
+            "gru",
+            {"epochs": 1.5},
+            "with overrides: training.epochs: input should be a valid integer",
+        ),
         ("gru", {"epochs": np.float32(1)}, "gru.yaml: epochs: is no plain value, got np.float32(1"),
-        ("gru", {"seed": -1}, "gru.yaml: seed: input should be greater than or equal to 0"),
-        ("gru", {"name": "a b"}, "gru.yaml: name: string should match pattern"),
+        (
+            "gru",
+            {"seed": -1},
+            "with overrides: seed: input should be greater than or equal to 0",
+        ),
+        ("gru", {"name": "a b"}, "gru.yaml with overrides: name: string should match pattern"),
         ("ridge", {"epochs": 1}, "ridge.yaml: epochs: unknown option"),
         (Linear, {"epocs": 1}, "fit(Linear): epocs: unknown option; did you mean 'epochs'?"),
         (Both, {"loss": "mae"}, "fit(Both): loss: is the model's and its training's; rename one"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmark.harness import done
 from benchmark.harness.spec import config_names
 from benchmark.records.record import COLUMNS
 
@@ -72,6 +74,29 @@ def test_run_again_does_nothing_unless_forced(toy: Path, command: Command) -> No
     assert command("run", "linear.yaml", "--force").out.startswith("done ")
 
 
+def test_a_run_older_than_the_code_is_told_so(
+    toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who works on a cell is not shown its old numbers without a word."""
+    command("run", "linear.yaml")
+    command("suite", "tiny.yaml")
+    package = toy / "benchmark"
+    for folder in done.DECISIVE:
+        (package / folder).mkdir(parents=True)
+        (package / folder / "old.py").touch()
+        os.utime(package / folder / "old.py", (0, 0))
+    monkeypatch.setattr(done, "PACKAGE", package)
+    done._newest.cache_clear()
+    assert command("run", "linear.yaml").out.startswith("This run is done already; --force")
+    (package / "cells" / "gru.py").touch()
+    done._newest.cache_clear()
+    says = "This run is done already (benchmark/cells/gru.py is newer than it); --force"
+    assert command("run", "linear.yaml").out.startswith(says)
+    says = "done already and are not run again. benchmark/cells/gru.py is newer than"
+    assert says in command("suite", "tiny.yaml").out
+    done._newest.cache_clear()
+
+
 def test_run_options_reach_the_run(toy: Path, command: Command) -> None:
     other = toy / "elsewhere"
     threads = torch.get_num_threads()
@@ -121,7 +146,10 @@ def test_a_users_own_forecaster_is_trained_from_its_yaml(
     assert command("run", "own.yaml", "--set", "model.factor=3.0").code == 0
     assert len({row["mse"] for row in rows(toy / "results")}) == 2
     wrong = command("run", "own.yaml", "--set", "model.facter=1.0")
-    assert wrong.err == "error: own.yaml: model.facter: unknown key; did you mean 'factor'?\n"
+    assert (
+        wrong.err
+        == "error: own.yaml with overrides: model.facter: unknown key; did you mean 'factor'?\n"
+    )
 
 
 def test_a_suite_writes_its_leaderboard_and_says_where(toy: Path, command: Command) -> None:

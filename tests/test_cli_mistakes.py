@@ -129,7 +129,7 @@ def test_every_fault_of_a_file_is_told_at_once(
         (["run", "model.yaml", "--set", "horizn=3"], "horizn: unknown key; did you mean"),
         (["run", "model.yaml", "--set", "horizon.x=3"], "'horizon' is a value, not a mapping"),
         (["run", "model.yaml", "--set", "horizon=[3"], "--set horizon=[3: not valid YAML"),
-        (["run", "model.yaml", "--seed", 2**32], "model.yaml: seed: input should be less than"),
+        (["run", "model.yaml", "--seed", 2**32], "with overrides: seed: input should be less"),
         (["suite", "etth2"], "suite etth2: unknown suite 'etth2'; did you mean 'etth1'?"),
         (["suite", "tiny.yml"], "tiny.yml: no such file"),
         (["suite", "model.yaml"], "is a model's YAML, not a suite's; benchmark run model.yaml"),

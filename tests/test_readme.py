@@ -12,6 +12,7 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from benchmark import cells
 from benchmark.cli import app
 from benchmark.records.record import column_table
 
@@ -70,6 +71,15 @@ def test_the_model_shown_passes_the_contract_and_trains(tmp_path, monkeypatch):
     ran = CliRunner().invoke(app, ["run", "smoothing.yaml", "--results", str(tmp_path / "results")])
     assert ran.exit_code == 0, ran.output
     assert "smoothing" in ran.output
+
+
+def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypatch):
+    (tmp_path / "leaky.py").write_text(block("python", "class Leaky"), encoding="utf-8")
+    monkeypatch.setattr(cells, "__path__", [*cells.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "benchmark.cells.leaky", raising=False)
+    checked = CliRunner().invoke(app, ["check", "gru", "--set", "cell=leaky"])
+    assert checked.exit_code == 0, checked.output
+    del sys.modules["benchmark.cells.leaky"]
 
 
 def test_the_data_set_shown_loads(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ __all__ = ["Cell", "RecurrentStack", "State", "cell_factory", "cell_names"]
 
 def cell_names() -> list[str]:
     """Names a YAML may use for ``cell``."""
-    return [name for name in _file_names() if _cell_in(name) is not None]
+    return [name for name in _file_names() if _may_hold_a_cell(name)]
 
 
 def cell_factory(name: str, options: Mapping[str, Any]) -> Callable[[int, int], Cell]:
@@ -33,11 +33,22 @@ def cell_factory(name: str, options: Mapping[str, Any]) -> Callable[[int, int], 
         options: the cell's own keyword arguments, e.g. ``{"nonlinearity": "relu"}``.
 
     Raises:
-        UserError: no such cell, or an option it does not have.
+        UserError: no such cell, one without its equations, or an option it does not have.
     """
-    cell = _cell_in(name) if name in _file_names() else None
-    if cell is None:
+    if name not in _file_names():
         raise UserError("model.cell", f"unknown cell {name!r}", nearest(name, cell_names()))
+    cells = _cells_in(name)
+    if not cells:
+        what = f"benchmark/cells/{name}.py holds what cells share, and no cell"
+        raise UserError("model.cell", what, nearest(name, cell_names()))
+    cell, *others = cells
+    if others:
+        names = ", ".join(each.__name__ for each in cells)
+        raise UserError("model.cell", f"benchmark/cells/{name}.py defines {names}", "keep one")
+    if cell.__abstractmethods__:
+        what = f"{cell.__name__} of benchmark/cells/{name}.py has no "
+        what += " and no ".join(sorted(cell.__abstractmethods__))
+        raise UserError("model.cell", what, "write it as benchmark/cells/elman.py does")
     checked = dict(validate(signature_schema(cell), options, "", "model.cell_options"))
     return lambda input_size, hidden_size: cell(input_size, hidden_size, **checked)
 
@@ -46,17 +57,21 @@ def _file_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def _cell_in(name: str) -> type[Cell] | None:
-    """Return the cell that a file defines; None for a file of shared parts, which defines none."""
+def _may_hold_a_cell(name: str) -> bool:
+    try:
+        cells = _cells_in(name)
+    except Exception:
+        return True  # a file that is being written: its error is told where its cell is asked for
+    return any(not inspect.isabstract(cell) for cell in cells)
+
+
+def _cells_in(name: str) -> list[type[Cell]]:
+    """Return the cells that a file defines; none for a file of shared parts."""
     module = importlib.import_module(f"{__name__}.{name}")
-    cells = [
+    return [
         member
         for member in vars(module).values()
         if isinstance(member, type)
         and issubclass(member, Cell)
-        and not inspect.isabstract(member)
         and member.__module__ == module.__name__
     ]
-    if len(cells) > 1:
-        raise ValueError(f"{module.__name__} must define one cell, however: {cells}")
-    return cells[0] if cells else None

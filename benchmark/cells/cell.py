@@ -4,7 +4,7 @@ A cell has four faces that must agree:
 
 - `Cell.step`: one time step with explicit state, the equations as the paper writes them;
 - `Cell.sequential`: `step` in a plain loop, the reference for everything faster;
-- `Cell.forward`: the whole sequence at once, as fast as we know how;
+- `Cell.forward`: the whole sequence at once, as fast as we know how; a new cell may leave it out;
 - `Cell.fork`: one step from one state for several inputs, none of which sees another.
 
 Shapes: B batch, S steps, I input width, D hidden width.
@@ -42,9 +42,9 @@ class Cell(nn.Module, ABC):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: ``(B, I)`` and a state -> output ``(B, D)`` and the next state."""
 
-    @abstractmethod
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run a sequence: ``(B, S, I)`` -> outputs ``(B, S, D)`` and the last state."""
+        return self.sequential(x, state)
 
     def fork(self, x: Tensor, state: State) -> Tensor:
         """One step from the same state for each of several inputs.

@@ -60,24 +60,27 @@ def run(
 
     Example: benchmark run gru --set horizon=96 --set model.hidden_size=64 --seed 3
     """
-    from benchmark.harness.spec import find_config, load_run
+    from benchmark.harness.spec import find_config, load_run, place_of
 
     path = find_config("models", config)
     overrides = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = load_run(path, overrides)
 
     from benchmark.harness.attempt import leave_row
+    from benchmark.harness.done import is_done, newer_source
     from benchmark.harness.progress import RunProgress
     from benchmark.harness.run import plan
     from benchmark.harness.run import run as run_one
-    from benchmark.records.store import Store
+    from benchmark.records.store import Store, read_record
 
     execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
     console = make_console()
-    planned = plan(spec, str(path))
+    planned = plan(spec, place_of(path, overrides))
     store = Store(execution.results)
-    if store.is_done(planned.run_id) and not force:
-        console.print("This run is done already; --force runs it again.")
+    if is_done(planned, execution):
+        newer = newer_source([read_record(store.runs / planned.run_id).started])
+        note = f" ({newer[0]} is newer than it)" if newer else ""
+        console.print(f"This run is done already{note}; --force runs it again.", soft_wrap=True)
     else:
         run_id = planned.run_id
         with RunProgress({run_id: spec}, {run_id: 1.0}, console) as progress:

@@ -190,7 +190,12 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSpec:
     data = load_yaml(path)
     if "grids" in data:
         raise UserError(str(path), "is a suite's YAML, not a model's", f"benchmark suite {path}")
-    return validate(RunSpec, apply_overrides(data, overrides), str(path))
+    return validate(RunSpec, apply_overrides(data, overrides), place_of(path, overrides))
+
+
+def place_of(path: Path, overrides: Sequence[str]) -> str:
+    """Say for errors where a configuration is from: a file, or what was made of it."""
+    return f"{path} with overrides" if overrides else str(path)
 
 
 def load_kept_run(path: Path) -> RunSpec:

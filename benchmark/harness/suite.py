@@ -20,6 +20,7 @@ from benchmark.errors import UserError
 from benchmark.forecasters.resolve import how_fitted, resolve_model
 from benchmark.harness.attempt import InProcess
 from benchmark.harness.conduct import run_all
+from benchmark.harness.done import is_done, newer_source
 from benchmark.harness.estimate import expected_seconds
 from benchmark.harness.executor import MakeExecutor
 from benchmark.harness.run import Plan, plan
@@ -97,12 +98,17 @@ def run_suite(
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
     plans = _plan_all(grids, suite, models)
     random = {model.spec.name: model.random for own in models for model in own}
-    store = Store(execution.results)
-    pending = [p for p in plans if execution.force or not store.is_done(p.run_id)]
+    records = Store(execution.results).records()
+    pending = [planned for planned in plans if not is_done(planned, execution)]
     skipped = len(plans) - len(pending)
     if skipped:
-        console.print(f"{skipped} of {len(plans)} runs are done already and are not run again.")
-    expected = expected_seconds(pending, random, store.records())
+        names = {planned.run_id for planned in plans} - {planned.run_id for planned in pending}
+        newer = newer_source([record.started for record in records if record.run_id in names])
+        told = f"{skipped} of {len(plans)} runs are done already and are not run again."
+        if newer:
+            told += f" {newer[0]} is newer than {newer[1]} of them; --force runs all again."
+        console.print(told, soft_wrap=True)
+    expected = expected_seconds(pending, random, records)
     failed, interrupted = run_all(pending, expected, executor, execution, console)
     return Outcome(
         run_ids=frozenset(p.run_id for p in plans),

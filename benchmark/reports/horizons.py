@@ -37,7 +37,7 @@ def horizon_tables(board: Leaderboard) -> Iterator[Table]:
     counts that validation chooses, at each horizon by itself.
     """
     done = [group for group in board.groups if len(group.rows)]
-    for dataset, refitted in dict.fromkeys((group.dataset, _refitted(group)) for group in done):
+    for dataset, refitted in sorted({(group.dataset, _refitted(group)) for group in done}):
         own = [g for g in done if (g.dataset, _refitted(g)) == (dataset, refitted)]
         protocols = Counter(group.horizon for group in own)
         groups = [group for group in own if protocols[group.horizon] == 1]

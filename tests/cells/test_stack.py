@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark import cells
 from benchmark.cells import Cell, RecurrentStack, State, cell_factory, cell_names
+from benchmark.errors import UserError
 
 I, D, B, S = 3, 8, 4, 9  # noqa: E741 - input width, hidden width, batch, steps
 TORCH = {"elman": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -179,3 +186,71 @@ def test_a_bidirectional_stack_cannot_be_stepped_nor_forked() -> None:
         stack.step(x[:, 0], first_states(stack, x))
     with pytest.raises(ValueError, match="a bidirectional stack needs the whole sequence"):
         stack.fork(x, first_states(stack, x))
+
+
+@pytest.fixture
+def write_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Put a file beside those of the package's cells."""
+    monkeypatch.setattr(cells, "__path__", [*cells.__path__, str(tmp_path)])
+
+    def write(text: str) -> None:
+        (tmp_path / "mine.py").write_text("from benchmark.cells.cell import Cell\n" + text)
+        importlib.invalidate_caches()
+
+    yield write
+    sys.modules.pop("benchmark.cells.mine", None)
+
+
+STEP_ALONE = """
+import torch
+from torch import nn
+
+
+class Mine(Cell):
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.gate = nn.Linear(input_size, hidden_size)
+
+    def initial_state(self, like):
+        return (like.new_zeros(len(like), self.hidden_size),)
+
+    def step(self, x, state):
+        h = 0.5 * state[0] + torch.tanh(self.gate(x))
+        return h, (h,)
+"""
+
+
+def test_a_cell_that_is_its_equations_alone_can_be_used(write_cell: Callable[..., None]) -> None:
+    write_cell(STEP_ALONE)
+    assert "mine" in cell_names()
+    stack = build("mine", layers=2, bidirectional=True)
+    encoded = stack(inputs())
+    assert encoded.outputs.shape == (B, S, 2 * D)
+    encoded.outputs.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("class Mine(Cell): ...", "Mine of benchmark/cells/mine.py has no initial_state and no st"),
+        (
+            STEP_ALONE + "class Other(Mine): ...",
+            "benchmark/cells/mine.py defines Mine, Other",
+        ),
+        ("x = 1", "benchmark/cells/mine.py holds what cells share, and no cell; known: elman"),
+    ],
+)
+def test_what_a_cells_file_lacks_is_told(
+    write_cell: Callable[..., None], text: str, says: str
+) -> None:
+    write_cell(text)
+    with pytest.raises(UserError, match=re.escape(says)):
+        cell_factory("mine", {})
+
+
+def test_a_broken_file_is_nobody_elses_mistake(write_cell: Callable[..., None]) -> None:
+    write_cell("class Mine(Cell:")
+    with pytest.raises(UserError, match="unknown cell 'grru'; did you mean 'gru'"):
+        cell_factory("grru", {})
+    with pytest.raises(SyntaxError):
+        cell_factory("mine", {})

@@ -229,6 +229,10 @@ def test_a_name_that_is_taken_elsewhere_is_refused_even_by_force(
 PARQUETS = {
     "a column of times": lambda frame: frame,
     "times as the index": lambda frame: frame.set_index("date"),
+    "times as an index without a name": lambda frame: frame.set_index(
+        pd.DatetimeIndex(frame["date"], name=None)
+    ).drop(columns="date"),
+    "an index that is no column": lambda frame: frame.set_index(frame.index + 7),
     "float32 and integers": lambda frame: frame.assign(
         load=frame["load"].astype("float32"), heat=(100 * frame["heat"]).astype(int)
     ),

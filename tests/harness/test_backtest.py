@@ -67,6 +67,11 @@ def test_masked_values_count_in_no_score(
     for name in ("mse", "mae", "coverage_80"):
         mean = (table[name] * weight).sum() / weight.sum()
         assert mean == pytest.approx(record[name], rel=1e-6), name
+    shown = command("backtest", "kept", "--stride", 1).out
+    (line,) = [line for line in shown.splitlines() if line.strip().startswith("mean")]
+    cells = line.replace("│", " ").split()
+    expected = [record[name] for name in ("mse", "mae", "mase", "coverage_80")]
+    assert [float(cells[place]) for place in (1, 2, 4, 5)] == pytest.approx(expected, abs=6e-5)
 
 
 def test_each_origin_of_a_file_is_scored_as_by_hand(

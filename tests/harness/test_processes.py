@@ -194,6 +194,24 @@ def is_gone(toy: Path) -> bool:
     return False
 
 
+def test_a_run_that_cannot_begin_in_its_process_ends_no_other(
+    toy: Path, run_tiny: RunTiny, write_module: Callable[[str, str], None]
+) -> None:
+    """Somebody saves the file of a model while the suite runs: there it is another run."""
+
+    def made(execution: Execution, report: Any) -> Processes:
+        path = toy / "users_processes.py"
+        path.write_text(path.read_text() + "# edited\n")
+        return Processes(execution, report, jobs=1, threads=1)
+
+    run_tiny(models=["Begun.yaml", "naive.yaml"], grids=GRID, executor=made)
+    first, second = Store(toy / "results").records()
+    assert (first.model, first.status, second.model, second.status) == (
+        "Begun", "failed", "naive", "done",
+    )  # fmt: skip
+    assert "here: data, code or version differ" in (first.error or "")
+
+
 def test_a_run_that_would_be_another_one_elsewhere_is_refused(toy: Path) -> None:
     planned = plan(load_run(Path("naive.yaml")), "naive.yaml")
     execution = Execution(results=toy / "results", device="cpu")

@@ -18,6 +18,7 @@ from benchmark.data.load import load
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
+from benchmark.harness.done import is_done
 from benchmark.harness.fitted import resolve_device
 from benchmark.harness.machine import hardware
 from benchmark.harness.run import Plan, plan, run
@@ -138,9 +139,22 @@ def test_only_a_fit_by_gradient_is_shared_by_devices(toy: Path, member: str, dev
         assert planned(model=model, parallel={"devices": 2}).devices == devices
 
 
+def test_another_season_is_another_run_under_another_protocol(
+    toy: Path, write_dataset: Callable[..., Path]
+) -> None:
+    customary = planned(model={"class": "SeasonalNaive"})
+    write_dataset("other", season=12)
+    other = plan(changed(dataset="other", model={"class": "SeasonalNaive"}), "linear.yaml")
+    assert (customary.task.season, other.task.season) == (24, 12)
+    assert other.series.digest == customary.series.digest
+    assert other.config != customary.config
+    assert other.task.fingerprint("") != customary.task.fingerprint("")
+
+
 def test_training_options_are_no_part_of_what_is_not_trained(toy: Path) -> None:
-    model = {"class": "Ridge"}
-    assert planned(model=model).run_id == planned(model=model, training={"epochs": 9}).run_id
+    ridge: dict[str, Any] = {"class": "Ridge"}
+    for model in (ridge, {"class": "Ensemble", "members": [{"model": ridge}]}):
+        assert planned(model=model).run_id == planned(model=model, training={"epochs": 9}).run_id
 
 
 def test_other_data_under_the_same_name_are_another_run(
@@ -278,3 +292,13 @@ def test_cuda_where_there_is_none_is_the_users_mistake(
     with pytest.raises(UserError, match="use --device cpu"):
         resolve_device(Execution(results=toy, device="cuda"))
     assert resolve_device(Execution(results=toy)).type == "cpu"
+
+
+def test_a_run_without_the_weights_that_are_wanted_is_not_done(execution: Execution) -> None:
+    weightless = replace(execution, checkpoint=False)
+    run(planned(), weightless)
+    assert is_done(planned(), weightless)
+    assert not is_done(planned(), execution)
+    run(planned(), execution)
+    assert is_done(planned(), execution)
+    assert not is_done(planned(), replace(execution, force=True))

@@ -113,6 +113,12 @@ def test_a_lookback_is_chosen_by_the_error_of_its_own_split(
     assert effect.meaning == "of 96, 192, 336: test chooses 336, validation 96"
 
 
+def test_a_lookback_at_which_the_model_cannot_be_built_is_left_out(bench: Bench) -> None:
+    weekly = RunSpec(name="weekly", model={"class": "SeasonalNaive", "seasons": 7})
+    (effect,) = mistakes.lookback_on_test(bench, weekly)
+    assert effect.meaning.startswith("of 192, 336: ")
+
+
 def test_a_scaler_of_all_rows_changes_the_unit_and_nothing_else_of_what_is_not_fitted(
     bench: Bench, task: Task
 ) -> None:

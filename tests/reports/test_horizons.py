@@ -95,3 +95,24 @@ def test_no_column_is_bold_where_seed_noise_may_hide_which_is_best(run, table):
     rows += [*at(720, "gru", 0.70, 0.71, 0.72), *at(720, "ridge", 0.60, **closed)]
     (found,) = horizon_tables(leaderboard(table(*rows)))
     assert {row[0].text: row[5].mark for row in found.rows} == {"ridge": "best", "gru": "second"}
+
+
+def test_what_was_fitted_on_validation_rows_too_has_a_table_of_its_own(run, table):
+    rows = [
+        run("ridge", score, horizon=horizon, fit_rows=kind, fingerprint=kind[-1] * 16)
+        for kind, scores in {"train": (0.2, 0.4), "train+val": (0.1, 0.3)}.items()
+        for horizon, score in zip((96, 192), scores, strict=True)
+    ]
+    failed = run("gru", horizon=96, error="diverged", fingerprint="f" * 16)
+    tables = list(horizon_tables(leaderboard(table(*rows, failed))))
+    assert [(found.title, found.rows[0][3].text) for found in tables] == [
+        ("ETTh1, over 2 horizons", "0.3000"),
+        ("ETTh1, fitted on validation rows too, over 2 horizons", "0.2000"),
+    ]
+
+
+def test_a_horizon_under_two_protocols_is_left_out_and_said_so(run, table):
+    rows = [run("ridge", 0.2, horizon=horizon) for horizon in (96, 192, 336)]
+    (found,) = horizon_tables(leaderboard(table(*rows, run("ridge", 0.1, fingerprint="b" * 16))))
+    assert found.title == "ETTh1, over 2 horizons"
+    assert found.notes == ("Left out, run under more than one protocol: horizon 96.",)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,6 +75,10 @@ def test_the_task_is_asked_for_where_there_are_several(run, table):
         figures.choose_group(board, "ETTh1", None)
     with pytest.raises(UserError, match=r"0 tasks fit; there are .* ETTh2 96"):
         figures.choose_group(board, "ETTm1", None)
+    board = leaderboard(table(run("gru"), run("gru", fingerprint="b" * 16)))
+    with pytest.raises(UserError, match=r"ETTh1 96 \(bbbbbbbb\); .* and --protocol"):
+        figures.choose_group(board, "ETTh1", 96)
+    assert figures.choose_group(board, None, None, "bbbbbbbb").fingerprint == "b" * 16
 
 
 def test_models_are_those_named_in_that_order_or_the_best():
@@ -109,6 +114,15 @@ def test_a_window_is_its_history_its_truth_and_every_forecast_with_the_firsts_in
 def test_models_that_are_not_trained_have_no_curve(run, leave, detail):
     with pytest.raises(UserError, match="ridge: not trained by gradient"):
         figures.training_rows([detail("ridge", leave(run("ridge", fitted="closed_form")))])
+
+
+def test_each_member_of_an_ensemble_has_a_curve_of_its_own(run, leave, detail):
+    found = detail("mean", leave(run("mean", epochs=6, best_epoch=2)))
+    epochs = [found.training[0] | {"number": number} for number in (1, 2, 3, 1, 2, 1)]
+    rows = figures.training_rows([replace(found, training=epochs)])
+    series = [f"mean, member {member}" for member in (1, 1, 1, 2, 2, 3)]
+    assert [row["series"] for row in rows] == series
+    assert not any(row["kept"] for row in rows)
 
 
 @pytest.mark.parametrize("kind", ["steps", "channels", "training", "forecasts"])

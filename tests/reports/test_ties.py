@@ -10,6 +10,7 @@ from rich.console import Console
 
 from benchmark.errors import UserError
 from benchmark.records.losses import read_losses
+from benchmark.reports import ties
 from benchmark.reports.compare import compare, print_comparison, to_markdown
 from benchmark.reports.judgement import Side, judge
 from benchmark.reports.leaderboard import leaderboard, print_table, to_csv
@@ -52,6 +53,14 @@ def board(scored, table):
     )
     unknown = scored("unknown", 0.6, 4)[0]
     return leaderboard(table(*records, unknown), losses)
+
+
+def test_of_very_many_rows_the_best_are_compared_and_said_so(scored, table, monkeypatch):
+    monkeypatch.setattr(ties, "MOST_COMPARED", 3)
+    records, losses = joined([scored(f"m{n}", 0.5 + n / 100, n) for n in range(5)])
+    group = leaderboard(table(*records), losses).groups[0]
+    assert group.rows["p_value"].notna().tolist() == [True] * 3 + [False] * 2
+    assert any(note.endswith("Only the best 3 are compared.") for note in group.notes)
 
 
 def test_rows_whose_interval_holds_zero_are_marked_as_ties_and_worse_ones_are_not(board):
