@@ -54,6 +54,12 @@ class Scaler:
         """Scale ``(T, C)``."""
         return (values - self.mean) / self.scale
 
+    def filled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fill NaN in ``(T, C)`` as in lookbacks: by the last value before, or the mean without."""
+        rows = torch.from_numpy(np.vstack([self.mean, values]).T)
+        held: NDArray[np.float64] = forward_filled(rows).T.numpy()[1:]
+        return held
+
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Put 0, which adds nothing to a sum, where a value is missing."""
