@@ -75,7 +75,10 @@ def with_cell(line: int, column: int, cell: str) -> str:
 
 MEND = "mend the line, or leave out all rows up to it"
 STEPS = f"the model reads rows in time order, frequency 15min: {MEND}"
-TIME = "write e.g. 2016-07-01 00:15:00, as clocks showed"
+TIME = "write e.g. 2016-07-01 00:15:00, in UTC or standard time"
+UTC = (
+    "write all times in UTC, with pandas pd.to_datetime(frame['when'], utc=True, format='ISO8601')"
+)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ TIME = "write e.g. 2016-07-01 00:15:00, as clocks showed"
         (with_cell(3, 0, ""), f": line 3, column 'when': is empty; {TIME}"),
         (
             with_cell(3, 0, "2024-02-29 23:45:00Z"),
-            f": line 3, column 'when': '2024-02-29 23:45:00Z' has a time zone; {TIME}",
+            f": line 3, column 'when': '2024-02-29 23:45:00Z' has a time zone; {UTC}",
         ),
         (
             with_cell(4, 0, "2024-03-01 00:15:00"),
