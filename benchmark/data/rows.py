@@ -77,8 +77,7 @@ def read_rows(
     """
     card = card.model_copy(update={"time_column": time_column(card), "irregular_steps": 0})
     wanted = (time_column(card), *channels)
-    with _cure(NAME_A_CSV):
-        header = read_header(card, path)
+    header = read_header(card, path, NAME_A_CSV)
     _check_columns(f"{path}: line 1", wanted, header)
     used_columns = set(wanted)
     strict = card.missing == "error"

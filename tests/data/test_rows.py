@@ -257,3 +257,10 @@ def test_what_no_card_allows_is_refused_under_any(
     with pytest.raises(UserError) as caught:
         read(path, 2, **policy, **limit)
     assert str(caught.value) == f"{path}{told}"
+
+
+def test_semicolons_and_decimal_commas_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(text_of(ROWS).replace(",", ";").replace(".", ","))
+    with pytest.raises(UserError, match=r"has no comma: .*read_csv\(.*, sep=';', decimal=','\)"):
+        read(path)
