@@ -83,6 +83,9 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
     frequency = frequency or _most_frequent_step(card, path, times)
     del reasons[time_column]
     channels = [column for column, reason in reasons.items() if not reason]
+    if "" in channels:
+        what = f"column {columns.index('') + 1} has no name"
+        raise UserError(f"{path}: line 1", what, "name it, or take it out")
     return _settled(card, path, times, frequency, channels, reasons)
 
 

@@ -291,6 +291,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "semicolons": (lambda lines: [line.replace(",", ";") for line in lines], {}, "has no comma"),
     "no header": (lambda lines: ["2020,1,2", *lines[1:]], {}, "line 1: holds numbers, where"),
     "name twice": (changed(1, "date,load,load"), {}, "line 1: names column 'load' twice"),
+    "no name": (changed(1, "date,load,"), {}, "line 1: column 3 has no name; name it, or take it"),
     "nothing": (lambda lines: [""], {}, "line 1: is empty"),
     "header alone": (lambda lines: lines[:1], {}, "holds no rows"),
     "one row": (lambda lines: lines[:2], {}, "holds a single row"),

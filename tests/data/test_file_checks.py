@@ -84,7 +84,10 @@ def test_lines_are_counted_from_one_where_there_is_no_header(fault, make_card, w
         ("<!DOCTYPE html>", "line 1: is a web page, not a CSV file"),
         ("\x1f\x8b\x08,a", "line 1: is binary data, not text"),
         ("d\0te,load,heat", "line 1: is binary data, not text"),
-        ("date,lo\xe4d,heat", "line 1: is not utf-8 text .byte 0xe4.; write it as utf-8, or state its"),
+        (
+            "date,lo\xe4d,heat",
+            "line 1: is not utf-8 text .byte 0xe4.; write it as utf-8, or state its",
+        ),
         ('date,"load,heat', "line 1: is not CSV"),
     ],
 )
