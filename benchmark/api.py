@@ -28,7 +28,6 @@ from rich.console import Console
 from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
-from benchmark.data.windows import forward_filled
 from benchmark.errors import UserError
 from benchmark.evaluation.forecast import Evaluation
 from benchmark.evaluation.metrics import definitions
@@ -75,7 +74,9 @@ class Fitted(FittedPlan):
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
             raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
-        past = self._filled(past[-self.task.lookback :])
+        past = past[-self.task.lookback :]
+        if self.task.masked:
+            past = self.task.scaler.filled(past)
         if not np.isfinite(past).all():
             step, channel = np.argwhere(~np.isfinite(past))[0]
             what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"
@@ -87,18 +88,6 @@ class Fitted(FittedPlan):
         if not np.isfinite(forecast).all():
             raise FloatingPointError("the forecast is not finite")
         return forecast
-
-    def _filled(self, past: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Fill ``(L, C)`` as the lookbacks were in training, where the task masks missing values.
-
-        Without a value before, that is the mean of the train rows.
-        """
-        if not self.task.masked:
-            return past
-        scaler = self.task.scaler
-        scaled = forward_filled(torch.from_numpy(scaler.transform(past).T)).T.numpy()
-        filled: NDArray[np.float64] = scaled * scaler.scale + scaler.mean
-        return filled
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,3 +122,27 @@ def test_a_mistake_is_one_line(workplace: Path, command: Command) -> None:
     answer = command("datasets", "add", "none.csv")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == "error: none.csv: no such file; name a CSV or Parquet file\n"
+
+
+def test_a_channel_that_is_constant_in_train_is_told_and_can_be_left_out(
+    workplace: Path, tmp_path: Path, command: Command
+) -> None:
+    rows = np.random.default_rng(1).normal(size=(300, 2)).round(3)
+    frame = pd.DataFrame(rows, columns=["load", "setpoint"])
+    frame.insert(0, "date", pd.date_range("2024-01-01", periods=300, freq="h").astype(str))
+    frame.loc[:209, "setpoint"] = 21.5  # later it changes, but 210 rows are train
+    frame.loc[5, "setpoint"] = np.nan
+    frame.to_csv(tmp_path / "my.csv", index=False)
+    note = "setpoint (21.5) in all of train: easy, and counts in every mean"
+    added = command("datasets", "add", tmp_path / "my.csv")
+    assert f"constant {note} left_out in the card" in " ".join(added.out.split())
+    checked = command("datasets", "check", "my").out.splitlines()
+    assert f"  constant: {note}; move it to left_out in the card to leave it out" in checked
+    card = workplace / "datasets" / "my.yaml"
+    card.write_text(card.read_text().replace('  - "setpoint"\n', "") + "left_out: [setpoint]\n")
+    checked = command("datasets", "check", "my")
+    assert (checked.code, checked.err) == (0, "")
+    assert "constant" not in checked.out
+    frame.loc[100, "setpoint"] = 21.6
+    frame.to_csv(tmp_path / "my.csv", index=False)
+    assert "constant" not in command("datasets", "add", tmp_path / "my.csv", "--force").out

@@ -46,7 +46,8 @@ def forecast(
     """Forecast the steps after a file's last row.
 
     The last rows are read, as many as the run looks back. Each channel gets a column, in its own
-    unit, and <channel>_lo80 and <channel>_hi80, the ends of its 80% interval. Needs a run made by
+    unit, and <channel>_lo80 and <channel>_hi80, the ends of its 80% interval. Empty cells and
+    absent times are what they were in the data set the run was fitted on. Needs a run made by
     benchmark run ... --checkpoint, and nothing of the data it was fitted on. Example: benchmark
     forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
@@ -122,7 +123,7 @@ def export(
     """Write a folder that forecasts by torch alone, without this package.
 
     It holds the model with its scaling (model.pt2, by torch.export), metadata.json and a README.md
-    with the six lines that use them. Example: benchmark export gru-ETTh1 --output gru/
+    with the few lines that use them. Example: benchmark export gru-ETTh1 --output gru/
     """
     from benchmark.harness.export import export as write
     from benchmark.harness.saved import load_saved

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, opened_text
+from benchmark.data.separators import separator_fault
 from benchmark.errors import UserError
 
 
@@ -46,8 +47,13 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
     return cells
 
 
-def read_header(card: DatasetCard, path: Path) -> list[str]:
+def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> list[str]:
     """Take the first line apart, whatever columns it names.
+
+    Args:
+        card: says how it is encoded.
+        path: the file.
+        instead: the cure where it is no table at all.
 
     Raises:
         UserError: it is not one of a CSV; tells what the file is.
@@ -56,18 +62,23 @@ def read_header(card: DatasetCard, path: Path) -> list[str]:
     with opened_text(path) as stream:
         line = stream.readline()
     if not line.strip():
-        raise UserError(where, "is empty", REPLACE_FILE)
+        raise UserError(where, "is empty", instead)
     if b"\0" in line or line.startswith((b"\x1f\x8b", b"PK\x03\x04")):
         raise UserError(where, "is binary data, not text", "name a CSV file, or a .gz of one")
     if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise UserError(where, "is a web page, not a CSV file", REPLACE_FILE)
+        raise UserError(where, "is a web page, not a CSV file", instead)
+    fault = separator_fault(path, line) if card.header else None
+    if fault:
+        raise fault
     try:
         cells = next(csv.reader([line.decode(codec(card)).rstrip("\r\n")], strict=True))
     except UnicodeDecodeError as error:
         what = f"is not {card.encoding} text (byte 0x{line[error.start]:02x})"
-        raise UserError(where, what, "state the encoding in the card, e.g. latin-1") from None
+        raise UserError(
+            where, what, "write it as utf-8, or state its encoding in the card"
+        ) from None
     except csv.Error as error:
-        raise UserError(where, f"is not CSV ({error})", REPLACE_FILE) from None
+        raise UserError(where, f"is not CSV ({error})", instead) from None
     if len(cells) == 1:
         what = f"has no comma: {cells[0]!r:.60}"
         raise UserError(where, what, "separate the columns with commas")

@@ -15,6 +15,7 @@ from benchmark.data.fetch import fetch
 from benchmark.data.missing import settle
 from benchmark.data.parse import parse
 from benchmark.data.seasons import customary_season
+from benchmark.data.table import constant_channels
 from benchmark.errors import UserError
 
 
@@ -95,6 +96,9 @@ def describe(card: DatasetCard, progress: bool = True) -> dict[str, str]:
     if card.missing == "mask":
         missing = np.isnan(series.values)
         facts["masked"] = f"{missing.sum():,} of {missing.size:,} values ({missing.mean():.2%})"
+    constant = constant_channels(series.channels, series.values[: borders["train"].stop])
+    if constant:
+        facts["constant"] = f"{constant}; move it to left_out in the card to leave it out"
     return facts
 
 

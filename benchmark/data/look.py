@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 _TIME_NAME = re.compile(r"date|time|stamp|^ds$|^dt$", re.IGNORECASE)
+_YEAR_FIRST = re.compile(r"\s*\d{4}[-/]\d")
 _UNITS = ((604800, "W"), (86400, "D"), (3600, "h"), (60, "min"), (1, "s"))
 _MONTH_DAYS = (28, 31)
 _NO_TIMES = "write times as 2016-07-01 00:15:00 into a column, and name it with --time-column"
@@ -82,6 +83,9 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
     frequency = frequency or _most_frequent_step(card, path, times)
     del reasons[time_column]
     channels = [column for column, reason in reasons.items() if not reason]
+    if "" in channels:
+        what = f"column {columns.index('') + 1} has no name"
+        raise UserError(f"{path}: line 1", what, "name it, or take it out")
     return _settled(card, path, times, frequency, channels, reasons)
 
 
@@ -200,7 +204,8 @@ def _find_time_column(
         except UserError:
             continue
         return str(column)
-    for column in named:  # its own fault is the better answer
+    dated = [column for column in texts if _YEAR_FIRST.match(frame[column].iloc[0])]
+    for column in [*named, *dated]:  # its own fault is the better answer
         read_times(card.model_copy(update={"time_column": column}), path, frame[column])
     raise UserError(f"{path}: line 1", "names no column whose cells are times", _NO_TIMES)
 

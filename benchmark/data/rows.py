@@ -1,7 +1,8 @@
 """Rows of a file that a fitted model is used on: its channels, whatever else the file holds.
 
 A data set's own file is what its card says, or it is refused. Here further columns may stand, in
-any order, and only the rows that are used need to be whole.
+any order, and only the rows that are used need to be whole. Where the card says what a missing
+value means, it means the same here, and all rows are used: a value may be held from any before.
 
 Shapes: T rows used, C channels.
 """
@@ -20,10 +21,12 @@ from numpy.typing import NDArray
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
-from benchmark.data.faults import cell_fault
+from benchmark.data.faults import MISSING_CELLS, cell_fault
 from benchmark.data.files import opened_text
 from benchmark.data.header import codec, read_header
-from benchmark.data.times import check_steps, read_times
+from benchmark.data.missing import add_absent_rows, settle
+from benchmark.data.table import Table
+from benchmark.data.times import Times, check_steps, read_times
 from benchmark.errors import UserError
 
 TIME_COLUMN = "date"
@@ -39,11 +42,12 @@ class Rows:
 
     Attributes:
         timestamps: ``(T,)``, datetime64[s].
-        values: ``(T, C)``, in each channel's own unit, finite.
+        values: ``(T, C)``, in each channel's own unit; finite, or NaN where the card masks missing
+            values.
         ignored: the file's other columns.
     """
 
-    timestamps: NDArray[np.datetime64]
+    timestamps: Times
     values: NDArray[np.float64]
     ignored: tuple[str, ...]
 
@@ -62,32 +66,40 @@ def read_rows(
         card: of the data set that the model was fitted on.
         channels: its channels, C.
         path: the file.
-        needed: rows it must have.
-        whole: whether to read all of its rows, instead of the last `needed`.
+        needed: rows it must have, absent times included where the card allows them.
+        whole: whether to read all of its rows, instead of the last `needed`; so it is anyhow where
+            the card masks or fills missing values.
 
     Raises:
         UserError: a column is missing, there are too few rows, or one of those used has no time,
-            is not one step after the one before, or has a cell that is no number; names the line.
+            is not one step after the one before, or has a cell that is no number, unless the card
+            allows it; names the line.
     """
     card = card.model_copy(update={"time_column": time_column(card), "irregular_steps": 0})
     wanted = (time_column(card), *channels)
-    with _cure(NAME_A_CSV):
-        header = read_header(card, path)
+    header = read_header(card, path, NAME_A_CSV)
     _check_columns(f"{path}: line 1", wanted, header)
     used_columns = set(wanted)
+    strict = card.missing == "error"
     lines = list(_lines(card, path))
-    if len(lines) < needed:
-        what = f"holds {len(lines)} {'row' if len(lines) == 1 else 'rows'}, {needed} are needed"
-        raise UserError(str(path), what, "add earlier rows")
-    used = lines if whole else lines[-needed:]
+    if len(lines) < (needed if strict else 1):
+        raise _too_few(path, len(lines), needed)
+    used = lines[-needed:] if strict and not whole else lines
     place = {column: number for number, column in enumerate(header)}
     places = [place[column] for column in wanted]
-    cells = [_cells(path, line, row, header, places) for line, row in used]
-    return Rows(
-        timestamps=_times(card, path, [row[0] for row in cells], used[0][0]),
-        values=np.array([[float(cell) for cell in row[1:]] for row in cells]),
-        ignored=tuple(column for column in header if column not in used_columns),
-    )
+    cells = [_cells(card, path, line, row, header, places) for line, row in used]
+    times = _times(card, path, [row[0] for row in cells], used[0][0])
+    values = np.array([[float(cell) for cell in row[1:]] for row in cells])
+    table = _evenly_spaced(card, path, Table(times, values, tuple(channels)), used[0][0])
+    if len(table.values) < needed:
+        raise _too_few(path, len(table.values), needed)
+    ignored = tuple(column for column in header if column not in used_columns)
+    return Rows(table.timestamps, table.values, ignored)
+
+
+def _too_few(path: Path, rows: int, needed: int) -> UserError:
+    what = f"holds {rows} {'row' if rows == 1 else 'rows'}, {needed} are needed"
+    return UserError(str(path), what, "add earlier rows")
 
 
 def _check_columns(where: str, wanted: Sequence[str], header: Sequence[str]) -> None:
@@ -121,30 +133,57 @@ def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _cells(
-    path: Path, line: int, row: list[str], header: Sequence[str], places: Sequence[int]
+    card: DatasetCard,
+    path: Path,
+    line: int,
+    row: list[str],
+    header: Sequence[str],
+    places: Sequence[int],
 ) -> list[str]:
-    """The cells that are used of one line: its time, then a number for each channel."""
+    """The cells that are used of one line: its time, then a number for each channel.
+
+    Where the card allows a missing value, it is the number nan.
+    """
     if len(row) != len(header):
         what = f"has {len(row)} cells, the file has {len(header)} columns" if row else "is blank"
         raise UserError(f"{path}: line {line}", what, "mend the line" if row else "delete it")
+    cells = [row[places[0]]]
     for place in places[1:]:
+        if card.missing != "error" and row[place].strip() in MISSING_CELLS:
+            cells.append("nan")
+            continue
         fault = cell_fault(row[place])
         if fault:
             raise UserError(f"{path}: line {line}, column '{header[place]}'", fault, MEND)
-    return [row[place] for place in places]
+        cells.append(row[place])
+    return cells
 
 
-def _times(
-    card: DatasetCard, path: Path, texts: list[str], first_line: int
-) -> NDArray[np.datetime64]:
+def _times(card: DatasetCard, path: Path, texts: list[str], first_line: int) -> Times:
     import pandas as pd
 
-    times = read_times(
-        card, path, pd.Series([text or None for text in texts], dtype="str"), first_line
-    )
+    cells = pd.Series([text or None for text in texts], dtype="str")
+    return read_times(card, path, cells, first_line)
+
+
+def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int) -> Table:
+    """Check that rows are one step apart; or see to it, and to what is missing, as the card says.
+
+    Args:
+        card: says so.
+        path: the file, for errors.
+        table: its rows as they stand there.
+        first_line: where the first of them stands, for errors.
+    """
+    times, values = table.timestamps, table.values
     with _cure(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
-        check_steps(card, path, times, first_line)
-    return times
+        if card.missing == "error":
+            check_steps(card, path, times, first_line)
+        else:
+            times, values = add_absent_rows(card, path, times, values)
+    with _cure("fill them in the file, or leave out all rows up to there"):
+        values, _ = settle(card, path, Table(times, values, table.channels), {})
+    return Table(times, values, table.channels)
 
 
 @contextmanager

@@ -54,6 +54,12 @@ class Scaler:
         """Scale ``(T, C)``."""
         return (values - self.mean) / self.scale
 
+    def filled(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Fill NaN in ``(T, C)`` as in lookbacks: by the last value before, or the mean without."""
+        rows = torch.from_numpy(np.vstack([self.mean, values]).T)
+        held: NDArray[np.float64] = forward_filled(rows).T.numpy()[1:]
+        return held
+
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Put 0, which adds nothing to a sum, where a value is missing."""
@@ -178,17 +184,21 @@ class Task:
 
     def _check_lengths(self) -> None:
         errors = []
-        for split, rows in self.borders.items():
-            if len(rows) < self.horizon:
-                errors.append(
-                    UserError(
-                        f"{self.series.name}: horizon",
-                        f"{self.horizon} steps do not fit into the {len(rows)} {split} rows",
-                        f"choose a horizon of at most {len(rows)}",
-                    )
-                )
         train = len(self.borders["train"])
-        if not errors and train < self.lookback + self.horizon:
+        split, rows = min(
+            ((split, len(rows)) for split, rows in self.borders.items()), key=lambda pair: pair[1]
+        )
+        longest = min(rows, train - 1)  # of a horizon, beside the shortest lookback
+        if self.horizon > longest:
+            beside = train - self.lookback
+            errors.append(
+                UserError(
+                    f"{self.series.name}: horizon",
+                    f"{self.horizon} steps do not fit into the {rows} {split} rows",
+                    f"choose a horizon of at most {min(rows, beside) if beside > 0 else longest}",
+                )
+            )
+        elif train < self.lookback + self.horizon:
             errors.append(
                 UserError(
                     f"{self.series.name}: lookback",

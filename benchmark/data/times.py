@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Times = NDArray[np.datetime64]
 
 _TIME_ZONE = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
+_UTC = r"\s*(?:Z|[+-]00(?::?00)?)$"
 _WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
 """Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
 
@@ -34,7 +35,7 @@ def counted_times(card: DatasetCard, rows: int) -> Times:
 def read_times(
     card: DatasetCard, path: Path, texts: pd.Series[Any], first_line: int = FIRST_LINE
 ) -> Times:
-    """Read a column of times ``(T,)`` into datetime64[s].
+    """Read a column of times ``(T,)`` into datetime64[s]; those that are all in UTC, as UTC.
 
     Args:
         card: names the column.
@@ -43,13 +44,16 @@ def read_times(
         first_line: where the first of them stands, for errors.
 
     Raises:
-        UserError: a time is empty, unreadable, finer than a second or in a time zone.
+        UserError: a time is empty, unreadable, finer than a second or in another time zone.
     """
     import pandas as pd
 
     zoned = texts.str.contains(_TIME_ZONE, na=False).to_numpy(dtype=bool)
     if zoned.any():
-        raise _fault(card, path, texts, first_line, zoned, "has a time zone")
+        in_utc = zoned & texts.str.contains(_UTC, na=False).to_numpy(dtype=bool)
+        if not (in_utc | (texts.fillna("") == "").to_numpy()).all():
+            raise _zone_fault(card, path, texts, first_line, zoned)
+        texts = texts.str.replace(_UTC, "", regex=True)
     form = "ISO8601"
     if re.match(r"\d{4}/", str(texts.iloc[0])):
         form = _WITH_SLASHES.get(texts.iloc[0].count(":"), form)
@@ -60,7 +64,7 @@ def read_times(
         has_zone = True
     if has_zone:  # of a form that is not ours, e.g. +1
         zoned = np.array([_in_a_zone(text) for text in texts])
-        raise _fault(card, path, texts, first_line, zoned, "has a time zone")
+        raise _zone_fault(card, path, texts, first_line, zoned)
     exact = parsed.to_numpy()
     times: Times = exact.astype("datetime64[s]")
     wrong = np.isnat(exact) | (exact != times)
@@ -133,6 +137,19 @@ def step_fault(
     return UserError(where, f"{time} is {step} after {before}, not {card.frequency}", cure)
 
 
+def _zone_fault(
+    card: DatasetCard,
+    path: Path,
+    texts: pd.Series[Any],
+    first_line: int,
+    zoned: NDArray[np.bool_],
+) -> UserError:
+    """Where a clock is put back its times stand there twice, so the cure is not what it showed."""
+    column = f"pd.to_datetime(frame[{card.time_column!r}], utc=True, format='ISO8601')"
+    cure = f"write all times in UTC, with pandas {column}"
+    return _fault(card, path, texts, first_line, zoned, "has a time zone", cure)
+
+
 def _fault(
     card: DatasetCard,
     path: Path,
@@ -140,15 +157,12 @@ def _fault(
     first_line: int,
     wrong: NDArray[np.bool_],
     what: str,
+    cure: str = "write e.g. 2016-07-01 00:15:00, in UTC or standard time",
 ) -> UserError:
     row = int(wrong.argmax())
     text = texts.iloc[row]
     got = f"{text!r:.60} {what}" if isinstance(text, str) else "is empty"
-    return UserError(
-        _place(card, path, row + first_line),
-        got,
-        "write e.g. 2016-07-01 00:15:00, as clocks showed",
-    )
+    return UserError(_place(card, path, row + first_line), got, cure)
 
 
 def _place(card: DatasetCard, path: Path, line: int) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmark.data.card import load_card
 from benchmark.data.load import load
 from benchmark.data.task import Task
-from benchmark.data.windows import Windows
+from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError
 from benchmark.evaluation.errors import gather_errors
 from benchmark.evaluation.metrics import mae, mase, mse
@@ -83,6 +83,9 @@ def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
         seasonal_error=np.array(run.data.seasonal_error),
         masked=windows.masked,
     )
+    if errors.known is not None and not errors.known.any():
+        what = "holds no value after any of the origins, so there is nothing to score"
+        raise UserError(str(path or run.run_id), what, "name a file with later rows: --input")
     seasonal = np.where(errors.seasonal_error > 0, errors.seasonal_error, np.nan)
     rmse_original = _over_channels(np.sqrt(errors.squared) * errors.scale)
     scaled = mase(errors)
@@ -156,4 +159,9 @@ def _file(run: SavedRun, path: Path) -> tuple[NDArray[np.datetime64], Windows]:
     scaled = run.data.scaler.transform(rows.values).astype(np.float32)
     values = torch.from_numpy(np.ascontiguousarray(scaled.T))
     lookback, horizon = run.spec.lookback, run.spec.horizon
-    return rows.timestamps, Windows(values, range(lookback, len(scaled)), lookback, horizon)
+    scored = range(lookback, len(scaled))
+    if values.isnan().any():  # as in a task whose card masks
+        windows = Windows(forward_filled(values), scored, lookback, horizon, targets=values)
+    else:
+        windows = Windows(values, scored, lookback, horizon)
+    return rows.timestamps, windows

@@ -2,7 +2,7 @@
 
     model.pt2       the model, made a graph by ``torch.export``; scaling is inside
     metadata.json   channels, time step, sizes, versions
-    README.md       how to use them, in six lines
+    README.md       how to use them, in a few lines
 
 The graph holds torch's own operators only, so cells take their plain path in it.
 
@@ -44,6 +44,28 @@ x = [[float(row[channel]) for channel in facts["channels"]] for row in rows]
 model = torch.export.load("model.pt2").module()
 forecast = model(torch.tensor([x], dtype=torch.float64))["forecast"][0]  # (horizon, channels)
 """
+
+USAGE_MASKED = """\
+import csv, json, torch
+facts = json.load(open("metadata.json"))
+x = [facts["train_mean"]]
+for row in csv.DictReader(open("input.csv")):  # an empty cell is the last value before it
+    x.append([float(row[c] or held) for c, held in zip(facts["channels"], x[-1])])
+model = torch.export.load("model.pt2").module()
+x = torch.tensor([x[1:][-facts["lookback"]:]], dtype=torch.float64)
+forecast = model(x)["forecast"][0]  # (horizon, channels)
+"""
+"""Where the data set masks missing values: they are read as in training."""
+
+GAPS = {
+    "error": "",
+    "interpolate": " Every cell of `input.csv` must hold a number, and its times be one step apart:"
+    " in the data it was fitted on, at most {limit} missing values in a row were filled, linearly"
+    " between those around them.",
+    "mask": " An empty cell of `input.csv` is read as the last value before it, and without one as"
+    " the train rows' mean, as in training. Where a time is absent, put a row of empty cells.",
+}
+"""What the page says of missing values, by what the data set's card does."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +156,8 @@ def _metadata(run: SavedRun, exported: Exported) -> dict[str, Any]:
         "time_column": time_column(run.data.card),
         "channels": run.data.channels,
         "frequency": run.data.card.frequency,
+        "missing": run.data.card.missing,
+        "train_mean": run.data.mean,
         "lookback": run.spec.lookback,
         "horizon": run.spec.horizon,
         "batch": "any" if exported.any_batch else 1,
@@ -149,14 +173,17 @@ def _metadata(run: SavedRun, exported: Exported) -> dict[str, Any]:
 
 def _readme(run: SavedRun, exported: Exported) -> str:
     interval = " `lo80` and `hi80` are the ends of its 80% interval." * (len(exported.outputs) > 1)
+    card = run.data.card
+    usage = USAGE_MASKED if card.missing == "mask" else USAGE
+    gaps = GAPS[card.missing].format(limit=card.interpolate_limit)
     batch = "Any number of lookbacks" if exported.any_batch else "One lookback"
     return (
         f"# {run.run_id}\n\n"
-        f"`{run.spec.name}`, fitted on `{run.data.card.name}` by ts-benchmark {__version__}: from "
+        f"`{run.spec.name}`, fitted on `{card.name}` by ts-benchmark {__version__}: from "
         f"the last {run.spec.lookback} rows of {len(run.data.channels)} channels (frequency "
-        f"{run.data.card.frequency}) to the next {run.spec.horizon}. It needs nothing but torch "
+        f"{card.frequency}) to the next {run.spec.horizon}. It needs nothing but torch "
         f"(made with {torch.__version__}):\n\n"
-        f"```python\n{USAGE}```\n\n"
+        f"```python\n{usage}```\n\n"
         f"In and out are the data's own units. {batch} may be given at once. `forecast` is the "
-        f"point forecast.{interval} `metadata.json` names the channels in their order.\n"
+        f"point forecast.{interval}{gaps} `metadata.json` names the channels in their order.\n"
     )

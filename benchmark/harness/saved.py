@@ -97,6 +97,8 @@ class SavedRun:
     def read(self, path: Path, *, whole: bool = False) -> Rows:
         """Read a file's last rows, as many as the model looks back; or all of them.
 
+        More than it looks back are read where its data set's card masks or fills missing values.
+
         Raises:
             UserError: as `read_rows`.
         """
@@ -107,10 +109,14 @@ class SavedRun:
     def forecast(self, rows: Rows) -> Forecast:
         """Forecast the steps after the last of `rows`.
 
+        What is missing among them is read as in training: as the last value before, or without one
+        as the mean of the train rows.
+
         Raises:
             FloatingPointError: the forecast is not finite.
         """
-        parts = self.model(torch.from_numpy(rows.values[None, -self.spec.lookback :]))
+        past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
+        parts = self.model(torch.from_numpy(past[None]))
         found: dict[str, NDArray[np.float64]] = {n: part[0].numpy() for n, part in parts.items()}
         if not all(np.isfinite(part).all() for part in found.values()):
             raise FloatingPointError("the forecast is not finite")
@@ -118,8 +124,8 @@ class SavedRun:
         return Forecast(
             time_column=time_column(self.data.card),
             channels=self.data.channels,
-            past_times=rows.timestamps,
-            past=rows.values,
+            past_times=rows.timestamps[-self.spec.lookback :],
+            past=past,
             times=rows.timestamps[-1] + step * np.arange(1, self.spec.horizon + 1),
             values=found[FORECAST],
             low=found.get(LOW),

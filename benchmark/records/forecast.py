@@ -27,7 +27,7 @@ class Forecast:
         time_column: how the file calls its times.
         channels: C names.
         past_times: of the rows seen ``(L,)``, datetime64[s].
-        past: the rows seen ``(L, C)``.
+        past: the rows seen ``(L, C)``, as the model reads them: none is missing.
         times: of the steps forecast ``(H,)``, datetime64[s].
         values: the forecast ``(H, C)``.
         low: lower end of the 80% interval ``(H, C)``; None where there is no interval.

@@ -135,6 +135,17 @@ def test_days_written_as_numbers_are_times_where_they_are_called_so(
     assert (card.time_column, card.frequency, card.channels) == ("date", "D", ("load", "heat"))
 
 
+def test_times_in_utc_are_those_of_the_clock_without_a_zone(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame = table()
+    plain = propose(write_csv(frame)).found.table
+    frame = frame.assign(date=frame["date"].dt.tz_localize("UTC")).rename(columns={"date": "Zeit"})
+    proposal = propose(write_csv(frame))
+    assert proposal.card.time_column == "Zeit"
+    np.testing.assert_array_equal(proposal.found.table.timestamps, plain.timestamps)
+
+
 def test_a_card_reads_back_as_it_was_meant_whatever_the_names(make_card: Any) -> None:
     names = [
         "1e5",
@@ -284,6 +295,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "semicolons": (lambda lines: [line.replace(",", ";") for line in lines], {}, "has no comma"),
     "no header": (lambda lines: ["2020,1,2", *lines[1:]], {}, "line 1: holds numbers, where"),
     "name twice": (changed(1, "date,load,load"), {}, "line 1: names column 'load' twice"),
+    "no name": (changed(1, "date,load,"), {}, "line 1: column 3 has no name; name it, or take it"),
     "nothing": (lambda lines: [""], {}, "line 1: is empty"),
     "header alone": (lambda lines: lines[:1], {}, "holds no rows"),
     "one row": (lambda lines: lines[:2], {}, "holds a single row"),
@@ -295,6 +307,11 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     ),
     "one bad time": (changed(9, "soon,1,2"), {}, "line 9, column 'date': 'soon' is no time"),
     "time zone": (changed(9, "2021-03-01 07:00:00Z,1,2"), {}, "line 9, .*has a time zone"),
+    "zones, in a column of any name": (
+        lambda lines: ["Zeit,load,heat", *(line.replace(",", "+01:00,", 1) for line in lines[1:])],
+        {},
+        "line 2, column 'Zeit': .* has a time zone; write all times in UTC, with pandas",
+    ),
     "no times": (
         lambda lines: [line.partition(",")[2] for line in lines],
         {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import pandas as pd
 import pytest
 
 from benchmark.data.load import load as load_series
@@ -78,12 +79,15 @@ def test_lines_are_counted_from_one_where_there_is_no_header(fault, make_card, w
         ("date,load", "line 1: channel 'heat' is missing"),
         ("date,load,heat,rain", "line 1: column 'rain' is not in the card; add it to channels or"),
         ("date,load,load", "line 1: names column 'load' twice"),
-        ("date;load;heat", "line 1: has no comma: 'date;load;heat'; separate the columns"),
+        ("date;load;heat", "line 1: has no comma: 'date;load;heat'; mend it with pandas: "),
         ("", "line 1: is empty; delete it and fetch it again"),
         ("<!DOCTYPE html>", "line 1: is a web page, not a CSV file"),
         ("\x1f\x8b\x08,a", "line 1: is binary data, not text"),
         ("d\0te,load,heat", "line 1: is binary data, not text"),
-        ("date,lo\xe4d,heat", "line 1: is not utf-8 text .byte 0xe4.; state the encoding"),
+        (
+            "date,lo\xe4d,heat",
+            "line 1: is not utf-8 text .byte 0xe4.; write it as utf-8, or state its",
+        ),
         ('date,"load,heat', "line 1: is not CSV"),
     ],
 )
@@ -159,3 +163,29 @@ def test_a_file_too_short_for_its_splits_is_named_every_time(make_card, write, r
     for _ in range(2):  # the second time from the cache
         with pytest.raises(UserError, match=r"toy\.csv: is too short: the splits need 6 rows"):
             load_series(card)
+
+
+@pytest.mark.parametrize("zone", ["Z", "+00:00", " +0000", "-00", ".000Z"])
+def test_times_that_are_all_in_utc_are_read_as_utc(zone, make_card, write, rows):
+    write(rows)
+    plain = load_series(make_card())
+    write([rows[0], *(row.replace(",", f"{zone},", 1) for row in rows[1:])])
+    assert load_series(make_card()).digest == plain.digest
+    zones = [zone, zone, "", zone, zone]
+    write([rows[0], *(r.replace(",", f"{z},", 1) for r, z in zip(rows[1:], zones, strict=True))])
+    with pytest.raises(UserError, match=r"line 2, column 'date': .* has a time zone"):
+        load_series(make_card())
+
+
+def test_the_cure_for_a_time_zone_mends_the_night_a_clock_is_put_back(make_card, write):
+    hours = ["02:00:00+02:00", "02:00:00+01:00", "03:00:00+01:00", "04:00+01:00", "05:00+01"]
+    lines = [f"2024-10-27 {hour},{n},{n}" for n, hour in enumerate(hours)]
+    path = write(["date,load,heat", *lines])
+    with pytest.raises(UserError, match=r"line 2, column 'date': .*\+02:00' has a") as caught:
+        load_series(make_card())
+    cure = caught.value.cure.removeprefix("write all times in UTC, with pandas ")
+    frame = pd.read_csv(path)
+    frame["date"] = eval(cure, {"pd": pd, "frame": frame})
+    frame.to_csv(path, index=False)
+    times = load_series(make_card()).timestamps
+    assert [str(time)[11:13] for time in times] == ["00", "01", "02", "03", "04"]

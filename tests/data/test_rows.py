@@ -75,7 +75,10 @@ def with_cell(line: int, column: int, cell: str) -> str:
 
 MEND = "mend the line, or leave out all rows up to it"
 STEPS = f"the model reads rows in time order, frequency 15min: {MEND}"
-TIME = "write e.g. 2016-07-01 00:15:00, as clocks showed"
+TIME = "write e.g. 2016-07-01 00:15:00, in UTC or standard time"
+UTC = (
+    "write all times in UTC, with pandas pd.to_datetime(frame['when'], utc=True, format='ISO8601')"
+)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ TIME = "write e.g. 2016-07-01 00:15:00, as clocks showed"
         (with_cell(3, 0, ""), f": line 3, column 'when': is empty; {TIME}"),
         (
             with_cell(3, 0, "2024-02-29 23:45:00Z"),
-            f": line 3, column 'when': '2024-02-29 23:45:00Z' has a time zone; {TIME}",
+            f": line 3, column 'when': '2024-02-29 23:45:00Z' has a time zone; {UTC}",
         ),
         (
             with_cell(4, 0, "2024-03-01 00:15:00"),
@@ -181,4 +184,83 @@ def test_text_that_is_not_in_the_data_sets_encoding_is_refused(tmp_path: Path) -
     path = tmp_path / "new.csv"
     path.write_bytes(text_of(ROWS, ["when", *CHANNELS]).encode() + b"\xff,1,1\n")
     with pytest.raises(UserError, match=r"new.csv: line 5: is not CSV \('utf-8' codec"):
+        read(path)
+
+
+GAPPY = text_of(
+    [
+        ["2024-02-29 23:30:00", "", "-2"],
+        ["2024-02-29 23:45:00", "1", "NA"],
+        ["2024-03-01 00:30:00", "4", " "],
+        ["2024-03-01 00:45:00", "", "8"],
+        ["2024-03-01 01:00:00", "", "9"],
+    ]
+)
+NAN = float("nan")
+
+
+def test_where_the_card_masks_what_is_missing_is_nan_on_a_grid_of_all_rows(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(GAPPY)
+    found = read(path, 3, missing="mask")
+    expected = [[NAN, -2], [1, NAN], [NAN, NAN], [NAN, NAN], [4, NAN], [NAN, 8], [NAN, 9]]
+    np.testing.assert_array_equal(found.values, expected)
+    assert (np.diff(found.timestamps) == np.timedelta64(15, "m")).all()
+    assert found.timestamps[-1] == np.datetime64("2024-03-01T01:00:00")
+    assert len(read(path, 7, missing="mask").values) == 7  # absent times count
+    with pytest.raises(UserError, match=r"new.csv: holds 7 rows, 8 are needed; add earlier rows"):
+        read(path, 8, missing="mask")
+    path.write_text(text_of([]))
+    with pytest.raises(UserError, match=r"new.csv: holds 0 rows, 8 are needed; add earlier rows"):
+        read(path, 8, missing="mask")
+
+
+def test_where_the_card_interpolates_so_are_the_rows_within_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(GAPPY.replace("23:30:00,,", "23:30:00,0,"))
+    found = read(path, missing="interpolate", interpolate_limit=4)
+    assert found.values[:, 0].tolist() == [0, 1, 2, 3, 4, 4, 4]  # nothing ends the last gap
+    assert found.values[:, 1].tolist() == [-2, 0, 2, 4, 6, 8, 9]
+    with pytest.raises(UserError) as caught:
+        read(path, missing="interpolate", interpolate_limit=3)
+    assert str(caught.value) == (
+        f"{path}: line 3, column 'heat': 4 values in a row are missing from 2024-02-29 23:45:00 "
+        "on; fill them in the file, or leave out all rows up to there"
+    )
+
+
+@pytest.mark.parametrize("policy", [{"missing": "mask"}, {"missing": "interpolate"}])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (with_cell(3, 1, "?"), f": line 3, column 'load': '?' is not a number; {MEND}"),
+        (with_cell(3, 1, "inf"), f": line 3, column 'load': 'inf' is infinite; {MEND}"),
+        (with_cell(3, 0, ""), f": line 3, column 'when': is empty; {TIME}"),
+        (
+            with_cell(4, 0, "2024-03-01 00:10:00"),
+            ": line 4, column 'when': 2024-03-01 00:10:00 is 0:25:00 after 2024-02-29 23:45:00, "
+            f"not 15min; {STEPS}",
+        ),
+        (
+            with_cell(4, 0, "2042-03-01 00:00:00"),
+            f": holds 3 of the 631,107 times from its first to its last; {STEPS}",
+        ),
+        (text_of(ROWS) + "\n", ": line 5: is blank; delete it"),
+    ],
+)
+def test_what_no_card_allows_is_refused_under_any(
+    tmp_path: Path, policy: dict[str, str], text: str, told: str
+) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(text)
+    limit = {"interpolate_limit": 3} if policy["missing"] == "interpolate" else {}
+    with pytest.raises(UserError) as caught:
+        read(path, 2, **policy, **limit)
+    assert str(caught.value) == f"{path}{told}"
+
+
+def test_semicolons_and_decimal_commas_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(text_of(ROWS).replace(",", ";").replace(".", ","))
+    with pytest.raises(UserError, match=r"has no comma: .*read_csv\(.*, sep=';', decimal=','\)"):
         read(path)

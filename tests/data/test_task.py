@@ -223,18 +223,28 @@ def refusal(series: Series, lookback: int, horizon: int) -> list[str]:
     return str(caught.value).split("\n")
 
 
-def test_a_horizon_longer_than_a_split_is_refused_for_each_such_split(
+def test_a_horizon_that_is_too_long_is_told_the_longest_that_fits(
     make_series: SeriesMaker, values: Array
 ) -> None:
-    series = make_series(values)
-    assert refusal(series, 10, 21) == [
-        "toy: horizon: 21 steps do not fit into the 20 val rows; choose a horizon of at most 20"
-    ]
-    assert [line.split("into the ")[1][:7] for line in refusal(series, 10, 26)] == [
-        "20 val ",
-        "25 test",
-    ]
+    series = make_series(values)  # 60, 20 and 25 rows
+    for horizon in (21, 26, 61, 9000):
+        assert refusal(series, 10, horizon) == [
+            f"toy: horizon: {horizon} steps do not fit into the 20 val rows; "
+            "choose a horizon of at most 20"
+        ]
     assert len(Task(series, 10, 20).windows("val")) == 1
+    assert refusal(series, 45, 21)[0].endswith("choose a horizon of at most 15")
+    assert len(Task(series, 45, 15).windows("train")) == 1
+
+
+def test_a_train_split_of_one_horizon_has_no_room_for_a_lookback(
+    make_series: SeriesMaker, values: Array
+) -> None:
+    series = make_series(values, splits={"train": 10, "val": 20, "test": 20}, season=2)
+    assert refusal(series, 3, 10) == [
+        "toy: horizon: 10 steps do not fit into the 10 train rows; choose a horizon of at most 7"
+    ]
+    assert len(Task(series, 3, 7).windows("train")) == 1
 
 
 def test_a_lookback_that_leaves_no_train_window_is_refused(

@@ -144,3 +144,34 @@ def test_a_file_without_one_whole_window_is_refused(kept: Any, command: Any, toy
     assert answer.err == "error: new.csv: holds 35 rows, 36 are needed; add earlier rows\n"
     Path("new.csv").write_text("\n".join(lines[:37]))
     assert len(scores(command, "--input", "new.csv")) == 1
+
+
+def test_a_file_with_gaps_is_scored_as_the_runs_own_test_is(
+    kept: Any, command: Any, toy: Path, write_dataset: Any, values: NDArray[np.float64]
+) -> None:
+    """The data set's own file: its last origins are those of the test split."""
+    gaps = values.copy()
+    gaps[600:640, 1] = gaps[660:662] = np.nan
+    path = write_dataset(values=gaps, missing="mask")
+    lines = path.read_text().replace("nan", "").splitlines()
+    path.write_text("\n".join([*lines[:661], *lines[663:]]) + "\n")  # rows 660, 661 are absent
+    kept("Ridge")
+    own = scores(command, "--stride", 1)
+    from_file = scores(command, "--input", path, "--stride", 1)
+    pd.testing.assert_frame_equal(from_file.tail(len(own)).reset_index(drop=True), own)
+
+
+def test_a_file_with_nothing_to_score_is_refused(
+    kept: Any, command: Any, toy: Path, write_dataset: Any
+) -> None:
+    path = write_dataset(missing="mask")
+    folder = kept("LastValue")
+    lines = path.read_text().splitlines()[:40]
+    lines[25:] = [f"{line.partition(',')[0]},,," for line in lines[25:]]
+    Path("new.csv").write_text("\n".join(lines))
+    answer = command("backtest", folder, "--input", "new.csv")
+    assert (answer.code, answer.err) == (
+        2,
+        "error: new.csv: holds no value after any of the origins, so there is nothing to score; "
+        "name a file with later rows: --input\n",
+    )

@@ -98,22 +98,29 @@ def test_what_is_exported_is_torchs_own_and_forecasts_as_we_do(
         assert scaled.abs().max() < 1e-5, name
 
 
-def test_the_six_lines_shown_run_without_this_package(
-    toy: Path, command: Any, write_yaml: Any
+@pytest.mark.parametrize("policy", ["error", "mask"])
+def test_the_lines_shown_run_without_this_package(
+    toy: Path, command: Any, write_yaml: Any, write_dataset: Any, policy: str
 ) -> None:
+    write_dataset(missing=policy)
     data = {"name": "kept", "dataset": "toy", "lookback": LOOKBACK, "horizon": HORIZON}
     path = write_yaml("kept.yaml", data | {"model": {"class": "Ridge"}})
     assert command("run", path, "--checkpoint").code == 0
     answer = command("export", "kept", "--output", "out")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out == "Exported: out\n"
-    lines = (toy / "datasets/toy.csv").read_text().splitlines()
-    (toy / "out/input.csv").write_text("\n".join(lines[:100]))
+    frame = pd.read_csv(toy / "datasets/toy.csv", nrows=99)
+    if policy == "mask":
+        frame.loc[70:80, "load"] = frame.loc[98, "heat"] = np.nan
+        frame["wind"] = np.nan
+    frame.to_csv(toy / "out/input.csv", index=False)
     answer = command("forecast", "kept", "--input", "out/input.csv", "--output", "f.csv")
     assert answer.code == 0, answer.err
 
-    (usage,) = re.findall(r"```python\n(.*?)```", (toy / "out/README.md").read_text(), re.DOTALL)
-    assert len(usage.splitlines()) == 6
+    page = (toy / "out/README.md").read_text()
+    assert ("An empty cell of `input.csv` is read as" in page) == (policy == "mask")
+    (usage,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(usage.splitlines()) == (8 if policy == "mask" else 6)
     code = (
         f"import sys\nsys.modules['benchmark'] = None  # as if it were not installed\n{usage}"
         "print(json.dumps(forecast.tolist()))\n"
@@ -129,6 +136,19 @@ def test_the_six_lines_shown_run_without_this_package(
     assert (facts["channels"], facts["frequency"], facts["batch"]) == (CHANNELS, "h", "any")
     assert (facts["lookback"], facts["horizon"]) == (LOOKBACK, HORIZON)
     assert facts["versions"]["torch"] == torch.__version__
+
+
+def test_of_a_data_set_that_was_filled_the_page_says_what_to_do(
+    toy: Path, command: Any, write_yaml: Any, write_dataset: Any
+) -> None:
+    write_dataset(missing="interpolate", interpolate_limit=5)
+    data = {"name": "kept", "dataset": "toy", "lookback": LOOKBACK, "horizon": HORIZON}
+    path = write_yaml("kept.yaml", data | {"model": {"class": "LastValue"}})
+    assert command("run", path, "--checkpoint").code == 0
+    assert command("export", "kept", "--output", "out").code == 0
+    page = (toy / "out/README.md").read_text()
+    assert "Every cell of `input.csv` must hold a number, and its times be one step apart" in page
+    assert "at most 5 missing values in a row were filled, linearly" in page
 
 
 class FixedBatch(Forecaster):

@@ -263,3 +263,49 @@ def test_weights_of_another_model_and_damaged_files_are_one_line(kept: Run, comm
     (folder / "data.json").write_text("{}")
     answer = command("backtest", "ridge")
     assert f"error: {folder / 'data.json'}: card: is missing; add it\n" in answer.err
+
+
+def test_gaps_are_read_as_in_training_where_the_data_set_masks_them(
+    kept: Run, command: Any, new_rows: Any, write_dataset: Any, values: NDArray[np.float64]
+) -> None:
+    """Blank cells and an absent row: the last value before, held from before the lookback too."""
+    gaps = values.copy()
+    gaps[100:103, 1] = np.nan
+    write_dataset(values=gaps, missing="mask")
+    folder = kept("Ridge")
+    rows = new_rows()
+    frame = pd.read_csv("new.csv")
+    frame.loc[12:18, "load"] = np.nan  # the lookback begins at row 16
+    frame.loc[39, "heat"] = np.nan
+    frame["wind"] = np.nan  # without a value at all: the mean of the train rows
+    frame.drop(index=[30]).to_csv("new.csv", index=False)
+    mean, scale = units(folder)
+    rows[12:19, 0], rows[39, 1], rows[30], rows[:, 2] = rows[11, 0], rows[38, 1], rows[29], mean[2]
+    weight = torch.load(folder / "checkpoint.pt")["weight"].double().numpy()
+    z = (rows[-24:] - mean) / scale
+    centre = z.mean(axis=0)
+    expected = (weight @ (z - centre) + centre) * scale + mean
+    table = forecast(command, folder)
+    assert table["date"].iloc[0] == "2023-12-31 19:00:00"
+    assert (abs(table[list(CHANNELS)].to_numpy() - expected) < 1e-5 * scale).all()
+
+
+def test_gaps_are_filled_where_the_data_set_fills_them(
+    kept: Run, command: Any, new_rows: Any, write_dataset: Any
+) -> None:
+    write_dataset(missing="interpolate", interpolate_limit=2)
+    kept("Ridge")
+    rows = new_rows()
+    whole = pd.read_csv("new.csv")
+    whole.drop(index=[30, 31]).to_csv("new.csv", index=False)
+    filled = forecast(command, "ridge")
+    for row, share in ((30, 1 / 3), (31, 2 / 3)):
+        whole.loc[row, list(CHANNELS)] = rows[29] + share * (rows[32] - rows[29])
+    whole.to_csv("new.csv", index=False)
+    pd.testing.assert_frame_equal(filled, forecast(command, "ridge"))
+    whole.drop(index=[30, 31, 32]).to_csv("new.csv", index=False)
+    answer = command("forecast", "ridge", "--input", "new.csv", "--output", "out.csv")
+    assert answer.err == (
+        "error: new.csv: line 32, column 'load': 3 values in a row are missing from "
+        "2023-12-31 09:00:00 on; fill them in the file, or leave out all rows up to there\n"
+    )

@@ -1,0 +1,74 @@
+"""A table whose columns are separated otherwise than by commas, and the line that mends it.
+
+Where semicolons separate columns, decimal commas and times with the day first are common, so they
+are looked for as well: one line of pandas mends all of it, instead of an error for each.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.data.files import opened_text
+from benchmark.errors import UserError
+
+LOOKED_AT = 5_000_000
+"""Bytes of a file: enough for days above 12, which tell the number of the day from the month's."""
+
+_DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)|(\d{1,2})\.(\d{1,2})\.\d\d(?!\d)")
+_DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
+
+
+def separator_fault(path: Path, first_line: bytes) -> UserError | None:
+    """Describe a table of semicolons or tabs, by its first line; None where it is no such table.
+
+    Args:
+        path: the file.
+        first_line: of it.
+    """
+    separators = [mark for mark in ";\t" if mark.encode() in first_line]
+    if b"," in first_line or not separators:
+        return None
+    options: dict[str, Any] = {"sep": separators[0]}
+    with opened_text(path) as stream:
+        content = stream.read(LOOKED_AT)
+    try:
+        text = content[: content.rfind(b"\n") + 1].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        options["encoding"] = "latin-1"
+        text = content.decode("latin-1")
+    try:
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=separators[0]) if row][1:]
+    except csv.Error:
+        rows = []
+    options |= _numbers([cell for row in rows for cell in row]) | _times(rows)
+    written = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    file = repr(str(path))
+    cure = f"mend it with pandas: pd.read_csv({file}, {written}).to_csv({file}, index=False)"
+    header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
+    return UserError(f"{path}: line 1", f"has no comma: {header!r:.60}", cure)
+
+
+def _numbers(cells: Sequence[str]) -> dict[str, Any]:
+    """How numbers are written, as `pandas.read_csv` is told of it."""
+    options = {}
+    if any(_DECIMAL.fullmatch(cell.strip()) for cell in cells):
+        options["decimal"] = ","
+    if any(_THOUSANDS.fullmatch(cell.strip()) for cell in cells):
+        options["thousands"] = "."
+    return options
+
+
+def _times(rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Which column holds times that do not begin with the year, and whether with the day."""
+    for place in range(min(map(len, rows), default=0)):
+        found = [_DAY.match(row[place].strip()) for row in rows]
+        days = [match for match in found if match]
+        if days and len(days) == len(found):
+            month_first = any(int(match[3] or match[5]) > 12 for match in days)
+            return {"parse_dates": [place]} | ({} if month_first else {"dayfirst": True})
+    return {}

@@ -1,0 +1,85 @@
+"""A table of semicolons or tabs is told with one line of pandas, and that line mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.data.adopt import propose
+from benchmark.data.load import load as load_series
+from benchmark.errors import UserError
+
+TIMES = pd.date_range("2024-01-01", periods=24 * 20, freq="h")
+VALUES = 1500 + 1000 * np.sin(np.arange(len(TIMES)) / 4).round(3)
+
+
+def plain(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def comma(value: float) -> str:
+    return plain(value).replace(".", ",")
+
+
+def grouped(value: float) -> str:
+    return f"{value:,.3f}".translate({ord(","): ".", ord("."): ","})
+
+
+def text_of(head: str, time: str, number: Callable[[float], str], mark: str = ";") -> str:
+    lines = [f"{when:{time}};{number(value)}" for when, value in zip(TIMES, VALUES, strict=True)]
+    return "\n".join([head, *lines]).replace(";", mark) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (text_of("Zeit;kW", "%Y-%m-%d %H:%M", plain), "sep=';'"),
+        (text_of("Zeit;kW", "%Y-%m-%d %H:%M", comma), "sep=';', decimal=','"),
+        (
+            text_of("Zeit;kW", "%d.%m.%Y %H:%M", comma),
+            "sep=';', decimal=',', parse_dates=[0], dayfirst=True",
+        ),
+        (
+            text_of("Zeit;Wärme", "%d.%m.%Y %H:%M", grouped),
+            "sep=';', encoding='latin-1', decimal=',', thousands='.', parse_dates=[0], "
+            "dayfirst=True",
+        ),
+        (text_of("Zeit;kW", "%d/%m/%Y %H:%M", plain, "\t"), r"sep='\t', parse_dates=[0], dayfirst"),
+        (text_of("Time;kW", "%m/%d/%Y %H:%M", plain), "sep=';', parse_dates=[0])"),
+        (
+            text_of("id;Zeit;kW", "7;%d.%m.%Y %H:%M:%S", comma) + "\n\n",
+            "sep=';', decimal=',', parse_dates=[1], dayfirst=True",
+        ),
+    ],
+)
+def test_one_line_of_pandas_makes_the_file_readable(
+    folder: Path, tmp_path: Path, text: str, options: str
+) -> None:
+    path = tmp_path / "strom.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        propose(path)
+    error = caught.value
+    assert error.where == f"{path}: line 1"
+    assert error.what == f"has no comma: {text.splitlines()[0]!r}"
+    cure = error.cure.removeprefix("mend it with pandas: ")
+    assert cure.startswith(f"pd.read_csv('{path}', {options}")
+    eval(cure, {"pd": pd})
+    table = propose(path).found.table
+    np.testing.assert_array_equal(table.timestamps, TIMES.to_numpy())
+    np.testing.assert_array_equal(table.values[:, -1], VALUES.round(3))
+
+
+@pytest.mark.parametrize("content", [b"a;b\n", b"a;b", b"a;b\n" + b"1" * 200_000 + b";\n"])
+def test_whatever_follows_the_first_line_it_is_told_by_its_separator(make_card, write, content):
+    path = write(content)
+    with pytest.raises(UserError) as caught:
+        load_series(make_card())
+    assert str(caught.value) == (
+        f"{path}: line 1: has no comma: 'a;b'; mend it with pandas: "
+        f"pd.read_csv('{path}', sep=';').to_csv('{path}', index=False)"
+    )
