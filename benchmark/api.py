@@ -74,9 +74,9 @@ class Fitted(FittedPlan):
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
             raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
-        past = past[-self.task.lookback :]
         if self.task.masked:
-            past = self.task.scaler.filled(past)
+            past = self.task.scaler.filled(past)  # from before the lookback, too
+        past = past[-self.task.lookback :]
         if not np.isfinite(past).all():
             step, channel = np.argwhere(~np.isfinite(past))[0]
             what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"

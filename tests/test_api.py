@@ -183,8 +183,11 @@ def test_a_forecast_reads_the_last_value_before_where_the_data_set_masks(
     fitted = fit("last_value", task)
     expected = [gaps[605, 0], gaps[599, 1], gaps[605, 2]]
     np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
-    gaps[580:606, 1] = np.nan  # none in the lookback: the mean of the train rows, as in training
-    expected[1] = gaps[:400, 1].mean()
+    gaps[570:606, 1] = np.nan  # none in the lookback of 24
+    expected[1] = gaps[569, 1]
+    np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
+    gaps[:606, 1] = np.nan  # none at all: the mean of the train rows, as in training
+    expected[1] = values[:400, 1].mean()
     np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
 
 
