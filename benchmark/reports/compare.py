@@ -100,7 +100,7 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     more = len(listed) - MOST_PRINTED
     told = [f"{more:,} more rows are not listed; the worst are"] * (more > 0)
     table = _table(listed.head(MOST_PRINTED), [*told, *_first(notes, MOST_PRINTED)])
-    print_tables([table], console)
+    print_tables([table], console, elsewhere="--markdown")
     style = "bold red" if comparison.regressed or not comparison.comparable else "bold green"
     console.print(Text(comparison.summary(), style=style))
 
@@ -114,15 +114,17 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
     if (rows["file"] != "").any():
         titles = {"file": "file", **titles}
     for name, title in (titles | {"seed": "seed"}).items():
-        columns.append(Column(title, number=name in ("horizon", "lookback", "seed")))
+        spare = 6 * (name != "model" and rows[name].nunique() == 1)  # it tells no row from another
+        is_number = name in ("horizon", "lookback", "seed")
+        columns.append(Column(title, number=is_number, spare=spare))
         cells.append([Cell(str(value)) for value in rows[name]])
     for metric in ("mse", "mae"):
-        for title, texts in _change(rows, metric, arrows).items():
-            columns.append(Column(title))
+        for column, texts in _change(rows, metric, arrows).items():
+            columns.append(column)
             cells.append([Cell(text) for text in texts])
     also = _also(rows)
     if any(also):
-        columns.append(Column("also", number=False))
+        columns.append(Column("also", number=False, spare=3))
         cells.append([Cell(text or MISSING) for text in also])
     if _judged(rows):
         columns.append(Column("verdict", number=False))
@@ -135,17 +137,23 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
     )
 
 
-def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[str, list[str]]:
-    """Columns of one metric by title: old, new (or both in one) and the relative change."""
+def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[Column, list[str]]:
+    """Columns of one metric: old, new (or both in one) and the relative change."""
     name = metric.upper()
     old, new = (
         list(map(_score, rows[f"{metric}_{side}"], rows[f"status_{side}"]))
         for side in ("old", "new")
     )
-    columns = {f"{name} old": old, f"{name} new": new}
+    spare = {"mse": (1, 0, 2), "mae": (5, 4, 3)}[metric]
+    columns = {
+        Column(f"{name} old", spare=spare[0]): old,
+        Column(f"{name} new", spare=spare[1]): new,
+    }
     if arrows:
-        columns = {name: [f"{before} → {after}" for before, after in zip(old, new, strict=True)]}
-    return columns | {f"{name} change": list(map(percent, rows[f"{metric}_change"]))}
+        both = [f"{before} → {after}" for before, after in zip(old, new, strict=True)]
+        columns = {Column(name): both}
+    change = Column(f"{name} change", spare=spare[2])
+    return columns | {change: list(map(percent, rows[f"{metric}_change"]))}
 
 
 def _score(score: float, status: str) -> str:

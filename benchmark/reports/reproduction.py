@@ -113,7 +113,9 @@ def tables(found: Reproduction, run_id: str, notes: tuple[str, ...] = ()) -> lis
         title=f"{run_id}, made again",
         columns=(
             Column("score", number=False),
-            *(Column(title) for title in ("before", "now", "difference")),
+            Column("before"),
+            Column("now"),
+            Column("difference", spare=1),
             Column("verdict", number=False),
         ),
         rows=rows,
