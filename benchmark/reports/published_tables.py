@@ -70,7 +70,7 @@ def _beside(title: str, own: DataFrame, compact: bool) -> Table:
     shown = [pair for pair in _BESIDE if not (compact and "MAE" in pair[0].title)]
     rows = [
         (
-            Cell(row["model"] + (f" (protocol {row['label']})" if several else "")),
+            Cell(row["name"] + (f" (protocol {row['label']})" if several else "")),
             *(Cell(write(row)) for _, write in shown),
             sources.cell(row),
         )
