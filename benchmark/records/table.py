@@ -123,6 +123,9 @@ def _sound(text: str | None) -> DataFrame | None:
 
 
 def _results(raw: Rows) -> DataFrame:
+    if {"rank", "metric", "mean"} <= set(raw.header) and "run_id" not in raw.header:
+        beside = raw.path.with_name("results.csv")
+        raise UserError(str(raw.path), "is a leaderboard and has no runs", f"name {beside}")
     frame = _once(_typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY))
     faults = []
     for column, wrong, what, cure in _checks(frame):

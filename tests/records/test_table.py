@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -153,6 +154,16 @@ def test_faults_of_several_columns_are_all_told(write):
     with pytest.raises(UserError) as caught:
         read_results(write(minimal(mse="x", seed="y")))
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_leaderboard_is_told_from_the_results_beside_it():
+    reference = Path(__file__).parents[2] / "results" / "reference" / "etth1"
+    with pytest.raises(UserError) as caught:
+        read_results(reference / "leaderboard.csv")
+    assert str(caught.value) == (
+        f"{reference}/leaderboard.csv: is a leaderboard and has no runs; "
+        f"name {reference}/results.csv"
+    )
 
 
 @pytest.mark.parametrize("column", REQUIRED)
