@@ -138,7 +138,7 @@ def test_every_fault_of_a_file_is_told_at_once(
         (["suite", "tiny.yaml", "--set", "model.hidden=3"], "model.hidden: unknown key"),
         (["leaderboard", "absent.csv"], "absent.csv: no such file"),
         (["leaderboard", "tiny.yaml"], "tiny.yaml: line 4: has 2 cells"),
-        (["leaderboard"], "has a header but no rows; run a benchmark first"),
+        (["leaderboard"], "results: no such folder; name another, or run a benchmark first"),
         (["compare", "absent.csv"], "compare: names fewer than two CSVs; use: benchmark compare"),
         (["compare", "absent.csv", "absent.csv"], "absent.csv: no such file"),
         (["datasets", "check", "tyo"], "dataset 'tyo': no such card; did you mean 'toy'?"),
@@ -152,6 +152,35 @@ def test_every_fault_of_a_file_is_told_at_once(
 )  # fmt: skip
 def test_a_mistake_on_the_command_line(command: Command, words: list[Any], part: str) -> None:
     mistaken(command(*words), part)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["leaderboard"],
+        ["plot", "costs"],
+        ["report"],
+        ["compare", "--published"],
+        ["reproduce", "abc"],
+        ["forecast", "abc", "--input", "toy.csv", "--output", "forecast.csv"],
+        ["backtest", "abc", "--input", "toy.csv"],
+        ["export", "abc", "--output", "exported"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_only_reads_makes_no_folder(command: Command, words: list[str]) -> None:
+    mistaken(command(*words, "--results", "nothere"), "nothere")
+    assert not Path("nothere").exists()
+
+
+def test_a_folder_without_runs_keeps_the_results_csv_it_has(command: Command, toy: Path) -> None:
+    folder = toy / "copied"
+    folder.mkdir()
+    (folder / "results.csv").write_text("run_id\n")
+    mistaken(
+        command("leaderboard", "--results", folder), f"holds no runs; name {folder}/results.csv"
+    )
+    assert (folder / "results.csv").read_text() == "run_id\n"
 
 
 @pytest.mark.parametrize(

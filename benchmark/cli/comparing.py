@@ -133,7 +133,7 @@ def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
     from benchmark.reports.published import compare_published, read_published
     from benchmark.reports.published_tables import print_published, to_markdown
 
-    path = csv or Store(results).rebuild_csv()
+    path = csv or Store(results).csv_of_runs()
     rows = read_results(path)
     losses = {"mse": read_losses(path, rows), "mae": read_losses(path, rows, "mae")}
     figures = read_published(PUBLISHED)

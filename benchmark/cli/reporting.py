@@ -31,7 +31,7 @@ def report(
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
 
-    csv = Store(results).rebuild_csv()
+    csv = Store(results).csv_of_runs()
     path = output or results / "report.html"
     write_page(path, csv, read_results(csv), "Benchmark results")
     tell(make_console(), f"Report: {path}")
@@ -103,7 +103,7 @@ def plot(
     from benchmark.reports.ranking import leaderboard as rank
 
     store = Store(results)
-    rows = read_results(store.rebuild_csv())
+    rows = read_results(store.csv_of_runs())
     board = rank(rows)
     if kind is Kind.ranks:
         plot_ranks(board, output)

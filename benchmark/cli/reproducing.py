@@ -63,6 +63,8 @@ def reproduce(
     found = compare(row, record.model_dump(), tolerance)
     print_tables(tables(found, str(row["run_id"]), earlier.notes), console)
     if not found.holds:
+        if found.distance:
+            tell(console, found.distance)
         tell(console, "Not reproduced.", style="red")
         raise typer.Exit(1)
     tell(console, "Reproduced.", style="green")

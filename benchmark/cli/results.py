@@ -42,7 +42,7 @@ def leaderboard(
     from benchmark.records.store import Store
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
 
-    path = csv or Store(results).rebuild_csv()
+    path = csv or Store(results).csv_of_runs()
     console = make_console()
     board = _board(path)
     if output is not None:

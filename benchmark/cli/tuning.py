@@ -172,11 +172,13 @@ def _table(search: Search, trials: Sequence[Trial]) -> Table:
         )
     monitor = search.spec.training.monitor.upper()
     horizons = ", ".join(map(str, search.horizons))
-    titles = ("trial", f"val {monitor}", "epochs", "s")
     return Table(
         title=f"{search.spec.name}, {search.series.name}, horizon {horizons}",
         columns=(
-            *(Column(title) for title in titles),
+            Column("trial"),
+            Column(f"val {monitor}"),
+            Column("epochs", spare=1),
+            Column("s", spare=1),
             Column("outcome", number=False),
             Column("settings", number=False),
         ),

@@ -162,7 +162,8 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
         title=f"{saved.run_id} on {where}",
         columns=(
             Column("origin", number=False),
-            *(Column(title) for title in ("MSE", "MAE", "RMSE", "MASE", "inside 80%")),
+            Column("MSE"),
+            *(Column(title, spare=1) for title in ("MAE", "RMSE", "MASE", "inside 80%")),
         ),
         rows=(*(rows if count <= MOST_ROWS else ()), mean),
         intro=(

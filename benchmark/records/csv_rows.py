@@ -122,6 +122,8 @@ def split(path: Path, stream: TextIO) -> Rows:
                 _check_header(path, row)
                 header = row
                 continue
+            if row == header:  # files were put one after the other
+                raise UserError(f"{path}: line {line}", "repeats the header", "remove the line")
             if len(row) != len(header):
                 what = f"has {len(row)} cells, the header has {len(header)}"
                 raise UserError(f"{path}: line {line}", what, "mend or remove the line")

@@ -220,6 +220,12 @@ class RunRecord(Strict):
 COLUMNS = tuple(RunRecord.model_fields)
 """Columns of results.csv, in order."""
 
+OF_THE_MACHINE = (
+    "train_seconds", "energy_j", "latency_ms", "throughput", "peak_memory_mb", "device", "threads",
+    "hardware", "started", "python_version", "torch_version", "lightning_version",
+)  # fmt: skip
+"""Columns that say where and when a run was made, and what was measured there by the clock."""
+
 
 def column_kinds() -> dict[str, type]:
     """Return the plain type of every column: str, int or float."""

@@ -176,6 +176,15 @@ class Store:
             if list_runs(self.runs) == listing:
                 return path
 
+    def csv_of_runs(self) -> Path:
+        """Rebuild results.csv to be read only: without runs, refuse and make nothing."""
+        if not list_runs(self.runs):
+            what = "holds no runs" if self.folder.is_dir() else "no such folder"
+            csv = self.folder / "results.csv"
+            cure = f"name {csv}" if csv.is_file() else "name another, or run a benchmark first"
+            raise UserError(str(self.folder), what, cure)
+        return self.rebuild_csv()
+
     def _read(self, names: Iterable[str]) -> list[RunRecord]:
         found = []
         for name in names:

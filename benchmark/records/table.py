@@ -17,7 +17,7 @@ from benchmark.config import nearest
 from benchmark.errors import UserError
 from benchmark.records.csv_rows import Rows, read_rows, split
 from benchmark.records.files import write_atomically
-from benchmark.records.record import COLUMNS, RunRecord, column_kinds, is_run_id
+from benchmark.records.record import COLUMNS, OF_THE_MACHINE, RunRecord, column_kinds, is_run_id
 from benchmark.records.sound import NUMBER, WHOLE, read_sound, whole_text
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def _cell(value: str | float | None) -> str:
 def read_results(path: Path) -> DataFrame:
     """Read a results CSV for the reports.
 
+    Of rows that differ only in where and when the same run was made, the first is kept: machines
+    that share a suite each run what has no randomness.
+
     Returns:
         One row a run. Texts are never missing ("" where empty); float columns are float64 with NaN
         and optional whole numbers Int64 with NA where empty; unknown columns follow, as texts.
@@ -114,21 +117,32 @@ def _sound(text: str | None) -> DataFrame | None:
         return None
     absent = (name for name in kinds if name not in found)
     frame = found.assign(**{n: _series(("",) * len(found), kinds[n], False) for n in absent})
-    frame = frame[[*kinds, *(name for name in found if name not in kinds)]]
+    frame = _once(frame[[*kinds, *(name for name in found if name not in kinds)]])
+    frame = frame.reset_index(drop=True)
     return None if any(wrong.any() for _, wrong, _, _ in _checks(frame)) else frame
 
 
 def _results(raw: Rows) -> DataFrame:
-    frame = _typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY)
+    if {"rank", "metric", "mean"} <= set(raw.header) and "run_id" not in raw.header:
+        beside = raw.path.with_name("results.csv")
+        raise UserError(str(raw.path), "is a leaderboard and has no runs", f"name {beside}")
+    frame = _once(_typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY))
     faults = []
     for column, wrong, what, cure in _checks(frame):
         if wrong.any():
-            row = int(wrong.to_numpy().argmax())
+            row = frame.index.tolist()[int(wrong.to_numpy().argmax())]
             got = raw.rows[row][raw.header.index(column)]
             faults.append(raw.fault(row, column, f"{what}, got {got!r:.60}", cure))
     if faults:
         raise UserError.join(faults)
-    return frame
+    return frame.reset_index(drop=True)
+
+
+def _once(frame: DataFrame) -> DataFrame:
+    """Drop the later of rows that are one run; the others keep their index."""
+    if not frame["run_id"].duplicated().any():
+        return frame
+    return frame.drop_duplicates([name for name in frame if name not in OF_THE_MACHINE])
 
 
 def _checks(frame: DataFrame) -> list[tuple[str, Series, str, str]]:

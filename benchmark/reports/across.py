@@ -146,7 +146,7 @@ def across_table(board: Leaderboard) -> Table | None:
     ranks = average_ranks(scores)
     reach = critical_difference(len(names), len(scores))
     tied = ranks <= ranks[0] + reach
-    columns = [Column("#"), Column("model", number=False), Column("rank"), Column("wins")]
+    columns = [Column("#"), Column("model", number=False), Column("rank")]
     cells = [
         [Cell(str(place + 1)) for place in range(len(names))],
         [Cell(name) for name in names],
@@ -156,8 +156,9 @@ def across_table(board: Leaderboard) -> Table | None:
         ],
         _rates(win_rate(scores)),
     ]
+    columns.append(Column("wins", spare=2))
     if BASELINE in names and (scores > 0).all():
-        columns.append(Column("skill"))
+        columns.append(Column("skill", spare=1))
         cells.append(_rates(skill_score(scores, names.index(BASELINE))))
     own = (f"{name} ({', '.join(map(str, h))})" for name, h in found.horizons.items())
     return Table(

@@ -5,9 +5,11 @@ fingerprint. A run regressed if a metric that it is held to (MSE and MAE, unless
 `benchmark.reports.gate.Gate` says otherwise) worsened by more than its tolerance; it improved if at
 least one improved by more and none worsened. A change of exactly the tolerance is none.
 
-One name can stand for several runs of a seed, e.g. with changed settings. Which of them is meant
-cannot be known, so their means are compared and the row is reported as ambiguous; if any of them
-failed, the row counts as failed.
+One name can stand for several configurations. Each is compared with the very same one where both
+files have it. Where a model has but one on either side and they differ, these two are compared and
+the row says so; others have nothing to be compared with. Only where a file tells no configurations,
+or has several runs of one and of a seed, means are compared and the row is reported as ambiguous;
+if any of the runs failed, the row counts as failed.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 KEY = ["dataset", "horizon", "model", "lookback", "seed"]
+_MODEL = ["dataset", "horizon", "model", "lookback"]
 CATEGORIES = (
     "failed",
     "regressed",
@@ -44,7 +47,7 @@ JUDGED = ("regressed", "improved", "unchanged")
 VERDICTS = ("significant", "within noise")
 """What the column verdict says where a difference could be judged."""
 
-_ALONE = ("not comparable", "vanished", "appeared")
+_ONE_SIDED = ("not comparable", "vanished", "appeared")
 _SLACK = 1e-12  # a change of exactly the tolerance must survive the rounding of its division
 
 
@@ -53,10 +56,12 @@ class Comparison:
     """The outcome of a comparison.
 
     Attributes:
-        rows: a row a run, worst first: category, file, dataset, horizon, model, lookback, seed; for
-            old and new: status, the metrics, fingerprint, runs, error, trained (by gradient);
-            ``<metric>_change``, relative (0.01 is 1% more); worse and better: the metrics that
-            changed by more than their tolerance. `benchmark.reports.judgement.judge` adds verdict.
+        rows: a row a run, worst first: category, file, dataset, horizon, model, lookback, seed;
+            name (the model, and the start of its configuration's hash where a file has several);
+            for old and new: status, the metrics, fingerprint, config, runs, error, trained (by
+            gradient); ``<metric>_change``, relative (0.01 is 1% more); worse and better: the
+            metrics that changed by more than their tolerance. `benchmark.reports.judgement.judge`
+            adds verdict.
         gate: what was let pass.
     """
 
@@ -66,7 +71,7 @@ class Comparison:
     @property
     def comparable(self) -> bool:
         """Whether any run is there on both sides under one protocol."""
-        return not bool(self.rows["category"].isin(_ALONE).all())
+        return not bool(self.rows["category"].isin(_ONE_SIDED).all())
 
     @property
     def regressed(self) -> bool:
@@ -101,6 +106,8 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
     """
     gate = gate or Gate()
     metrics = gate.metrics_named()
+    if (old["config"] == "").all() or (new["config"] == "").all():
+        old, new = old.assign(config=""), new.assign(config="")
     rows = _joined(_one_a_key(old, metrics), _one_a_key(new, metrics))
     one_protocol = rows["fingerprint_old"] == rows["fingerprint_new"]
     for metric in metrics:
@@ -154,11 +161,11 @@ def without_noise(comparison: Comparison) -> Comparison:
 
 
 def _one_a_key(results: DataFrame, metrics: tuple[str, ...]) -> DataFrame:
-    """One row a key and fingerprint: means of the metrics, failed if any of its runs failed."""
+    """One row a key and configuration: means of the metrics, failed if any of its runs failed."""
     ordered = results.sort_values("error", ascending=False)  # a failure's error comes first
     ordered = ordered.astype(dict.fromkeys(metrics, "float64"))
     ordered = ordered.assign(trained=ordered["fitted"] == "gradient")
-    rows = ordered.groupby([*KEY, "fingerprint"], as_index=False).agg(
+    rows = ordered.groupby([*KEY, "fingerprint", "config"], as_index=False).agg(
         **{metric: (metric, "mean") for metric in metrics},
         status=("status", "max"),  # of "done" and "failed"
         error=("error", "first"),
@@ -166,27 +173,52 @@ def _one_a_key(results: DataFrame, metrics: tuple[str, ...]) -> DataFrame:
         trained=("trained", "all"),
     )
     rows.loc[rows["status"] == "failed", list(metrics)] = math.nan
+    rows["alone"] = rows.groupby([*_MODEL, "fingerprint"])["config"].transform("nunique") == 1
+    rows["place"] = rows.index
     return rows
 
 
 def _joined(old: DataFrame, new: DataFrame) -> DataFrame:
-    """Match by key and fingerprint; what is left of a key on both sides is matched by key alone."""
+    """Match the same settings, then a model's only ones: under one protocol, then under two."""
     import pandas as pd
 
-    whole = [*KEY, "fingerprint"]
-    both = old.merge(new, how="inner", on=whole, suffixes=("_old", "_new"))
-    both["fingerprint_old"] = both["fingerprint_new"] = both["fingerprint"]
-    matched = both[whole]
-    rest = []
-    for side in (old, new):
-        left = side.merge(matched, how="left", on=whole, indicator=True)
-        rest.append(left[left["_merge"] == "left_only"].drop(columns="_merge"))
-    unmatched = rest[0].merge(rest[1], how="outer", on=KEY, suffixes=("_old", "_new"))
-    rows = pd.concat([both.drop(columns="fingerprint"), unmatched], ignore_index=True)
-    for name in ("status", "fingerprint", "error"):
+    several = {
+        model
+        for side in (old, new)
+        for model in side.loc[~side["alone"], _MODEL].itertuples(index=False, name=None)
+    }
+    parts = []
+    for same, only in (
+        (["fingerprint", "config"], False),
+        (["fingerprint"], True),
+        (["config"], False),
+        ([], True),
+    ):
+        left, right = (side[side["alone"]] if only else side for side in (old, new))
+        both = left.merge(right, how="inner", on=[*KEY, *same], suffixes=("_old", "_new"))
+        for name in same:
+            both[f"{name}_old"] = both[f"{name}_new"] = both.pop(name)
+        old = old[~old["place"].isin(both["place_old"])]
+        new = new[~new["place"].isin(both["place_new"])]
+        parts.append(both)
+    for side, suffix in ((old, "_old"), (new, "_new")):
+        parts.append(side.set_index(KEY).add_suffix(suffix).reset_index())
+    rows = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    for name in ("status", "fingerprint", "config", "error"):
         for side_name in ("old", "new"):
             rows[f"{name}_{side_name}"] = rows[f"{name}_{side_name}"].fillna("")
-    return rows
+    rows["name"] = _names(rows, several)
+    return rows.drop(columns=["place_old", "place_new", "alone_old", "alone_new"])
+
+
+def _names(rows: DataFrame, several: set[tuple[Any, ...]]) -> list[str]:
+    """Name each row's model, with its configuration where it is one of several."""
+    config = rows["config_old"].mask(rows["config_old"] == "", rows["config_new"])
+    models = rows[_MODEL].itertuples(index=False, name=None)
+    return [
+        f"{model[2]} [{start}]" if model in several else model[2]
+        for model, start in zip(models, config.str[:6], strict=True)
+    ]
 
 
 def _relative(old: Series, new: Series) -> Series:
@@ -229,6 +261,6 @@ def _categories(rows: DataFrame) -> Series:
 
 def _worst_first(rows: DataFrame) -> DataFrame:
     rows = rows.assign(_severity=rows["category"].map(CATEGORIES.index))
-    by = ["_severity", "mse_change", "file", *KEY]
+    by = ["_severity", "mse_change", "file", *KEY, "name"]
     rows = rows.sort_values(by, ascending=[True, False, *[True] * (len(by) - 2)])
     return rows.drop(columns="_severity").reset_index(drop=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from benchmark.reports.changes import (
     CATEGORIES,
     JUDGED,
-    KEY,
     VERDICTS,
     Comparison,
     compare,
     held_to,
     merge,
 )
+from benchmark.reports.ranking import MOST_NAMES
 from benchmark.reports.tables import (
     MISSING,
     MOST_PRINTED,
@@ -77,7 +77,7 @@ def to_markdown(comparison: Comparison, what: str = "") -> str:
             title, text = f"{len(own)} {name}", _few(_bullets(own))
             fold = len(own) > UNCHANGED_SHOWN
             blocks.append(_folded(title, text) if fold else f"{title}:\n\n{text}")
-    notes = [*_errors(rows[rows["category"] == "failed"]), *_ambiguous(rows)]
+    notes = [*_settings(rows), *_errors(rows[rows["category"] == "failed"]), *_ambiguous(rows)]
     notes += [*_unheld(comparison), *([_VERDICT_NOTE] * _judged(rows))]
     if notes:
         blocks.append(_few(f"- {escape_markdown(note)}" for note in notes))
@@ -94,13 +94,13 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     unchanged = rows["category"] == "unchanged"
     hidden = int(unchanged.sum()) if unchanged.sum() > UNCHANGED_SHOWN else 0
     notes = [*([_VERDICT_NOTE] * _judged(rows)), *_changed_protocols(rows)]
-    notes += [*_errors(rows), *_ambiguous(rows), *_unheld(comparison)]
+    notes += [*_settings(rows), *_errors(rows), *_ambiguous(rows), *_unheld(comparison)]
     notes += [f"{hidden} unchanged rows are not listed"] * bool(hidden)
     listed = rows[~unchanged] if hidden else rows
     more = len(listed) - MOST_PRINTED
     told = [f"{more:,} more rows are not listed; the worst are"] * (more > 0)
     table = _table(listed.head(MOST_PRINTED), [*told, *_first(notes, MOST_PRINTED)])
-    print_tables([table], console)
+    print_tables([table], console, elsewhere="--markdown")
     style = "bold red" if comparison.regressed or not comparison.comparable else "bold green"
     console.print(Text(comparison.summary(), style=style))
 
@@ -110,19 +110,21 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
     columns = [Column("outcome", number=False)]
     marks = {} if arrows else _MARKS  # bold would make the good news stand out alone
     cells = [[Cell(name, marks.get(name, "")) for name in rows["category"]]]
-    titles = {"dataset": "dataset", "horizon": "H", "model": "model", "lookback": "L"}
+    titles = {"dataset": "dataset", "horizon": "H", "name": "model", "lookback": "L"}
     if (rows["file"] != "").any():
         titles = {"file": "file", **titles}
     for name, title in (titles | {"seed": "seed"}).items():
-        columns.append(Column(title, number=name in ("horizon", "lookback", "seed")))
+        spare = 6 * (name != "name" and rows[name].nunique() == 1)  # it tells no row from another
+        is_number = name in ("horizon", "lookback", "seed")
+        columns.append(Column(title, number=is_number, spare=spare))
         cells.append([Cell(str(value)) for value in rows[name]])
     for metric in ("mse", "mae"):
-        for title, texts in _change(rows, metric, arrows).items():
-            columns.append(Column(title))
+        for column, texts in _change(rows, metric, arrows).items():
+            columns.append(column)
             cells.append([Cell(text) for text in texts])
     also = _also(rows)
     if any(also):
-        columns.append(Column("also", number=False))
+        columns.append(Column("also", number=False, spare=3))
         cells.append([Cell(text or MISSING) for text in also])
     if _judged(rows):
         columns.append(Column("verdict", number=False))
@@ -135,17 +137,23 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
     )
 
 
-def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[str, list[str]]:
-    """Columns of one metric by title: old, new (or both in one) and the relative change."""
+def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[Column, list[str]]:
+    """Columns of one metric: old, new (or both in one) and the relative change."""
     name = metric.upper()
     old, new = (
         list(map(_score, rows[f"{metric}_{side}"], rows[f"status_{side}"]))
         for side in ("old", "new")
     )
-    columns = {f"{name} old": old, f"{name} new": new}
+    spare = {"mse": (1, 0, 2), "mae": (5, 4, 3)}[metric]
+    columns = {
+        Column(f"{name} old", spare=spare[0]): old,
+        Column(f"{name} new", spare=spare[1]): new,
+    }
     if arrows:
-        columns = {name: [f"{before} → {after}" for before, after in zip(old, new, strict=True)]}
-    return columns | {f"{name} change": list(map(percent, rows[f"{metric}_change"]))}
+        both = [f"{before} → {after}" for before, after in zip(old, new, strict=True)]
+        columns = {Column(name): both}
+    change = Column(f"{name} change", spare=spare[2])
+    return columns | {change: list(map(percent, rows[f"{metric}_change"]))}
 
 
 def _score(score: float, status: str) -> str:
@@ -210,6 +218,24 @@ def _errors(rows: DataFrame) -> list[str]:
     return [f"{name}: {error or 'no error was recorded'}" for name, error in pairs]
 
 
+def _settings(rows: DataFrame) -> Iterator[str]:
+    """Say whose settings differ between the files, and what brackets are."""
+    both = (rows["config_old"] != "") & (rows["config_new"] != "")
+    columns = rows.loc[both & (rows["config_old"] != rows["config_new"])]
+    configs = short_fingerprints([*columns["config_old"], *columns["config_new"]], shortest=6)
+    triples = zip(columns["name"], columns["config_old"], columns["config_new"], strict=True)
+    names = list(
+        dict.fromkeys(f"{n} (config {configs[old]} / {configs[new]})" for n, old, new in triples)
+    )
+    if names:
+        yield f"settings differ: {', '.join(_first(names, MOST_NAMES))}"
+    if (rows["name"] != rows["model"]).any():
+        yield (
+            "several settings share a model's name: the brackets hold the start of their hash, "
+            "column config, and only the same are compared"
+        )
+
+
 def _ambiguous(rows: DataFrame) -> list[str]:
     rows = rows[(rows[list(_RUNS)] > 1).any(axis=1)]
     sides = ([0 if math.isnan(n) else int(n) for n in rows[side]] for side in _RUNS)
@@ -241,7 +267,8 @@ def _unheld(comparison: Comparison) -> list[str]:
 
 
 def _row_names(rows: DataFrame) -> list[str]:
-    columns = (rows[name].tolist() for name in ("file", *KEY))
+    names = ("file", "dataset", "horizon", "name", "lookback", "seed")
+    columns = (rows[name].tolist() for name in names)
     return [
         f"{file}{': ' * bool(file)}{dataset} H={horizon} {model} L={lookback} seed {seed}"
         for file, dataset, horizon, model, lookback, seed in zip(*columns, strict=True)

@@ -62,8 +62,9 @@ def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Tab
     if not len(whole):
         return None
     rows = [own.loc[whole.index] for own in picked.values()]
-    titles = [f"at {horizon}" for horizon in picked]
-    titles += [f"mean {metric.upper()}" for metric in METRICS]
+    columns = [Column("model", number=False)]
+    columns += [Column(f"at {horizon}", spare=1) for horizon in picked]
+    columns += [Column(f"mean {metric.upper()}", spare=2 * (metric != "mse")) for metric in METRICS]
     cells = [
         noise_cells("mse", own, group.noise.get("mse"))
         for own, group in zip(rows, groups, strict=True)
@@ -87,7 +88,7 @@ def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Tab
         )
     return Table(
         title=f"{title}, over {len(groups)} horizons",
-        columns=(Column("model", number=False), *(Column(title) for title in titles)),
+        columns=tuple(columns),
         rows=tuple(zip([Cell(name) for name in whole.index], *cells, strict=True)),
         intro=_MEANING,
         notes=tuple(notes),

@@ -43,6 +43,8 @@ class _Pair(NamedTuple):
     lookback: int
     seed: int
     fingerprint: str
+    config_old: str
+    config_new: str
     category: str
     mse_old: float
     mse_new: float
@@ -67,16 +69,22 @@ class Side:
     @cached_property
     def _by_key(self) -> dict[tuple[Any, ...], list[str]]:
         runs: dict[tuple[Any, ...], list[str]] = {}
-        columns = (self.done[name].tolist() for name in (*KEY, "fingerprint", "run_id"))
-        for *key, run_id in zip(*columns, strict=True):
-            runs.setdefault(tuple(key), []).append(run_id)
+        columns = (self.done[name].tolist() for name in (*KEY, "fingerprint", "config", "run_id"))
+        for *key, config, run_id in zip(*columns, strict=True):
+            for name in {config, ""}:
+                runs.setdefault((*key, name), []).append(run_id)
         return runs
 
-    def losses(self, pair: _Pair) -> NDArray[np.float64] | None:
-        """Return a loss a run and window; None unless those of all runs behind a row are known."""
+    def losses(self, pair: _Pair, config: str) -> NDArray[np.float64] | None:
+        """Return a loss a run and window; None unless those of all runs behind a row are known.
+
+        Args:
+            pair: the row.
+            config: its configuration on this side; "" where the files are compared without.
+        """
         if not self._losses:
             return None
-        runs = self._by_key[pair[: len(KEY) + 1]]
+        runs = self._by_key[(*pair[: len(KEY) + 1], config)]
         if not all(run in self._losses for run in runs):
             return None
 
@@ -93,7 +101,7 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     no change.
     """
     noise = _noise(old, new)
-    names = (*KEY, "fingerprint_old", "category", *_JUDGED_BY)
+    names = (*KEY, "fingerprint_old", "config_old", "config_new", "category", *_JUDGED_BY)
     columns = (comparison.rows[name].tolist() for name in names)
     verdicts = [_verdict(_Pair(*row), (old, new), noise) for row in zip(*columns, strict=True)]
     judged = replace(comparison, rows=comparison.rows.assign(verdict=verdicts))
@@ -124,7 +132,8 @@ def _verdict(pair: _Pair, sides: Sides, noise: Mapping[tuple[Any, ...], NoiseFlo
     if pair.category not in JUDGED:
         return ""
     judged = []
-    losses = [side.losses(pair) for side in sides]
+    configs = pair.config_old, pair.config_new
+    losses = [side.losses(pair, config) for side, config in zip(sides, configs, strict=True)]
     if losses[0] is not None and losses[1] is not None and losses[0].shape[1] == losses[1].shape[1]:
         from benchmark.statistics.diebold_mariano import diebold_mariano
 

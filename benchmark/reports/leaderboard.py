@@ -74,6 +74,7 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("windows/ s", "throughput", amount),
 )
 _COMPACT_COSTS = ("params", "train_seconds", "throughput")
+_SPARE_SCORES = {"MAE": 1, "skill": 2}
 MOST_FAILURES = 10
 """Failures that a terminal shows of each task."""
 
@@ -96,16 +97,16 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
         columns.append(Column("lookback"))
         cells.append([Cell(str(lookback)) for lookback in shown["lookback"]])
     scores, unsure = _scores(group, compact)
-    columns += [Column(title) for title in scores]
+    columns += [Column(title, spare=_SPARE_SCORES.get(title, 0)) for title in scores]
     cells += [column[:most] for column in scores.values()]
     for title, cost, write in _COSTS:
         if rows[cost].notna().any() and not (compact and cost not in _COMPACT_COSTS):
-            columns.append(Column(title))
+            columns.append(Column(title, spare=4))
             cells.append([Cell(write(value)) for value in shown[cost]])
     if not (compact and shared["device"]):
-        columns.append(Column("device", number=False))
+        columns.append(Column("device", number=False, spare=3))
         cells.append([Cell(device) for device in shown["device"]])
-    columns.append(Column("seeds"))
+    columns.append(Column("seeds", spare=3))
     cells.append(
         [
             Cell(f"{n} of {n + lost}", "bad") if lost else Cell(str(n))
@@ -217,12 +218,12 @@ def tables_of(board: Leaderboard) -> list[Table]:
 
 
 def print_table(board: Leaderboard, console: Console | None = None) -> None:
-    """Print the best rows of each task to the terminal; readable from 100 columns on."""
+    """Print the best rows of each task to the terminal."""
     most = rows_a_task(len(board.groups), MOST_PRINTED)
     tables = [_table(group, compact=True, most=most) for group in board.groups]
     over = _over_groups(board)
     most = rows_a_task(len(over), MOST_PRINTED)
-    print_tables([*tables, *(_head(table, most) for table in over)], console)
+    print_tables([*tables, *(_head(table, most) for table in over)], console, elsewhere="--output")
 
 
 def _head(table: Table, most: int) -> Table:

@@ -50,7 +50,8 @@ class PublishedComparison:
 
     Attributes:
         matches: a row for each of our rows and each published figure: our dataset, horizon,
-            fingerprint, label (short fingerprint), model, lookback, mse, mae, seeds; then
+            fingerprint, label (short fingerprint), model, name (with the start of its
+            configuration's hash where several share it), lookback, mse, mae, seeds; then
             published_lookback, published_mse, published_mae, protocol, source; windows (that the
             figure is over, as text) and own_mse, own_mae (ours over these windows, missing where
             they are not known); mse_difference and mae_difference, of the latter relative to the
@@ -166,7 +167,7 @@ def _our_rows(board: Leaderboard) -> DataFrame:
     import pandas as pd
 
     rows = pd.concat([group.rows.assign(label=group.label) for group in board.groups])
-    rows = rows[[*OURS, "label", "mse", "mse_std", "mae", "mae_std", "seeds"]]
+    rows = rows[[*OURS, "name", "label", "mse", "mse_std", "mae", "mae_std", "seeds"]]
     return rows.assign(dataset_key=_key(rows["dataset"]), model_key=_key(rows["model"]))
 
 

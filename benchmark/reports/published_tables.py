@@ -44,9 +44,9 @@ _BESIDE: tuple[tuple[Column, Callable[[Mapping[Hashable, Any]], str]], ...] = (
     (Column("our lookback"), lambda row: str(row["lookback"])),
     (Column("our MSE"), lambda row: mean_and_std(row["mse"], row["mse_std"])),
     (Column("our MAE"), lambda row: mean_and_std(row["mae"], row["mae_std"])),
-    (Column("their lookback", number=False), lambda row: row["published_lookback"]),
-    (Column("their windows", number=False), lambda row: row["windows"]),
-    (Column("our MSE on them"), lambda row: number(row["own_mse"])),
+    (Column("their lookback", number=False, spare=1), lambda row: row["published_lookback"]),
+    (Column("their windows", number=False, spare=2), lambda row: row["windows"]),
+    (Column("our MSE on them", spare=3), lambda row: number(row["own_mse"])),
     (Column("our MAE on them"), lambda row: number(row["own_mae"])),
     (Column("their MSE"), lambda row: number(row["published_mse"], 3)),
     (Column("their MAE"), lambda row: number(row["published_mae"], 3)),
@@ -70,7 +70,7 @@ def _beside(title: str, own: DataFrame, compact: bool) -> Table:
     shown = [pair for pair in _BESIDE if not (compact and "MAE" in pair[0].title)]
     rows = [
         (
-            Cell(row["model"] + (f" (protocol {row['label']})" if several else "")),
+            Cell(row["name"] + (f" (protocol {row['label']})" if several else "")),
             *(Cell(write(row)) for _, write in shown),
             sources.cell(row),
         )
@@ -82,7 +82,7 @@ def _beside(title: str, own: DataFrame, compact: bool) -> Table:
         columns=(
             Column("model", number=False),
             *(column for column, _ in shown),
-            Column("source"),
+            Column("source", spare=1),
         ),
         rows=tuple(rows),
         intro=(
@@ -113,7 +113,7 @@ def _lowest(title: str, context: DataFrame) -> Table:
             Column("model", number=False),
             Column("lookback", number=False),
             Column("MSE"),
-            Column("MAE"),
+            Column("MAE", spare=1),
             Column("source"),
         ),
         rows=tuple(rows),
@@ -143,4 +143,6 @@ def to_markdown(comparison: PublishedComparison) -> str:
 
 def print_published(comparison: PublishedComparison, console: Console | None = None) -> None:
     """Print our rows and the published ones to the terminal."""
-    print_tables((table for _, table in tables(comparison, compact=True)), console)
+    print_tables(
+        (table for _, table in tables(comparison, compact=True)), console, elsewhere="--markdown"
+    )

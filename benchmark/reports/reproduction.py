@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,8 @@ PROVENANCE = (
     "python_version", "torch_version", "lightning_version", "git_revision",
 )  # fmt: skip
 """Columns that say with what a run was made."""
+
+UNKNOWN = "not recorded"
 
 _MARKS: dict[Verdict, Mark] = {"equal": "best", "within tolerance": "", "differs": "bad"}
 
@@ -36,6 +39,15 @@ class Score:
     now: float | None
     verdict: Verdict
 
+    @property
+    def relative(self) -> float:
+        """How far it is from what it was, relative to that."""
+        if self.now == self.before:
+            return 0.0
+        if self.now is None or self.before == 0:
+            return math.inf
+        return abs(self.now - self.before) / abs(self.before)
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -54,6 +66,21 @@ class Reproduction:
         """Whether every score is equal, or within the tolerance."""
         return all(score.verdict != "differs" for score in self.scores)
 
+    @property
+    def distance(self) -> str:
+        """How far the scores are, and what would accept it; "" where nothing or all would."""
+        furthest = max(self.scores, key=lambda score: score.relative)
+        if not 0 < furthest.relative < math.inf:
+            return ""
+        place = math.floor(math.log10(furthest.relative))
+        accepted = math.ceil(furthest.relative / 10**place * (1 + 1e-9))  # rounded up, to a digit
+        other = any(name == "hardware" and then != UNKNOWN for name, then, _ in self.others)
+        where = ", on other hardware" if other else ""
+        return (
+            f"The largest relative difference is {furthest.relative:.1e} ({furthest.name}){where}; "
+            f"--tolerance {accepted}e{place} accepts it."
+        )
+
 
 def compare(
     before: Mapping[str, Any], now: Mapping[str, Any], tolerance: float = 0.0
@@ -71,7 +98,7 @@ def compare(
         if (value := before.get(name)) is not None
     )
     others = tuple(
-        (name, _text(before.get(name), "not recorded"), _text(now[name], "none"))
+        (name, _text(before.get(name), UNKNOWN), _text(now[name], "none"))
         for name in PROVENANCE
         if before.get(name) != now[name]
     )
@@ -113,7 +140,9 @@ def tables(found: Reproduction, run_id: str, notes: tuple[str, ...] = ()) -> lis
         title=f"{run_id}, made again",
         columns=(
             Column("score", number=False),
-            *(Column(title) for title in ("before", "now", "difference")),
+            Column("before"),
+            Column("now"),
+            Column("difference", spare=1),
             Column("verdict", number=False),
         ),
         rows=rows,

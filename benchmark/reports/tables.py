@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
 MISSING = "-"
 Mark = Literal["", "best", "second", "bad"]
@@ -24,8 +25,10 @@ _HARMLESS = re.compile(r"[A-Za-z0-9.,+±%/()-]{1,300}")
 _RICH_STYLES = {"": "", "best": "bold green", "second": "underline", "bad": "red"}
 
 
-NAME_WIDTH = 10
-"""Characters a column of names keeps on a narrow terminal before it is folded."""
+TEXT_WIDTH = 24
+"""Characters that a column of texts asks for; what is longer is broken between its words."""
+LONGEST_WORD = 40
+"""Characters of a word that is not broken, e.g. of a model's name."""
 MOST_PRINTED = 300
 """Rows of one kind that a command shows on a terminal, the most telling first; files have more."""
 
@@ -40,10 +43,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column's title (a line a word on the terminal) and whether it holds numbers, set right."""
+    """A column of a table.
+
+    Attributes:
+        title: a line a word on the terminal.
+        number: whether it holds numbers, set right.
+        spare: how soon a narrow terminal goes without it: the highest first, 0 never.
+    """
 
     title: str
     number: bool = True
+    spare: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,17 +184,18 @@ def _markdown_cell(cell: Cell) -> str:
     return f"<u>{text}</u>" if cell.mark == "second" else text
 
 
-def print_tables(tables: Iterable[Table], console: Console | None = None) -> None:
-    """Print tables to the terminal, as wide as it is.
+def print_tables(
+    tables: Iterable[Table], console: Console | None = None, *, elsewhere: str = ""
+) -> None:
+    """Print tables to the terminal, without the columns that it is too narrow for.
 
     Args:
         tables: what to print.
         console: where to; the terminal where None.
+        elsewhere: the option that gives the whole tables; "" where there is none.
     """
-    from rich import box
     from rich.console import Console
     from rich.padding import Padding
-    from rich.table import Table as RichTable
     from rich.text import Text
 
     console = console or Console()
@@ -193,21 +204,81 @@ def print_tables(tables: Iterable[Table], console: Console | None = None) -> Non
         for line in table.intro:
             console.print(Text(plain(line), style="dim"))
         if table.rows:
-            grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-            for column in table.columns:
-                justify: Literal["left", "right"] = "right" if column.number else "left"
-                # A number cut in two cannot be read; a name folded onto two lines can.
-                title = Text(column.title.replace(" ", "\n"))
-                grid.add_column(
-                    title,
-                    justify=justify,
-                    no_wrap=column.number,
-                    overflow="fold",
-                    min_width=None if column.number else NAME_WIDTH,
-                )
-            for row in table.rows:
-                grid.add_row(*(Text(plain(c.text), style=_RICH_STYLES[c.mark]) for c in row))
+            widths = _widths(table)
+            kept, gap = _fitting(table.columns, [wanted for _, wanted in widths], console.width)
+            grid = _grid(table, {place: widths[place][0] for place in kept}, gap)
             console.print(grid)
+            if len(kept) < len(widths):
+                console.print(Text(_left_out(table, kept, elsewhere), style="dim"))
         for note in table.notes:
             console.print(Padding(Text("- " + plain(note)), (0, 0, 0, 1)))
         console.print()
+
+
+def _widths(table: Table) -> list[tuple[int, int]]:
+    """The least characters of each column, which break no word, and what it asks for."""
+    from rich.cells import cell_len
+
+    found = []
+    for place, column in enumerate(table.columns):
+        texts = [plain(row[place].text) for row in table.rows]
+        words = [*column.title.split(), *(word for text in texts for word in text.split())]
+        longest = max(map(cell_len, words), default=0)
+        whole = max(longest, *map(cell_len, texts))
+        if column.number:  # cut in two it cannot be read
+            found.append((whole, whole))
+        else:
+            least = min(longest, LONGEST_WORD)
+            found.append((least, max(least, min(whole, TEXT_WIDTH))))
+    return found
+
+
+def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> tuple[list[int], int]:
+    """Which columns fit side by side, and the gap between them; of equals the last goes first."""
+    kept = list(range(len(columns)))
+    for gap in (2, 1):  # closer together before anything is left out
+        if _width(widths, kept, gap) <= room:
+            return kept, gap
+    while _width(widths, kept, 1) > room:
+        spare, place = max((columns[place].spare, place) for place in kept)
+        if not spare:
+            break
+        kept.remove(place)
+    return kept, 1
+
+
+def _width(widths: Sequence[int], kept: Sequence[int], gap: int) -> int:
+    edges = 2
+    return sum(widths[place] for place in kept) + gap * (len(kept) - 1) + edges
+
+
+def _grid(table: Table, least: Mapping[int, int], gap: int) -> RichTable:
+    """Lay out the columns that have a least width."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False)
+    for place, width in least.items():
+        column = table.columns[place]
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        title = Text(column.title.replace(" ", "\n"))
+        grid.add_column(
+            title, justify=justify, no_wrap=column.number, overflow="fold", min_width=width
+        )
+    for row in table.rows:
+        cells = (row[place] for place in least)
+        grid.add_row(*(Text(plain(cell.text), style=_RICH_STYLES[cell.mark]) for cell in cells))
+    return grid
+
+
+def _left_out(table: Table, kept: Sequence[int], elsewhere: str) -> str:
+    """Name the columns that are not shown, and what one says that says the same of all rows."""
+    names = []
+    for place, column in enumerate(table.columns):
+        if place not in kept:
+            texts = {plain(row[place].text) for row in table.rows}
+            same = f" ({texts.pop()} in all rows)" if len(texts) == 1 else ""
+            names.append(column.title.replace("/ ", "/") + same)
+    other = f" or {elsewhere}" if elsewhere else ""
+    return f"Left out for want of width: {', '.join(names)}; a wider terminal{other} shows all."

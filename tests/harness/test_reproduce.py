@@ -113,6 +113,9 @@ def test_a_score_that_differs_in_its_last_bit_is_told_and_a_tolerance_lets_it_pa
         "1.0"
     ]
     assert answer.out.rstrip().endswith("Not reproduced.")
+    told = answer.out.splitlines()[-2]
+    assert told.startswith("The largest relative difference is ")
+    assert "e-16 (mse); --tolerance " in told
     answer = command("reproduce", "small", "--tolerance", 1e-12)
     assert answer.code == 0
     assert "within tolerance" in answer.out
@@ -223,3 +226,22 @@ def test_what_is_not_the_same_or_was_not_recorded_is_listed() -> None:
         ("device", "cpu", "none"),
         ("threads", "2", "1"),
     )
+
+
+@pytest.mark.parametrize("change", [3.9e-9, 4e-9, 9.7e-5, 0.5, 1.0, 12.0])
+def test_the_tolerance_that_is_told_accepts_the_difference(change: float) -> None:
+    row = {"mse": 0.4256, "mae": 0.5, "hardware": "one"}
+    now = dict.fromkeys((*SCORES, *PROVENANCE)) | row | {"mse": 0.4256 * (1 + change)}
+    told = compare(row, now).distance
+    assert "(mse); --tolerance" in told
+    accepted = float(told.split("--tolerance ")[1].split()[0])
+    assert change <= accepted <= 2 * change
+    assert compare(row, now, accepted).holds
+    assert "(mse), on other hardware;" in compare(row, now | {"hardware": "two"}).distance
+
+
+def test_what_no_tolerance_accepts_is_told_none() -> None:
+    now = dict.fromkeys((*SCORES, *PROVENANCE)) | {"mse": 0.5}
+    assert compare({"mse": 0.5, "mae": 0.4}, now).distance == ""
+    assert compare({"mse": 0.0}, now).distance == ""
+    assert compare({"mse": 0.5}, now).distance == ""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -120,10 +121,49 @@ def test_a_cell_that_does_not_fit_is_named_with_its_line(write, values, column, 
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_files_put_one_after_the_other_are_told_by_the_header_between(tmp_path, record):
+    path = tmp_path / "results.csv"
+    write_csv(path, [record("a"), record("b")])
+    path.write_text(2 * path.read_text())
+    with pytest.raises(UserError) as caught:
+        read_results(path)
+    assert str(caught.value) == f"{path}: line 4: repeats the header; remove the line"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_every_machine_ran_alike_is_one_run(tmp_path, record, end):
+    path = tmp_path / "results.csv"
+    here = record("naive", hardware="one", latency_ms=0.1, started="2026-01-31T12:00:00+00:00")
+    there = record("naive", hardware="two", latency_ms=0.2, started="2026-02-01T12:00:00+00:00")
+    write_csv(path, [record("a"), here, there, record("b")])
+    path.write_bytes(path.read_bytes().replace(b"\n", end.encode()))
+    frame = read_results(path)
+    assert frame["run_id"].tolist() == ["a", "naive", "b"]
+    assert frame["hardware"].tolist()[1] == "one"
+    assert frame.index.tolist() == [0, 1, 2]
+
+
+def test_another_score_of_one_run_is_told_with_its_own_line(tmp_path, record):
+    path = tmp_path / "results.csv"
+    write_csv(path, [record("a"), record("a", hardware="two"), record("a", mse=0.6)])
+    with pytest.raises(UserError, match="line 4, column run_id: is there twice, got 'a'"):
+        read_results(path)
+
+
 def test_faults_of_several_columns_are_all_told(write):
     with pytest.raises(UserError) as caught:
         read_results(write(minimal(mse="x", seed="y")))
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_leaderboard_is_told_from_the_results_beside_it():
+    reference = Path(__file__).parents[2] / "results" / "reference" / "etth1"
+    with pytest.raises(UserError) as caught:
+        read_results(reference / "leaderboard.csv")
+    assert str(caught.value) == (
+        f"{reference}/leaderboard.csv: is a leaderboard and has no runs; "
+        f"name {reference}/results.csv"
+    )
 
 
 @pytest.mark.parametrize("column", REQUIRED)

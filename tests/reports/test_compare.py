@@ -52,7 +52,14 @@ def test_the_tolerance_is_relative(old, factor, tolerance):
 
     def frame(mse):
         row = {"dataset": "A", "horizon": 1, "model": "m", "lookback": 1, "seed": 0}
-        row |= {"fingerprint": "f", "mse": mse, "mae": 1.0, "status": "done", "error": ""}
+        row |= {
+            "fingerprint": "f",
+            "config": "c",
+            "mse": mse,
+            "mae": 1.0,
+            "status": "done",
+            "error": "",
+        }
         return pd.DataFrame([row | {"run_id": "r", "fitted": "gradient"}])
 
     new = old * factor
@@ -113,11 +120,60 @@ def test_the_same_protocol_is_found_among_several(run, table):
     assert comparison.rows["mse_new"].tolist() == [0.9, 0.5]
 
 
-def test_one_name_for_several_runs_is_ambiguous_and_means_are_compared(run, table):
+def test_several_runs_of_a_configuration_are_ambiguous_and_means_are_compared(run, table):
     comparison = compare(table(run(mse=0.4), run(mse=0.6)), table(run(mse=0.5)))
     assert categories(comparison) == {"gru": "unchanged"}
     assert comparison.rows["mse_old"].tolist() == [0.5]
     assert "ambiguous, 2 old and 1 new runs; means compared" in to_markdown(comparison)
+
+
+def test_other_settings_are_compared_where_each_side_has_but_one_and_it_is_said(run, table):
+    old = table(*(run("nlinear", config="575480db51", seed=seed) for seed in (1, 2)))
+    new = table(*(run("nlinear", 0.6, config="470638aa00", seed=seed) for seed in (1, 2)))
+    comparison = compare(old, new)
+    assert comparison.rows["category"].tolist() == ["regressed"] * 2
+    text = to_markdown(comparison)
+    assert text.count("settings differ: nlinear (config 575480 / 470638)\n") == 1
+    assert "settings" not in to_markdown(compare(old, old))
+
+
+def test_a_configuration_in_both_files_is_compared_with_itself(run, table):
+    same, other = {"config": "aaaaaa1111"}, {"config": "bbbbbb2222"}
+    comparison = compare(
+        table(run(mse=0.5, **same)), table(run(mse=0.5, **same), run(mse=0.9, **other))
+    )
+    found = dict(zip(comparison.rows["name"], comparison.rows["category"], strict=True))
+    assert found == {"gru [aaaaaa]": "unchanged", "gru [bbbbbb]": "appeared"}
+    assert comparison.rows["runs_new"].tolist() == [1, 1]
+    text = to_markdown(comparison)
+    assert "| gru \\[aaaaaa\\] |" in text
+    assert "the brackets hold the start of their hash" in text
+
+
+def test_several_configurations_are_averaged_with_no_other(run, table):
+    pair = [run(mse=0.4969, config="aaaaaa"), run(mse=0.4350, config="bbbbbb")]
+    comparison = compare(table(run(mse=0.43, config="cccccc")), table(*pair))
+    assert sorted(comparison.rows["name"]) == ["gru [aaaaaa]", "gru [bbbbbb]", "gru [cccccc]"]
+    assert sorted(comparison.rows["mse_new"].dropna()) == [0.4350, 0.4969]
+    assert not comparison.comparable
+
+
+def test_configurations_meet_their_own_under_another_protocol_too(run, table):
+    def under(protocol):
+        return [run(config=c * 6, fingerprint=protocol * 9) for c in ("a", "b")]
+
+    rows = compare(table(*under("1")), table(*under("2"))).rows
+    assert rows["category"].tolist() == ["not comparable"] * 2
+    assert (rows["config_old"] == rows["config_new"]).all()
+
+
+def test_a_file_without_configurations_is_compared_by_names(run, table):
+    pair = table(run(mse=0.4, config="aaaaaa"), run(mse=0.6, config="bbbbbb"))
+    comparison = compare(pair, table(run(mse=0.5)).assign(config=""))
+    assert comparison.rows["category"].tolist() == ["unchanged"]
+    assert comparison.rows["name"].tolist() == ["gru"]
+    assert "ambiguous, 2 old and 1 new runs" in to_markdown(comparison)
+    assert "settings" not in to_markdown(comparison)
 
 
 def test_a_failure_hides_behind_no_second_run_of_its_name(run, table):

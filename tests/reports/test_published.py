@@ -145,6 +145,14 @@ def test_another_lookback_is_shown_as_such_and_not_compared(run, table, publishe
     assert "- source 1: full test set; two" in text
 
 
+def test_several_configurations_of_a_name_carry_its_hash(run, table, published):
+    figures = published("etth1,gru,336,96,0.4,0.5,,full test set,one,")
+    pair = table(run("gru", 0.5, config="aaaaaa1111"), run("gru", 0.6, config="bbbbbb2222"))
+    text = to_markdown(compare_published(pair, figures))
+    assert r"| gru \[aaaaaa\] | 336 | 0.5000 |" in text
+    assert r"| gru \[bbbbbb\] | 336 | 0.6000 |" in text
+
+
 def test_a_model_that_nobody_published_is_named(run, table, published):
     figures = published("ETTh1,gru,336,96,0.4,0.5,,full test set,one,")
     comparison = compare_published(table(run("mine", 0.5), run("gru", 0.4)), figures)

@@ -233,3 +233,24 @@ def test_a_phone_scrolls_the_table_in_its_box_and_the_page_only_down(opened):
     page.locator("#table td.model button").first.click()
     page.select_option("#focus", HOSTILE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_a_chart_in_a_page_made_narrower_keeps_its_shape_until_it_is_drawn_again(opened):
+    page = opened()
+    width, height, drawn_width, drawn_height = page.evaluate(
+        """() => {
+            const svg = document.querySelector("#steps svg");
+            document.getElementById("steps").style.width = "240px";
+            const { width, height } = svg.getBoundingClientRect();
+            return [width, height, ...["width", "height"].map((name) => svg.getAttribute(name))];
+        }"""
+    )
+    assert width == 240
+    assert height == pytest.approx(240 * float(drawn_height) / float(drawn_width), abs=1)
+
+
+def test_the_headings_of_published_tables_stand_apart_from_the_notes_above(opened):
+    page = opened()
+    notes = page.locator("#published-tables .notes").first.bounding_box()
+    heading = page.locator("#published-tables h3").nth(1).bounding_box()
+    assert heading["y"] - notes["y"] - notes["height"] >= 20

@@ -263,7 +263,9 @@ def test_a_page_of_failures_alone_is_written_and_names_them(run, write):
     assert data["tasks"][0]["failures"] == [
         "failed, unranked: gru (lookback 336, seed 0): ValueError: no"
     ]
-    assert "0 runs (1 failed)" in text
+    assert "1 run (1 failed)" in text
+    text, _ = write(run("gru"), run("lstm", error="ValueError: no"))
+    assert "2 runs (1 failed)" in text
 
 
 def test_what_is_cut_is_the_worst_rows_and_is_said(run, leave, write, monkeypatch):

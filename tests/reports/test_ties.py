@@ -200,6 +200,20 @@ def test_two_protocols_are_not_comparable_and_the_verdict_fits_the_terminal(scor
     assert "verdict" in stream.getvalue()
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_verdict_is_on_the_windows_of_the_configurations_that_are_compared(scored, table, told):
+    twins = [scored("gru", 0.5, 0, config="aaaaaa"), scored("gru", 0.9, 1, config="bbbbbb")]
+    now, more = joined([scored("gru", 0.3, 2, config="aaaaaa")])
+    old, losses = joined(twins)
+    before, after = table(*old), table(*now)
+    if not told:
+        before, after = before.assign(config=""), after.assign(config="")
+    judged = judge(compare(before, after), Side(before, losses), Side(after, more)).rows
+    verdicts = dict(zip(judged["name"], judged["verdict"], strict=True))
+    both = {"gru [aaaaaa]": "significant", "gru [bbbbbb]": ""}
+    assert verdicts == (both if told else {"gru": "significant"})
+
+
 def test_a_model_of_three_seeds_is_judged_by_its_own_spread(run, table):
     """A restless neighbour makes no steady model's change noise, nor the other way round."""
     steady = [run("nlinear", 0.5 + s / 1000, seed=s) for s in range(3)]

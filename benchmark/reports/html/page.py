@@ -225,12 +225,11 @@ def _table_object(table: Table) -> dict[str, Any]:
 
 
 def _summary(results: DataFrame) -> str:
-    done = results[results["status"] == "done"]
-    failed = len(results) - len(done)
+    runs, failed = len(results), int((results["status"] == "failed").sum())
     sets = results["dataset"].nunique()
     started = sorted(day[:10] for day in results["started"].unique())
     parts = [
-        f"{len(done):,} runs" + f" ({failed:,} failed)" * bool(failed),
+        f"{runs:,} run" + "s" * (runs > 1) + f" ({failed:,} failed)" * bool(failed),
         f"{results['model'].nunique():,} models",
         f"{sets} data set" + "s" * (sets > 1),
         started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}",

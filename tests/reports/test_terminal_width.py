@@ -1,0 +1,116 @@
+"""The tables of committed results on terminals of several widths: whole columns or none of it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from benchmark.places import PUBLISHED
+from benchmark.records.store import read_results
+from benchmark.reports import leaderboard as boards
+from benchmark.reports.compare import compare, print_comparison
+from benchmark.reports.judgement import Side, judge
+from benchmark.reports.published import compare_published, read_published
+from benchmark.reports.published_tables import print_published
+from benchmark.reports.tables import Cell, Column, Table, number, print_tables
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+WIDTHS = pytest.mark.parametrize("width", [60, 80, 100, 110, 160])
+
+
+def results(name):
+    return read_results(REFERENCE / name / "results.csv")
+
+
+def printed(show, width):
+    stream = io.StringIO()
+    show(Console(file=stream, width=width))
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    return lines
+
+
+@WIDTHS
+@pytest.mark.parametrize(
+    "name", ["etth1", "lookbacks", "best_horizons", "breadth", "horizons", "tuned"]
+)
+def test_a_leaderboard_keeps_names_and_errors_whole(name, width):
+    board = boards.leaderboard(results(name))
+    lines = printed(lambda console: boards.print_table(board, console), width)
+    words = [line.split() for line in lines]
+    for row in board.groups[0].rows.to_dict("records"):
+        error = f"{row['mse']:.4f}"
+        assert any(row["model"] in line and error in " ".join(line) for line in words), row["name"]
+
+
+@WIDTHS
+def test_a_leaderboard_of_namesakes_keeps_their_brackets(width):
+    rows = results("etth1")
+    twins = rows.assign(config="575480" + rows["config"], run_id="x" + rows["run_id"])
+    board = boards.leaderboard(pd.concat([rows, twins]))
+    text = " ".join(printed(lambda console: boards.print_table(board, console), width))
+    for name in board.groups[0].rows["name"]:
+        assert all(f" {word} " in text for word in name.split())
+
+
+@WIDTHS
+def test_a_comparison_keeps_names_errors_and_verdicts_whole(width):
+    old, new = results("etth1"), results("lookbacks")
+    comparison = judge(compare(old, new), Side(old, {}), Side(new, {}))
+    lines = printed(lambda console: print_comparison(comparison, console), width)
+    words = [line.split() for line in lines]
+    for row in comparison.rows.to_dict("records"):
+        errors = [number(row[f"mse_{side}"]) for side in ("old", "new")[width == 60 :]]
+        assert any({row["model"], *errors} <= set(line) for line in words), row["model"]
+    assert sum("within noise" in line for line in lines) > 5
+    assert any("Left out" in line for line in lines) == (width < 110)
+
+
+@WIDTHS
+def test_figures_beside_published_ones_keep_names_and_errors_whole(width):
+    beside = compare_published(results("reproduction"), read_published(PUBLISHED))
+    words = [line.split() for line in printed(lambda c: print_published(beside, c), width)]
+    for row in beside.matches.dropna(subset=["published_mse"]).to_dict("records"):
+        error = f"{row['published_mse']:.3f}"
+        assert any(row["model"] in line and error in line for line in words), row["model"]
+
+
+def test_the_most_spare_columns_go_first_and_are_named_below():
+    table = Table(
+        "T",
+        (
+            Column("model", number=False),
+            Column("MSE"),
+            Column("windows/ s", spare=2),
+            Column("device", number=False, spare=1),
+            Column("MACs", spare=2),
+        ),
+        tuple(
+            tuple(map(Cell, (name, "0.1234", "1,234,567", "cpu", macs)))
+            for name, macs in (("gru", "12.3M"), ("lstm", "1.23G"))
+        ),
+    )
+
+    def at(width):
+        lines = printed(lambda c: print_tables([table], c, elsewhere="--output"), width)
+        return " ".join(" ".join(lines).split())
+
+    assert "Left out" not in at(60)
+    assert "1,234,567 cpu Left out for want of width: MACs; a wider terminal or --o" in at(32)
+    assert (
+        "lstm 0.1234 cpu Left out for want of width: windows/s (1,234,567 in all rows), MACs;"
+        in at(24)
+    )
+    assert "lstm 0.1234 Left out" in at(14)
+    assert "device (cpu in all rows), MACs;" in at(14)
+
+
+def test_a_word_without_end_is_folded():
+    table = Table(
+        "T", (Column("model", number=False), Column("MSE")), ((Cell("m" * 300), Cell("1")),)
+    )
+    assert sum(line.count("m") for line in printed(lambda c: print_tables([table], c), 80)) == 301
