@@ -5,7 +5,7 @@
                 (Sutskever et al., arXiv:1409.3215; Cho et al., arXiv:1406.1078)
     segments    the first recurrence takes one step from its final state for every token at once,
                 told which by a position (SegRNN's parallel multi-step forecasting,
-                Lin et al., arXiv:2308.11200, Section 3.2)
+                Lin et al., arXiv:2308.11200, Section 3.2), and of which channel by an embedding
 
 All are called alike, with what the encoder returned, the last token of the lookback and, in
 training, the true tokens of the horizon; each uses what it needs.

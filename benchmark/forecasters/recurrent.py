@@ -48,10 +48,9 @@ class Recurrent(Forecaster):
             shared weights.
         embedding: how tokens enter the first cell: as they are, through a linear layer, or
             through a linear layer and a rectifier.
-        decoder: ``direct`` (from the last output), ``flatten`` (from all outputs), ``seq2seq``
-            or ``segments``.
-        channel_embedding: for `segments` with independent channels: tell the recurrence which
-            channel it forecasts.
+        decoder: ``direct`` (from the last output), ``flatten`` (from all outputs), ``seq2seq``,
+            ``segments``, or ``shared_segments``: where channels are independent it is not told
+            which of them it forecasts.
         teacher_forcing: for `seq2seq` in training: how often the true token is fed back.
         linear_skip: add a linear map of the normalised window to the forecast.
 
@@ -74,8 +73,7 @@ class Recurrent(Forecaster):
         patch: Positive = 1,
         channels: Literal["mixing", "independent"] = "mixing",
         embedding: Literal["none", "linear", "relu"] = "none",
-        decoder: Literal["direct", "flatten", "seq2seq", "segments"] = "direct",
-        channel_embedding: bool = True,
+        decoder: Literal["direct", "flatten", "seq2seq", "segments", "shared_segments"] = "direct",
         teacher_forcing: Ratio = 0.0,
         linear_skip: bool = False,
     ) -> None:
@@ -83,12 +81,7 @@ class Recurrent(Forecaster):
         if teacher_forcing and decoder != "seq2seq":
             raise ValueError(f"teacher_forcing is for decoder seq2seq, however: it is {decoder}")
         independent = channels == "independent"
-        if not channel_embedding and not (decoder == "segments" and independent):
-            raise ValueError(
-                "channel_embedding is for decoder segments and channels independent, however: they "
-                f"are {decoder} and {channels}"
-            )
-        per_channel = decoder == "segments" and independent and channel_embedding
+        per_channel = decoder == "segments" and independent
         build = cell_factory(cell, cell_options)
         self.tokens = Tokeniser(shape, patch=patch, independent=independent)
         self.normaliser = Normaliser(normalise, shape.channels)
@@ -115,10 +108,10 @@ class Recurrent(Forecaster):
                 dropout=dropout,
                 teacher_forcing=teacher_forcing,
             )
-        elif decoder == "segments":
+        elif decoder in ("segments", "shared_segments"):
             if bidirectional or embedding == "none":
                 raise ValueError(
-                    "decoder segments steps the encoder's own cells on embedded positions "
+                    f"decoder {decoder} steps the encoder's own cells on embedded positions "
                     "and needs an embedding and one direction, however: "
                     f"embedding is {embedding} and bidirectional is {bidirectional}"
                 )

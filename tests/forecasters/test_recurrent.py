@@ -165,14 +165,13 @@ def test_a_linear_skip_adds_a_map_of_the_normalised_window() -> None:
     torch.testing.assert_close(whole, model(x) + skipped)
 
 
-@pytest.mark.parametrize("decoder", ["direct", "flatten", "seq2seq", "segments"])
+@pytest.mark.parametrize("decoder", ["direct", "flatten", "seq2seq", "shared_segments"])
 def test_independent_channels_are_one_model_run_on_each(decoder: str) -> None:
     options: dict[str, Any] = {
         "decoder": decoder,
         "channels": "independent",
         "patch": P,
         "embedding": "linear",
-        "channel_embedding": decoder != "segments",
     }
     model = build(**options)
     single = build(SeriesShape(L, H, 1, season=4), **options)
@@ -256,15 +255,7 @@ def test_dropout_is_silent_in_evaluation_and_drops_in_training() -> None:
             },
             "must be even, however: it is 7",
         ),
-        (
-            {"channels": "independent", "channel_embedding": False},
-            "channel_embedding is for decoder segments and channels independent, however: they "
-            "are direct and independent",
-        ),
-        (
-            {"decoder": "segments", "embedding": "relu", "channel_embedding": False},
-            "they are segments and mixing",
-        ),
+        ({"decoder": "shared_segments"}, "decoder shared_segments steps the encoder's own cells"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], says: str) -> None:

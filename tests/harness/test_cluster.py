@@ -95,7 +95,7 @@ def test_rows_are_those_of_this_machine_and_what_is_lost_or_hangs_harms_no_other
     assert done.outcome.failed == ()
     assert (elsewhere / "killed").exists()
     assert not (toy / "killed").exists()
-    assert [line.split()[0] for line in done.output.splitlines()] == ["done"] * 3
+    assert [line.split()[0] for line in done.output.splitlines()].count("done") == 3
     (brought,) = (toy.parent / "users-cache").glob("ts-benchmark/ray/*/toy.csv")
     assert brought.read_bytes() == (toy / "datasets" / "toy.csv").read_bytes()
     assert list((toy / "results" / "runs").glob(".*")) == []

@@ -152,7 +152,7 @@ def test_a_grids_overrides_are_for_its_own_runs_and_come_after_the_suites(
     [
         (
             {"set": {"training.epocs": 1}},
-            "naive.yaml: training.epocs: unknown key; did you mean 'epochs'?",
+            "naive.yaml with overrides: training.epocs: unknown key; did you mean 'epochs'?",
         ),
         ({"set": {"model.hidden_size": 4}}, "naive.yaml: model.hidden_size: unknown key"),
         ({"set": {"horizon": 6}}, "tiny.yaml: set.horizon: is not for all runs of a suite alike"),
