@@ -88,8 +88,7 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     """
     series = series or load(load_card(spec.dataset))
     task = _task(series, spec.lookback, spec.horizon)
-    _, options = resolve_model(spec.model, where)
-    trained = how_fitted(spec.model, where) == "gradient"
+    model, options = resolve_model(spec.model, where)
     identity = {
         "benchmark": __version__,
         "name": spec.name,
@@ -99,7 +98,7 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
         "horizon": spec.horizon,
         "model": {"class": spec.model["class"], **options},
         "source": source_digest(spec.model, where),
-        "training": spec.training.model_dump() if trained else None,
+        "training": spec.training.model_dump() if model.fitted == "gradient" else None,
     } | ({"refit": True} if spec.refit else {})
     config = _digest(identity)
     run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"
