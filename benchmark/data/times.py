@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Times = NDArray[np.datetime64]
 
 _TIME_ZONE = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
+_ZONED = "has a time zone"
 _UTC = r"\s*(?:Z|[+-]00(?::?00)?)$"
 _WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
 """Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
@@ -52,7 +53,7 @@ def read_times(
     if zoned.any():
         in_utc = zoned & texts.str.contains(_UTC, na=False).to_numpy(dtype=bool)
         if not (in_utc | (texts.fillna("") == "").to_numpy()).all():
-            raise _zone_fault(card, path, texts, first_line, zoned)
+            raise _fault(card, path, texts, first_line, zoned, _ZONED, _in_utc(card))
         texts = texts.str.replace(_UTC, "", regex=True)
     form = "ISO8601"
     if re.match(r"\d{4}/", str(texts.iloc[0])):
@@ -64,7 +65,7 @@ def read_times(
         has_zone = True
     if has_zone:  # of a form that is not ours, e.g. +1
         zoned = np.array([_in_a_zone(text) for text in texts])
-        raise _zone_fault(card, path, texts, first_line, zoned)
+        raise _fault(card, path, texts, first_line, zoned, _ZONED, _in_utc(card))
     exact = parsed.to_numpy()
     times: Times = exact.astype("datetime64[s]")
     wrong = np.isnat(exact) | (exact != times)
@@ -137,17 +138,10 @@ def step_fault(
     return UserError(where, f"{time} is {step} after {before}, not {card.frequency}", cure)
 
 
-def _zone_fault(
-    card: DatasetCard,
-    path: Path,
-    texts: pd.Series[Any],
-    first_line: int,
-    zoned: NDArray[np.bool_],
-) -> UserError:
+def _in_utc(card: DatasetCard) -> str:
     """Where a clock is put back its times stand there twice, so the cure is not what it showed."""
     column = f"pd.to_datetime(frame[{card.time_column!r}], utc=True, format='ISO8601')"
-    cure = f"write all times in UTC, with pandas {column}"
-    return _fault(card, path, texts, first_line, zoned, "has a time zone", cure)
+    return f"write all times in UTC, with pandas {column}"
 
 
 def _fault(

@@ -30,11 +30,10 @@ class Tokeniser:
 
     def __init__(self, shape: SeriesShape, *, patch: int, independent: bool) -> None:
         if shape.lookback % patch:
-            divisors = [size for size in range(2, patch) if shape.lookback % size == 0]
+            fits = max(size for size in range(1, patch) if shape.lookback % size == 0)
             raise ValueError(
                 f"the lookback must be a multiple of the patch, however: lookback is "
-                f"{shape.lookback} and patch {patch} (a patch of {divisors[-1] if divisors else 1} "
-                "fits)"
+                f"{shape.lookback} and patch {patch} (a patch of {fits} fits)"
             )
         self.patch = patch
         self.independent = independent
