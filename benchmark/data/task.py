@@ -132,10 +132,8 @@ class Task:
         else:
             values = self._before_test(border)
         values = values[:, : rows.stop].to(device)
-        if self.masked:
-            filled = forward_filled(values)
-            return Windows(filled, rows, self.lookback, self.horizon, targets=values)
-        return Windows(values, rows, self.lookback, self.horizon)
+        windows = Windows.held if self.masked else Windows
+        return windows(values, rows, self.lookback, self.horizon)
 
     def _before_test(self, border: int) -> Tensor:
         """Copy the rows before test, once for as long as the scaled series is the same."""

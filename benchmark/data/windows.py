@@ -63,6 +63,11 @@ class Windows:
         self._numbers: Tensor | None = None
         self._avoided: range | None = None
 
+    @classmethod
+    def held(cls, values: Tensor, horizon_rows: range, lookback: int, horizon: int) -> Windows:
+        """Of a series with NaN where it is masked: lookbacks hold the last value before instead."""
+        return cls(forward_filled(values), horizon_rows, lookback, horizon, targets=values)
+
     def __len__(self) -> int:
         return len(self._view if self._numbers is None else self._numbers)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmark.data.card import load_card
 from benchmark.data.load import load
 from benchmark.data.task import Task
-from benchmark.data.windows import Windows, forward_filled
+from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.errors import gather_errors
 from benchmark.evaluation.metrics import mae, mase, mse
@@ -159,9 +159,5 @@ def _file(run: SavedRun, path: Path) -> tuple[NDArray[np.datetime64], Windows]:
     scaled = run.data.scaler.transform(rows.values).astype(np.float32)
     values = torch.from_numpy(np.ascontiguousarray(scaled.T))
     lookback, horizon = run.spec.lookback, run.spec.horizon
-    scored = range(lookback, len(scaled))
-    if values.isnan().any():  # as in a task whose card masks
-        windows = Windows(forward_filled(values), scored, lookback, horizon, targets=values)
-    else:
-        windows = Windows(values, scored, lookback, horizon)
-    return rows.timestamps, windows
+    windows = Windows.held if values.isnan().any() else Windows  # as in a task whose card masks
+    return rows.timestamps, windows(values, range(lookback, len(scaled)), lookback, horizon)
