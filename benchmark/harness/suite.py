@@ -32,6 +32,7 @@ from benchmark.harness.spec import (
     config_names,
     find_config,
     load_run,
+    place_of,
     with_task,
 )
 from benchmark.records.record import RunRecord
@@ -174,10 +175,10 @@ def _load_models(
 
 def _load_model(name: str, where: str, overrides: Sequence[str]) -> _Model:
     path = find_config("models", _beside(name, where))
-    spec = load_run(path, overrides)
-    resolve_model(spec.model, str(path))
-    random = how_fitted(spec.model, str(path)) == "gradient"  # then it depends on its seed
-    return _Model(spec=spec, where=str(path), random=random)
+    spec, place = load_run(path, overrides), place_of(path, overrides)
+    resolve_model(spec.model, place)
+    random = how_fitted(spec.model, place) == "gradient"  # then it depends on its seed
+    return _Model(spec=spec, where=place, random=random)
 
 
 def _beside(name: str, where: str) -> str:

@@ -154,7 +154,7 @@ def test_a_grids_overrides_are_for_its_own_runs_and_come_after_the_suites(
             {"set": {"training.epocs": 1}},
             "naive.yaml with overrides: training.epocs: unknown key; did you mean 'epochs'?",
         ),
-        ({"set": {"model.hidden_size": 4}}, "naive.yaml: model.hidden_size: unknown key"),
+        ({"set": {"model.hidden_size": 4}}, "naive.yaml with overrides: model.hidden_size"),
         ({"set": {"horizon": 6}}, "tiny.yaml: set.horizon: is not for all runs of a suite alike"),
         (
             {"grids": [{"datasets": ["toy"], "horizons": [6], "set": {"seed": 6}}]},
