@@ -12,8 +12,11 @@ from benchmark.errors import UserError
 from benchmark.places import PUBLISHED, RESULTS
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from benchmark.reports.changes import Comparison
     from benchmark.reports.gate import Gate
+    from benchmark.reports.judgement import Losses, Metric, Side
 
 REGRESSED = 1
 INCOMPARABLE = 3
@@ -98,30 +101,36 @@ def _gate(path: Path | None, tolerance: float | None) -> Gate:
 
 
 def _of_files(old: Path, new: Path, gate: Gate) -> Comparison:
-    from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
     from benchmark.reports.compare import compare as compare_tables
-    from benchmark.reports.judgement import Side, judge
+    from benchmark.reports.judgement import judge
 
     before, after = read_results(old), read_results(new)
-    return judge(
-        compare_tables(before, after, gate),
-        Side(before, read_losses(old, before)),
-        Side(after, read_losses(new, after)),
-    )
+    sides = _side(old, before, gate), _side(new, after, gate)
+    return judge(compare_tables(before, after, gate), *sides)
+
+
+def _side(path: Path, table: DataFrame, gate: Gate) -> Side:
+    """Read what a file's rows are judged by: of the MAE only where its verdict is asked for."""
+    from benchmark.records.losses import read_losses
+    from benchmark.reports.judgement import Side
+
+    losses: dict[Metric, Losses] = {"mse": read_losses(path, table)}
+    if gate.significant_only:
+        losses["mae"] = read_losses(path, table, "mae")
+    return Side(table, losses)
 
 
 def _of_revisions(revisions: str, patterns: list[str], gate: Gate) -> tuple[Comparison, str]:
-    from benchmark.records.losses import read_losses
     from benchmark.records.revisions import results_between
     from benchmark.reports.compare import compare as compare_tables
     from benchmark.reports.compare import merge
-    from benchmark.reports.judgement import Side, judge
+    from benchmark.reports.judgement import judge
 
     by_file = {}
     for name, tables in results_between(revisions, patterns).items():
         # Runs' folders are not committed, but those still here may be of either revision.
-        old, new = (Side(table, read_losses(Path(name), table)) for table in tables)
+        old, new = (_side(Path(name), table, gate) for table in tables)
         by_file[name] = judge(compare_tables(*tables, gate), old, new)
     return merge(by_file), f"{revisions}: {', '.join(by_file)}"
 

@@ -99,7 +99,7 @@ class ClosedFormForecaster(Forecaster):
 
     @abstractmethod
     def fit(self, train: WindowSource, validation: WindowSource) -> None:
-        """Set the weights from train windows; anything chosen is chosen on validation windows."""
+        """Set the weights from train windows; validation windows choose, among a few values."""
 
     def refit(self, windows: WindowSource) -> None:
         """Set the weights from more windows, by what `fit` has chosen.

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from benchmark.reports.gate import HIGHER_IS_BETTER, TEST_SCORES, Gate
+from benchmark.reports.gate import HIGHER_IS_BETTER, Gate
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -61,7 +61,7 @@ class Comparison:
             for old and new: status, the metrics, fingerprint, config, runs, error, trained (by
             gradient); ``<metric>_change``, relative (0.01 is 1% more); worse and better: the
             metrics that changed by more than their tolerance. `benchmark.reports.judgement.judge`
-            adds verdict.
+            adds verdict, and verdict_mae.
         gate: what was let pass.
     """
 
@@ -143,18 +143,25 @@ def _short(path: str) -> str:
 
 
 def without_noise(comparison: Comparison) -> Comparison:
-    """Take the test scores' changes out of the rows whose verdict is that they are within noise."""
+    """Take out changes of the scores whose verdict is that they are within noise.
+
+    That on the MSE speaks for the RMSE too; what neither it nor that on the MAE is about stays.
+    """
     rows = comparison.rows.copy()
-    noise = (rows["verdict"] == VERDICTS[1]) & rows["category"].isin(["regressed", "improved"])
+    noise = (rows[name].eq(VERDICTS[1]).tolist() for name in ("verdict", "verdict_mae"))
+    silent = [{*("mse", "rmse") * mse, *("mae",) * mae} for mse, mae in zip(*noise, strict=True)]
+    was = rows["worse"] + rows["better"]
     for side in ("worse", "better"):
         rows[side] = [
-            tuple(name for name in names if not (silent and name in TEST_SCORES))
-            for names, silent in zip(rows[side].tolist(), noise, strict=True)
+            tuple(name for name in names if name not in own)
+            for names, own in zip(rows[side].tolist(), silent, strict=True)
         ]
     rows["category"] = [
-        _outcome(worse, better, VERDICTS[1]) if silent else category
-        for worse, better, category, silent in zip(
-            rows["worse"], rows["better"], rows["category"], noise, strict=True
+        _outcome(worse, better, VERDICTS[1])
+        if category in JUDGED[:2] and not own.isdisjoint(changed)
+        else category
+        for category, worse, better, own, changed in zip(
+            rows["category"], rows["worse"], rows["better"], silent, was, strict=True
         )
     ]
     return Comparison(_worst_first(rows), comparison.gate)

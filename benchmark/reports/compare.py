@@ -44,9 +44,9 @@ MOST_LISTED = 100
 """Entries of one table or list in Markdown: a comment on GitHub holds 65,536 characters."""
 
 _VERDICT_NOTE = (
-    "verdict on the MSE: significant if neither the chance of the test windows (paired "
-    "Diebold-Mariano test, 5%) nor that of the seed (spread over seeds, 5%) explains the "
-    "difference, as far as the two files allow to ask; else within noise"
+    "verdict on the MSE: significant if the difference is beyond what the chance of the test "
+    "windows (paired Diebold-Mariano test) and that of the seed (spread over seeds) make together "
+    "in 95 of 100 cases, as far as the two files tell of either; else within noise"
 )
 _RUNS = ("runs_old", "runs_new")
 _SAME = ["unchanged", "within noise"]

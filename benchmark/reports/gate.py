@@ -66,8 +66,9 @@ class Gate(Strict):
         tolerance: of MSE and MAE, which are always held unless `metrics` says null.
         metrics: further metrics that are held, or another tolerance for one.
         overrides: for some models or data sets; of several that fit, the later wins.
-        significant_only: a test score's change is none where the verdict on the MSE is that it is
-            within noise; where there is no verdict, the tolerance alone decides.
+        significant_only: a change of MSE, RMSE or MAE is none where the verdict on it (RMSE's is
+            the MSE's) is that it is within noise; where there is no verdict, and for all other
+            columns, the tolerance alone decides.
         allow_missing: whether a row may vanish, or change its protocol.
         allow_failed: whether a run may fail that was done before.
     """

@@ -203,12 +203,20 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
 def _baseline(rows: DataFrame) -> Series:
     """The baseline's MSE for every row: at its own lookback, else the best there is in the group.
 
-    Missing where the group has no baseline, or one without any error to compare with.
+    The best, too, where it has several settings at one lookback. Missing where the group has no
+    baseline, or one without any error to compare with.
     """
     naive = rows.loc[(rows["model"] == BASELINE) & (rows["mse"] > 0), [*GROUP, "lookback", "mse"]]
-    same = rows[[*GROUP, "lookback"]].merge(naive, how="left", on=[*GROUP, "lookback"])["mse"]
-    lowest = naive.groupby(GROUP, as_index=False)["mse"].min()
-    return same.fillna(rows[GROUP].merge(lowest, how="left", on=GROUP)["mse"])
+    same, lowest = (
+        rows[keys].merge(
+            naive.groupby(keys, as_index=False)["mse"].min(),
+            how="left",
+            on=keys,
+            validate="many_to_one",
+        )["mse"]
+        for keys in ([*GROUP, "lookback"], GROUP)
+    )
+    return same.fillna(lowest)
 
 
 def _failures(failed: DataFrame) -> DataFrame:

@@ -33,11 +33,13 @@ class Verdict:
         difference: mean loss of the first less the second forecaster.
         statistic: the same in long-run standard errors.
         p_value: two-sided, that equal forecasters differ by as much.
+        reach: the difference that equal forecasters exceed five times in a hundred.
     """
 
     difference: float
     statistic: float
     p_value: float
+    reach: float
 
 
 def diebold_mariano(first: Array, second: Array, horizon: int) -> Verdict:
@@ -58,17 +60,19 @@ def diebold_mariano(first: Array, second: Array, horizon: int) -> Verdict:
     difference = averaged[0] - averaged[1]
     mean, n = float(difference.mean()), len(difference)
     if not difference.any():
-        return Verdict(0.0, 0.0, 1.0)  # the same forecasts
+        return Verdict(0.0, 0.0, 1.0, 0.0)  # the same forecasts
     bandwidth = bandwidth_of(n, horizon)
     variance = long_run_covariance(difference[None], bandwidth).item()
-    statistic = mean / np.sqrt(max(variance, np.finfo(float).tiny))
+    deviation = float(np.sqrt(max(variance, np.finfo(float).tiny)))
+    statistic = mean / deviation
     scale = min(1.0, STEPS / n)
     null = _null(
         min(n, STEPS), max(1, round(horizon * scale)), max(1, min(STEPS, round(bandwidth * scale)))
     )
     above = SIMULATIONS - np.searchsorted(null, abs(statistic))
     # the real one counts as one more draw, so that no p-value is 0
-    return Verdict(mean, float(statistic), float((above + 1) / (SIMULATIONS + 1)))
+    p_value = float((above + 1) / (SIMULATIONS + 1))
+    return Verdict(mean, statistic, p_value, float(np.quantile(null, 0.95)) * deviation)
 
 
 @lru_cache(maxsize=32)

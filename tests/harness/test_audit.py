@@ -24,6 +24,7 @@ SCALER_VAL = "The scaler does not depend on the rows after the validation border
 WEIGHTS_TRAIN = "The weights of one epoch do not depend on the rows after the train border"
 WEIGHTS_VAL = "The weights do not depend on the rows after the validation border"
 EPOCH = "Nor do the epoch that is kept and its validation score depend on them"
+CHOSEN = "Validation rows may choose among weights and are not fitted on"
 SEED = "The same seed gives the same weights"
 FUTURE = "A forecast does not depend on any value after its lookback"
 BATCH = "A window's forecast does not depend on the other windows of its batch"
@@ -35,6 +36,7 @@ ALL = {
     SCALER_TRAIN, SCALER_VAL, WEIGHTS_TRAIN, WEIGHTS_VAL, EPOCH, SEED, FUTURE, BATCH, ORDER,
     WRITTEN, AGAIN, FILE,
 }  # fmt: skip
+CLOSED = ALL - {WEIGHTS_TRAIN} | {CHOSEN}
 
 HEAD = """
 import torch
@@ -93,7 +95,7 @@ def failed(findings: list[Finding]) -> set[str]:
 def test_no_model_of_ours_leaks(name: str) -> None:
     findings = audit(load_run(find_config("models", name), TASK), name)
     assert failed(findings) == set()
-    expected = ALL - {WEIGHTS_TRAIN} if name == "ridge" else ALL
+    expected = CLOSED if name == "ridge" else ALL
     assert {finding.check for finding in findings} == expected
 
 
@@ -106,24 +108,29 @@ def test_an_honest_model_of_a_user_passes_every_check(
     assert {finding.moved for finding in findings if not finding.allowed} == {0.0}
 
 
-def test_a_closed_form_may_choose_on_validation_and_must_not_see_the_test_rows(
-    audited: Callable[..., list[Finding]],
+@pytest.mark.parametrize(
+    ("weight", "leaks"), [("float({total} > 0)", set()), ("{total}", {CHOSEN})]
+)
+def test_a_closed_form_may_choose_on_validation_and_not_be_fitted_on_it(
+    audited: Callable[..., list[Finding]], weight: str, leaks: set[str]
 ) -> None:
+    total = "sum(float(y.mean()) for _, y in validation.in_order(8))"
     body = """
 fitted = "closed_form"
 def fit(self, train, validation):
     with torch.no_grad():
         for p in self.parameters():
-            p.fill_(sum(float(y.mean()) for _, y in {split}.in_order(8)))
+            p.fill_({chosen})
 def forward(self, x):
     return self.map(x)
 def __init__(self, shape):
     super().__init__(shape)
     self.map = TimeLinear(shape)
 """
-    chosen = audited(body.format(split="validation"), "ClosedFormForecaster")
-    assert failed(chosen) == set()
-    assert {finding.check for finding in chosen} == ALL - {WEIGHTS_TRAIN}
+    body = body.replace("{chosen}", weight.format(total=total))
+    findings = audited(body, "ClosedFormForecaster")
+    assert failed(findings) == leaks
+    assert {finding.check for finding in findings} == CLOSED
 
 
 @pytest.mark.parametrize(
@@ -335,3 +342,14 @@ def test_files_are_noticed_by_name_wherever_they_lie_and_only_while_watched(tmp_
     assert [Path(path).name for path in seen] == [
         "series.csv", "series.csv-cache.f8", "series.csv-nowhere",
     ]  # fmt: skip
+
+
+def test_a_weight_that_becomes_no_number_has_moved(audited: Callable[..., list[Finding]]) -> None:
+    body = """
+def set_up(self):
+    self.register_buffer("notes", torch.zeros(2))
+def forward(self, x):
+    self.notes[1] = float("nan")
+    return self.map(x)
+"""
+    assert WRITTEN in failed(audited(body))

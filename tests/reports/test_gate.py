@@ -132,7 +132,9 @@ def judged(run, table):
             side: table(run(mse=float(own.mean()), horizon=horizon, run_id=side, **costs[side]))
             for side, own in loss.items()
         }
-        sides = [Side(runs[side], {side: own} if known else {}) for side, own in loss.items()]
+        sides = [
+            Side(runs[side], {"mse": {side: own}} if known else {}) for side, own in loss.items()
+        ]
         return judge(compare(runs["old"], runs["new"], gate), *sides)
 
     return build

@@ -128,6 +128,19 @@ def test_skill_compares_with_the_baseline_at_the_same_lookback_else_the_best(run
     assert rows["gru"].to_dict() == pytest.approx({96: 0.6, 336: 0.5, 512: 0.5})
 
 
+def test_skill_is_that_of_its_own_row_where_the_baseline_has_several_settings(run, table):
+    board = leaderboard(
+        table(
+            run("seasonal_naive", 1.0),
+            run("seasonal_naive", 0.8, config="badc0ffee0"),
+            run("gru", 0.4),
+            *(run(name, mse, dataset="z") for name, mse in (("seasonal_naive", 4.0), ("gru", 1.0))),
+        )
+    )
+    skills = [group.rows["skill"].tolist() for group in board.groups]
+    assert skills == [pytest.approx([0.5, 0.0, -0.25]), pytest.approx([0.75, 0.0])]
+
+
 def test_skill_is_absent_where_the_baseline_has_no_error(run, table):
     board = leaderboard(table(run("seasonal_naive", 0.0), run("gru")))
     assert board.groups[0].rows["skill"].isna().all()

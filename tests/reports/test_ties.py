@@ -170,7 +170,10 @@ def test_a_difference_is_significant_where_neither_chance_explains_it(
     old, old_losses = joined([scored("gru", 0.5 + s / 100, s, seed=s) for s in range(seeds)])
     now, new_losses = joined([scored("gru", new, 9, seed=0)])
     before, after = table(*old), table(*now)
-    sides = Side(before, old_losses if windows else {}), Side(after, new_losses if windows else {})
+    sides = (
+        Side(before, {"mse": old_losses} if windows else {}),
+        Side(after, {"mse": new_losses} if windows else {}),
+    )
     judged = judge(compare(before, after), *sides)
     assert judged.rows.set_index("seed")["verdict"][0] == verdict
     assert ("verdict" in to_markdown(judged)) == bool(verdict)
@@ -180,11 +183,15 @@ def test_a_difference_beyond_the_windows_chance_but_within_the_seeds_is_within_n
     old, losses = joined([scored("gru", 0.5 + s / 4, 0, seed=s) for s in range(3)])
     now, new_losses = joined([scored("gru", 0.4, 0, seed=0)])
     before, after = table(*old), table(*now)
-    judged = judge(compare(before, after), Side(before, losses), Side(after, new_losses))
+    judged = judge(
+        compare(before, after), Side(before, {"mse": losses}), Side(after, {"mse": new_losses})
+    )
     assert judged.rows.set_index("seed")["verdict"][0] == "within noise"
     calm = old[:1]
     before = table(*calm)
-    judged = judge(compare(before, after), Side(before, losses), Side(after, new_losses))
+    judged = judge(
+        compare(before, after), Side(before, {"mse": losses}), Side(after, {"mse": new_losses})
+    )
     assert judged.rows["verdict"].tolist() == ["significant"]
 
 
@@ -192,7 +199,9 @@ def test_two_protocols_are_not_comparable_and_the_verdict_fits_the_terminal(scor
     old, losses = joined([scored("gru", 0.5, 0), scored("lstm", 0.5, 1)])
     now, more = joined([scored("gru", 0.3, 2), scored("lstm", 0.3, 3, fingerprint="b" * 16)])
     before, after = table(*old), table(*now)
-    judged = judge(compare(before, after), Side(before, losses), Side(after, more))
+    judged = judge(
+        compare(before, after), Side(before, {"mse": losses}), Side(after, {"mse": more})
+    )
     verdicts = judged.rows.set_index("model")["verdict"].to_dict()
     assert verdicts == {"gru": "significant", "lstm": "not comparable"}
     stream = io.StringIO()
@@ -208,7 +217,9 @@ def test_a_verdict_is_on_the_windows_of_the_configurations_that_are_compared(sco
     before, after = table(*old), table(*now)
     if not told:
         before, after = before.assign(config=""), after.assign(config="")
-    judged = judge(compare(before, after), Side(before, losses), Side(after, more)).rows
+    judged = judge(
+        compare(before, after), Side(before, {"mse": losses}), Side(after, {"mse": more})
+    ).rows
     verdicts = dict(zip(judged["name"], judged["verdict"], strict=True))
     both = {"gru [aaaaaa]": "significant", "gru [bbbbbb]": ""}
     assert verdicts == (both if told else {"gru": "significant"})
