@@ -161,14 +161,14 @@ def _verdict(
     if floor is not None and (pair.trained_old or pair.trained_new):
         from benchmark.statistics.noise import SeedMean
 
-        means = (
+        old, new = (
             SeedMean(runs if trained else math.inf)  # what is solved hangs on no seed
             for runs, trained in (
                 (pair.runs_old, pair.trained_old),
                 (pair.runs_new, pair.trained_new),
             )
         )
-        reaches.append(floor.smallest_difference(*means))
+        reaches.append(floor.smallest_difference(old, new))
     if not reaches:
         return ""
     return VERDICTS[abs(pair.score_new - pair.score_old) <= math.hypot(*reaches)]

@@ -22,7 +22,7 @@ def overlapping(count, seed):
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0, 2.0])
 def test_equal_models_are_called_different_one_time_in_twenty_whatever_seeds_do(run, table, ratio):
-    """Two runs of each of many models: windows' chance of spread 1 between them, seeds' of ratio."""
+    """Two runs of each of many models: windows make a spread of 1 between them, seeds of ratio."""
     rng = np.random.default_rng(2)
     seeds = 100 + ratio / np.sqrt(2) * rng.standard_normal((2, MODELS))
     losses = [
