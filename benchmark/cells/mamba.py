@@ -43,7 +43,6 @@ from benchmark.cells.skip_gate import skip_gate
 from benchmark.config import Positive
 
 DT_RANGE = (1e-3, 0.1)  # step sizes to begin with: memories of about 10 to 1000 steps at A = -1
-DT_FLOOR = 1e-4
 
 
 class Mamba(Cell):
@@ -117,5 +116,5 @@ class Mamba(Cell):
 def initial_dt_bias(size: int) -> Tensor:
     """Biases whose softplus is spread over `DT_RANGE`, uniformly on a log scale."""
     low, high = map(math.log, DT_RANGE)
-    dt = torch.exp(low + torch.rand(size) * (high - low)).clamp(min=DT_FLOOR)
+    dt = torch.exp(low + torch.rand(size) * (high - low))
     return dt + torch.log(-torch.expm1(-dt))  # the inverse of softplus
