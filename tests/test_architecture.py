@@ -121,18 +121,21 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     assert loaded_by("import torch", heavy) == {"torch"}, "the test itself must see what is loaded"
 
 
-def test_help_and_the_list_of_models_answer_without_torch() -> None:
+def test_help_and_the_lists_of_models_and_data_sets_answer_without_torch() -> None:
     run = "import benchmark.cli; benchmark.cli.app({!r}, standalone_mode=False)"
-    for words in (["suite", "--help"], ["datasets", "list"]):
+    for words in (["suite", "--help"], ["models"], ["datasets", "list"]):
         code = f"import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    {run}"
         assert loaded_by(code.format(words), {"torch", "lightning", "pandas"}) == set()
 
 
 @pytest.mark.parametrize("room", ["records", "reports", "statistics"])
 def test_what_only_reads_results_never_loads_torch(room: str) -> None:
-    modules = [path.stem for path in SOURCES if path.parent.name == room]
+    paths = [
+        path.relative_to(ROOT) for path in SOURCES if path.is_relative_to(ROOT / "benchmark" / room)
+    ]
+    modules = [".".join(path.with_suffix("").parts) for path in paths if path.stem != "__init__"]
     assert len(modules) > 2
-    code = "\n".join(f"import benchmark.{room}.{name}" for name in modules if name != "__init__")
+    code = "\n".join(f"import {module}" for module in modules)
     assert loaded_by(code, {"torch", "lightning"}) == set()
 
 

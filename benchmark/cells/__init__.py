@@ -1,4 +1,7 @@
-"""The recurrences, one a file: read them in the order elman, gru, lstm.
+"""The recurrences, one a file.
+
+Read them in the order elman, gru, lstm, slstm, mlstm, mamba, mamba2; xlstm is blocks of slstm and
+mlstm.
 
 A cell is named by its file: ``cell: gru`` is the one `Cell` defined in ``gru.py``. Files that
 define none are what cells share.

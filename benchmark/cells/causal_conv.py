@@ -1,8 +1,8 @@
-"""A causal depthwise convolution, and what it must remember: the last K - 1 inputs.
+"""A causal depthwise convolution, and what it must remember: the last J - 1 inputs.
 
-    y_t = b + sum_k w_k * x_{t-K+1+k}               k = 0 .. K - 1, each channel by itself
+    y_t = b + sum_j w_j * x_{t-J+1+j}               j = 0 .. J - 1, each channel by itself
 
-Shapes: B batch, S steps, E channels, K taps; a tail is ``(B, K - 1, E)``.
+Shapes: B batch, S steps, E channels, J taps; a tail is ``(B, J - 1, E)``.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class CausalConv(nn.Module):
 
     Args:
         channels: E.
-        width: K.
+        width: J, how many taps.
     """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         conv = nn.Conv1d(channels, channels, width, groups=channels)
         assert conv.bias is not None
-        self.weight, self.bias = conv.weight, conv.bias  # (E, 1, K) and (E,)
+        self.weight, self.bias = conv.weight, conv.bias  # (E, 1, J) and (E,)
 
     def initial_state(self, like: Tensor) -> Tensor:
         """Zeros: nothing was there before the first step."""
@@ -38,7 +38,7 @@ class CausalConv(nn.Module):
 
     def step(self, x: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
         """One step: ``(B, E)`` and the tail -> ``(B, E)`` and the next tail."""
-        window = torch.cat([tail, x.unsqueeze(1)], dim=1)  # (B, K, E)
+        window = torch.cat([tail, x.unsqueeze(1)], dim=1)  # (B, J, E)
         return (window * self.weight.squeeze(1).T).sum(1) + self.bias, window[:, 1:]
 
     def forward(self, x: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,7 +47,7 @@ class CausalConv(nn.Module):
         return self._convolve(window), window[:, x.shape[1] :]
 
     def _convolve(self, window: Tensor) -> Tensor:
-        """``(B, K - 1 + S, E)`` -> ``(B, S, E)``."""
+        """``(B, J - 1 + S, E)`` -> ``(B, S, E)``."""
         compiled = operator("causal_conv", window, self.weight)
         if compiled is not None:
             taps = self.weight.squeeze(1).T.contiguous()
@@ -59,7 +59,7 @@ class CausalConv(nn.Module):
 
 
 class NativeConv(torch.autograd.Function):
-    """The convolution compiled from ``cpp/causal_conv.cpp``; its taps are ``(K, E)``."""
+    """The convolution compiled from ``cpp/causal_conv.cpp``; its taps are ``(J, E)``."""
 
     @staticmethod
     def forward(ctx: Any, compiled: Operator, window: Tensor, taps: Tensor, bias: Tensor) -> Tensor:

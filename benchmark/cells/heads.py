@@ -18,7 +18,7 @@ def split_heads(x: Tensor, num_heads: int) -> Tensor:
 
 
 def small_init_(weight: Tensor, width: int) -> None:
-    """Fill with N(0, 2 / (5 width)) (Nguyen and Salazar, arXiv:1910.05895, Section 3.1)."""
+    """Fill with N(0, 2 / (5 width)) (SmallInit; Nguyen and Salazar, arXiv:1910.05895)."""
     nn.init.normal_(weight, std=(2 / (5 * width)) ** 0.5)
 
 

@@ -1,15 +1,17 @@
 """The long short-term memory: memory and output are two different things.
 
-    i_t = sigmoid(W_i x_t + R_i h_{t-1})          input gate: how much is written
-    f_t = sigmoid(W_f x_t + R_f h_{t-1})          forget gate: how much is kept
-    g_t = tanh(W_g x_t + R_g h_{t-1})             what is written
-    o_t = sigmoid(W_o x_t + R_o h_{t-1})          output gate: how much is shown
+    i~_t, f~_t, g~_t, o~_t = W x_t + R h_{t-1}    with a tilde: before its nonlinearity
+    i_t = sigmoid(i~_t)                           input gate: how much is written
+    f_t = sigmoid(f~_t)                           forget gate: how much is kept
+    g_t = tanh(g~_t)                              what is written
+    o_t = sigmoid(o~_t)                           output gate: how much is shown
     c_t = f_t * c_{t-1} + i_t * g_t               the memory
     h_t = o_t * tanh(c_t)                         the output
 
-(each W and R product has its bias). Differs from the GRU by the cell state c, which is never
-squashed on its way through time (the gradient of c_t with respect to c_{t-1} along it is f_t
-alone), and by input and forget gates that are independent, where the GRU ties them as 1 - z and z.
+(W and R have a block of rows for each of the four, and each product has its bias). Differs from the
+GRU by the cell state c, which is never squashed on its way through time (the gradient of c_t with
+respect to c_{t-1} along it is f_t alone), and by input and forget gates that are independent, where
+the GRU ties them as 1 - z and z.
 
 Reference: S. Hochreiter and J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997);
 forget gate: F. Gers et al., Learning to forget, Neural Computation 12 (2000).
@@ -38,7 +40,11 @@ class LSTM(KernelCell):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One application of the equations above."""
         h, c = state
-        i, f, g, o = (self.from_input(x) + self.from_past(h)).chunk(4, dim=-1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        i, f, g, o = (self.from_input(x) + self.from_past(h)).chunk(4, dim=-1)  # i~, f~, g~, o~
+        i = torch.sigmoid(i)
+        f = torch.sigmoid(f)
+        g = torch.tanh(g)
+        o = torch.sigmoid(o)
+        c = f * c + i * g
+        h = o * torch.tanh(c)
         return h, (h, c)

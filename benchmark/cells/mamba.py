@@ -1,14 +1,15 @@
 """Mamba: a memory that is linear in its past, with gates that look at the input alone.
 
-    x, z = W_in u_t                               two branches of E channels; u_t is the input
-    x    = SiLU(conv(x))                          each channel over its last K steps
-    r, B_t, C_t = W_x x                           what is selected depends on the input
-    dt_t = softplus(W_dt r + b_dt)                step size of each channel
-    h_t  = exp(dt_t A) * h_{t-1} + (dt_t x) B_t   memory: N numbers a channel, A < 0
-    y_t  = C_t . h_t + D x
-    out  = W_out (y_t * SiLU(z))
+    x_t, z_t = W_in u_t                             two branches of E channels; u_t is the input
+    x_t  = SiLU(conv(x)_t)                          each channel over its last J steps
+    r_t, B_t, C_t = W_x x_t                         what is selected depends on the input
+    dt_t = softplus(W_dt r_t + b_dt)                step size of each channel
+    A    = -exp(A_log)                              N speeds of forgetting a channel
+    h_t  = exp(dt_t A) * h_{t-1} + (dt_t x_t) B_t   memory: N numbers a channel
+    y_t  = C_t . h_t + D x_t
+    out_t = W_out (y_t * SiLU(z_t))
 
-The fourth to sixth lines are a continuous system h' = A h + B x, y = C h + D x, sampled with a
+The lines of dt, h and y are a continuous system dh/dt = A h + B x, y = C h + D x, sampled with a
 step dt that the input chooses: A exactly (zero-order hold), B by Euler's rule.
 
 Differs from the LSTM by what the gates may see. There exp(dt A) is a forget gate and dt an input
@@ -21,7 +22,7 @@ Where the width of the input differs from D, W_in alone takes it up; nothing els
 The original divides the initial W_out by the root of the number of layers, which a cell does not
 know. There, blocks have a norm before and a residual around them: here that is for the stack.
 
-Shapes: B batch, S steps, D width of the output, E = expand * D channels, N states a channel, K
+Shapes: B batch, S steps, D width of the output, E = expand * D channels, N states a channel, J
 taps, R width of r. In code, as in the paper, B and C are also the names above.
 
 Reference: A. Gu and T. Dao, Mamba: linear-time sequence modeling with selective state spaces
@@ -43,20 +44,20 @@ from benchmark.cells.skip_gate import skip_gate
 from benchmark.config import Positive
 
 DT_RANGE = (1e-3, 0.1)  # step sizes to begin with: memories of about 10 to 1000 steps at A = -1
-DT_FLOOR = 1e-4
 
 
 class Mamba(Cell):
     """Selective state space; `forward` hands `selective_scan` the whole sequence.
 
-    The state is the convolution's tail ``(B, K - 1, E)`` and the memory ``(B, N, E)``.
+    The state is the convolution's tail ``(B, J - 1, E)`` and the memory ``(B, N, E)``.
 
     Args:
         input_size: width of u.
         hidden_size: D.
         state_size: N.
-        expand: E / D.
-        conv_width: K; 1 looks at no other step.
+        expand: E / D. The mLSTM's is called ``expansion`` and may be a fraction.
+        conv_width: J, steps that the convolution sees; 1 looks at no other step. The xLSTM's cells
+            call it ``taps``.
     """
 
     def __init__(
@@ -111,11 +112,13 @@ class Mamba(Cell):
     def select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """From x ``(..., E)``: dt ``(..., E)``, A ``(N, E)``, B and C ``(..., N)``."""
         r, B, C = self.x_proj(x).split(self.sizes, dim=-1)
-        return F.softplus(self.dt_proj(r)), -torch.exp(self.A_log).T, B, C
+        dt = F.softplus(self.dt_proj(r))
+        A = -torch.exp(self.A_log).T
+        return dt, A, B, C
 
 
 def initial_dt_bias(size: int) -> Tensor:
     """Biases whose softplus is spread over `DT_RANGE`, uniformly on a log scale."""
     low, high = map(math.log, DT_RANGE)
-    dt = torch.exp(low + torch.rand(size) * (high - low)).clamp(min=DT_FLOOR)
+    dt = torch.exp(low + torch.rand(size) * (high - low))
     return dt + torch.log(-torch.expm1(-dt))  # the inverse of softplus

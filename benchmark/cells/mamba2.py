@@ -1,11 +1,11 @@
 """Mamba-2: a Mamba whose channels forget together, in heads.
 
-    z, x, B_t, C_t, dt = W_in u_t                 all from the input; u_t is it
-    x, B_t, C_t = SiLU(conv(x, B_t, C_t))         each channel over its last K steps
-    dt_t = softplus(dt + b_dt)                    step size, one number a head
-    h_t  = exp(dt_t A) h_{t-1} + B_t (dt_t x)'    memory: a matrix (N, P) a head; A < 0 is a number
-    y_t  = C_t' h_t + D x
-    out  = W_out RMSNorm(y_t * SiLU(z))
+    z_t, x_t, B_t, C_t, dt~_t = W_in u_t            all from the input; u_t is it
+    x_t, B_t, C_t = SiLU(conv(x, B, C)_t)           each channel over its last J steps
+    dt_t = softplus(dt~_t + b_dt)                   step size, one number a head
+    h_t  = exp(dt_t A) h_{t-1} + B_t (dt_t x_t)^T   memory: a matrix (N, P) a head; A < 0 a number
+    y_t  = C_t^T h_t + D x_t
+    out_t = W_out RMSNorm(y_t * SiLU(z_t))
 
 Differs from Mamba by what decays alone. There each channel has its own dt, and N speeds of
 forgetting in A; here one number exp(dt A) scales the whole matrix of a head. That is less to
@@ -18,8 +18,8 @@ The same recurrence, with an exponential input gate and a normaliser, is the mLS
 Where the width of the input differs from D, W_in alone takes it up, as in Mamba. The original has
 N = 128 and heads of 64 channels for a width of 768 and more.
 
-Shapes: B batch, S steps, D width of the output, E = expand * D channels, H heads, P = E / H
-channels of a head, N states a channel, K taps.
+Shapes: B batch, S steps, D width of the output, E = expand * D channels, K heads, P = E / K
+channels of a head, N states a channel, J taps.
 
 Reference: T. Dao and A. Gu, Transformers are SSMs: generalized models and efficient algorithms
 through structured state space duality (2024), arXiv:2405.21060, Sections 6 and 7.
@@ -46,15 +46,16 @@ EPSILON = 1e-5  # of the norm
 class Mamba2(Cell):
     """State space with heads; `forward` hands `ssd` the whole sequence.
 
-    The state is the convolution's tail ``(B, K - 1, E + 2 N)`` and the memory ``(B, N, H, P)``.
+    The state is the convolution's tail ``(B, J - 1, E + 2 N)`` and the memory ``(B, N, K, P)``.
 
     Args:
         input_size: width of u.
         hidden_size: D.
         state_size: N.
-        expand: E / D.
-        num_heads: H.
-        conv_width: K; 1 looks at no other step.
+        expand: E / D. The mLSTM's is called ``expansion`` and may be a fraction.
+        num_heads: K.
+        conv_width: J, steps that the convolution sees; 1 looks at no other step. The xLSTM's cells
+            call it ``taps``.
 
     Raises:
         ValueError: channels that cannot be split into heads.
@@ -94,8 +95,8 @@ class Mamba2(Cell):
         z, x, dt = self.project(x)
         x, tail = self.conv.step(x, tail)
         x, B, C = self.select(x)
-        decay = torch.exp(dt * -torch.exp(self.A_log))  # (B, H)
-        new = B[:, :, None, None] * (dt[..., None] * x)[:, None]  # (B, N, H, P)
+        decay = torch.exp(dt * -torch.exp(self.A_log))  # (B, K)
+        new = B[:, :, None, None] * (dt[..., None] * x)[:, None]  # (B, N, K, P)
         h = decay[:, None, :, None] * h + new
         y = (C[:, :, None, None] * h).sum(1) + self.D[:, None] * x
         return self.output(y.flatten(-2) * F.silu(z)), (tail, h)
@@ -111,13 +112,13 @@ class Mamba2(Cell):
         return self.output(skip_gate(y.flatten(-2), x.flatten(-2), D, z)), (tail, h)
 
     def project(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From u ``(..., I)``: z ``(..., E)``, x, B, C in one, and dt ``(..., H)``."""
+        """From u ``(..., I)``: z ``(..., E)``, x, B, C in one, and dt ``(..., K)``."""
         sizes = [self.selected[0], sum(self.selected), self.num_heads]
         z, x, dt = self.in_proj(u).split(sizes, dim=-1)
         return z, x, F.softplus(dt + self.dt_bias)
 
     def select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """After the convolution: x ``(..., H, P)``, B and C ``(..., N)``."""
+        """After the convolution: x ``(..., K, P)``, B and C ``(..., N)``."""
         x, B, C = torch.split(F.silu(x), self.selected, dim=-1)
         return split_heads(x, self.num_heads), B, C
 

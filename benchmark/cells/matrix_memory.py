@@ -2,8 +2,8 @@
 
 Unrolled, the recurrence of `benchmark.cells.mlstm` is attention whose scores decay with time:
 
-    F_t = log f'_1 + ... + log f'_t               what is left of a memory, in logarithms
-    a_s = i_s - F_s                               so step s weighs exp(F_t + a_s) at step t
+    F_t = log f_1 + ... + log f_t                 what is left of a memory, in logarithms
+    a_s = i~_s - F_s                              so step s weighs exp(F_t + a_s) at step t
     M_t = max(m_0, a_1, ..., a_t)                 the stabiliser without its F: m_t = M_t + F_t
     P_ts = (q_t . k_s) exp(a_s - M_t)             for s <= t, else 0
     h_t = sum_s P_ts v_s / (max(|sum_s P_ts|, exp(-m_t)) + eps)
@@ -67,7 +67,7 @@ class Weights(NamedTuple):
 
 
 def weights(i: Tensor, f: Tensor, m: Tensor) -> Weights:
-    """Compute a, M and F from i and f, as in `chunkwise` ``(N, S)``, and the first m ``(N,)``."""
+    """Compute a, M and F from i~ and f~, as in `chunkwise` ``(N, S)``, and the first m ``(N,)``."""
     total = F.logsigmoid(f).double().cumsum(-1)
     a = i.double() - total
     start = m.double()
@@ -106,8 +106,8 @@ def chunkwise(
         q: queries ``(N, S, W)``.
         k: keys ``(N, S, W)``, scaled by 1 / sqrt(W).
         v: values ``(N, S, W)``.
-        i: input gates, logarithms of them, ``(N, S)``.
-        f: forget gates before their sigmoid ``(N, S)``.
+        i: i~, the logarithms of the input gates, ``(N, S)``.
+        f: f~, the forget gates before their sigmoid, ``(N, S)``.
         state: C ``(N, W, W)``, n ``(N, W)``, m ``(N,)``.
 
     Returns:

@@ -1,23 +1,29 @@
 """The mLSTM: the memory is a matrix, and nothing mixes over time.
 
     u_t, z_t = W_up x_t                           two branches, each E wide
-    a_t = SiLU(conv(u)_t)                         a short look back
-    q_t = W_q a_t,  k_t = W_k a_t,  v_t = W_v u_t query, key and value
-    i_t = w_i . (q_t, k_t, v_t) + b_i             input gate, the logarithm of it: one number
-    f_t = w_f . (q_t, k_t, v_t) + b_f             forget gate, before its sigmoid: one number
-    m_t = max(i_t, log sigmoid(f_t) + m_{t-1})    stabiliser, as in the sLSTM
-    i'_t = exp(i_t - m_t)
-    f'_t = exp(log sigmoid(f_t) + m_{t-1} - m_t)
-    C_t = f'_t C_{t-1} + i'_t k_t v_t^T           the memory: value v_t is stored under key k_t
-    n_t = f'_t n_{t-1} + i'_t k_t                 the normaliser
-    h_t = C_t^T q_t / (max(|n_t . q_t|, exp(-m_t)) + eps)     what is stored under q_t
-    y_t = W_down ((HeadNorm(h)_t + s * a_t) * SiLU(z_t))      the output, gated by z
+    a_t  = SiLU(conv(u)_t)                        a short look back
+    q_t  = W_q a_t                                query
+    k_t  = W_k a_t / sqrt(W)                      key
+    v_t  = W_v u_t                                value
+    i~_t = w_i . (q_t, k_t, v_t) + b_i            one number; tildes as in the sLSTM
+    f~_t = w_f . (q_t, k_t, v_t) + b_f            one number
+    i_t  = exp(i~_t)                              input gate
+    f_t  = sigmoid(f~_t)                          forget gate
+    m_t  = max(i~_t, log f_t + m_{t-1})           stabiliser, as in the sLSTM
+    i'_t = exp(i~_t - m_t)                        both gates in terms of the stabiliser
+    f'_t = exp(log f_t + m_{t-1} - m_t)
+    C_t  = f'_t C_{t-1} + i'_t k_t v_t^T          the memory: value v_t is stored under key k_t
+    n_t  = f'_t n_{t-1} + i'_t k_t                the normaliser
+    divisor_t = max(|n_t . q_t|, exp(-m_t)) + eps
+    h_t  = C_t^T q_t / divisor_t                  what is stored under q_t
+    y_t  = W_down ((HeadNorm(h_t) + s * a_t) * SiLU(z_t))     the output, gated by z
 
-in every head by itself, but for W_up, W_down and the sums of the gates; keys are divided by
-sqrt(W). Differs from the sLSTM in that its memory is a matrix, W times as large, read by what
-it is asked for; and in that gates do not see h. So the past enters linearly, and a whole sequence
-can be computed at once, without a loop over time (see `benchmark.cells.matrix_memory`). What is
-lost is the sLSTM's ability to let its state steer its gates.
+in every head by itself, but for W_up, W_down and the sums of the gates, which see keys before they
+are divided by sqrt(W). Differs from the sLSTM in that its memory is a matrix, W times as large,
+read by what it is asked for; and in that gates do not see h. So the past enters linearly, and a
+whole sequence can be computed at once, without a loop over time (see
+`benchmark.cells.matrix_memory`). What is lost is the sLSTM's ability to let its state steer its
+gates.
 
 W_q, W_k and W_v are block-diagonal, in blocks of 4. E is 2 D, rounded up to a multiple of 64.
 W_up reads x at whatever width I it has. Nothing bounds y: it grows with x, in part with its square
@@ -26,7 +32,8 @@ W_up reads x at whatever width I it has. Nothing bounds y: it grows with x, in p
 Reference: M. Beck et al., xLSTM: extended long short-term memory (2024), arXiv:2405.04517,
 Section 2.3; the layer around the memory: Section 2.4 and Appendix A.4.
 
-Shapes: B batch, S steps, I input width, D hidden width, E expanded width, K heads, W = E / K.
+Shapes: B batch, S steps, I input width, D hidden width, E expanded width, K heads, W = E / K
+width of a head, J taps.
 """
 
 from __future__ import annotations
@@ -64,8 +71,8 @@ class MLSTM(Cell):
         input_size: I.
         hidden_size: D.
         num_heads: K.
-        expansion: E / D, before rounding.
-        taps: steps that the convolution sees.
+        expansion: E / D, before rounding. Mamba and Mamba-2 call it ``expand``.
+        taps: J, steps that the convolution sees. Mamba and Mamba-2 call it ``conv_width``.
         dropout: of the output.
         form: how `forward` computes: ``parallel`` takes time in S^2, ``chunkwise`` linear in S,
             and so does ``fastest``, in C++ where that can be.
@@ -134,7 +141,7 @@ class MLSTM(Cell):
         a, past = self.conv.step(u, past)
         a = F.silu(a)
         q, k, v = _in_blocks(self.query, a), _in_blocks(self.key, a), _in_blocks(self.value, u)
-        i, f = self.gates(torch.cat([q, k, v], dim=-1)).chunk(2, dim=-1)  # (B, K)
+        i, f = self.gates(torch.cat([q, k, v], dim=-1)).chunk(2, dim=-1)  # i~, f~ (B, K)
         q, k, v = (split_heads(tensor, self.num_heads) for tensor in (q, k, v))  # (B, K, W)
         k = k * k.shape[-1] ** -0.5
         log_f = F.logsigmoid(f)
@@ -143,10 +150,9 @@ class MLSTM(Cell):
         f = torch.exp(log_f + m_before - m)
         C = f[..., None, None] * C + i[..., None, None] * k.unsqueeze(-1) * v.unsqueeze(-2)
         n = f[..., None] * n + i[..., None] * k
-        stored = (q.unsqueeze(-1) * C).sum(-2)
         divisor = torch.maximum((q * n).sum(-1).abs(), lower_bound(m)) + EPS
-        h = self.norm(stored / divisor[..., None])
-        y = self.down((h + self.skip * a) * F.silu(z))
+        h = (q.unsqueeze(-1) * C).sum(-2) / divisor[..., None]
+        y = self.down((self.norm(h) + self.skip * a) * F.silu(z))
         return self.dropout(y), (C, n, m, past)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

@@ -11,6 +11,9 @@ and something is made of them that a change of m would change.
 
 Where a compiler is found the same two loops run in C++ (``cpp/scalar_memory.cpp``).
 
+The letters are those of `benchmark.cells.slstm`: i~ is a gate before its nonlinearity, i' the gate
+in terms of the stabiliser.
+
 Shapes: B batch, S steps, K heads, W width of a head.
 """
 
@@ -34,7 +37,7 @@ ForgetGate: TypeAlias = Literal["sigmoid", "exponential"]
 
 
 def log_forget(f: Tensor, kind: ForgetGate) -> Tensor:
-    """Return log f', the logarithm of the forget gate, from its pre-activation."""
+    """Return log f, the logarithm of the forget gate, from f~."""
     return F.logsigmoid(f) if kind == "sigmoid" else f
 
 
@@ -44,7 +47,7 @@ def scalar_memory(
     """Run the sLSTM's recurrence.
 
     Args:
-        gates: i, f, z, o without their recurrent part, ``(B, S, K, 4 W)``.
+        gates: i~, f~, z~, o~ without their recurrent part, ``(B, S, K, 4 W)``.
         R: recurrent weights, ``(K, 4 W, W)``.
         state: h, c, n, m, each ``(B, K, W)``.
         forget_gate: sigmoid or exponential.
@@ -65,8 +68,8 @@ class Trace(NamedTuple):
     Attributes:
         hs: h before the first step and after each, ``(S + 1, K, B, W)``.
         memory: c and n likewise, ``(S + 1, K, B, 2, W)``.
-        gates: i', f'', tanh z and sigmoid o, ``(S, K, B, 4 W)``.
-        slope: d log f' / d f, ``(S, K, B, W)``.
+        gates: i', f', z and o, ``(S, K, B, 4 W)``.
+        slope: d log f / d f~, ``(S, K, B, W)``.
     """
 
     hs: Tensor
@@ -162,7 +165,7 @@ def _forward_loop(pre: Tensor, R: Tensor, trace: Trace, m: Tensor, forget_gate: 
         log_fs.append(log_f)
     if forget_gate == "sigmoid":
         torch.stack(log_fs, out=slope).expm1_().neg_()
-    else:  # log f' is f itself
+    else:  # log f is f~ itself
         slope.fill_(1.0)
 
 
@@ -200,8 +203,8 @@ def _factors(trace: Trace) -> tuple[Tensor, ...]:
     """What gradients are multiplied by, of every step at once.
 
     Returns:
-        From h to c and n ``(S, K, B, 2, W)``; from c to i, f and z ``(S, K, B, 3, W)``; from n to
-        i and f ``(S, K, B, 2, W)``; from h to o ``(S, K, B, W)``; gates before their nonlinearity.
+        From h to c and n ``(S, K, B, 2, W)``; from c to i~, f~ and z~ ``(S, K, B, 3, W)``; from n
+        to i~ and f~ ``(S, K, B, 2, W)``; from h to o~ ``(S, K, B, W)``.
     """
     hs, memory, gates, slope = trace
     i, f, z, o = gates.chunk(4, dim=-1)
@@ -217,14 +220,14 @@ def _factors(trace: Trace) -> tuple[Tensor, ...]:
 def _route(d_m: Tensor, trace: Trace) -> tuple[Tensor, Tensor]:
     """Send the gradient of the last m to where its maximum came from.
 
-    m is the input gate of one step, plus log f' of every step after that one.
+    m is i~ of one step, plus log f of every step after that one.
 
     Args:
         d_m: gradient of the last m, ``(K, B, W)``.
-        trace: its gate i' is 1 where i was the maximum.
+        trace: its gate i' is 1 where i~ was the maximum.
 
     Returns:
-        Gradients of i and f before their nonlinearity ``(S, K, B, 2, W)``, and of the first m.
+        Gradients of i~ and f~ ``(S, K, B, 2, W)``, and of the first m.
     """
     i = trace.gates.chunk(4, dim=-1)[0]
     kept = (i != 1).to(i).flip(0).cumprod(0).flip(0)  # 1 after the step that m came from

@@ -1,33 +1,38 @@
 """The sLSTM: an LSTM whose gates may be exponential, and whose memory is therefore normalised.
 
-    a_t = SiLU(conv(x)_t)                         a short look back, for the two gates that need it
-    i_t = W_i a_t + R_i h_{t-1} + b_i             input gate, the logarithm of it
-    f_t = W_f a_t + R_f h_{t-1} + b_f             forget gate, before its sigmoid
-    z_t = W_z x_t + R_z h_{t-1} + b_z             what is written, before its tanh
-    o_t = W_o x_t + R_o h_{t-1} + b_o             output gate, before its sigmoid
-    m_t = max(i_t, log f'_t + m_{t-1})            stabiliser           f'_t = sigmoid(f_t)
-    i'_t = exp(i_t - m_t)                                              or exp(f_t)
-    f''_t = exp(log f'_t + m_{t-1} - m_t)
-    c_t = f''_t * c_{t-1} + i'_t * tanh(z_t)      the memory
-    n_t = f''_t * n_{t-1} + i'_t                  the normaliser: how much was written
-    h_t = sigmoid(o_t) * c_t / n_t                the hidden state
-    y_t = HeadNorm(h_t)                           the output
+    a_t  = SiLU(conv(x)_t)                        a short look back, for the two gates that need it
+    i~_t = W_i a_t + R_i h_{t-1} + b_i            with a tilde: before its nonlinearity
+    f~_t = W_f a_t + R_f h_{t-1} + b_f
+    z~_t = W_z x_t + R_z h_{t-1} + b_z
+    o~_t = W_o x_t + R_o h_{t-1} + b_o
+    i_t  = exp(i~_t)                              input gate
+    f_t  = sigmoid(f~_t), or exp(f~_t)            forget gate
+    z_t  = tanh(z~_t)                             what is written
+    o_t  = sigmoid(o~_t)                          output gate
+    m_t  = max(i~_t, log f_t + m_{t-1})           stabiliser
+    i'_t = exp(i~_t - m_t)                        both gates in terms of the stabiliser
+    f'_t = exp(log f_t + m_{t-1} - m_t)
+    c_t  = f'_t * c_{t-1} + i'_t * z_t            the memory
+    n_t  = f'_t * n_{t-1} + i'_t                  the normaliser: how much was written
+    h_t  = o_t * c_t / n_t                        the hidden state
+    y_t  = HeadNorm(h_t)                          the output
 
 Differs from the LSTM in three ways. The input gate is exponential: one step can outweigh all that
 was written before, where a sigmoid can at most add a bounded amount, so the cell can revise what it
 stored. c / n is then a weighted mean of what was written, so no tanh has to bound it. And R is
 block-diagonal: channels mix over time within a head only.
 
-c and n grow like exp(i), so both are stored divided by exp(m), m being the largest exponent so far;
-h, a quotient, does not notice. m starts so low that the first step always wins.
+c and n grow like exp(i~), so both are stored divided by exp(m), m being the largest exponent so
+far; h, a quotient, does not notice. m starts so low that the first step always wins.
 
 Without a tanh on the way out every head is normalised instead. Where I and D differ, one linear
-layer brings x from I to D first: W is block-diagonal too, and needs equal widths.
+layer brings x from I to D first: W_i to W_o are block-diagonal too, and need equal widths.
 
 Reference: M. Beck et al., xLSTM: extended long short-term memory (2024), arXiv:2405.04517,
 Section 2.2; the layer around the recurrence, with convolution and norm: Section 2.4, Appendix A.4.
 
-Shapes: B batch, S steps, I input width, D hidden width, K heads, W = D / K width of a head.
+Shapes: B batch, S steps, I input width, D hidden width, K heads, W = D / K width of a head,
+J taps.
 """
 
 from __future__ import annotations
@@ -50,8 +55,9 @@ class SLSTM(Cell):
         input_size: I.
         hidden_size: D.
         num_heads: K.
-        forget_gate: f', a sigmoid or an exponential of its pre-activation.
-        taps: steps that the convolution before the gates i and f sees; 1 leaves it out.
+        forget_gate: f, a sigmoid or an exponential of f~.
+        taps: J, steps that the convolution before the gates i and f sees; 1 leaves it out. Mamba
+            and Mamba-2 call it ``conv_width``.
         dropout: of h on its way to the norm, not on its way to the next step.
 
     Raises:
@@ -114,16 +120,18 @@ class SLSTM(Cell):
         if self.conv is not None:
             a, past = self.conv.step(x, past)
             a = F.silu(a)
-        a, x = self.gates_from_conv(self.split(a)), self.gates_from_input(self.split(x))
-        gates = torch.cat([a, x], dim=-1) + self.gates_from_past(h) + self.bias
-        i, f, z, o = gates.chunk(4, dim=-1)  # (B, K, W)
+        of_a, of_x = self.gates_from_conv(self.split(a)), self.gates_from_input(self.split(x))
+        gates = torch.cat([of_a, of_x], dim=-1) + self.gates_from_past(h) + self.bias
+        i, f, z, o = gates.chunk(4, dim=-1)  # i~, f~, z~, o~ (B, K, W)
         log_f = log_forget(f, self.forget_gate)
         m_before, m = m, torch.maximum(i, log_f + m)
         i = torch.exp(i - m)
         f = torch.exp(log_f + m_before - m)
-        c = f * c + i * torch.tanh(z)
+        z = torch.tanh(z)
+        o = torch.sigmoid(o)
+        c = f * c + i * z
         n = f * n + i
-        h = torch.sigmoid(o) * c / n
+        h = o * c / n
         return self.norm(self.dropout(h)), (h, c, n, m, past)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

@@ -1,22 +1,22 @@
 """Mamba-2's recurrence over time as matrix products (structured state space duality).
 
-    h_t = exp(a_t) h_{t-1} + B_t v_t'               h_t: a matrix (N, P) a head; a_t <= 0 one number
-    y_t = C_t' h_t
+    h_t = exp(a_t) h_{t-1} + B_t v_t^T             h_t: a matrix (N, P) a head; a_t <= 0 one number
+    y_t = C_t^T h_t
 
 Unrolled, y_t = sum_{s <= t} (C_t . B_s) exp(a_{s+1} + ... + a_t) v_s: attention without a softmax,
 whose mask decays. In chunks of T steps the product is formed inside a chunk, and the state passed
 between chunks, so the cost is linear in S and nearly all of it is matrix products. With c_t the
 sum of a from the chunk's first step to t, and h the state before the chunk,
 
-    y_t     = sum_s L_ts (C_t . B_s) v_s + exp(c_t) C_t' h          L_ts = exp(c_t - c_s), s <= t
-    h_next  = exp(c_T) h + sum_s exp(c_T - c_s) B_s v_s'
+    y_t     = sum_s L_ts (C_t . B_s) v_s + exp(c_t) C_t^T h         L_ts = exp(c_t - c_s), s <= t
+    h_next  = exp(c_T) h + sum_s exp(c_T - c_s) B_s v_s^T
 
 The gradient is by hand: autograd would keep a dozen temporaries of each chunk. Where c appears, it
 is in an exponent, so its gradient is the gradient of that product times the product itself; and
 a_t is in all c_s with s >= t, so ga_t = sum_{s >= t} gc_s.
 
-Shapes: B batch, S steps, M chunks, T steps of a chunk, H heads, P channels of a head, N states of a
-channel. v is ``(B, S, H, P)``, a ``(B, S, H)``, B and C ``(B, S, N)``, a state ``(B, N, H, P)``.
+Shapes: B batch, S steps, M chunks, T steps of a chunk, K heads, P channels of a head, N states of a
+channel. v is ``(B, S, K, P)``, a ``(B, S, K)``, B and C ``(B, S, N)``, a state ``(B, N, K, P)``.
 
 Reference: T. Dao and A. Gu, Transformers are SSMs (2024), arXiv:2405.21060, Section 6.
 """
@@ -44,7 +44,7 @@ def ssd(v: Tensor, a: Tensor, B: Tensor, C: Tensor, state: Tensor) -> tuple[Tens
     but operations that torch, and above all a GPU, is fast at.
 
     Returns:
-        y ``(B, S, H, P)`` and the last state ``(B, N, H, P)``.
+        y ``(B, S, K, P)`` and the last state ``(B, N, K, P)``.
     """
     with torch.autocast(v.device.type, enabled=False):  # a recurrence needs more than 8 bits
         v, B, C, state = (tensor.to(a.dtype) for tensor in (v, B, C, state))
@@ -75,13 +75,13 @@ class ChunkedSSD(torch.autograd.Function):
         ctx: Any, v: Tensor, a: Tensor, B: Tensor, C: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Keep the states between chunks and the decays L."""
-        c = a.double().cumsum(2)  # (B, M, T, H); float32 is too coarse to subtract two of them
+        c = a.double().cumsum(2)  # (B, M, T, K); float32 is too coarse to subtract two of them
         L = _decays_within(c).to(v.dtype)
-        to_end = torch.exp(c[:, :, -1:] - c).to(v.dtype).unsqueeze(-1)  # (B, M, T, H, 1)
+        to_end = torch.exp(c[:, :, -1:] - c).to(v.dtype).unsqueeze(-1)  # (B, M, T, K, 1)
         from_start = torch.exp(c).to(v.dtype).unsqueeze(-1)
-        whole = from_start[:, :, -1]  # (B, M, H, 1)
+        whole = from_start[:, :, -1]  # (B, M, K, 1)
 
-        written = B.mT @ (to_end * v).flatten(3)  # (B, M, N, H P)
+        written = B.mT @ (to_end * v).flatten(3)  # (B, M, N, K P)
         h = state.new_empty(v.shape[1] + 1, *state.shape)  # before each chunk, and after the last
         h[0] = state
         for m, new in enumerate(written.view(*written.shape[:3], *v.shape[3:]).unbind(1)):
@@ -99,8 +99,8 @@ class ChunkedSSD(torch.autograd.Function):
         v, B, C, h, L, to_end, from_start = ctx.saved_tensors
         whole, gy = from_start[:, :, -1], gy.contiguous()
 
-        seen = (gy * from_start).flatten(3)  # the gradient of C' h
-        read = (C.mT @ seen).view(*B.mT.shape[:3], *v.shape[3:])  # (B, M, N, H, P)
+        seen = (gy * from_start).flatten(3)  # the gradient of C^T h
+        read = (C.mT @ seen).view(*B.mT.shape[:3], *v.shape[3:])  # (B, M, N, K, P)
         gh = torch.empty_like(h)
         gh[-1] = glast
         for m in range(len(h) - 2, -1, -1):
@@ -123,7 +123,7 @@ class ChunkedSSD(torch.autograd.Function):
 
 
 def _decays_within(c: Tensor) -> Tensor:
-    """L ``(B, M, H, T, T)`` from c ``(B, M, T, H)``."""
+    """L ``(B, M, K, T, T)`` from c ``(B, M, T, K)``."""
     c = c.mT.contiguous()  # or L inherits its order, and every product with L is slow
     future = torch.ones(c.shape[-1], c.shape[-1], dtype=torch.bool, device=c.device).triu(1)
     return (c.unsqueeze(-1) - c.unsqueeze(-2)).masked_fill_(future, -math.inf).exp_()
@@ -139,7 +139,7 @@ def _add_per_head(total: Tensor, mixing: Tensor, sequence: Tensor) -> None:
 
 
 def _products_backward(gy: Tensor, v: Tensor, L: Tensor, products: Tensor, gc: Tensor) -> Tensor:
-    """Return the gradient of `products`, ``C B'``, over all heads; add that of L to `gc`."""
+    """Return the gradient of `products`, ``C B^T``, over all heads; add that of L to `gc`."""
     total = torch.zeros_like(products)
     for head in range(L.shape[2]):
         g = (gy[:, :, :, head] @ v[:, :, :, head].mT).mul_(L[:, :, head])

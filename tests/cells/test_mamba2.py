@@ -16,7 +16,7 @@ from benchmark.cells.mamba2 import Mamba2
 from benchmark.cells.selective_scan import selective_scan
 from benchmark.cells.ssd import CHUNK
 
-B, H, P, N = 3, 2, 3, 4
+B, K, P, N = 3, 2, 3, 4
 double = torch.float64
 
 
@@ -39,11 +39,11 @@ def ssd_inputs(steps: int, *, batch: int = B, dtype: torch.dtype = double) -> In
     generator = torch.Generator().manual_seed(steps)
     draw = partial(torch.randn, generator=generator, dtype=double)
     tensors = (
-        draw(batch, steps, H, P),
-        -draw(batch, steps, H).exp() / 3,
+        draw(batch, steps, K, P),
+        -draw(batch, steps, K).exp() / 3,
         draw(batch, steps, N),
         draw(batch, steps, N),
-        draw(batch, N, H, P),
+        draw(batch, N, K, P),
     )
     return tuple(tensor.to(dtype).requires_grad_() for tensor in tensors)  # type: ignore[return-value]
 
@@ -124,7 +124,7 @@ def test_the_compiled_form_is_the_loop_at_every_width(
 
 def test_it_is_attention_with_a_mask_that_decays() -> None:
     v, a, B_, C, state = ssd_inputs(40)
-    c = a.cumsum(1).mT  # (B, H, S)
+    c = a.cumsum(1).mT  # (B, K, S)
     mask = (c.unsqueeze(-1) - c.unsqueeze(-2)).tril().exp().tril()
     scores = mask * (C @ B_.mT).unsqueeze(1)
     expected = (scores @ v.transpose(1, 2)).transpose(1, 2)

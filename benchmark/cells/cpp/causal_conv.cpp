@@ -1,36 +1,36 @@
 // A causal depthwise convolution, and its gradient.
 //
-//     y_t = b + sum_k w_k * u_{t+k}          k = 0 .. K - 1; u is the input after K - 1 earlier steps
+//     y_t = b + sum_j w_j * u_{t+j}          j = 0 .. J - 1; u is the input after J - 1 earlier steps
 //
-// Shapes, all contiguous: u (rows, S + K - 1, E);  y (rows, S, E);  w (K, E);  b (E).
+// Shapes, all contiguous: u (rows, S + J - 1, E);  y (rows, S, E);  w (J, E);  b (E).
 #include "vector.h"
 
 extern "C" {
 
 void causal_conv_forward(int64_t first, int64_t last, const float *u, const float *w,
-                         const float *b, float *y, int64_t S, int64_t E, int64_t K) {
+                         const float *b, float *y, int64_t S, int64_t E, int64_t J) {
     for (int64_t t = first * S; t < last * S; t++) {
-        const float *past = u + (t + t / S * (K - 1)) * E;
+        const float *past = u + (t + t / S * (J - 1)) * E;
         for (int64_t e = 0; e < E; e += LANES) {
             vec total = load(b + e, E - e);
-            for (int64_t k = 0; k < K; k++)
-                total += load(w + k * E + e, E - e) * load(past + k * E + e, E - e);
+            for (int64_t j = 0; j < J; j++)
+                total += load(w + j * E + e, E - e) * load(past + j * E + e, E - e);
             store(y + t * E + e, total, E - e);
         }
     }
 }
 
-// gu and gw start at zero. gw (rows, K, E) comes a row at a time, so that its sum does not depend
+// gu and gw start at zero. gw (rows, J, E) comes a row at a time, so that its sum does not depend
 // on the threads.
 void causal_conv_backward(int64_t first, int64_t last, const float *u, const float *w,
-                          const float *gy, float *gu, float *gw, int64_t S, int64_t E, int64_t K) {
+                          const float *gy, float *gu, float *gw, int64_t S, int64_t E, int64_t J) {
     for (int64_t t = first * S; t < last * S; t++) {
-        const int64_t row = t / S, past = (t + row * (K - 1)) * E;
+        const int64_t row = t / S, past = (t + row * (J - 1)) * E;
         for (int64_t e = 0; e < E; e += LANES) {
             const vec g = load(gy + t * E + e, E - e);
-            for (int64_t k = 0; k < K; k++) {
-                const int64_t here = past + k * E + e, tap = (row * K + k) * E + e;
-                store(gu + here, load(gu + here, E - e) + g * load(w + k * E + e, E - e), E - e);
+            for (int64_t j = 0; j < J; j++) {
+                const int64_t here = past + j * E + e, tap = (row * J + j) * E + e;
+                store(gu + here, load(gu + here, E - e) + g * load(w + j * E + e, E - e), E - e);
                 store(gw + tap, load(gw + tap, E - e) + g * load(u + here, E - e), E - e);
             }
         }

@@ -1,6 +1,6 @@
 // The mLSTM's memory and its gradient, a step at a time: C and n stay in the processor's cache.
 //
-//     C_t = f_t C_{t-1} + i_t k_t v_t^T        n_t = f_t n_{t-1} + i_t k_t
+//     C_t = f'_t C_{t-1} + i'_t k_t v_t^T      n_t = f'_t n_{t-1} + i'_t k_t
 //     h_t = C_t^T q_t / divisor_t              divisor_t = max(|n_t . q_t|, bound_t) + eps
 //
 // The backward pass keeps no state: it goes through the steps once more for the gradient of q,
@@ -11,7 +11,7 @@
 //
 // Shapes, all contiguous: q, k, v, h and their gradients (N, S, W);  i, f, bound, divisor, side and
 // d_divisor, d_a (N, S);  C, d_C (N, W, W);  n, d_n (N, W).  side is the sign of n . q, or 0 where
-// the bound is larger;  a is the logarithm of i.
+// the bound is larger;  i and f are i' and f';  a is the logarithm of i'.
 #include <algorithm>
 #include <cmath>
 #include <vector>

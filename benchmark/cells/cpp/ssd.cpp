@@ -1,9 +1,9 @@
 // The recurrence of Mamba-2, and its gradient, a step at a time with the state in registers.
 //
-//     h_t = d_t h_{t-1} + B_t v_t'          y_t = C_t' h_t          d_t: one decay a head
+//     h_t = d_t h_{t-1} + B_t v_t^T          y_t = C_t^T h_t          d_t: one decay a head
 //
-// Shapes, all contiguous: v, y (rows, S, H, P);  d (rows, S, H);  B, C (rows, S, N);
-// h (rows, N, H, P). Lanes are the channels P of one head, so nothing is summed across lanes but
+// Shapes, all contiguous: v, y (rows, S, K, P);  d (rows, S, K);  B, C (rows, S, N);
+// h (rows, N, K, P). Lanes are the channels P of one head, so nothing is summed across lanes but
 // the gradients of d, B and C.
 #include <algorithm>
 #include <vector>
@@ -14,8 +14,8 @@ namespace {
 constexpr int CHUNK = 16;  // steps between two kept states; the backward pass recomputes the others
 
 struct Sizes {
-    int64_t S, H, P, N;
-    int64_t width() const { return H * P; }
+    int64_t S, K, P, N;
+    int64_t width() const { return K * P; }
     int64_t chunks() const { return (S + CHUNK - 1) / CHUNK; }
 };
 
@@ -23,7 +23,7 @@ struct Sizes {
 template <class Work>
 void for_each_block(Sizes z, Work work) {
     int64_t block = 0;
-    for (int64_t head = 0; head < z.H; head++)
+    for (int64_t head = 0; head < z.K; head++)
         for (int64_t p = 0; p < z.P; p += LANES, block++)
             work(head, head * z.P + p, z.P - p, block);
 }
@@ -43,7 +43,7 @@ void forward_row(const float *v, const float *d, const float *B, const float *C,
                 for (int64_t n = 0; n < N; n++)
                     store(kept + ((t / CHUNK) * N + n) * E + e, h[n], lanes);
             const vec in = load(v + t * E + e, lanes);
-            const float decay = d[t * z.H + head];
+            const float decay = d[t * z.K + head];
             vec out = {};
             for (int64_t n = 0; n < N; n++) {
                 h[n] = decay * h[n] + in * B[t * N + n];
@@ -60,12 +60,12 @@ void backward_row(const float *v, const float *d, const float *B, const float *C
                   const float *kept, const float *gy, const float *glast, float *gv, float *gd,
                   float *gB, float *gC, float *gh0, Sizes z) {
     const int64_t N = FIXED ? FIXED : z.N, E = z.width();
-    const int64_t blocks = z.H * ((z.P + LANES - 1) / LANES);
+    const int64_t blocks = z.K * ((z.P + LANES - 1) / LANES);
     std::vector<vec> states((CHUNK + 1) * N), of_B(CHUNK * N), of_C(CHUNK * N), carried(blocks * N);
     for_each_block(z, [&](int64_t, int64_t e, int64_t lanes, int64_t block) {
         for (int64_t n = 0; n < N; n++) carried[block * N + n] = load(glast + n * E + e, lanes);
     });
-    std::memset(gd, 0, 4 * z.S * z.H);
+    std::memset(gd, 0, 4 * z.S * z.K);
     for (int64_t c = z.chunks() - 1; c >= 0; c--) {
         const int64_t start = c * CHUNK, steps = std::min<int64_t>(CHUNK, z.S - start);
         std::fill(of_B.begin(), of_B.end(), vec{});
@@ -76,14 +76,14 @@ void backward_row(const float *v, const float *d, const float *B, const float *C
             for (int64_t i = 0; i < steps; i++, h += N) {
                 const int64_t t = start + i;
                 const vec in = load(v + t * E + e, lanes);
-                const float decay = d[t * z.H + head];
+                const float decay = d[t * z.K + head];
                 for (int64_t n = 0; n < N; n++) h[N + n] = decay * h[n] + in * B[t * N + n];
             }
             for (int64_t i = steps - 1; i >= 0; i--) {
                 h -= N;  // h[n] before the step, h[N + n] after it
                 const int64_t t = start + i;
                 const vec in = load(v + t * E + e, lanes), g = load(gy + t * E + e, lanes);
-                const float decay = d[t * z.H + head];
+                const float decay = d[t * z.K + head];
                 vec gin = {}, gdecay = {};
                 for (int64_t n = 0; n < N; n++) {
                     const vec now = gh[n] + g * C[t * N + n];
@@ -94,7 +94,7 @@ void backward_row(const float *v, const float *d, const float *B, const float *C
                     gh[n] = now * decay;
                 }
                 store(gv + t * E + e, gin, lanes);
-                gd[t * z.H + head] += sum(gdecay);
+                gd[t * z.K + head] += sum(gdecay);
             }
         });
         for (int64_t i = 0; i < steps * N; i++) {
@@ -111,29 +111,29 @@ void backward_row(const float *v, const float *d, const float *B, const float *C
 
 extern "C" {
 
-// kept: (rows, chunks of 16 steps, N, H, P), the state before each chunk, for the backward pass.
+// kept: (rows, chunks of 16 steps, N, K, P), the state before each chunk, for the backward pass.
 void ssd_forward(int64_t first, int64_t last, const float *v, const float *d, const float *B,
                  const float *C, const float *h0, float *y, float *kept, float *h, int64_t S,
-                 int64_t H, int64_t P, int64_t N) {
-    const Sizes z{S, H, P, N};
+                 int64_t K, int64_t P, int64_t N) {
+    const Sizes z{S, K, P, N};
     const int64_t E = z.width();
     const auto row = N == 16 ? forward_row<16> : forward_row<0>;
     for (int64_t b = first; b < last; b++)
-        row(v + b * S * E, d + b * S * H, B + b * S * N, C + b * S * N, h0 + b * N * E,
+        row(v + b * S * E, d + b * S * K, B + b * S * N, C + b * S * N, h0 + b * N * E,
             y + b * S * E, kept + b * z.chunks() * N * E, h + b * N * E, z);
 }
 
 void ssd_backward(int64_t first, int64_t last, const float *v, const float *d, const float *B,
                   const float *C, const float *kept, const float *gy, const float *gh, float *gv,
-                  float *gd, float *gB, float *gC, float *gh0, int64_t S, int64_t H, int64_t P,
+                  float *gd, float *gB, float *gC, float *gh0, int64_t S, int64_t K, int64_t P,
                   int64_t N) {
-    const Sizes z{S, H, P, N};
+    const Sizes z{S, K, P, N};
     const int64_t E = z.width();
     const auto row = N == 16 ? backward_row<16> : backward_row<0>;
     for (int64_t b = first; b < last; b++)
-        row(v + b * S * E, d + b * S * H, B + b * S * N, C + b * S * N,
+        row(v + b * S * E, d + b * S * K, B + b * S * N, C + b * S * N,
             kept + b * z.chunks() * N * E, gy + b * S * E, gh + b * N * E, gv + b * S * E,
-            gd + b * S * H, gB + b * S * N, gC + b * S * N, gh0 + b * N * E, z);
+            gd + b * S * K, gB + b * S * N, gC + b * S * N, gh0 + b * N * E, z);
 }
 
 }  // extern "C"
