@@ -16,9 +16,15 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmark.config import validate
-from benchmark.data.card import DatasetCard, Source, data_folder, list_cards, load_card
+from benchmark.data.card import (
+    DatasetCard,
+    Source,
+    data_folder,
+    data_folders,
+    list_cards,
+    load_card,
+)
 from benchmark.data.checksum import sha256s
-from benchmark.data.fetch import data_folders
 from benchmark.data.files import writable, write_atomically
 from benchmark.data.look import Look, look
 from benchmark.data.rows import TIME_COLUMN

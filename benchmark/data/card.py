@@ -255,15 +255,16 @@ def data_folder() -> Path:
     return folder
 
 
-def card_folders() -> list[Path]:
-    """Folders in which a card is looked up by name; the first one that has it wins."""
-    return [Path("datasets"), data_folder(), DATASETS]
+def data_folders() -> list[Path]:
+    """Folders in which a card is looked up by name, and its data; the first that has it wins."""
+    named, here = os.environ.get(DATA_VARIABLE), Path("datasets")
+    return [data_folder(), here, DATASETS] if named else [here, data_folder(), DATASETS]
 
 
 def list_cards() -> dict[str, Path]:
     """Return the cards that can be named, by name, in alphabetical order."""
     cards: dict[str, Path] = {}
-    for folder in reversed(card_folders()):
+    for folder in reversed(data_folders()):
         cards |= {path.stem: path for path in folder.glob("*.yaml")}
     return dict(sorted(cards.items(), key=lambda item: item[0].lower()))
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmark.data import cache, checksum
-from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder
+from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, data_folders
 from benchmark.data.files import writable
 from benchmark.errors import UserError
-from benchmark.places import DATASETS
 
 WAITS_SECONDS = (1.0, 4.0)
 """Pauses before the second and the third try."""
@@ -22,11 +21,6 @@ _CHUNK_BYTES = 1 << 16
 
 class DatasetUnavailable(UserError):  # noqa: N818 - names a state, as UserError names a cause
     """A data set's file is not here and cannot be fetched: a suite may go on with another one."""
-
-
-def data_folders() -> list[Path]:
-    """Folders in which a data file is looked up; the first one that has it wins."""
-    return [data_folder(), Path("datasets"), DATASETS]
 
 
 def locate(card: DatasetCard) -> Path | None:

@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.cells import native
 from benchmark.data.windows import Windows
 from benchmark.evaluation.forecast import BATCH
-from benchmark.forecasters.contract import Forecaster
+from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
 
 REPEATS = 100
 ENOUGH_SECONDS = 0.5
@@ -124,8 +124,18 @@ _UNSEEN = {
 
 
 def num_weights(forecaster: nn.Module) -> int:
-    """Numbers that fitting sets: parameters, and the saved buffers of a closed-form fit."""
-    return sum(tensor.numel() for tensor in forecaster.state_dict().values())
+    """Numbers that fitting sets: parameters, and the saved buffers of a closed-form fit.
+
+    Other buffers are constants or, as those of a batch norm, statistics. A complex number is one.
+    """
+    solved = {
+        id(tensor): tensor
+        for part in forecaster.modules()
+        if isinstance(part, ClosedFormForecaster)
+        for tensor in part.state_dict(keep_vars=True).values()
+    }
+    fitted = solved | {id(tensor): tensor for tensor in forecaster.parameters()}
+    return sum(tensor.numel() for tensor in fitted.values())
 
 
 def reset_peak_memory(device: torch.device) -> None:

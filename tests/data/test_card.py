@@ -21,6 +21,7 @@ from benchmark.data.card import (
     list_cards,
     load_card,
 )
+from benchmark.data.fetch import locate
 from benchmark.errors import UserError
 from benchmark.places import DATASETS
 
@@ -194,6 +195,24 @@ def test_a_card_of_the_working_directory_is_found_first(tmp_path, monkeypatch):
     assert load_card("mine").file == "ETTh1.csv"
     assert find_card("ETTh2") == DATASETS / "ETTh2.yaml"
     assert set(list_cards()) >= {*CARDS, "mine"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_card_and_its_data_come_from_one_folder(tmp_path, monkeypatch, named):
+    text = (DATASETS / "ETTh1.yaml").read_text().replace("name: ETTh1", "name: mine")
+    for folder in ("elsewhere", "datasets"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.yaml").write_text(text.replace("ETTh1.csv", "mine.csv"))
+        (tmp_path / folder / "mine.csv").write_text("date,a\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCHMARK_DATA", raising=False)
+    if named:
+        monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path / "elsewhere"))
+    expected = (tmp_path / ("elsewhere" if named else "datasets")).resolve()
+    assert find_card("mine").resolve().parent == expected
+    found = locate(load_card("mine"))
+    assert found is not None
+    assert found.resolve().parent == expected
 
 
 def test_a_card_of_the_data_folder_is_found_from_any_directory(tmp_path, monkeypatch):

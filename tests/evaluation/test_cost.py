@@ -21,6 +21,7 @@ from benchmark.evaluation.cost import (
     reset_peak_memory,
 )
 from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.designs.tsmixer import TSMixer
 from benchmark.forecasters.linear import DLinear, Linear
 from benchmark.forecasters.naive import LastValue
 from benchmark.forecasters.recurrent import Recurrent
@@ -37,6 +38,10 @@ CPU = torch.device("cpu")
         (Linear, 24 * 12 + 12),
         (DLinear, 2 * (24 * 12 + 12)),  # its fixed moving average is no fitted number
         (Ridge, 24 * 12 + 1),  # the map and the penalty chosen
+        (  # a map along time, one across channels and back, two batch norms: no running mean
+            lambda shape: TSMixer(shape, hidden_size=5, layers=1),
+            24 * 24 + 24 + (3 * 5 + 5) + (5 * 3 + 3) + 2 * 2 * 24 * 3 + 2 * 3 + 24 * 12 + 12,
+        ),
     ],
 )
 def test_the_numbers_that_fitting_sets_are_counted(
