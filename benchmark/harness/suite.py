@@ -123,18 +123,24 @@ def run_suite(
 
 def _check_keys(suite: SuiteSpec, where: str, overrides: Sequence[str]) -> None:
     """Refuse to override what the grid sets anyway, or the names that tell the models apart."""
+    named = any(grid.lookbacks for grid in suite.grids)
     for override in overrides:
-        if override.partition("=")[0].strip() in TASK_KEYS:
+        if override.partition("=")[0].strip() in _task_keys(named):
             raise UserError(
                 f"--set {override}", "the suite's YAML decides it", f"edit a copy of {where}"
             )
-    keys = {f"set.{key}": key for key in suite.set}
+    faults = [f"set.{key}" for key in suite.set if key in _task_keys(named)]
     for number, grid in enumerate(suite.grids):
-        keys |= {f"grids.{number}.set.{key}": key for key in grid.set}
-    for field, key in keys.items():
-        if key in TASK_KEYS:
-            what = "is not for all runs of a suite alike"
-            raise UserError(f"{where}: {field}", what, "write datasets, horizons, seeds or models")
+        own = _task_keys(bool(grid.lookbacks))
+        faults += [f"grids.{number}.set.{key}" for key in grid.set if key in own]
+    if faults:
+        cure = "write datasets, horizons, lookbacks, seeds or models"
+        raise UserError(f"{where}: {faults[0]}", "is not for all runs of a suite alike", cure)
+
+
+def _task_keys(lookbacks: bool) -> tuple[str, ...]:
+    """What a grid decides: the lookback too, where it names some."""
+    return (*TASK_KEYS, *["lookback"] * lookbacks)
 
 
 def _plan_all(

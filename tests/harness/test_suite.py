@@ -163,6 +163,13 @@ def test_a_grids_overrides_are_for_its_own_runs_and_come_after_the_suites(
         ({"set": {"name": "x"}}, "tiny.yaml: set.name: is not for all runs of a suite alike"),
         ({"models": ["liner"]}, "model liner: unknown model 'liner'; did you mean 'linear'?"),
         ({"models": ["liner.yaml"]}, "liner.yaml: no such file; did you mean 'linear'?"),
+        (
+            {
+                "set": {"lookback": 12},
+                "grids": [{"datasets": ["toy"], "horizons": [6], "lookbacks": [24]}],
+            },
+            "tiny.yaml: set.lookback: is not for all runs of a suite alike",
+        ),
         ({"name": "runs"}, "tiny.yaml: name: is a folder of the results already"),
         ({"grids": []}, "tiny.yaml: grids: "),
         ({"grids": [{"datasets": ["toyy"], "horizons": [6]}]}, "no such card; did you mean 'toy'?"),
@@ -255,3 +262,14 @@ def test_our_models_are_called_as_their_files_and_described_in_a_line(name: str)
     path = find_config("models", name)
     assert load_run(path).name == path.stem
     assert 10 < len(load_yaml(path)["description"]) <= 100
+
+
+def test_nor_the_lookback_where_the_grid_names_some(toy: Path, run_tiny: RunTiny) -> None:
+    grid = {"datasets": ["toy"], "horizons": [6]}
+    with pytest.raises(UserError, match=r"--set lookback=12: .*; edit a copy of tiny\.yaml"):
+        run_tiny(["lookback=12"], grids=[grid | {"lookbacks": [24]}])
+    done = run_tiny(["lookback=12"], grids=[grid])
+    specs = [
+        load_run(toy / "results" / "runs" / each / "run.yaml") for each in done.outcome.run_ids
+    ]
+    assert {spec.lookback for spec in specs} == {12}
