@@ -103,9 +103,10 @@ def tie_note(rows: DataFrame) -> str:
     only = f" Only the best {compared} are compared." if compared == MOST_COMPARED else ""
     return (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
-        f"block-bootstrap interval; {TIED}: tied with the best, the interval holds 0. Judged all "
-        f"at once, {tied} of {compared} rows may be the best (90% Model "
-        "Confidence Set). Both judge the chance of the test windows, not that of the seeds." + only
+        f"block-bootstrap interval, each row for itself; {TIED}: tied with the best, the interval "
+        "holds 0 (of twenty rows that are equal, three or four would lack it). Judged all at once, "
+        f"{tied} of {compared} rows may be the best (90% Model Confidence Set). Both judge the "
+        "chance of the test windows, not that of the seeds." + only
     )
 
 
