@@ -30,6 +30,13 @@ def block(language: str, containing: str) -> str:
     return found
 
 
+def test_how_many_rows_may_be_the_best_is_what_the_leaderboard_says():
+    written = (ROOT / "results/reference/etth1/leaderboard.md").read_text(encoding="utf-8")
+    (counts,) = set(re.findall(r"Judged all at once, (\d+) of (\d+) rows may be", written))
+    shown = re.findall(r"Judged all at once, (\d+) of the (\d+) may be best", README)
+    assert shown == [counts]
+
+
 @pytest.mark.parametrize(("name", "suite"), [("leaderboard", "etth1"), ("cells", "cells")])
 def test_a_leaderboard_shown_is_the_one_that_the_reference_results_hold(name, suite):
     written = (ROOT / f"results/reference/{suite}/leaderboard.md").read_text(encoding="utf-8")
