@@ -128,7 +128,7 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
             *group.notes,
             *unmarked_note(unsure),
             *_tuned(rows),
-            *_failures(group.failed, MOST_FAILURES if compact else None),
+            *failures(group.failed, MOST_FAILURES if compact else None),
         ),
     )
 
@@ -170,7 +170,8 @@ def _tuned(rows: DataFrame) -> Iterable[str]:
         yield f"Settings chosen on validation by a search: {'; '.join(texts)}."
 
 
-def _failures(failed: DataFrame, most: int | None) -> Iterable[str]:
+def failures(failed: DataFrame, most: int | None = None) -> Iterable[str]:
+    """Say what failed, a line a row of failures."""
     shown = failed[:most]
     columns = (shown[name].tolist() for name in ("model", "lookback", "seeds", "error"))
     for model, lookback, seeds, error in zip(*columns, strict=True):

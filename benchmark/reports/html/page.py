@@ -16,7 +16,8 @@ from benchmark.reports.details import Run, labels, read_detail, runs_by_row
 from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
-from benchmark.reports.html.rows import PARETO_COSTS, columns, failures, row_objects
+from benchmark.reports.html.rows import PARETO_COSTS, columns, row_objects
+from benchmark.reports.leaderboard import failures
 from benchmark.reports.noise_floors import noise_table
 from benchmark.reports.published import compare_published
 from benchmark.reports.published_tables import tables

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from benchmark.reports.tables import Mark, amount, count, mean_and_std, number, 
 from benchmark.reports.ties import TIED, noise_marks
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import Series
 
 PARETO_COSTS = ("train_seconds", "macs", "params", "latency_ms")
 """Costs that error is drawn against."""
@@ -154,11 +154,3 @@ def _seeds(row: Series[Any]) -> str:
 def _sortable(value: float) -> float | None:
     """Six digits are enough to sort by; JSON has no infinity."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def failures(failed: DataFrame) -> Iterable[str]:
-    """Say what failed, a line a row of failures."""
-    keys = ("model", "lookback", "seeds", "error")
-    for model, lookback, seeds, error in zip(*(failed[key] for key in keys), strict=True):
-        reason = error or "no error was recorded"
-        yield f"failed, unranked: {model} (lookback {lookback}, seed {seeds}): {reason}"
