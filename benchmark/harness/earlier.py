@@ -7,7 +7,6 @@ that is the row's configuration is told by the hash in its run id.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from benchmark.harness.spec import (
     load_suite,
     with_task,
 )
+from benchmark.harness.suite import load_models
 from benchmark.records.store import read_record
 from benchmark.records.table import read_results
 
@@ -77,12 +77,13 @@ def _of_row(csv: Path, model: str | None) -> Earlier:
     _check_done(where, row)
     task = {key: row[key] for key in ("dataset", "horizon", "lookback", "seed")}
     planned = None
-    for path, spec in _candidates(csv):
+    for source, spec in _candidates(csv):
         if spec.name != row["model"]:
             continue
-        candidate = plan(with_task(spec, **task), str(path))
+        candidate = plan(with_task(spec, **task), source)
         if candidate.run_id == row["run_id"]:
-            note = f"the row's configuration is that of {path.name}: their hashes are the same"
+            name = Path(source).name
+            note = f"the row's configuration is that of {name}: their hashes are the same"
             return Earlier(row, candidate, (note,))
         planned = planned or candidate
     if planned is None:
@@ -115,25 +116,17 @@ def _check_done(where: str, row: Row) -> None:
         raise UserError(where, f"failed, so it has no score to reproduce ({row['error']})")
 
 
-def _candidates(csv: Path) -> Iterator[tuple[Path, RunSpec]]:
+def _candidates(csv: Path) -> Iterator[tuple[str, RunSpec]]:
     """Configurations of ours: first those of the suite that the CSV's folder is named after."""
     suite = csv.absolute().parent.name
     if suite in config_names("suites"):
-        yield from _of_suite(CONFIGS / "suites" / f"{suite}.yaml")
+        file = CONFIGS / "suites" / f"{suite}.yaml"
+        own = load_suite(file)
+        for grid in own.grids:
+            yield from ((model.where, model.spec) for model in load_models(grid, own, str(file)))
     for name in config_names("models") + design_names():
         path = CONFIGS / "models" / f"{name}.yaml"
-        yield path, load_run(path)
-
-
-def _of_suite(file: Path) -> Iterator[tuple[Path, RunSpec]]:
-    suite = load_suite(file)
-    for grid in suite.grids:
-        overrides = [f"{key}={json.dumps(value)}" for key, value in (suite.set | grid.set).items()]
-        names = grid.models or suite.models
-        for name in config_names("models") if "all" in names else names:
-            beside = name.endswith(".yaml")
-            path = file.parent / name if beside else CONFIGS / "models" / f"{name}.yaml"
-            yield path, load_run(path, overrides)
+        yield str(path), load_run(path)
 
 
 def _changed(row: Row, planned: Plan) -> tuple[str, ...]:

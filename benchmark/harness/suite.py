@@ -63,7 +63,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Model:
+class Model:
+    """A model of a suite.
+
+    Attributes:
+        spec: its configuration, of which the grid replaces the task.
+        where: where that is from, for errors.
+        random: whether a run depends on its seed.
+    """
+
     spec: RunSpec
     where: str
     random: bool
@@ -93,7 +101,7 @@ def run_suite(
         UserError: a fault in a configuration, or a results folder that cannot be written.
     """
     _check_keys(suite, where, overrides)
-    models = [_load_models(grid, suite, where, overrides) for grid in suite.grids]
+    models = [load_models(grid, suite, where, overrides) for grid in suite.grids]
     grids, notes, missing = _available(suite, strict)
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
@@ -144,7 +152,7 @@ def _task_keys(lookbacks: bool) -> tuple[str, ...]:
 
 
 def _plan_all(
-    grids: Sequence[Grid], suite: SuiteSpec, models: Sequence[Sequence[_Model]]
+    grids: Sequence[Grid], suite: SuiteSpec, models: Sequence[Sequence[Model]]
 ) -> list[Plan]:
     """Plan every run once, also where grids overlap."""
     series = {name: load(load_card(name)) for grid in grids for name in grid.datasets}
@@ -172,19 +180,24 @@ def _names_of(grid: Grid, suite: SuiteSpec) -> list[str]:
     return [name for name in dict.fromkeys(names) if name not in grid.without]
 
 
-def _load_models(
-    grid: Grid, suite: SuiteSpec, where: str, overrides: Sequence[str]
-) -> list[_Model]:
+def load_models(
+    grid: Grid, suite: SuiteSpec, where: str, overrides: Sequence[str] = ()
+) -> list[Model]:
+    """Read a grid's models, with what the suite sets, the grid and then `overrides`.
+
+    Raises:
+        UserError: a fault in one of them, or there is no such model.
+    """
     own = [f"{key}={json.dumps(value)}" for key, value in (suite.set | grid.set).items()]
     return [_load_model(name, where, [*own, *overrides]) for name in _names_of(grid, suite)]
 
 
-def _load_model(name: str, where: str, overrides: Sequence[str]) -> _Model:
+def _load_model(name: str, where: str, overrides: Sequence[str]) -> Model:
     path = find_config("models", _beside(name, where))
     spec, place = load_run(path, overrides), place_of(path, overrides)
     resolve_model(spec.model, place)
     random = how_fitted(spec.model, place) == "gradient"  # then it depends on its seed
-    return _Model(spec=spec, where=place, random=random)
+    return Model(spec=spec, where=place, random=random)
 
 
 def _beside(name: str, where: str) -> str:
@@ -222,8 +235,8 @@ def _available(suite: SuiteSpec, strict: bool) -> tuple[list[Grid], list[str], l
 
 
 def _expand(
-    grid: Grid, seeds: Sequence[int], models: Sequence[_Model]
-) -> list[tuple[_Model, RunSpec]]:
+    grid: Grid, seeds: Sequence[int], models: Sequence[Model]
+) -> list[tuple[Model, RunSpec]]:
     return [
         (
             model,

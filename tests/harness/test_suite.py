@@ -254,7 +254,7 @@ def test_our_suites_name_models_that_exist_and_options_that_all_of_them_have(nam
     suite = load_suite(path)
     assert suite.name == name
     for grid in suite.grids:
-        harness._load_models(grid, suite, str(path), [])
+        harness.load_models(grid, suite, str(path), [])
 
 
 @pytest.mark.parametrize("name", [*config_names("models"), *design_names()])
