@@ -261,6 +261,26 @@ def test_models_and_data_sets_are_listed(toy: Path, command: Command) -> None:
     assert "ETTh1" in here
 
 
+def test_a_cards_texts_are_listed_as_they_are(
+    toy: Path, command: Command, write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset(licence="see [/terms] of [bold] :key:")
+    answer = command("datasets", "list")
+    assert (answer.code, answer.err) == (0, "")
+    assert "see [/terms] of [bold] :key:" in answer.out
+
+
+def test_one_broken_card_does_not_hide_the_other_data_sets(
+    toy: Path, command: Command, write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset("broken", seasons=24)
+    answer = command("datasets", "list")
+    assert answer.code == 2
+    assert "\ntoy " in answer.out
+    assert "broken" not in answer.out
+    assert "broken.yaml: seasons: unknown key; did you mean 'season'?" in answer.err
+
+
 def test_data_sets_are_checked_and_fetched_by_name(toy: Path, command: Command) -> None:
     checked = command("datasets", "check", "toy")
     assert (checked.code, checked.err) == (0, "")
