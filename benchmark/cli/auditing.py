@@ -87,6 +87,7 @@ def pitfalls(
     from benchmark.data.load import load
     from benchmark.harness.spec import find_config, load_run
 
+    _check_overrides(set_ or [])
     names = models or ["dlinear", "nlinear"]
     specs = [load_run(find_config("models", name), set_ or []) for name in names]
     card = load_card(dataset)
@@ -117,3 +118,11 @@ def pitfalls(
         with storage_faults(output):
             output.write_text(markdown(table, level=1), encoding="utf-8")
         tell(console, f"Table: {output}")
+
+
+def _check_overrides(overrides: list[str]) -> None:
+    """Refuse those of what is one for all models here, and an option of its own."""
+    for text in overrides:
+        key, _, value = (part.strip() for part in text.partition("="))
+        if key in ("dataset", "horizon"):
+            raise UserError(f"--set {text}", f"--{key} decides that", f"use --{key} {value}")

@@ -60,7 +60,7 @@ def compare(
     nothing to compare, because no run is on both sides under one protocol.
     """
     if published:
-        if new is not None or gate is not None or path:
+        if new is not None or tolerance is not None or gate is not None or path:
             raise UserError("--published", "goes with one CSV alone", "see --help")
         _beside_published(Path(old) if old else None, results, markdown)
         return
