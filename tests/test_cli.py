@@ -250,6 +250,8 @@ def test_compare_published_shows_our_rows_beside_cited_ones(toy: Path, command: 
     marked = command("compare", csv_file, "--published", "--markdown")
     assert "| " in marked.out
     assert "## ETTh1, horizon 96: ours and published" in marked.out
+    assert marked.out.endswith("\n")
+    assert not marked.out.endswith("\n\n"), "a file it is sent to ends with its last line"
 
 
 def test_models_and_data_sets_are_listed(toy: Path, command: Command) -> None:

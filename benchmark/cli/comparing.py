@@ -139,6 +139,6 @@ def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
     figures = read_published(PUBLISHED)
     beside = compare_published(rows, figures, losses)
     if markdown:
-        typer.echo(to_markdown(beside))
+        typer.echo(to_markdown(beside), nl=False)
     else:
         print_published(beside, make_console())
