@@ -132,11 +132,11 @@ def plot(
     rows = read_results(store.csv_of_runs())
     board = rank(rows)
     if kind is Kind.ranks:
-        plot_ranks(board, output)
+        plot_ranks(board, output, f"plot {kind}")
     else:
         group = choose_group(board, dataset, horizon, protocol)
         if kind is Kind.costs:
-            plot_costs(Leaderboard((group,)), output)
+            plot_costs(Leaderboard((group,)), output, f"plot {kind}")
         else:
             _chart(kind, group, rows, store.runs, models or [], channel, window or 1, output)
     tell(make_console(), f"Plot: {output}")
