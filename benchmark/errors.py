@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 MOST_TOLD = 50
@@ -51,3 +52,12 @@ class UserError(Exception):
             lines.append(f"{first.where.partition(': ')[0]}: has more faults like these")
         joined.args = ("\n".join(lines),)
         return joined
+
+
+@contextmanager
+def cured(cure: str) -> Iterator[None]:
+    """Tell a fault of the block with another cure, e.g. for a file that no card describes."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.where, error.what, cure) from None

@@ -250,6 +250,8 @@ def test_compare_published_shows_our_rows_beside_cited_ones(toy: Path, command: 
     marked = command("compare", csv_file, "--published", "--markdown")
     assert "| " in marked.out
     assert "## ETTh1, horizon 96: ours and published" in marked.out
+    assert marked.out.endswith("\n")
+    assert not marked.out.endswith("\n\n"), "a file it is sent to ends with its last line"
 
 
 def test_models_and_data_sets_are_listed(toy: Path, command: Command) -> None:
@@ -259,6 +261,26 @@ def test_models_and_data_sets_are_listed(toy: Path, command: Command) -> None:
     here = {line.split()[0]: line.split()[3] for line in listed.splitlines()[1:] if line[0] != " "}
     assert here["toy"] == "yes"
     assert "ETTh1" in here
+
+
+def test_a_cards_texts_are_listed_as_they_are(
+    toy: Path, command: Command, write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset(licence="see [/terms] of [bold] :key:")
+    answer = command("datasets", "list")
+    assert (answer.code, answer.err) == (0, "")
+    assert "see [/terms] of [bold] :key:" in answer.out
+
+
+def test_one_broken_card_does_not_hide_the_other_data_sets(
+    toy: Path, command: Command, write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset("broken", seasons=24)
+    answer = command("datasets", "list")
+    assert answer.code == 2
+    assert "\ntoy " in answer.out
+    assert "broken" not in answer.out
+    assert "broken.yaml: seasons: unknown key; did you mean 'season'?" in answer.err
 
 
 def test_data_sets_are_checked_and_fetched_by_name(toy: Path, command: Command) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,22 @@ def test_without_its_packages_a_suite_says_so_and_goes_on_and_report_ends(
 def test_figures_and_tables_for_a_paper_are_written(made: Path, command: Command) -> None:
     command("suite", "tiny.yaml")
     for words in (("steps",), ("training", "linear"), ("forecasts", "--channel", "heat")):
-        answer = command("plot", *words, "--output", f"{words[0]}.svg")
+        answer = command("plot", *words, "--output", f"new/{words[0]}.svg")
         assert (answer.code, answer.err) == (0, "")
-        assert (made / f"{words[0]}.svg").read_text().startswith("<svg")
+        assert (made / f"new/{words[0]}.svg").read_text().startswith("<svg")
     answer = command("leaderboard", "--latex", "tables.tex")
     assert answer.code == 0
     assert r"seasonal\_naive" in (made / "tables.tex").read_text()
+
+
+def test_without_matplotlib_the_figure_that_takes_it_names_the_extra(
+    made: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("run", "linear.yaml")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    answer = command("plot", "costs")
+    cure = "pip install 'ts-benchmark[plot]'"
+    assert answer.err == f"error: plot costs: matplotlib is not installed; {cure}\n"
 
 
 @pytest.mark.parametrize(
@@ -111,14 +122,15 @@ def test_figures_and_tables_for_a_paper_are_written(made: Path, command: Command
         (("steps", "--horizon", "7"), "plot: 0 tasks fit; there are toy 12"),
         (("forecasts", "--channel", "het"), "--channel het: is not among those kept; did you mean"),
         (("training", "seasonal_naive"), "plot training: seasonal_naive: not trained by gradient"),
-        (("ranks",), "data sets"),
+        (("ranks",), "plot ranks figure.svg: data sets with"),
+        (("costs", "--output", "figure.xyz"), "plot costs figure.xyz: Format 'xyz' is not"),
     ],
 )
 def test_a_mistake_in_a_figure_is_one_line(
     made: Path, command: Command, words: tuple[str, ...], fault: str
 ) -> None:
     command("suite", "tiny.yaml")
-    answer = command("plot", *words, "--output", "figure.svg")
+    answer = command("plot", words[0], "--output", "figure.svg", *words[1:])
     assert answer.code == 2
     assert fault in answer.err
     assert answer.err.count("\n") == 1

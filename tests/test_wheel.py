@@ -74,6 +74,18 @@ def test_a_model_runs_from_it_and_results_lie_where_the_user_is(
     assert "akl_pedestrians" in run(installed, tmp_path, "leaderboard")
 
 
+def test_the_revision_of_a_repository_around_it_is_not_its_own(installed: Path) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], cwd=installed.parent, check=True)
+    commit = [*git, "commit", "-q", "--allow-empty", "-m", "another project"]
+    subprocess.run(commit, cwd=installed.parent, check=True)
+    code = "from benchmark.harness.fitted import git_revision; print(git_revision())"
+    environment = os.environ | {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
+    asked = [sys.executable, "-c", code]
+    told = subprocess.run(asked, cwd=installed, env=environment, capture_output=True, text=True)
+    assert told.stdout == "None\n", told.stderr
+
+
 def test_data_sets_are_fetched_to_the_users_own_data(installed: Path, tmp_path: Path) -> None:
     content = b"date,load\n2020-01-01 00:00:00,1\n2020-01-01 01:00:00,2\n"
     (tmp_path / "toy.csv").write_bytes(content)

@@ -174,7 +174,9 @@ def _compile(source: Path, compiler: list[str], folder: Path) -> Path:
     target = folder / f"{source.stem}.so"
     for cpu in FOR_THIS_CPU:
         command = [*compiler, *FLAGS, *cpu, str(source), "-o", str(target)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=COMPILE_SECONDS)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=COMPILE_SECONDS
+        )
         if done.returncode == 0:
             return target
     complaint = (done.stderr.strip() or "it says nothing").splitlines()[0]
@@ -183,7 +185,10 @@ def _compile(source: Path, compiler: list[str], folder: Path) -> Path:
 
 def _compiler() -> list[str]:
     """The command of the compiler, ``$CXX`` before all others; empty where there is none."""
-    wished = shlex.split(os.environ.get("CXX", ""))
+    try:
+        wished = shlex.split(os.environ.get("CXX", ""))
+    except ValueError as error:
+        raise OSError(f"CXX is no command ({error})") from None
     for command in [wished] if wished else [["c++"], ["g++"], ["clang++"]]:
         if shutil.which(command[0]):
             return command

@@ -87,6 +87,7 @@ def pitfalls(
     from benchmark.data.load import load
     from benchmark.harness.spec import find_config, load_run
 
+    _check_overrides(set_ or [])
     names = models or ["dlinear", "nlinear"]
     specs = [load_run(find_config("models", name), set_ or []) for name in names]
     card = load_card(dataset)
@@ -94,12 +95,14 @@ def pitfalls(
 
     from benchmark.pitfalls.mistakes import NAMES, measure
     from benchmark.pitfalls.table import pitfalls_table
-    from benchmark.records.files import storage_faults
+    from benchmark.records.files import check_writable, write_atomically
     from benchmark.reports.tables import markdown, print_tables
 
     for name in only or []:
         if name not in NAMES:
             raise UserError("--only", f"unknown mistake {name!r}", nearest(name, NAMES))
+    if output is not None:
+        check_writable(output)
     companions = [load(other) for other in others if locate(other)]
     console = make_console()
     with console.status("") as status:
@@ -114,6 +117,13 @@ def pitfalls(
     table = pitfalls_table(effects, card.name, horizon, command)
     print_tables([table], console)
     if output is not None:
-        with storage_faults(output):
-            output.write_text(markdown(table, level=1), encoding="utf-8")
+        write_atomically(output, markdown(table, level=1))
         tell(console, f"Table: {output}")
+
+
+def _check_overrides(overrides: list[str]) -> None:
+    """Refuse those of what is one for all models here, and an option of its own."""
+    for text in overrides:
+        key, _, value = (part.strip() for part in text.partition("="))
+        if key in ("dataset", "horizon"):
+            raise UserError(f"--set {text}", f"--{key} decides that", f"use --{key} {value}")

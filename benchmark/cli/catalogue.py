@@ -21,7 +21,7 @@ def models() -> None:
     for name in [*config_names("models"), *design_names()]:
         data = load_yaml(find_config("models", name))
         table.add_row(name, str(data.get("lookback", 336)), data.get("description", ""))
-    make_console().print(table)
+    make_console().print(table, markup=False)
 
 
 def datasets_list() -> None:
@@ -32,12 +32,19 @@ def datasets_list() -> None:
     from benchmark.data.fetch import locate
 
     table = Table("data set", "every", "channels", "here", "licence", box=None, pad_edge=False)
+    failed = []
     for name in list_cards():
-        card = load_card(name)
+        try:
+            card = load_card(name)
+        except UserError as error:
+            failed.append(error)
+            continue
         channels = card.channels if isinstance(card.channels, int) else len(card.channels)
         here = "yes" if locate(card) else "no"
         table.add_row(name, card.frequency, str(channels), here, card.licence)
-    make_console().print(table)
+    make_console().print(table, markup=False)
+    if failed:
+        raise UserError.join(failed)
 
 
 def datasets_fetch(

@@ -63,7 +63,7 @@ def compare(
     nothing to compare, because no run is on both sides under one protocol.
     """
     if published:
-        if new is not None or gate is not None or path:
+        if new is not None or tolerance is not None or gate is not None or path:
             raise UserError("--published", "goes with one CSV alone", "see --help")
         _beside_published(Path(old) if old else None, results, markdown)
         return
@@ -148,6 +148,6 @@ def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
     figures = read_published(PUBLISHED)
     beside = compare_published(rows, figures, losses)
     if markdown:
-        typer.echo(to_markdown(beside))
+        typer.echo(to_markdown(beside), nl=False)
     else:
         print_published(beside, make_console())

@@ -70,11 +70,14 @@ def execution_of(
 
 
 def make_console() -> Console:
-    """Return a console as wide as the terminal, or as a log where there is none."""
+    """Return a console as wide as the terminal, or as a log where there is none.
+
+    It draws no emoji: a path or a licence may well hold what is the name of one.
+    """
     from rich.console import Console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=LOG_WIDTH)
+    console = Console(emoji=False)
+    return console if console.is_terminal else Console(width=LOG_WIDTH, emoji=False)
 
 
 def tell(console: Console, text: str, style: str | None = None) -> None:

@@ -70,6 +70,19 @@ class Kind(StrEnum):
     ranks = "ranks"
 
 
+_TASK = {"--dataset", "--horizon", "--protocol"}
+_OF_MODELS = {"models", *_TASK}
+_TAKES: dict[Kind, set[str]] = {
+    Kind.costs: _TASK,
+    Kind.steps: _OF_MODELS,
+    Kind.channels: _OF_MODELS,
+    Kind.forecasts: {*_OF_MODELS, "--channel", "--window"},
+    Kind.training: _OF_MODELS,
+    Kind.ranks: set(),
+}
+"""What else decides each figure."""
+
+
 def plot(
     kind: Annotated[Kind, typer.Argument(help="Which figure.")],
     models: Annotated[
@@ -86,7 +99,9 @@ def plot(
         str | None, typer.Option(help="The start of its fingerprint, where a task has several.")
     ] = None,
     channel: Annotated[str | None, typer.Option(help="Of forecasts; default: the first.")] = None,
-    window: Annotated[int, typer.Option(min=1, help="Of forecasts: 1 to 5, as kept.")] = 1,
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Of forecasts: 1 to 5, as kept; default: 1.")
+    ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Draw a figure for a paper.
@@ -94,6 +109,17 @@ def plot(
     Error by cost, step or channel, forecasts beside the truth, training curves, or ranks over data
     sets.
     """
+    given = {
+        "models": models,
+        "--dataset": dataset,
+        "--horizon": horizon,
+        "--protocol": protocol,
+        "--channel": channel,
+        "--window": window,
+    }
+    unread = [name for name, value in given.items() if value and name not in _TAKES[kind]]
+    if unread:
+        raise UserError(f"plot {kind}", f"takes no {', no '.join(unread)}", "leave that out")
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
     from benchmark.reports.critical_difference import plot_ranks
@@ -106,13 +132,13 @@ def plot(
     rows = read_results(store.csv_of_runs())
     board = rank(rows)
     if kind is Kind.ranks:
-        plot_ranks(board, output)
+        plot_ranks(board, output, f"plot {kind}")
     else:
         group = choose_group(board, dataset, horizon, protocol)
         if kind is Kind.costs:
-            plot_costs(Leaderboard((group,)), output)
+            plot_costs(Leaderboard((group,)), output, f"plot {kind}")
         else:
-            _chart(kind, group, rows, store.runs, models or [], channel, window, output)
+            _chart(kind, group, rows, store.runs, models or [], channel, window or 1, output)
     tell(make_console(), f"Plot: {output}")
 
 

@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     execution_of,
     make_console,
 )
+from benchmark.errors import UserError
 from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def speed(
 
     Shows windows a second, forecast and trained on, at a batch of 32.
     """
+    if loop or cells:
+        _check_alone(models or [], loop, cells, device)
     from benchmark.harness.spec import config_names, find_config, load_run
 
     names = models or config_names("models")
@@ -108,6 +111,17 @@ def speed(
         trained = f"{row.step:,.0f}" if row.step else "-"
         table.add_row(row.name, f"{row.forward:,.0f}", trained, f"{row.relative:.3f} x")
     console.print(table)
+
+
+def _check_alone(models: list[str], loop: bool, cells: bool, device: Device) -> None:
+    """Refuse what timing the loop or the cells would leave unread."""
+    option = "--loop" if loop else "--cells"
+    if loop and cells:
+        raise UserError("--loop", "does not go with --cells", "give one of them")
+    if models:
+        raise UserError(option, f"times no model, however: {', '.join(models)}", "name none")
+    if loop and device is Device.cuda:
+        raise UserError("--loop", "times on the CPU alone", "leave out --device cuda")
 
 
 def _print_cells(console: Console, device: torch.device) -> None:

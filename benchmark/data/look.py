@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +23,7 @@ from benchmark.data.header import codec, read_header
 from benchmark.data.parse import parse
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, read_times, step_fault
-from benchmark.errors import UserError
+from benchmark.errors import UserError, cured
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +104,7 @@ def _settled(
     others = reasons.keys() - set(channels)
     fields |= {"channels": channels, "left_out": [c for c in reasons if c in others]}
     card = validate(DatasetCard, fields, "--frequency" if card.frequency != frequency else "")
-    with _cure(_OFF_GRID):
+    with cured(_OFF_GRID):
         table = parse(card, path)
     try:
         borders = card.splits.borders(len(table.values))
@@ -215,7 +213,7 @@ def _most_frequent_step(card: DatasetCard, path: Path, times: Times) -> str:
         raise UserError(str(path), "holds a single row", "add rows")
     steps = np.diff(times).astype(np.int64)
     if (steps <= 0).any():
-        with _cure("mend the file: sort its rows, and keep one of each time"):
+        with cured("mend the file: sort its rows, and keep one of each time"):
             raise step_fault(card, path, times, steps <= 0)
     lengths, counts = np.unique(steps, return_counts=True)
     step = int(lengths[counts.argmax()])
@@ -225,12 +223,3 @@ def _most_frequent_step(card: DatasetCard, path: Path, times: Times) -> str:
         raise UserError(f"{path}: column '{card.time_column}'", what, "use rows of whole days")
     seconds, unit = next((s, u) for s, u in _UNITS if step % s == 0)
     return f"{step // seconds if step > seconds else ''}{unit}"
-
-
-@contextmanager
-def _cure(cure: str) -> Iterator[None]:
-    """Tell a fault with a cure for a file that has no card yet."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(error.where, error.what, cure) from None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from benchmark.data.header import codec, read_header
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
 from benchmark.data.times import Times, check_steps, read_times
-from benchmark.errors import UserError
+from benchmark.errors import UserError, cured
 
 TIME_COLUMN = "date"
 """Where the data set's own file has no times."""
@@ -176,20 +175,11 @@ def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int)
         first_line: where the first of them stands, for errors.
     """
     times, values = table.timestamps, table.values
-    with _cure(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
+    with cured(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
         if card.missing == "error":
             check_steps(card, path, times, first_line)
         else:
             times, values = add_absent_rows(card, path, times, values)
-    with _cure("fill them in the file, or leave out all rows up to there"):
+    with cured("fill them in the file, or leave out all rows up to there"):
         values, _ = settle(card, path, Table(times, values, table.channels), {})
     return Table(times, values, table.channels)
-
-
-@contextmanager
-def _cure(cure: str) -> Iterator[None]:
-    """Tell a fault with a cure for this file, which has no card to be corrected."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(error.where, error.what, cure) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import resource
 import statistics
 import sys
 import time
@@ -151,13 +150,20 @@ def reset_peak_memory(device: torch.device) -> None:
             _CLEAR_REFS.write_text("5")  # proc(5): resets the peak resident set size
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Peak memory in MiB since the reset: of the accelerator on CUDA, else of the process."""
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Peak memory in MiB since the reset: of the accelerator on CUDA, else of the process.
+
+    None on Windows, where Python is not told it.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if _STATUS.exists():
         peak_kb = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
         if peak_kb:
             return int(peak_kb[1]) / 2**10
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)

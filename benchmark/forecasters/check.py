@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmark.errors import UserError
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster
 
+Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
 BATCH = 4
 DEFAULT_SHAPES = (
     SeriesShape(lookback=336, horizon=48, channels=3, season=24),
@@ -80,18 +82,26 @@ def check_forecaster(
     findings = []
     for shape in shapes:
         for check in CHECKS:
-            generator = torch.Generator().manual_seed(7)
-            torch.manual_seed(7)
-            forecaster = build_forecaster(spec, shape, where)
-            if isinstance(forecaster, ClosedFormForecaster):
-                forecaster.fit(_NoiseWindows(shape, generator), _NoiseWindows(shape, generator))
-            try:
-                problem = check(forecaster, spec, generator)
-            except Exception as error:
-                problem = f"{type(error).__name__}: {error}"
+            problem = _problem(check, spec, shape, where)
             sentence = (check.__doc__ or check.__name__).strip().rstrip(".")
             findings.append(Finding(sentence, shape, problem))
     return findings
+
+
+def _problem(check: Check, spec: Mapping[str, Any], shape: SeriesShape, where: str) -> str:
+    """What a check finds wrong with a forecaster, newly built and fitted; that it raises, too."""
+    generator = torch.Generator().manual_seed(7)
+    torch.manual_seed(7)
+    forecaster: Forecaster | None = None
+    try:
+        forecaster = build_forecaster(spec, shape, where)
+        if isinstance(forecaster, ClosedFormForecaster):
+            forecaster.fit(_NoiseWindows(shape, generator), _NoiseWindows(shape, generator))
+        return check(forecaster, spec, generator)
+    except Exception as error:
+        if forecaster is None and isinstance(error, UserError):
+            raise  # what was asked for cannot be built
+        return f"{type(error).__name__}: {error}"
 
 
 def _windows(shape: SeriesShape, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -203,7 +213,7 @@ def _permuted(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     return "" if off < 1e-5 else f"differs by up to {off:g}"
 
 
-CHECKS: tuple[Callable[[Forecaster, Mapping[str, Any], torch.Generator], str], ...] = (
+CHECKS: tuple[Check, ...] = (
     _shape,
     _input_kept,
     _deterministic,

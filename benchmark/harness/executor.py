@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 Report = Callable[[str, "Epoch | None"], None]
 """Told a run's id, with None when the run begins and with each epoch that it finishes."""
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What libraries read once, when they are loaded: to be set before torch is imported."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""What torch, and what is loaded after it, reads once: to be set before torch is imported.
+
+NumPy is loaded by then and keeps all cores for its own products; those of a run are torch's.
+"""
 
 
 class RunLost(Exception):  # noqa: N818 - names a state

@@ -29,6 +29,7 @@ from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.machine import hardware, several
 from benchmark.harness.spec import Execution, RunSpec
+from benchmark.places import is_installed
 from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
 from benchmark.training.energy import EnergyMeter
@@ -203,7 +204,12 @@ def device_name(execution: Execution, devices: int) -> str:
 
 @cache
 def git_revision() -> str | None:
-    """Short revision of the working copy this package runs from; ``+`` where it is changed."""
+    """Short revision of the working copy this package runs from; ``+`` where it is changed.
+
+    None where it is installed: its environment may lie in somebody else's working copy.
+    """
+    if is_installed(Path(__file__)):
+        return None
     command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         answer = subprocess.run(

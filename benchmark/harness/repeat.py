@@ -73,8 +73,9 @@ def _command(spec: RunSpec, path: Path) -> str:
         if ours.model["class"] == spec.model["class"]
     }
     if not changes:
-        own = path.relative_to(path.parents[3])  # from beside the results: no path of a machine
-        return shlex.join(["benchmark", "run", str(own)])
+        own = path.absolute()
+        told = own.relative_to(own.parents[:4][-1])  # from beside the results: no path of a machine
+        return shlex.join(["benchmark", "run", str(told)])
     name = min(changes, key=lambda each: len(changes[each]))
     sets = (f"{key}={_text(value)}" for key, value in changes[name] if key != "seed")
     words = ["benchmark", "run", name, *(part for each in sets for part in ("--set", each))]

@@ -126,7 +126,7 @@ class SuiteSpec(Strict):
 
     Attributes:
         name: names the folder of its tables.
-        description: one line, for ``benchmark suite --help`` and the table's head.
+        description: one line on what it is for, to be read in the YAML.
         models: names or paths of model YAMLs; ``[all]`` takes every YAML of ours.
         grids: tasks.
         seeds: each run is repeated for each; what has no randomness runs once.

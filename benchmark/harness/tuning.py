@@ -234,7 +234,7 @@ def _try(
         score = validation_score(spec, search.where, parts, watch, on_epoch)
     except TrialPruned:
         outcome, score = "pruned", min(scores)
-    except (UserError, ValueError, FloatingPointError) as error:
+    except Exception as error:  # a search that ended here would end here again when called again
         outcome = "failed"
         reason = reason_of(error)
     return Trial(

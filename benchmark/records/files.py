@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from benchmark.errors import UserError
 
@@ -141,6 +142,20 @@ def write_atomically(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync(path.parent)
+
+
+def check_writable(path: Path) -> None:
+    """Find out before the work, not after it, whether a file can be written; makes its folder.
+
+    Raises:
+        UserError: it cannot.
+    """
+    with storage_faults(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
 
 
 def remove(path: Path) -> None:

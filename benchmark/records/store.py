@@ -37,9 +37,7 @@ from benchmark.records.files import (
 from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
 from benchmark.records.listing import list_runs
 from benchmark.records.record import RunId, RunRecord
-from benchmark.records.table import read_results, write_rows
-
-__all__ = ["Store", "read_record", "read_results", "write_record"]
+from benchmark.records.table import write_rows
 
 RECORD_FILE = "record.json"
 MAX_RECORD = 1_000_000

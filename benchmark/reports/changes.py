@@ -100,7 +100,7 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
     """Compare two results tables run by run.
 
     Args:
-        old: what was, as `benchmark.records.store.read_results` gives.
+        old: what was, as `benchmark.records.table.read_results` gives.
         new: what is.
         gate: what counts as a regression; None allows MSE and MAE 1%.
     """

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from benchmark.reports.changes import (
-    CATEGORIES,
     JUDGED,
     VERDICTS,
     Comparison,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import Console
 
-__all__ = ["CATEGORIES", "Comparison", "compare", "merge", "print_comparison", "to_markdown"]
+__all__ = ["compare", "merge", "print_comparison", "to_markdown"]
 
 UNCHANGED_SHOWN = 20
 """On the terminal, more unchanged rows than this are counted but not listed."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-OPTION = "--ranks"
 LINE, WIDTH, PAD = 0.22, 4.6, 0.12
 """Inches: height of a line of text, width of the axis with its leaders, margin beside a name."""
 
@@ -35,12 +34,13 @@ EDGE, LEADER = 0.012, 0.05
 GREY = "0.45"
 
 
-def plot_ranks(board: Leaderboard, path: Path) -> None:
+def plot_ranks(board: Leaderboard, path: Path, option: str = "--ranks") -> None:
     """Draw the average ranks of the models that are done on every task.
 
     Args:
         board: results over three data sets or more.
         path: file to write; its ending (.svg, .png, .pdf) decides the format.
+        option: what asked for it.
 
     Raises:
         UserError: there are too few data sets or models, matplotlib is not installed, or the file
@@ -50,7 +50,7 @@ def plot_ranks(board: Leaderboard, path: Path) -> None:
     if not found.enough:
         datasets, models = found.scores.shape
         raise UserError(
-            f"{OPTION} {path}",
+            f"{option} {path}",
             f"data sets with {LEAST} models done: {datasets}; models done on all: {models}",
             f"run the same models, {LEAST} or more, on {LEAST} data sets or more",
         )
@@ -62,7 +62,7 @@ def plot_ranks(board: Leaderboard, path: Path) -> None:
     bars = _bars(ranks[order], reach, EDGE * span)
     first = BAR * (1.5 + max((level for *_, level in bars), default=-1)) + 0.5  # line of a name
     lines = first + (len(names) + 1) // 2
-    figure = new_figure(WIDTH, LINE * (ABOVE + lines), OPTION)
+    figure = new_figure(WIDTH, LINE * (ABOVE + lines), option)
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
@@ -73,7 +73,7 @@ def plot_ranks(board: Leaderboard, path: Path) -> None:
         y = BAR * (level + 1)
         axes.plot([start, end], [y, y], "k", linewidth=3, solid_capstyle="butt")
     _fit(figure, axes, *_names(axes, ranks[order], names, first))
-    save_figure(figure, path, OPTION)
+    save_figure(figure, path, option)
 
 
 def _bars(ranks: Array, reach: float, edge: float) -> list[tuple[float, float, int]]:

@@ -168,7 +168,7 @@ SIMPLE: Mapping[str, Callable[[Sequence[Detail]], Rows]] = {
 
 
 def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: str = "") -> None:
-    """Draw one of `benchmark.reports.specs.SPECS` into a file.
+    """Draw one of `benchmark.reports.specs.SPECS` into a file, and make its folder.
 
     Args:
         kind: which.
@@ -203,4 +203,5 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
     else:
         raise UserError(str(path), "is no format for a figure", "name a .svg, .png or .pdf file")
     with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

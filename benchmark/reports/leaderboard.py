@@ -18,7 +18,6 @@ from benchmark.reports.ranking import (
     BASELINE,
     Group,
     Leaderboard,
-    leaderboard,
     rows_a_task,
 )
 from benchmark.reports.tables import (
@@ -41,16 +40,6 @@ from benchmark.reports.ties import noise_marks, tie_cells, unmarked_note
 if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import Console
-
-__all__ = [
-    "Leaderboard",
-    "leaderboard",
-    "print_table",
-    "tables_of",
-    "to_csv",
-    "to_markdown",
-    "write_leaderboard",
-]
 
 _MEANING = (
     "MSE, MAE and RMSE are on the scaled test series (zero mean and unit variance on the train "

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.records.files import storage_faults
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.tables import number, plain
 
@@ -67,7 +68,7 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     save_figure(figure, path)
 
 
-def plot_costs(board: Leaderboard, path: Path) -> None:
+def plot_costs(board: Leaderboard, path: Path, option: str = "--plot") -> None:
     """Draw every group's MSE by what it cost, a panel a cost, and the front that nothing beats.
 
     A model that costs nothing has no place on a logarithmic axis: the best of them is a line.
@@ -75,15 +76,16 @@ def plot_costs(board: Leaderboard, path: Path) -> None:
     Args:
         board: a row of panels for each of its groups.
         path: file to write; its ending (.svg, .png, .pdf) decides the format.
+        option: what asked for it.
 
     Raises:
         UserError: no row has a cost, matplotlib is not installed, or the file cannot be written.
     """
     groups = [group for group in board.groups if _costs(group)]
     if not groups:
-        raise UserError("--plot", "no model that cost anything is done", "run a benchmark first")
+        raise UserError(option, "no model that cost anything is done", "run a benchmark first")
     across = max(len(_costs(group)) for group in groups)
-    figure = new_figure(6.4 * across, 5.2 * len(groups))
+    figure = new_figure(6.4 * across, 5.2 * len(groups), option)
     grid = figure.subplots(len(groups), across, squeeze=False)
     labels: list[tuple[Axes, list[Annotation]]] = []
     for group, panels in zip(groups, grid, strict=True):
@@ -97,7 +99,7 @@ def plot_costs(board: Leaderboard, path: Path) -> None:
     figure.draw_without_rendering()  # lays the panels out: only then labels have a size and a place
     for axes, own in labels:
         _spread(axes, own)
-    save_figure(figure, path)
+    save_figure(figure, path, option)
 
 
 def pareto_front(cost: Sequence[float], error: Sequence[float]) -> list[int]:
@@ -247,12 +249,13 @@ def new_figure(width: float, height: float, option: str = "--plot") -> Figure:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise UserError(option, "matplotlib is not installed", "pip install matplotlib") from None
+        cure = "pip install 'ts-benchmark[plot]'"
+        raise UserError(option, "matplotlib is not installed", cure) from None
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
 def save_figure(figure: Figure, path: Path, option: str = "--plot") -> None:
-    """Write a figure, without a date.
+    """Write a figure, without a date, and make its folder.
 
     Args:
         figure: what to write.
@@ -262,7 +265,10 @@ def save_figure(figure: Figure, path: Path, option: str = "--plot") -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    try:
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{option} {path}", str(error), "name a .svg, .png or .pdf file") from None
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        except ValueError as error:
+            cure = "name a .svg, .png or .pdf file"
+            raise UserError(f"{option} {path}", str(error), cure) from None

@@ -89,7 +89,7 @@ def compare_published(
     Names match whatever their case, and without ``-``, ``_`` and spaces.
 
     Args:
-        results: as `benchmark.records.store.read_results` gives.
+        results: as `benchmark.records.table.read_results` gives.
         published: as `read_published` gives.
         losses: for ``mse`` and ``mae`` the errors of every test window by run id, as
             `benchmark.records.losses.read_losses` gives.

@@ -123,7 +123,7 @@ def leaderboard(
     """Rank models by mean MSE (then MAE, name, lookback) within each data set, horizon, protocol.
 
     Args:
-        results: a row a run, as `benchmark.records.store.read_results` gives.
+        results: a row a run, as `benchmark.records.table.read_results` gives.
         losses: squared error of every test window by run id ``(W,)``, as far as it is known; rows
             without it have no comparison with the best one.
     """

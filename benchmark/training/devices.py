@@ -49,7 +49,6 @@ class Job:
         spec: how it is trained.
         seed: order of the batches, the same for all; with the rank, of dropout.
         options: how the fit is shown, by rank 0 alone.
-        epoch: the one whose weights are kept, where it is known beforehand.
         epoch: whose weights are kept; None for the one that validation prefers.
         threads: CPU threads of each process.
     """

@@ -173,7 +173,12 @@ def test_without_a_writable_cache_each_process_compiles_for_itself(
 
 
 @pytest.mark.parametrize(
-    ("compiler", "says"), [("/nonexistent/c++", "no C++ compiler found"), ("false", "false cannot")]
+    ("compiler", "says"),
+    [
+        ("/nonexistent/c++", "no C++ compiler found"),
+        ("false", "false cannot"),
+        ('g++ "x', "CXX is no command (No closing quotation)"),
+    ],
 )
 def test_without_a_working_compiler_plain_torch_is_used_and_one_line_says_why(
     cache: Path,
@@ -193,6 +198,14 @@ def test_without_a_working_compiler_plain_torch_is_used_and_one_line_says_why(
     monkeypatch.setenv("BENCHMARK_NATIVE", "1")
     with pytest.raises(UserError, match=f"=1: .*{re.escape(says)}.*install a C"):
         operator("small")
+
+
+def test_a_compiler_that_complains_in_another_encoding_is_understood_as_far_as_it_goes(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CXX", "sh -c 'printf \"\\351chec\" >&2; exit 1'")
+    assert operator("small") is None
+    assert "sh cannot compile small.cpp: \ufffdchec" in capsys.readouterr().err
 
 
 def test_a_source_that_does_not_compile_is_named_with_the_complaint(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -183,6 +184,15 @@ def test_peak_memory_is_that_of_the_process_in_mebibytes() -> None:
     resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
     resident_mb = resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
     assert resident_mb * 0.9 <= peak_memory_mb(CPU) < 100 * resident_mb
+
+
+def test_a_system_that_tells_no_peak_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "_STATUS", tmp_path / "status")
+    assert (peak_memory_mb(CPU) or 0) > 1
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert peak_memory_mb(CPU) is None
 
 
 def test_a_system_that_forbids_the_reset_is_no_fault(

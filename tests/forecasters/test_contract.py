@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from benchmark.config import load_yaml
 from benchmark.forecasters.check import CHECKS, Finding, check_forecaster
-from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
+from benchmark.forecasters.contract import (
+    ClosedFormForecaster,
+    FitKind,
+    Forecaster,
+    SeriesShape,
+    WindowSource,
+)
 from benchmark.harness.spec import config_names, design_names, find_config
 
 SEASON = 24
@@ -230,6 +236,20 @@ class Raises(Honest):
         raise RuntimeError("no kernel for this shape")
 
 
+class CannotBeFitted(ClosedFormForecaster):
+    def fit(self, train: WindowSource, validation: WindowSource) -> None:
+        raise RuntimeError("the matrix is singular")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -1:].expand(-1, self.shape.horizon, -1)
+
+
+class CannotBeBuilt(Honest):
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        raise RuntimeError("no such kernel")
+
+
 SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, PERMUTED = (
     (check.__doc__ or "").strip().rstrip(".") for check in CHECKS
 )
@@ -250,6 +270,8 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (UnsavedWeight, SAVED, "differs by up to"),
     (MixesChannels, PERMUTED, "differs by up to"),
     (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
+    (CannotBeFitted, SHAPE, "RuntimeError: the matrix is singular"),
+    (CannotBeBuilt, SHAPE, "RuntimeError: no such kernel"),
 ]
 ALONE_WRONG: set[type[Forecaster]] = {
     WritesToItsInput,

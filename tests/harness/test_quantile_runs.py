@@ -18,7 +18,8 @@ from benchmark.harness.audit import audit
 from benchmark.harness.spec import load_run
 from benchmark.records.store import Store
 from benchmark.records.table import read_results
-from benchmark.reports.leaderboard import leaderboard, to_markdown
+from benchmark.reports.leaderboard import to_markdown
+from benchmark.reports.ranking import leaderboard
 
 NEW = ("crps", "coverage_80", "width_80", "coverage_95")
 

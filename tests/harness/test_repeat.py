@@ -93,6 +93,20 @@ def test_a_users_class_is_repeated_from_its_own_run(tmp_path):
     )
 
 
+def test_a_users_class_is_repeated_where_the_results_folder_is_the_working_directory(
+    tmp_path, monkeypatch
+):
+    document = {"name": "mine", "model": {"class": "my_module.Mine"}}
+    write(tmp_path / "here", document)
+    monkeypatch.chdir(tmp_path / "here")
+    assert origin_of(Path("runs/one"), "gradient") == (
+        "own",
+        "benchmark run here/runs/one/run.yaml",
+    )
+    monkeypatch.chdir("runs")
+    assert origin_of(Path("one"), "gradient").command == "benchmark run here/runs/one/run.yaml"
+
+
 @pytest.mark.parametrize(
     "text",
     [

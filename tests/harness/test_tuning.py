@@ -45,6 +45,24 @@ class Stopping(Linear):
 '''
 
 
+BREAKING = '''
+from benchmark.forecasters.linear import Linear
+
+
+class Breaking(Linear):
+    """A fault of the class itself, or of the memory, at every normalisation but the first."""
+
+    def __init__(self, shape, *, normalise: str = "none"):
+        super().__init__(shape, normalise=normalise)
+        self.normalise = normalise
+
+    def forward(self, x):
+        if self.normalise != "none":
+            raise RuntimeError("CUDA out of memory")
+        return super().forward(x)
+'''
+
+
 def kept(results: str | Path = "results", name: str = "small") -> list[Trial]:
     (file,) = Path(results, "tune").glob(f"{name}-*/trials.json")
     return read_trials(file)
@@ -168,6 +186,23 @@ def test_options_that_do_not_go_together_and_nan_are_failed_trials_with_a_reason
     assert table.index("finished") < table.index("failed")
     assert " ".join(reason.split()[:3]) in " ".join(tuned.out.split())
     assert f"{len(failed)} failed" in Path("results/tune/small.yaml").read_text()
+
+
+def test_a_trial_that_breaks_is_a_failed_one_and_the_search_goes_on(small, command, write_module):
+    write_module("users_breaking", BREAKING)
+    key, reason = "model.normalise", "RuntimeError: CUDA out of memory"
+    yaml = small(model={"class": "users_breaking.Breaking"}, search={key: ["none", "last", "mean"]})
+    tuned = command("tune", yaml, "--budget", 5)
+    assert tuned.code == 0, tuned.err
+    found = {trial.params[key]: (trial.outcome, trial.reason) for trial in kept()}
+    assert found["none"] == ("finished", "")
+    assert found["last"] == found["mean"] == ("failed", reason)
+    assert load_yaml(Path("results/tune/small.yaml"))["model"].get("normalise", "none") == "none"
+
+    words = ("--set", "model.normalise=last", "--set", "search={training.epochs: [3, 2]}")
+    none = command("tune", yaml, "--budget", 2, *words, "--results", "all_fail")
+    assert none.code == 2
+    assert f"none of 2 trials finished, the first because: {reason}" in none.err
 
 
 def test_a_search_in_which_nothing_finishes_chooses_nothing(small, command):

@@ -236,9 +236,24 @@ def test_the_command_shows_one_table_and_writes_it(
     honest, mistaken = float(rows[0][2]), float(rows[0][3])
     assert float(rows[0][4].rstrip("%")) == pytest.approx(100 * (mistaken / honest - 1), abs=0.05)
     assert answer.out.splitlines()[-1] == "Table: pitfalls.md"
-    refused = command(*words, "--output", "nowhere/pitfalls.md")
-    assert refused.code == 2
-    assert refused.err.startswith("error: nowhere/pitfalls.md: cannot be written")
+
+
+def test_a_table_that_cannot_be_written_is_found_before_measuring(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_yaml("own.yaml", LAST.model_dump(mode="json") | {"dataset": "toy"})
+    words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12, "--only", "drop_last")
+    assert command(*words, "--output", "new/folder/table.md").code == 0
+    assert Path("new/folder/table.md").read_text().startswith("# What known mistakes are worth")
+    monkeypatch.setattr(mistakes, "measure", None)
+    for path, what in (("own.yaml/table.md", "is a file, or lies"), ("new", "is a folder, not a")):
+        refused = command(*words, "--output", path)
+        assert refused.code == 2
+        assert refused.err.startswith(f"error: {path}: {what}")
+    assert list(Path("new/folder").iterdir()) == [Path("new/folder/table.md")]
 
 
 def test_one_mistake_can_be_made_alone_with_settings_of_ones_own(

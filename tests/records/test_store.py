@@ -18,7 +18,8 @@ from benchmark.records import files, table
 from benchmark.records import store as stores
 from benchmark.records.checksums import write_sums
 from benchmark.records.record import RunRecord
-from benchmark.records.store import Store, read_results, write_record
+from benchmark.records.store import Store, write_record
+from benchmark.records.table import read_results
 
 
 def save(store, record):

@@ -9,7 +9,8 @@ import pytest
 from benchmark.errors import UserError
 from benchmark.records import files
 from benchmark.records.checksums import open_checked
-from benchmark.records.store import Store, read_results, write_record
+from benchmark.records.store import Store, write_record
+from benchmark.records.table import read_results
 
 
 def save(store, record):

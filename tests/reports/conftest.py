@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.records.record import RunRecord
-from benchmark.records.store import read_results
-from benchmark.records.table import write_csv
+from benchmark.records.table import read_results, write_csv
 
 Make = Callable[..., Any]
 

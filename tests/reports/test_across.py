@@ -11,7 +11,8 @@ from rich.console import Console
 from scipy import stats
 
 from benchmark.reports.across import across_table, standing
-from benchmark.reports.leaderboard import leaderboard, print_table, to_markdown
+from benchmark.reports.leaderboard import print_table, to_markdown
+from benchmark.reports.ranking import leaderboard
 
 MODELS = ("ridge", "gru", "seasonal_naive", "bad")
 TASKS = [(name, h) for name in ("ETTh1", "ETTh2", "ILI", "weather") for h in (96, 336)]

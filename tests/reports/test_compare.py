@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmark.reports.compare import CATEGORIES, compare, merge, print_comparison, to_markdown
+from benchmark.reports.changes import CATEGORIES
+from benchmark.reports.compare import compare, merge, print_comparison, to_markdown
 from benchmark.reports.gate import Gate
 
 

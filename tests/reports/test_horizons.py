@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchmark.reports.horizons import horizon_tables
-from benchmark.reports.leaderboard import leaderboard, to_markdown
+from benchmark.reports.leaderboard import to_markdown
+from benchmark.reports.ranking import leaderboard
 
 
 def lines(board):

@@ -12,11 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmark.reports.leaderboard import (
-    leaderboard,
-    to_csv,
-    to_markdown,
-)
+from benchmark.reports.leaderboard import to_markdown
+from benchmark.reports.ranking import leaderboard
+from benchmark.reports.tidy import to_csv
 
 SCORES = st.sampled_from([0.25, 0.5, 0.5000001, 0.75, 1.5])
 RUNS = st.lists(

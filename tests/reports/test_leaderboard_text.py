@@ -9,13 +9,9 @@ from rich.console import Console
 from benchmark.errors import UserError
 from benchmark.records.table import read_results
 from benchmark.reports.compare import compare
-from benchmark.reports.leaderboard import (
-    leaderboard,
-    print_table,
-    to_csv,
-    to_markdown,
-    write_leaderboard,
-)
+from benchmark.reports.leaderboard import print_table, to_markdown, write_leaderboard
+from benchmark.reports.ranking import leaderboard
+from benchmark.reports.tidy import to_csv
 
 
 def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.reports.choice import chosen
-from benchmark.reports.leaderboard import leaderboard, to_markdown
+from benchmark.reports.leaderboard import to_markdown
 from benchmark.reports.lookbacks import lookback_table
+from benchmark.reports.ranking import leaderboard
 
 
 def at(run, model, lookback, mse, val_mse, **values):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmark.reports.leaderboard import leaderboard, to_markdown
+from benchmark.reports.leaderboard import to_markdown
 from benchmark.reports.noise_floors import noise_table
+from benchmark.reports.ranking import leaderboard
 
 
 def seeds(run, name, mean, spread, **values):

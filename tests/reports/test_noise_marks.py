@@ -7,7 +7,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.reports.leaderboard import leaderboard, to_markdown
+from benchmark.reports.leaderboard import to_markdown
+from benchmark.reports.ranking import leaderboard
 from benchmark.reports.tables import marks
 from benchmark.reports.ties import noise_marks
 from benchmark.statistics.noise import NoiseFloor, SeedMean

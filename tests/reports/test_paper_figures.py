@@ -157,5 +157,6 @@ def test_what_cannot_be_written_is_one_line(run, leave, detail, tmp_path):
     rows = figures.steps_rows([found])
     with pytest.raises(UserError, match=r"figure.bmp: is no format .*\.svg, \.png or \.pdf"):
         figures.save_chart("steps", rows, [found], tmp_path / "figure.bmp")
-    with pytest.raises(UserError, match="cannot be written"):
-        figures.save_chart("steps", rows, [found], tmp_path / "no" / "figure.svg")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file, or lies below one"):
+        figures.save_chart("steps", rows, [found], tmp_path / "file" / "figure.svg")

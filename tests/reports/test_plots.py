@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import math
 import re
@@ -134,6 +135,21 @@ def test_names_are_drawn_as_they_are(run, table, tmp_path, drawn):
     name = r"$\frac$ a_b$"
     plot_costs(leaderboard(table(run(name, 0.5, train_seconds=1.0))), tmp_path / "costs.png")
     assert labels(drawn[0].axes[0])[0].get_text().replace(r"\$", "$") == name
+
+
+def test_the_folder_of_a_figure_is_made_and_a_full_disk_is_no_wrong_ending(
+    run, table, tmp_path, monkeypatch
+):
+    board = leaderboard(table(run("gru", 0.5, train_seconds=1.0)))
+    plot_costs(board, tmp_path / "new" / "folder" / "costs.png")
+    assert (tmp_path / "new" / "folder" / "costs.png").stat().st_size
+
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", refuse)
+    with pytest.raises(UserError, match=r"costs.png: the disk is full; free some space"):
+        plot_costs(board, tmp_path / "costs.png")
 
 
 def test_what_cannot_be_drawn_is_one_clear_line(run, table, tmp_path):

@@ -5,7 +5,9 @@ import io
 
 import pytest
 
-from benchmark.reports.leaderboard import leaderboard, to_csv, to_markdown
+from benchmark.reports.leaderboard import to_markdown
+from benchmark.reports.ranking import leaderboard
+from benchmark.reports.tidy import to_csv
 
 
 def test_the_second_table_is_by_crps_and_leaves_the_first_as_it_was(run, table):

@@ -258,6 +258,12 @@ def test_rows_whose_folders_are_elsewhere_have_no_figures(run, leave, write):
     assert len(data["rows"]) == 1
 
 
+def test_runs_that_do_not_tell_the_number_of_channels_have_their_figures(run, leave, write):
+    text, data = write(leave(run("gru", channels=None, test_windows=None)))
+    assert data["tasks"][0]["figures"]["channels"] == ["HUFL", "OT"]
+    assert '<td class="number">-</td><td class="number">-</td><td><code>' in text
+
+
 def test_a_page_of_failures_alone_is_written_and_names_them(run, write):
     text, data = write(run("gru", error="ValueError: no"))
     assert data["tasks"][0]["failures"] == [

@@ -10,12 +10,13 @@ import pytest
 from rich.console import Console
 
 from benchmark.places import PUBLISHED
-from benchmark.records.store import read_results
-from benchmark.reports import leaderboard as boards
+from benchmark.records.table import read_results
 from benchmark.reports.compare import compare, print_comparison
 from benchmark.reports.judgement import Side, judge
+from benchmark.reports.leaderboard import print_table
 from benchmark.reports.published import compare_published, read_published
 from benchmark.reports.published_tables import print_published
+from benchmark.reports.ranking import leaderboard
 from benchmark.reports.tables import Cell, Column, Table, number, print_tables
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -39,8 +40,8 @@ def printed(show, width):
     "name", ["etth1", "lookbacks", "best_horizons", "breadth", "horizons", "tuned"]
 )
 def test_a_leaderboard_keeps_names_and_errors_whole(name, width):
-    board = boards.leaderboard(results(name))
-    lines = printed(lambda console: boards.print_table(board, console), width)
+    board = leaderboard(results(name))
+    lines = printed(lambda console: print_table(board, console), width)
     words = [line.split() for line in lines]
     for row in board.groups[0].rows.to_dict("records"):
         error = f"{row['mse']:.4f}"
@@ -51,8 +52,8 @@ def test_a_leaderboard_keeps_names_and_errors_whole(name, width):
 def test_a_leaderboard_of_namesakes_keeps_their_brackets(width):
     rows = results("etth1")
     twins = rows.assign(config="575480" + rows["config"], run_id="x" + rows["run_id"])
-    board = boards.leaderboard(pd.concat([rows, twins]))
-    text = " ".join(printed(lambda console: boards.print_table(board, console), width))
+    board = leaderboard(pd.concat([rows, twins]))
+    text = " ".join(printed(lambda console: print_table(board, console), width))
     for name in board.groups[0].rows["name"]:
         assert all(f" {word} " in text for word in name.split())
 

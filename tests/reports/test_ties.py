@@ -13,8 +13,10 @@ from benchmark.records.losses import read_losses
 from benchmark.reports import ties
 from benchmark.reports.compare import compare, print_comparison, to_markdown
 from benchmark.reports.judgement import Side, judge
-from benchmark.reports.leaderboard import leaderboard, print_table, to_csv
+from benchmark.reports.leaderboard import print_table
 from benchmark.reports.leaderboard import to_markdown as board_markdown
+from benchmark.reports.ranking import leaderboard
+from benchmark.reports.tidy import to_csv
 
 WINDOWS = 1500
 

@@ -54,7 +54,8 @@ class Limits:
             return 0.0
         models = min(self.models, len(group.rows))
         steps = min(self.steps, group.horizon)
-        channels = min(self.channels, int(group.channels.split("/")[0]))
+        told = group.channels.split("/")[0]  # not by every run: then as many as there may be
+        channels = min(self.channels, int(told)) if told.isdecimal() else self.channels
         values = steps * channels * (8 * 3 + 2 * 3)  # windows: forecast and interval; own truth
         return models * (PACKED * values + WRITTEN * 2 * (steps + CHANNELS) + 1500)
 
