@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +63,13 @@ class Comparison:
             metrics that changed by more than their tolerance. `benchmark.reports.judgement.judge`
             adds verdict, and verdict_mae.
         gate: what was let pass.
+        means: a row a model of which several seeds are compared: file, dataset, horizon, name,
+            lookback, seeds, mse_old, mse_new, verdict. `judge` adds it.
     """
 
     rows: DataFrame
     gate: Gate
+    means: DataFrame | None = None
 
     @property
     def comparable(self) -> bool:
@@ -134,8 +137,14 @@ def merge(by_file: Mapping[str, Comparison]) -> Comparison:
     first, *others = by_file.values()
     if not others:
         return first
-    parts = [one.rows.assign(file=_short(path)) for path, one in by_file.items()]
-    return Comparison(_worst_first(pd.concat(parts, ignore_index=True)), first.gate)
+    rows = [one.rows.assign(file=_short(path)) for path, one in by_file.items()]
+    told = [(path, one.means) for path, one in by_file.items() if one.means is not None]
+    means = [own.assign(file=_short(path)) for path, own in told]
+    return Comparison(
+        _worst_first(pd.concat(rows, ignore_index=True)),
+        first.gate,
+        pd.concat(means, ignore_index=True) if means else None,
+    )
 
 
 def _short(path: str) -> str:
@@ -164,7 +173,7 @@ def without_noise(comparison: Comparison) -> Comparison:
             rows["category"], rows["worse"], rows["better"], silent, was, strict=True
         )
     ]
-    return Comparison(_worst_first(rows), comparison.gate)
+    return replace(comparison, rows=_worst_first(rows))
 
 
 def _one_a_key(results: DataFrame, metrics: tuple[str, ...]) -> DataFrame:

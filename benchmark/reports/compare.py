@@ -15,6 +15,7 @@ from benchmark.reports.changes import (
     merge,
 )
 from benchmark.reports.ranking import MOST_NAMES
+from benchmark.reports.seed_means import means_tables
 from benchmark.reports.tables import (
     MISSING,
     MOST_PRINTED,
@@ -70,6 +71,8 @@ def to_markdown(comparison: Comparison, what: str = "") -> str:
         counts = same["category"].value_counts()
         title = ", ".join(f"{counts[name]} {name}" for name in _SAME if name in counts.index)
         blocks.append(_folded(title, _listed(same)))
+    for table in means_tables(comparison.means):
+        blocks.append(_folded(f"means over seeds ({len(table.rows)})", markdown_rows(table)))
     for name in ("vanished", "appeared", "still failed", "not comparable"):
         own = rows[rows["category"] == name]
         if len(own):
@@ -99,7 +102,7 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     more = len(listed) - MOST_PRINTED
     told = [f"{more:,} more rows are not listed; the worst are"] * (more > 0)
     table = _table(listed.head(MOST_PRINTED), [*told, *_first(notes, MOST_PRINTED)])
-    print_tables([table], console, elsewhere="--markdown")
+    print_tables([table, *means_tables(comparison.means)], console, elsewhere="--markdown")
     style = "bold red" if comparison.regressed or not comparison.comparable else "bold green"
     console.print(Text(comparison.summary(), style=style))
 

@@ -11,14 +11,18 @@ Each tells how far equal runs differ by it in 95 of 100 cases. Both act at once 
 so a difference is `significant` where it is beyond the root of the sum of their squares: asked one
 after the other, each against the whole difference, they would call equal runs different up to twice
 as often as they say. Where neither can be asked, there is no verdict.
+
+Where several seeds of a model are compared, their means are judged too: less is chance in them than
+in any single seed's difference.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from benchmark.reports.changes import JUDGED, KEY, VERDICTS, Comparison, without_noise
@@ -32,8 +36,10 @@ if TYPE_CHECKING:
     from benchmark.statistics.noise import NoiseFloor
 
     Losses = Mapping[str, NDArray[np.float64]]
-    Sides = tuple["Side", "Side"]
     Metric = Literal["mse", "mae"]
+
+MEANS = ("dataset", "horizon", "name", "lookback", "seeds", "mse_old", "mse_new", "verdict")
+"""Columns of the means over seeds."""
 
 _JUDGED_BY = ("runs_old", "runs_new", "trained_old", "trained_new")
 
@@ -79,18 +85,20 @@ class Side:
                 runs.setdefault((*key, name), []).append(run_id)
         return runs
 
-    def losses(self, pair: _Pair, config: str, metric: Metric) -> NDArray[np.float64] | None:
-        """Return a loss a run and window; None unless those of all runs behind a row are known.
+    def losses(
+        self, pairs: Sequence[_Pair], config: str, metric: Metric
+    ) -> NDArray[np.float64] | None:
+        """Return a loss a run and window; None unless those of all runs behind rows are known.
 
         Args:
-            pair: the row.
-            config: its configuration on this side; "" where the files are compared without.
+            pairs: the rows.
+            config: their configuration on this side; "" where the files are compared without.
             metric: whose losses.
         """
         losses = self._losses.get(metric, {})
         if not losses:
             return None
-        runs = self._by_key[(*pair[: len(KEY) + 1], config)]
+        runs = [run for pair in pairs for run in self._by_key[(*pair[: len(KEY) + 1], config)]]
         if not all(run in losses for run in runs):
             return None
 
@@ -100,26 +108,106 @@ class Side:
 
 
 def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
-    """Add the column `verdict` to a comparison's rows, on their MSE.
+    """Add the column `verdict` to a comparison's rows, on their MSE, and the means over seeds.
 
     It says `significant`, `within noise`, `not comparable` (two protocols), or nothing where there
     is not what it takes. Where the gate asks for significant changes only, the MAE has a verdict of
     its own in `verdict_mae`, and what is within noise is no change.
     """
-    verdicts = {"verdict": _verdicts(comparison.rows, old, new, "mse")}
-    if comparison.gate.significant_only:
-        verdicts["verdict_mae"] = _verdicts(comparison.rows, old, new, "mae")
-    judged = replace(comparison, rows=comparison.rows.assign(**verdicts))
-    return without_noise(judged) if comparison.gate.significant_only else judged
+    rows, strict = comparison.rows, comparison.gate.significant_only
+    judge = _Judge((old, new), "mse")
+    verdicts = {"verdict": _verdicts(rows, judge)}
+    if strict:
+        verdicts["verdict_mae"] = _verdicts(rows, _Judge((old, new), "mae"))
+    told = replace(comparison, rows=rows.assign(**verdicts), means=_means(rows, judge))
+    return without_noise(told) if strict else told
 
 
-def _verdicts(rows: DataFrame, old: Side, new: Side, metric: Metric) -> list[str]:
-    noise = _noise(old, new, metric)
+def _verdicts(rows: DataFrame, judge: _Judge) -> list[str]:
+    return [judge.verdict([pair]) for pair in _pairs(rows, judge.metric)]
+
+
+def _pairs(rows: DataFrame, metric: Metric) -> list[_Pair]:
     names = (*KEY, "fingerprint_old", "config_old", "config_new", "category")
     scores = (f"{metric}_old", f"{metric}_new")
     columns = (rows[name].tolist() for name in (*names, *scores, *_JUDGED_BY))
-    pairs = (_Pair(*row) for row in zip(*columns, strict=True))
-    return [_verdict(pair, (old, new), noise, metric) for pair in pairs]
+    return [_Pair(*row) for row in zip(*columns, strict=True)]
+
+
+def _means(rows: DataFrame, judge: _Judge) -> DataFrame:
+    """A row for each model of which two seeds or more are compared, their means judged as one."""
+    import pandas as pd
+
+    together: dict[tuple[Any, ...], list[int]] = {}
+    pairs = _pairs(rows, judge.metric)
+    for place, pair in enumerate(pairs):
+        if pair.category in JUDGED:
+            seedless = pair._replace(seed=0)[: _Pair._fields.index("category")]
+            together.setdefault(seedless, []).append(place)
+    found = []
+    for places in together.values():
+        if len(places) > 1:
+            first = rows.iloc[places[0]]
+            own = [pairs[place] for place in places]
+            scores = (fmean(pair.score_old for pair in own), fmean(pair.score_new for pair in own))
+            told = (first["dataset"], first["horizon"], first["name"], first["lookback"])
+            found.append((*told, len(own), *scores, judge.verdict(own)))
+    return pd.DataFrame(found, columns=list(MEANS))
+
+
+class _Judge:
+    """Judges differences in one metric.
+
+    Args:
+        sides: old and new.
+        metric: which.
+    """
+
+    def __init__(self, sides: tuple[Side, Side], metric: Metric) -> None:
+        self._sides = sides
+        self.metric = metric
+        self._noise = _noise(*sides, metric)
+
+    def verdict(self, pairs: Sequence[_Pair]) -> str:
+        """Judge a row, or the mean over several that differ by their seed alone."""
+        pair = pairs[0]
+        if pair.category == "not comparable":
+            return "not comparable"
+        if pair.category not in JUDGED:
+            return ""
+        reaches = [
+            reach for reach in (self._windows(pairs), self._seeds(pairs)) if reach is not None
+        ]
+        if not reaches:
+            return ""
+        change = fmean(pair.score_new - pair.score_old for pair in pairs)
+        return VERDICTS[abs(change) <= math.hypot(*reaches)]
+
+    def _windows(self, pairs: Sequence[_Pair]) -> float | None:
+        """How far equal runs differ by the test windows; None where losses are not known."""
+        configs = pairs[0].config_old, pairs[0].config_new
+        old, new = (
+            side.losses(pairs, config, self.metric)
+            for side, config in zip(self._sides, configs, strict=True)
+        )
+        if old is None or new is None or old.shape[1] != new.shape[1]:
+            return None
+        from benchmark.statistics.diebold_mariano import diebold_mariano
+
+        return diebold_mariano(new, old, pairs[0].horizon).reach
+
+    def _seeds(self, pairs: Sequence[_Pair]) -> float | None:
+        """How far equal runs differ by their seeds; None where that is not known."""
+        pair = pairs[0]
+        task = (pair.dataset, pair.horizon, pair.fingerprint)
+        floor = self._noise.get((*task, pair.model, pair.lookback), self._noise.get(task))
+        if floor is None or not (pair.trained_old or pair.trained_new):
+            return None
+        from benchmark.statistics.noise import SeedMean
+
+        old = sum(each.runs_old for each in pairs) if pair.trained_old else math.inf
+        new = sum(each.runs_new for each in pairs) if pair.trained_new else math.inf
+        return floor.smallest_difference(SeedMean(old), SeedMean(new))
 
 
 def _noise(old: Side, new: Side, metric: Metric) -> dict[tuple[Any, ...], NoiseFloor]:
@@ -138,37 +226,3 @@ def _noise(old: Side, new: Side, metric: Metric) -> dict[tuple[Any, ...], NoiseF
         if floors[metric].freedom >= LEAST_SEEDS - 1
     }
     return own | {task: floors[metric] for task, floors in seed_noise(runs).items()}
-
-
-def _verdict(
-    pair: _Pair, sides: Sides, noise: Mapping[tuple[Any, ...], NoiseFloor], metric: Metric
-) -> str:
-    if pair.category == "not comparable":
-        return "not comparable"
-    if pair.category not in JUDGED:
-        return ""
-    reaches = []
-    configs = pair.config_old, pair.config_new
-    losses = [
-        side.losses(pair, config, metric) for side, config in zip(sides, configs, strict=True)
-    ]
-    if losses[0] is not None and losses[1] is not None and losses[0].shape[1] == losses[1].shape[1]:
-        from benchmark.statistics.diebold_mariano import diebold_mariano
-
-        reaches.append(diebold_mariano(losses[1], losses[0], pair.horizon).reach)
-    task = (pair.dataset, pair.horizon, pair.fingerprint)
-    floor = noise.get((*task, pair.model, pair.lookback), noise.get(task))
-    if floor is not None and (pair.trained_old or pair.trained_new):
-        from benchmark.statistics.noise import SeedMean
-
-        old, new = (
-            SeedMean(runs if trained else math.inf)  # what is solved hangs on no seed
-            for runs, trained in (
-                (pair.runs_old, pair.trained_old),
-                (pair.runs_new, pair.trained_new),
-            )
-        )
-        reaches.append(floor.smallest_difference(old, new))
-    if not reaches:
-        return ""
-    return VERDICTS[abs(pair.score_new - pair.score_old) <= math.hypot(*reaches)]

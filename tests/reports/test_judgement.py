@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
-from benchmark.reports.changes import compare
+from benchmark.reports.changes import compare, merge
+from benchmark.reports.compare import print_comparison, to_markdown
 from benchmark.reports.gate import Gate
 from benchmark.reports.judgement import Side, judge
 
@@ -79,3 +83,64 @@ def test_an_unchanged_mse_hides_no_other_score(run, table):
     silent = judge(compare(old, new, mae_alone), sides[0], noisy)
     assert silent.rows["category"].tolist() == ["within noise"]
     assert not silent.regressed
+
+
+def test_a_change_of_the_mean_over_seeds_is_found_where_no_seed_alone_shows_it(run, table):
+    old = table(
+        *(run("gru", 0.50 + s / 100, seed=s) for s in range(3)),
+        run("ridge", 0.5, fitted="closed_form"),
+    )
+    new = table(
+        *(run("gru", 0.47 + s / 100, seed=s) for s in range(3)),
+        run("ridge", 0.5, fitted="closed_form"),
+    )
+    judged = judge(compare(old, new), Side(old, {}), Side(new, {}))
+    # t(4) = 2.78, times 0.01 sqrt(2) is 0.039 for a seed, times 0.01 sqrt(2 / 3) 0.023 for three
+    own = judged.rows[judged.rows["model"] == "gru"]
+    assert own["verdict"].tolist() == ["within noise"] * 3
+    assert judged.means is not None
+    (mean,) = judged.means.to_dict("records")
+    assert (mean["name"], mean["seeds"], mean["verdict"]) == ("gru", 3, "significant")
+    assert (mean["mse_old"], mean["mse_new"]) == pytest.approx((0.51, 0.48))
+    assert "<summary>means over seeds (1)</summary>" in to_markdown(judged)
+    assert "| ETTh1 | 96 | gru | 336 | 3 | 0.5100 | 0.4800 | -5.9% | significant |" in to_markdown(
+        judged
+    )
+    stream = io.StringIO()
+    print_comparison(judged, Console(file=stream, width=80))
+    assert stream.getvalue().index("Means over seeds") < stream.getvalue().index("no regression")
+    both = merge({"results/a/results.csv": judged, "results/b/results.csv": judged})
+    assert both.means is not None
+    assert both.means["file"].tolist() == ["a", "b"]
+
+
+def test_means_take_the_losses_of_all_their_seeds(run, table):
+    """Eight seeds, alike but for the windows' chance: an eighth of a single one's variance."""
+    means = {"old": 100.0, "new": 101.8}
+    sides, tables = [], []
+    for place, mean in enumerate(means.values()):
+        losses = overlapping(8, 7 + place)
+        losses += mean - losses.mean(axis=1, keepdims=True)
+        runs = [
+            run("x", mean, seed=n, fitted="none", horizon=HORIZON, run_id=f"{place}{n}")
+            for n in range(8)
+        ]
+        tables.append(table(*runs))
+        known = {record.run_id: own for record, own in zip(runs, losses, strict=True)}
+        sides.append(Side(tables[-1], {"mse": known}))
+    judged = judge(compare(*tables), *sides)
+    assert judged.means is not None
+    assert judged.means["verdict"].tolist() == ["significant"]
+    assert set(judged.rows["verdict"]) == {"within noise"}
+    sides[1] = Side(tables[1], {})
+    unknown = judge(compare(*tables), *sides).means
+    assert unknown is not None
+    assert unknown["seeds"].tolist() == [8]
+
+
+def test_there_are_no_means_of_a_single_seed_nor_of_what_has_no_other_side(run, table):
+    old, new = table(run("gru", seed=1), run("rnn", seed=1)), table(run("gru", seed=1))
+    judged = judge(compare(old, new), Side(old, {}), Side(new, {}))
+    assert judged.means is not None
+    assert judged.means.empty
+    assert "over seeds (" not in to_markdown(judged)
