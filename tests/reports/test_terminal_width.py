@@ -37,7 +37,7 @@ def printed(show, width):
 
 @WIDTHS
 @pytest.mark.parametrize(
-    "name", ["etth1", "lookbacks", "best_horizons", "breadth", "horizons", "tuned"]
+    "name", ["etth1", "lookbacks", "best_datasets", "best_horizons", "breadth", "horizons", "tuned"]
 )
 def test_a_leaderboard_keeps_names_and_errors_whole(name, width):
     board = leaderboard(results(name))
