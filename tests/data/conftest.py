@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from benchmark.config import validate
@@ -95,6 +96,26 @@ def write(folder: Path) -> Callable[..., Path]:
         data = content if isinstance(content, bytes) else ("\n".join(content) + "\n").encode()
         path = folder / name
         path.write_bytes(data)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def user(folder: Path, tmp_path: Path) -> Path:
+    """A folder of a user's files, outside the data folder in use."""
+    (tmp_path / "user").mkdir()
+    return tmp_path / "user"
+
+
+@pytest.fixture
+def write_csv(user: Path) -> Callable[..., Path]:
+    def write(content: pd.DataFrame | Sequence[str], name: str = "my.csv") -> Path:
+        path = user / name
+        if isinstance(content, pd.DataFrame):
+            content.to_csv(path, index=False)
+        else:
+            path.write_text("\n".join(content) + "\n")
         return path
 
     return write

@@ -1,0 +1,93 @@
+"""Every way a user's file, or an option, can be wrong is one line that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from users_table import lines_of, table
+
+from benchmark.data.adopt import as_csv, propose
+from benchmark.errors import UserError
+
+
+def changed(line: int, text: str) -> Callable[[list[str]], list[str]]:
+    return lambda lines: [*lines[: line - 1], text, *lines[line:]]
+
+
+FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] = {
+    "short line": (changed(5, "2021-03-01 03:00:00,1"), {}, "line 5: has 2 cells, the file has 3"),
+    "long line": (changed(5, "2021-03-01 03:00:00,1,2,3"), {}, "line 5: has 4 cells"),
+    "blank line": (changed(5, ""), {}, "line 5: is blank; delete the line"),
+    "semicolons": (lambda lines: [line.replace(",", ";") for line in lines], {}, "has no comma"),
+    "no header": (lambda lines: ["2020,1,2", *lines[1:]], {}, "line 1: holds numbers, where"),
+    "name twice": (changed(1, "date,load,load"), {}, "line 1: names column 'load' twice"),
+    "no name": (changed(1, "date,load,"), {}, "line 1: column 3 has no name; name it, or take it"),
+    "nothing": (lambda lines: [""], {}, "line 1: is empty"),
+    "header alone": (lambda lines: lines[:1], {}, "holds no rows"),
+    "one row": (lambda lines: lines[:2], {}, "holds a single row"),
+    "five rows": (lambda lines: lines[:5], {}, "is too short: the test split is empty"),
+    "day first": (
+        lambda lines: [lines[0], *(f"13/03/2021 {line[11:]}" for line in lines[1:])],
+        {},
+        "line 2, column 'date': '13/03/2021 00:00:00' is no time to the second",
+    ),
+    "one bad time": (changed(9, "soon,1,2"), {}, "line 9, column 'date': 'soon' is no time"),
+    "time zone": (changed(9, "2021-03-01 07:00:00Z,1,2"), {}, "line 9, .*has a time zone"),
+    "zones, in a column of any name": (
+        lambda lines: ["Zeit,load,heat", *(line.replace(",", "+01:00,", 1) for line in lines[1:])],
+        {},
+        "line 2, column 'Zeit': .* has a time zone; write all times in UTC, with pandas",
+    ),
+    "no times": (
+        lambda lines: [line.partition(",")[2] for line in lines],
+        {},
+        "line 1: names no column whose cells are times; write times as",
+    ),
+    "no numbers": (
+        lambda lines: [f"{line.partition(',')[0]},a" for line in lines],
+        {},
+        "has no column of numbers beside its times .'a': 'a' in line 2 is no number",
+    ),
+    "twice": (changed(9, "2021-03-01 06:00:00,1,2"), {}, "line 9, .*06:00:00 stands there twice"),
+    "unordered": (changed(9, "2021-03-01 01:00:00,1,2"), {}, "line 9, .*01:00:00 stands after"),
+    "off the grid": (
+        changed(9, "2021-03-01 07:10:00,1,2"),
+        {},
+        "line 9, .*is 1:10:00 after .*, not h; mend the file, or give the step with --frequency",
+    ),
+    "other step": (list, {"frequency": "2h"}, "line 3, .* is 1:00:00 after .*, not 2h; mend the"),
+    "finer step": (list, {"frequency": "min"}, "holds 200 of the 11,941 times .*--frequency"),
+    "no step": (list, {"frequency": "month"}, "--frequency: frequency: is not a fixed step"),
+    "no such column": (list, {"time_column": "dat"}, "--time-column: .*'dat'; did you mean 'date'"),
+    "a column of numbers": (list, {"time_column": "heat"}, "line 2, column 'heat': .* is no time"),
+    "season too long": (list, {"season": 140}, "--season: 140 steps do not fit into the train spl"),
+    "name": (list, {"name": "a/b"}, "--name: name: is not a plain name"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_file_or_an_option_is_one_line_that_names_it(
+    fault: str, folder: Path, write_csv: Callable[..., Path]
+) -> None:
+    change, options, message = FAULTS[fault]
+    path = write_csv(change(lines_of(table())))
+    with pytest.raises(UserError, match=message) as caught:
+        propose(path, **options)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value) or str(caught.value).startswith("--")
+    assert list(folder.iterdir()) == []
+
+
+def test_rows_a_month_apart_are_told_to_be_no_fixed_step(write_csv: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="column 'date': has a row a month, and months are no"):
+        propose(write_csv(table(100, "MS")))
+
+
+def test_a_file_that_is_not_there_is_named(user: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.csv: no such file"), as_csv(user / "none.csv"):
+        pass
+    with pytest.raises(UserError, match="is a folder, not a file"), as_csv(user):
+        pass
