@@ -304,3 +304,11 @@ def test_ctrl_c_says_what_is_kept(
     assert answer.code == 130
     assert "Finished runs are kept; the same command goes on from here." in answer.err
     assert not list((toy / "results").rglob("record.json"))
+
+
+def test_a_models_mistake_is_told_before_data_are_fetched_for_it(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    (toy / "datasets" / "toy.csv").unlink()
+    write_yaml("model.yaml", LINEAR.replace("class: Linear", "class: Linear, individul: true"))
+    mistaken(command("run", "model.yaml"), "model.individul: unknown key; did you mean 'individ")
