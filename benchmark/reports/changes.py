@@ -64,7 +64,7 @@ class Comparison:
             adds verdict, and verdict_mae.
         gate: what was let pass.
         means: a row a model of which several seeds are compared: file, dataset, horizon, name,
-            lookback, seeds, mse_old, mse_new, verdict. `judge` adds it.
+            lookback, seeds, mse_old, mse_new, mse_change, verdict. `judge` adds it.
     """
 
     rows: DataFrame
@@ -114,7 +114,7 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
     rows = _joined(_one_a_key(old, metrics), _one_a_key(new, metrics))
     one_protocol = rows["fingerprint_old"] == rows["fingerprint_new"]
     for metric in metrics:
-        change = _relative(rows[f"{metric}_old"], rows[f"{metric}_new"])
+        change = relative(rows[f"{metric}_old"], rows[f"{metric}_new"])
         rows[f"{metric}_change"] = change.where(one_protocol)
     changes = rows[[f"{metric}_change" for metric in metrics]].to_dict("records")
     pairs = list(zip(changes, held_to(rows, gate), strict=True))
@@ -237,7 +237,7 @@ def _names(rows: DataFrame, several: set[tuple[Any, ...]]) -> list[str]:
     ]
 
 
-def _relative(old: Series, new: Series) -> Series:
+def relative(old: Series, new: Series) -> Series:
     """(new - old) / old; no change from 0 to 0, and an infinite one from 0 to anything else."""
     change = (new - old) / old.where(old != 0)
     change = change.mask((old == 0) & (new == 0), 0.0)

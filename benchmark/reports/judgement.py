@@ -25,7 +25,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from benchmark.reports.changes import JUDGED, KEY, VERDICTS, Comparison, without_noise
+from benchmark.reports.changes import JUDGED, KEY, VERDICTS, Comparison, relative, without_noise
 from benchmark.reports.ties import seed_noise
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Metric = Literal["mse", "mae"]
 
 MEANS = ("dataset", "horizon", "name", "lookback", "seeds", "mse_old", "mse_new", "verdict")
-"""Columns of the means over seeds."""
+"""Columns of the means over seeds, and mse_change."""
 
 _JUDGED_BY = ("runs_old", "runs_new", "trained_old", "trained_new")
 
@@ -115,16 +115,14 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     its own in `verdict_mae`, and what is within noise is no change.
     """
     rows, strict = comparison.rows, comparison.gate.significant_only
-    judge = _Judge((old, new), "mse")
-    verdicts = {"verdict": _verdicts(rows, judge)}
+    judge, pairs = _Judge((old, new), "mse"), _pairs(rows, "mse")
+    verdicts = {"verdict": [judge.verdict([pair]) for pair in pairs]}
     if strict:
-        verdicts["verdict_mae"] = _verdicts(rows, _Judge((old, new), "mae"))
-    told = replace(comparison, rows=rows.assign(**verdicts), means=_means(rows, judge))
+        judge_mae = _Judge((old, new), "mae")
+        verdicts["verdict_mae"] = [judge_mae.verdict([pair]) for pair in _pairs(rows, "mae")]
+    means = _means(pairs, rows["name"].tolist(), judge)
+    told = replace(comparison, rows=rows.assign(**verdicts), means=means)
     return without_noise(told) if strict else told
-
-
-def _verdicts(rows: DataFrame, judge: _Judge) -> list[str]:
-    return [judge.verdict([pair]) for pair in _pairs(rows, judge.metric)]
 
 
 def _pairs(rows: DataFrame, metric: Metric) -> list[_Pair]:
@@ -134,25 +132,26 @@ def _pairs(rows: DataFrame, metric: Metric) -> list[_Pair]:
     return [_Pair(*row) for row in zip(*columns, strict=True)]
 
 
-def _means(rows: DataFrame, judge: _Judge) -> DataFrame:
+def _means(pairs: Sequence[_Pair], names: Sequence[str], judge: _Judge) -> DataFrame:
     """A row for each model of which two seeds or more are compared, their means judged as one."""
     import pandas as pd
 
-    together: dict[tuple[Any, ...], list[int]] = {}
-    pairs = _pairs(rows, judge.metric)
-    for place, pair in enumerate(pairs):
+    together: dict[tuple[Any, ...], list[_Pair]] = {}
+    for pair, name in zip(pairs, names, strict=True):
         if pair.category in JUDGED:
             seedless = pair._replace(seed=0)[: _Pair._fields.index("category")]
-            together.setdefault(seedless, []).append(place)
-    found = []
-    for places in together.values():
-        if len(places) > 1:
-            first = rows.iloc[places[0]]
-            own = [pairs[place] for place in places]
-            scores = (fmean(pair.score_old for pair in own), fmean(pair.score_new for pair in own))
-            told = (first["dataset"], first["horizon"], first["name"], first["lookback"])
-            found.append((*told, len(own), *scores, judge.verdict(own)))
-    return pd.DataFrame(found, columns=list(MEANS))
+            together.setdefault((name, *seedless), []).append(pair)
+    found = [
+        (
+            *(own[0].dataset, own[0].horizon, name, own[0].lookback, len(own)),
+            *(fmean(pair.score_old for pair in own), fmean(pair.score_new for pair in own)),
+            judge.verdict(own),
+        )
+        for (name, *_), own in together.items()
+        if len(own) > 1
+    ]
+    means = pd.DataFrame(found, columns=list(MEANS))
+    return means.assign(mse_change=relative(means["mse_old"], means["mse_new"]))
 
 
 class _Judge:
@@ -165,7 +164,7 @@ class _Judge:
 
     def __init__(self, sides: tuple[Side, Side], metric: Metric) -> None:
         self._sides = sides
-        self.metric = metric
+        self._metric = metric
         self._noise = _noise(*sides, metric)
 
     def verdict(self, pairs: Sequence[_Pair]) -> str:
@@ -187,7 +186,7 @@ class _Judge:
         """How far equal runs differ by the test windows; None where losses are not known."""
         configs = pairs[0].config_old, pairs[0].config_new
         old, new = (
-            side.losses(pairs, config, self.metric)
+            side.losses(pairs, config, self._metric)
             for side, config in zip(self._sides, configs, strict=True)
         )
         if old is None or new is None or old.shape[1] != new.shape[1]:

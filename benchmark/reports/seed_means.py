@@ -23,7 +23,6 @@ def means_tables(means: DataFrame | None) -> list[Table]:
     """
     if means is None or means.empty:
         return []
-    change = (means["mse_new"] - means["mse_old"]) / means["mse_old"].where(means["mse_old"] != 0)
     columns = {
         Column("dataset", number=False, spare=6): means["dataset"],
         Column("H", spare=6): means["horizon"].astype(str),
@@ -32,7 +31,7 @@ def means_tables(means: DataFrame | None) -> list[Table]:
         Column("seeds", spare=4): means["seeds"].astype(str),
         Column("MSE old", spare=1): means["mse_old"].map(number),
         Column("MSE new"): means["mse_new"].map(number),
-        Column("MSE change", spare=2): change.map(percent),
+        Column("MSE change", spare=2): means["mse_change"].map(percent),
         Column("verdict", number=False): means["verdict"].replace("", MISSING),
     }
     if "file" in means:
