@@ -12,7 +12,6 @@ import socket
 import time
 from concurrent.futures import Future
 from dataclasses import replace
-from tempfile import TemporaryFile
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +21,7 @@ from benchmark.errors import UserError
 from benchmark.harness.executor import Report, RunLost, limit_reason
 from benchmark.harness.node import attempt_on_node
 from benchmark.harness.spec import Execution
-from benchmark.records.files import storage_faults
+from benchmark.records.files import storage_faults, try_folder
 from benchmark.records.record import RunRecord, error_text, reason_of
 from benchmark.records.store import Store
 
@@ -191,9 +190,7 @@ class RayCluster:
             self._execution = replace(self._execution, device="cpu")
         results = self._execution.results
         with storage_faults(results):  # what cannot be written is found before training
-            results.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=results):
-                pass
+            try_folder(results)
 
     def _connect(self) -> None:
         import ray

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,7 @@ from benchmark.forecasters.resolve import how_fitted, resolve_model, source_dige
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.saved import save_model
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.records.files import storage_faults
+from benchmark.records.files import storage_faults, try_folder
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.report import Epoch, FitOptions, FitReport
@@ -150,10 +149,7 @@ def run(
 
 def _check_writable(results: Path) -> None:
     with storage_faults(results):
-        runs = Store(results).runs
-        runs.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=runs):
-            pass
+        try_folder(Store(results).runs)
 
 
 def record_failure(

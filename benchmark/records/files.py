@@ -153,9 +153,18 @@ def check_writable(path: Path) -> None:
     with storage_faults(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
-            pass
+        try_folder(path.parent)
+
+
+def try_folder(folder: Path) -> None:
+    """Make a folder, where it is not there, and a file in it that leaves no trace.
+
+    Raises:
+        OSError: either is refused.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
 
 
 def remove(path: Path) -> None:
