@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import SetOption, make_console, tell
+from benchmark.cli.options import SetOption, check_output, make_console, tell
 from benchmark.config import nearest
 from benchmark.errors import UserError
 
@@ -102,6 +102,7 @@ def pitfalls(
         if name not in NAMES:
             raise UserError("--only", f"unknown mistake {name!r}", nearest(name, NAMES))
     if output is not None:
+        check_output(output, ".md")
         check_writable(output)
     companions = [load(other) for other in others if locate(other)]
     console = make_console()

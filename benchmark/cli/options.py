@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,6 +70,28 @@ def execution_of(
         tensorboard=tensorboard,
         verbose=verbose,
     )
+
+
+def check_output(
+    path: Path, *endings: str, read: Iterable[Path | None] = (), option: str = "--output"
+) -> None:
+    """Refuse to write over what is not of the kind to be written, or is read by the same command.
+
+    Args:
+        path: where to.
+        endings: that the kind has, e.g. ``.csv``.
+        read: files that the command reads.
+        option: that named the path.
+
+    Raises:
+        UserError: it has another ending, or is one of the files read.
+    """
+    if path.suffix.lower() not in endings:
+        what = f"does not end in {' or '.join(endings)}"
+        raise UserError(f"{option} {path}", what, "name such a file; what is there is kept")
+    if any(other and path.exists() and other.exists() and path.samefile(other) for other in read):
+        what = "is what this command reads, and would be written over"
+        raise UserError(f"{option} {path}", what, "name another file")
 
 
 def make_console() -> Console:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import ResultsOption, make_console, tell
+from benchmark.cli.options import ResultsOption, check_output, make_console, tell
 from benchmark.errors import UserError
 from benchmark.places import PUBLISHED, RESULTS
 
@@ -31,8 +31,9 @@ def report(
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
 
-    csv = Store(results).csv_of_runs()
     path = output or results / "report.html"
+    check_output(path, ".html", ".htm")
+    csv = Store(results).csv_of_runs()
     write_page(path, csv, read_results(csv), "Benchmark results")
     tell(make_console(), f"Report: {path}")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import ResultsOption, make_console, tell
+from benchmark.cli.options import ResultsOption, check_output, make_console, tell
 from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ def leaderboard(
     from benchmark.records.store import Store
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
 
+    if latex is not None:
+        check_output(latex, ".tex", option="--latex")
     path = csv or Store(results).csv_of_runs()
     console = make_console()
     board = _board(path)
     if output is not None:
-        command = "benchmark leaderboard" + (f" {csv}" if csv else "")
+        words = [str(csv)] * bool(csv) or ["--results", str(results)] * (results != RESULTS)
+        command = shlex.join(["benchmark", "leaderboard", *words])
         write_leaderboard(output, board, command=command)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     if plot is not None:

@@ -15,6 +15,7 @@ from benchmark.cli.options import (
     ResultsOption,
     SetOption,
     ThreadsOption,
+    check_output,
     execution_of,
     make_console,
     tell,
@@ -71,6 +72,9 @@ def tune(
     if output is not None and len(paths) > 1:
         what = f"is one file for {len(paths)} configurations"
         raise UserError("--output", what, "leave it out, or tune them one by one")
+
+    if output is not None:
+        check_output(output, ".yaml", ".yml", read=paths)
 
     from benchmark.harness.trials import require_optuna
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import ResultsOption, make_console, tell
+from benchmark.cli.options import ResultsOption, check_output, make_console, tell
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
 
@@ -54,6 +54,7 @@ def forecast(
     from benchmark.harness.saved import load_saved
     from benchmark.records.forecast import time_text, write_forecast
 
+    check_output(output, ".csv", read=[input_])
     saved = load_saved(run, results)
     rows = saved.read(input_)
     console = make_console()
@@ -101,6 +102,8 @@ def backtest(
     from benchmark.harness.saved import load_saved
     from benchmark.reports.tables import print_tables
 
+    if output is not None:
+        check_output(output, ".csv", read=[input_])
     saved = load_saved(run, results)
     step = stride or saved.spec.horizon
     try:

@@ -246,14 +246,17 @@ def test_a_table_that_cannot_be_written_is_found_before_measuring(
 ) -> None:
     write_yaml("own.yaml", LAST.model_dump(mode="json") | {"dataset": "toy"})
     words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12, "--only", "drop_last")
-    assert command(*words, "--output", "new/folder/table.md").code == 0
-    assert Path("new/folder/table.md").read_text().startswith("# What known mistakes are worth")
+    assert command(*words, "--output", "new.md/folder/table.md").code == 0
+    assert Path("new.md/folder/table.md").read_text().startswith("# What known mistakes are worth")
     monkeypatch.setattr(mistakes, "measure", None)
-    for path, what in (("own.yaml/table.md", "is a file, or lies"), ("new", "is a folder, not a")):
+    for path, what in (
+        ("own.yaml/table.md", "is a file, or lies"),
+        ("new.md", "is a folder, not a"),
+    ):
         refused = command(*words, "--output", path)
         assert refused.code == 2
         assert refused.err.startswith(f"error: {path}: {what}")
-    assert list(Path("new/folder").iterdir()) == [Path("new/folder/table.md")]
+    assert list(Path("new.md/folder").iterdir()) == [Path("new.md/folder/table.md")]
 
 
 def test_one_mistake_can_be_made_alone_with_settings_of_ones_own(

@@ -1,0 +1,73 @@
+"""What is there is written over by its own kind alone, and never while it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+LINEAR = "name: linear\ndataset: toy\nhorizon: 12\nmodel: {class: Linear}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "ending"),
+    [
+        (("forecast", "linear", "--input", "in.csv", "--output"), ".csv"),
+        (("backtest", "linear", "--output"), ".csv"),
+        (("leaderboard", "--latex"), ".tex"),
+        (("report", "--output"), ".html or .htm"),
+        (("tune", "linear.yaml", "--output"), ".yaml or .yml"),
+        (("pitfalls", "linear.yaml", "--dataset", "toy", "--output"), ".md"),
+    ],
+)
+def test_a_file_of_another_kind_is_not_written_over(
+    words: tuple[str, ...],
+    ending: str,
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+) -> None:
+    write_yaml("linear.yaml", LINEAR)
+    (toy / "in.csv").write_text("mine\n")
+    (toy / "notes.txt").write_text("mine\n")
+    answer = command(*words, "notes.txt")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"error: {words[-1]} notes.txt: does not end in {ending}; ")
+    assert (toy / "notes.txt").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("name", ["in.csv", "folder/../in.csv", "link.csv"])
+@pytest.mark.parametrize("verb", ["forecast", "backtest"])
+def test_what_is_read_is_not_written_over_by_whatever_name(
+    verb: str, name: str, toy: Path, command: Command
+) -> None:
+    (toy / "folder").mkdir()
+    (toy / "in.csv").write_text("mine\n")
+    (toy / "link.csv").symlink_to("in.csv")
+    answer = command(verb, "linear", "--input", "in.csv", "--output", name)
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{name}: is what this command reads, and would be written over" in answer.err
+    assert (toy / "in.csv").read_text() == "mine\n"
+
+
+def test_the_chosen_settings_do_not_replace_the_file_that_they_were_searched_by(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("linear.yaml", LINEAR)
+    answer = command("tune", "linear.yaml", "--output", "linear.yaml")
+    assert (answer.code, answer.out) == (2, "")
+    assert "would be written over" in answer.err
+    assert (toy / "linear.yaml").read_text() == LINEAR
+
+
+def test_a_table_names_the_results_folder_that_it_was_made_of(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("naive.yaml", LINEAR.replace("Linear", "SeasonalNaive"))
+    command("run", "naive.yaml", "--results", "my results")
+    assert command("leaderboard", "--results", "my results", "--output", "board").code == 0
+    told = (toy / "board" / "leaderboard.md").read_text()
+    assert "benchmark leaderboard --results 'my results'\n" in told
