@@ -27,6 +27,7 @@ from benchmark.reports.tables import (
     markdown_rows,
     number,
     percent,
+    plain,
     print_tables,
     short_fingerprints,
 )
@@ -200,8 +201,8 @@ def _folded(title: str, text: str) -> str:
 def _bullets(rows: DataFrame) -> list[str]:
     """A line of Markdown for each row of one of the categories without a change."""
     notes = [*_changed_protocols(rows), *_errors(rows)]
-    plain = rows[(rows["category"] != "not comparable") & (rows["status_new"] != "failed")]
-    return [f"- {escape_markdown(line)}" for line in (*notes, *_row_names(plain))]
+    others = rows[(rows["category"] != "not comparable") & (rows["status_new"] != "failed")]
+    return [f"- {escape_markdown(line)}" for line in (*notes, *_row_names(others))]
 
 
 def _changed_protocols(rows: DataFrame) -> list[str]:
@@ -217,7 +218,7 @@ def _changed_protocols(rows: DataFrame) -> list[str]:
 def _errors(rows: DataFrame) -> list[str]:
     rows = rows[rows["status_new"] == "failed"]
     pairs = zip(_row_names(rows), rows["error_new"], strict=True)
-    return [f"{name}: {error or 'no error was recorded'}" for name, error in pairs]
+    return [f"{name}: {plain(error) or 'no error was recorded'}" for name, error in pairs]
 
 
 def _settings(rows: DataFrame) -> Iterator[str]:

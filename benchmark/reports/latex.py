@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmark.reports.tables import Cell, Table, plain
+from benchmark.reports.tables import LONGEST_CELL, LONGEST_LINE, Cell, Table, plain
 from benchmark.reports.ties import TIED
 
 _ESCAPES = {
@@ -21,13 +21,13 @@ _SPECIAL = re.compile("[" + re.escape("".join(_ESCAPES)) + "]")
 _COMMENT = "% needs \\usepackage{booktabs}\n"
 
 
-def escape_latex(text: str) -> str:
+def escape_latex(text: str, longest: int = LONGEST_LINE) -> str:
     r"""Escape what LaTeX would take for an instruction.
 
     >>> escape_latex("gru_plain 50%")
     'gru\\_plain 50\\%'
     """
-    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], plain(text))
+    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], plain(text, longest))
 
 
 def to_latex(tables: list[Table]) -> str:
@@ -61,7 +61,7 @@ def _line(cells: list[str]) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    text = escape_latex(cell.text)
+    text = escape_latex(cell.text, LONGEST_CELL)
     if cell.mark == "best":
         return rf"\textbf{{{text}}}"
     return rf"\underline{{{text}}}" if cell.mark == "second" else text

@@ -32,6 +32,7 @@ from benchmark.reports.tables import (
     marks,
     mean_and_std,
     number,
+    plain,
     print_tables,
 )
 from benchmark.reports.tidy import to_csv
@@ -164,7 +165,7 @@ def failures(failed: DataFrame, most: int | None = None) -> Iterable[str]:
     shown = failed[:most]
     columns = (shown[name].tolist() for name in ("model", "lookback", "seeds", "error"))
     for model, lookback, seeds, error in zip(*columns, strict=True):
-        reason = error or "no error was recorded"
+        reason = plain(error) or "no error was recorded"
         yield f"failed, unranked: {model} (lookback {lookback}, seed {seeds}): {reason}"
     if len(failed) > len(shown):
         yield f"failed, unranked: {len(failed) - len(shown)} more; --output writes all of them"

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, cast
 
 from benchmark.records.record import TRAIN_AND_VAL
 from benchmark.reports.choice import chosen
+from benchmark.reports.conditions import CONDITIONS, condition_notes
 from benchmark.reports.tables import MISSING, number, short_fingerprints
-from benchmark.reports.ties import noise_note, seed_noise, tie_note, with_ties
+from benchmark.reports.ties import noise_note, seed_noise, tie_notes, with_ties
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +37,7 @@ NOISY = ("mse", "mae", "rmse", "mase", "crps")
 ROW = [*GROUP, "model", "lookback", "config"]
 _USED = (
     *ROW, "run_id", "status", "seed", "error", "fitted", "fit_rows", "tuned", "device", "val_mse",
-    "test_windows", "channels", *METRICS, *COSTS,
+    "test_windows", "channels", *METRICS, *COSTS, *CONDITIONS,
 )  # fmt: skip
 MOST_ROWS = 1500
 """Rows that a page shows of all tasks together; each task has its best."""
@@ -138,7 +139,7 @@ def leaderboard(
     protocols = results.groupby(["dataset", "horizon"])["fingerprint"].nunique().to_dict()
     ranked = dict(tuple(rows.groupby(GROUP)))
     failing = dict(tuple(failures.groupby(GROUP)))
-    floors = seed_noise(done, NOISY)
+    floors, unlike = seed_noise(done, NOISY), condition_notes(done, GROUP)
     groups = []
     for key, runs in results.groupby(GROUP):
         dataset, horizon, fingerprint = cast("tuple[str, int, str]", key)
@@ -158,15 +159,18 @@ def leaderboard(
                 rows=own,
                 failed=failing.get(key, failures.iloc[:0]).reset_index(drop=True),
                 noise=noise,
-                notes=(*_notes(own, protocols[dataset, horizon]), *_chance(own, noise)),
+                notes=(
+                    *_notes(own, protocols[dataset, horizon]),
+                    *[unlike[key] for _ in range(key in unlike)],
+                    *_chance(own, noise),
+                ),
             )
         )
     return Leaderboard(tuple(groups))
 
 
 def _chance(rows: DataFrame, noise: Mapping[str, NoiseFloor]) -> Iterable[str]:
-    if rows["p_value"].notna().any():
-        yield tie_note(rows)
+    yield from tie_notes(rows)
     if "mse" in noise:
         yield noise_note(noise["mse"])
 

@@ -31,6 +31,10 @@ LONGEST_WORD = 40
 """Characters of a word that is not broken, e.g. of a model's name."""
 MOST_PRINTED = 300
 """Rows of one kind that a command shows on a terminal, the most telling first; files have more."""
+LONGEST_CELL = 300
+"""Characters of a cell or an error's text; what is longer was never meant for a table."""
+LONGEST_LINE = 4000
+"""Characters of a note, which may name every row of a table."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def marks(values: Sequence[float], decimals: int = 4, lower_is_better: bool = Tr
     return [names.get(value, "") for value in shown]
 
 
-def plain(text: str, longest: int = 300) -> str:
+def plain(text: str, longest: int = LONGEST_CELL) -> str:
     """Make one printable line of any text: no line break, no control or direction character."""
     line = " ".join(text.split())
     if not line.isprintable():
@@ -127,11 +131,11 @@ def plain(text: str, longest: int = 300) -> str:
     return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
-def escape_markdown(text: str) -> str:
+def escape_markdown(text: str, longest: int = LONGEST_LINE) -> str:
     """Escape what Markdown, and the HTML in it, would take for an instruction."""
     if _HARMLESS.fullmatch(text):  # most cells are numbers
         return text
-    line = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = plain(text, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN_CHARACTERS.sub(r"\\\1", line)
 
 
@@ -178,7 +182,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = escape_markdown(cell.text)
+    text = escape_markdown(cell.text, LONGEST_CELL)
     if cell.mark == "best":
         return f"**{text}**"
     return f"<u>{text}</u>" if cell.mark == "second" else text
@@ -202,7 +206,7 @@ def print_tables(
     for table in tables:
         console.print(Text(plain(table.title), style="bold"))
         for line in table.intro:
-            console.print(Text(plain(line), style="dim"))
+            console.print(Text(plain(line, LONGEST_LINE), style="dim"))
         if table.rows:
             widths = _widths(table)
             kept, gap = _fitting(table.columns, [wanted for _, wanted in widths], console.width)
@@ -211,7 +215,7 @@ def print_tables(
             if len(kept) < len(widths):
                 console.print(Text(_left_out(table, kept, elsewhere), style="dim"))
         for note in table.notes:
-            console.print(Padding(Text("- " + plain(note)), (0, 0, 0, 1)))
+            console.print(Padding(Text("- " + plain(note, LONGEST_LINE)), (0, 0, 0, 1)))
         console.print()
 
 

@@ -97,11 +97,18 @@ def tie_cells(rows: DataFrame, compact: bool) -> list[Cell]:
     return cells
 
 
-def tie_note(rows: DataFrame) -> str:
-    """Explain the column in one line."""
+def tie_notes(rows: DataFrame) -> Iterable[str]:
+    """Explain the column, or why there is none, in a line."""
+    if rows["p_value"].isna().all():
+        if len(rows) > 1:
+            yield (
+                "Which rows are tied with the best cannot be told: it takes the errors of every "
+                "test window, in the runs' folders beside the CSV, and enough windows."
+            )
+        return
     tied, compared = int((rows["p_value"] >= ALPHA).sum()), int(rows["p_value"].notna().sum())
     only = f" Only the best {compared} are compared." if compared == MOST_COMPARED else ""
-    return (
+    yield (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
         f"block-bootstrap interval, each row for itself; {TIED}: tied with the best, the interval "
         "holds 0 (of twenty rows that are equal, three or four would lack it). Judged all at once, "
@@ -199,9 +206,11 @@ def beyond(noise: NoiseFloor) -> float:
 
 def noise_note(noise: NoiseFloor) -> str:
     """Say the noise floor in one line."""
+    pooled = f"{noise.configurations} configuration{'s' * (noise.configurations > 1)}"
+    freedom = f"{noise.freedom} degree{'s' * (noise.freedom > 1)} of freedom"
     return (
-        f"Seed noise: MSE of one configuration differs by {number(noise.std)} (standard deviation, "
-        f"pooled over {noise.configurations} configurations with {noise.freedom} degrees of "
-        f"freedom): two single seeds differ beyond it from {number(beyond(noise))} on. A row of "
-        "three seeds or more is judged by its own spread."
+        f"Seed noise: over its seeds the MSE of one configuration has a standard deviation of "
+        f"{number(noise.std)} (pooled over {pooled}, {freedom}). Rows of one seed that differ by "
+        f"less than {number(beyond(noise))} may differ by their seeds alone; a row of three seeds "
+        "or more is judged by its own spread."
     )

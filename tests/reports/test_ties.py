@@ -97,7 +97,7 @@ def test_the_terminal_table_with_ties_fits_a_hundred_columns(board):
     assert "+0.0020 ≈" in stream.getvalue()
 
 
-def test_without_the_best_rows_losses_or_with_too_few_windows_nothing_is_said_of_ties(
+def test_without_the_best_rows_losses_or_with_too_few_windows_ties_are_said_to_be_unknown(
     scored, table, run
 ):
     pairs = [scored("a", 0.5, 0), scored("b", 0.6, 1)]
@@ -109,7 +109,10 @@ def test_without_the_best_rows_losses_or_with_too_few_windows_nothing_is_said_of
         leaderboard(table(*records), {name: own[:60] for name, own in losses.items()}),
     ):
         assert "vs best" not in board_markdown(board)
+        assert "Which rows are tied with the best cannot be told" in board_markdown(board)
         assert "vs_best" not in to_csv(board)
+    alone = leaderboard(table(run("first", 0.4, horizon=24)))
+    assert "cannot be told" not in board_markdown(alone)
 
 
 def test_a_board_of_twenty_five_models_takes_under_two_seconds(table, run):
@@ -126,8 +129,8 @@ def test_seed_noise_is_of_what_is_trained_by_gradient(table, run):
     rows = [run("gru", 0.5 + seed / 100, seed=seed) for seed in range(3)]
     rows += [run("ridge", 0.4, seed=seed, fitted="closed_form") for seed in range(3)]
     (note,) = [n for n in leaderboard(table(*rows)).groups[0].notes if "Seed noise" in n]
-    assert "by 0.0100 (standard deviation, pooled over 1 configurations" in note
-    assert "from 0.0608 on" in note  # 4.303 x 0.01 x sqrt(2)
+    assert "of 0.0100 (pooled over 1 configuration, 2 degrees of freedom)" in note
+    assert "differ by less than 0.0608 may" in note  # 4.303 x 0.01 x sqrt(2)
     assert "Seed noise" not in board_markdown(leaderboard(table(*rows[2:])))
 
 
