@@ -27,6 +27,7 @@ from benchmark.data.card import (
 from benchmark.data.checksum import sha256s
 from benchmark.data.files import writable, write_atomically
 from benchmark.data.look import Look, look
+from benchmark.data.rewrite import stem
 from benchmark.data.rows import TIME_COLUMN
 from benchmark.data.seasons import Season, find_season
 from benchmark.errors import UserError
@@ -86,7 +87,7 @@ def propose(
     seen = find_season(
         found.table.values[train.start : train.stop], found.card.step_seconds, season
     )
-    name = name or re.sub(r"[^A-Za-z0-9_.-]+", "_", _stem(source)).lstrip("_.-") or "data"
+    name = name or re.sub(r"[^A-Za-z0-9_.-]+", "_", stem(source)).lstrip("_.-") or "data"
     channels = len(found.table.channels)
     fields: dict[str, Any] = found.card.model_dump(mode="json") | {
         "name": name,
@@ -206,10 +207,6 @@ def _convert(path: Path, csv: Path) -> None:
         if frame[column].dtype == np.float32:  # its shortest digits would be another float64
             frame[column] = frame[column].astype(np.float64)
     frame.to_csv(csv, index=False)
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
 
 
 def _quoted(value: Any) -> str:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.dates import DayOrder, day_order
 from benchmark.data.files import opened_text
+from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
 LOOKED_AT = 5_000_000
 """Bytes of a file: enough for days above 12, which tell the number of the day from the month's."""
 
-_DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)|(\d{1,2})\.(\d{1,2})\.\d\d(?!\d)")
 _DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
 
@@ -45,12 +46,15 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
         rows = [row for row in csv.reader(text.splitlines(), delimiter=separators[0]) if row][1:]
     except csv.Error:
         rows = []
-    options |= _numbers([cell for row in rows for cell in row]) | _times(rows)
-    written = ", ".join(f"{name}={value!r}" for name, value in options.items())
-    file = repr(str(path))
-    cure = f"mend it with pandas: pd.read_csv({file}, {written}).to_csv({file}, index=False)"
+    options |= _numbers([cell for row in rows for cell in row])
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
-    return UserError(f"{path}: line 1", f"has no comma: {header!r:.60}", cure)
+    what = f"has no comma: {header!r:.60}"
+    dates = _dates(rows)
+    if dates is None:
+        return UserError(f"{path}: line 1", what, rewritten(path, **options))
+    place, order = dates
+    cure = order.cure(rewritten(path, **options, parse_dates=[place], **order.options()))
+    return UserError(f"{path}: line 1", ", and ".join(filter(None, (what, order.doubt))), cure)
 
 
 def _numbers(cells: Sequence[str]) -> dict[str, Any]:
@@ -63,12 +67,10 @@ def _numbers(cells: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def _times(rows: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Which column holds times that do not begin with the year, and whether with the day."""
+def _dates(rows: Sequence[Sequence[str]]) -> tuple[int, DayOrder] | None:
+    """Which column holds times that do not begin with the year, and how they are read."""
     for place in range(min(map(len, rows), default=0)):
-        found = [_DAY.match(row[place].strip()) for row in rows]
-        days = [match for match in found if match]
-        if days and len(days) == len(found):
-            month_first = any(int(match[3] or match[5]) > 12 for match in days)
-            return {"parse_dates": [place]} | ({} if month_first else {"dayfirst": True})
-    return {}
+        order = day_order([row[place] for row in rows])
+        if order:
+            return place, order
+    return None

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from users_table import written_anew
 
 from benchmark.data.adopt import propose
 from benchmark.data.load import load as load_series
@@ -66,10 +67,10 @@ def test_one_line_of_pandas_makes_the_file_readable(
     error = caught.value
     assert error.where == f"{path}: line 1"
     assert error.what == f"has no comma: {text.splitlines()[0]!r}"
-    cure = error.cure.removeprefix("mend it with pandas: ")
-    assert cure.startswith(f"pd.read_csv('{path}', {options}")
-    eval(cure, {"pd": pd})
-    table = propose(path).found.table
+    told = "mend it with pandas, then use strom_clean.csv instead: "
+    assert error.cure.startswith(f"{told}pd.read_csv('{path}', {options}")
+    table = propose(written_anew(error.cure)).found.table
+    assert path.read_bytes() == text.encode("latin-1")
     np.testing.assert_array_equal(table.timestamps, TIMES.to_numpy())
     np.testing.assert_array_equal(table.values[:, -1], VALUES.round(3))
 
@@ -80,6 +81,7 @@ def test_whatever_follows_the_first_line_it_is_told_by_its_separator(make_card, 
     with pytest.raises(UserError) as caught:
         load_series(make_card())
     assert str(caught.value) == (
-        f"{path}: line 1: has no comma: 'a;b'; mend it with pandas: "
-        f"pd.read_csv('{path}', sep=';').to_csv('{path}', index=False)"
+        f"{path}: line 1: has no comma: 'a;b'; mend it with pandas, then use toy_clean.csv "
+        f"instead: pd.read_csv('{path}', sep=';')"
+        f".to_csv('{path.with_name('toy_clean.csv')}', index=False)"
     )

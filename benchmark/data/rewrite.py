@@ -1,0 +1,26 @@
+"""The line of pandas that makes of a user's file one that can be read, under another name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+
+def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: Any) -> str:
+    """Say how to write a file anew: the user's own stays as it is.
+
+    Args:
+        path: the file.
+        deed: what that does.
+        change: what is done to the table once it is read, e.g. ``.dropna()``.
+        options: of `pandas.read_csv`.
+    """
+    new = path.with_name(f"{stem(path)}_clean.csv")
+    read = ", ".join([repr(str(path)), *(f"{name}={value!r}" for name, value in options.items())])
+    line = f"pd.read_csv({read}){change}.to_csv({str(new)!r}, index=False)"
+    return f"{deed} with pandas, then use {new.name} instead: {line}"
+
+
+def stem(path: Path) -> str:
+    """The name of a file without its ``.csv`` or ``.csv.gz``."""
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
