@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.config import nearest, validate
 from benchmark.data.card import DatasetCard
-from benchmark.data.faults import MISSING_CELLS, find_fault
+from benchmark.data.faults import find_fault
 from benchmark.data.files import opened_text
 from benchmark.data.header import codec, read_header
+from benchmark.data.numbers import no_numbers, number_fault
 from benchmark.data.parse import parse
 from benchmark.data.table import Table
-from benchmark.data.times import FIRST_LINE, Times, read_times, step_fault
+from benchmark.data.times import Times, read_times, step_fault
 from benchmark.errors import UserError, cured
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
     columns = read_header(card, path)
     _check_header(path, columns)
     frame = _read_text(card, path, columns)
-    reasons = {column: _no_numbers(frame[column]) for column in columns}
+    reasons = {column: no_numbers(frame[column]) for column in columns}
     if time_column is None:
         time_column = _find_time_column(card, path, frame, reasons)
     elif time_column not in columns:
@@ -78,8 +78,12 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
         raise UserError("--time-column", what, nearest(time_column, columns))
     card = card.model_copy(update={"time_column": time_column})
     times = read_times(card, path, frame[time_column])
-    frequency = frequency or _most_frequent_step(card, path, times)
     del reasons[time_column]
+    faults = (number_fault(path, column, frame[column]) for column in reasons if reasons[column])
+    found = list(filter(None, faults))
+    if found:
+        raise UserError.join(found)
+    frequency = frequency or _most_frequent_step(card, path, times)
     channels = [column for column, reason in reasons.items() if not reason]
     if "" in channels:
         what = f"column {columns.index('') + 1} has no name"
@@ -169,25 +173,6 @@ def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFram
         if fault:
             raise fault
     return frame
-
-
-def _no_numbers(texts: pd.Series[Any]) -> str:
-    """Say why a column is no channel; empty where it is one."""
-    import pandas as pd
-
-    texts = texts.str.strip()
-    missing = texts.isin(MISSING_CELLS).to_numpy(dtype=bool)
-    if missing.all():
-        return "is empty"
-    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64)
-    wrong: NDArray[np.bool_] = ~np.isfinite(numbers) & ~missing
-    if wrong.any():
-        row = int(wrong.argmax())
-        kind = "infinite" if np.isinf(numbers[row]) else "no number"
-        return f"{texts.iloc[row]!r:.40} in line {row + FIRST_LINE} is {kind}"
-    if len(numbers) > 1 and bool((np.diff(numbers) == 1).all()):
-        return "counts the rows"
-    return ""
 
 
 def _find_time_column(

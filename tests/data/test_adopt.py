@@ -54,9 +54,9 @@ def test_columns_that_are_no_channels_are_left_out_with_their_reason(
     frame = table()
     frame.insert(0, "id", range(1, 201))
     frame["note"] = ["ok"] * 150 + ["42"] * 50
-    frame["word"] = ["1.5"] * 10 + ["n.a."] + ["2"] * 189
+    frame["word"] = ["1.5"] * 10 + ["n.a."] * 21 + ["2"] * 169
     frame["void"] = ""
-    frame["huge"] = ["1"] * 3 + ["inf"] + ["2"] * 196
+    frame["huge"] = ["1"] * 3 + ["inf"] * 100 + ["2"] * 97
     frame["seen"] = frame["date"] + pd.Timedelta("1s")
     frame["late"] = [np.nan] * 170 + [1.0] * 30
     proposal = propose(write_csv(frame))

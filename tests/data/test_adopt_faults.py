@@ -34,6 +34,16 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
         {},
         "line 2, column 'date': '13/03/2021 00:00:00' is no time to the second",
     ),
+    "one bad number": (
+        changed(9, "2021-03-01 07:00:00,1,n/a?"),
+        {},
+        "line 9, column 'heat': 'n/a.' is no number, as 199 of the column's 200 are; empty",
+    ),
+    "one infinite": (
+        changed(9, "2021-03-01 07:00:00,inf,1"),
+        {},
+        "line 9, column 'load': 'inf' is infinite, as 199 of the column's 200 are; empty",
+    ),
     "one bad time": (changed(9, "soon,1,2"), {}, "line 9, column 'date': 'soon' is no time"),
     "time zone": (changed(9, "2021-03-01 07:00:00Z,1,2"), {}, "line 9, .*has a time zone"),
     "zones, in a column of any name": (
