@@ -8,7 +8,7 @@ from math import isfinite, isnan
 from pathlib import Path
 
 from benchmark.data.card import DatasetCard
-from benchmark.data.files import REPLACE_FILE, opened_text
+from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.errors import UserError
 
 MISSING_CELLS = {"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>"}
@@ -36,8 +36,7 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
                         return UserError(f"{place}, column '{column}'", what, cure)
         except UnicodeDecodeError as error:
             what = f"is not {card.encoding} text (byte 0x{error.object[error.start]:02x})"
-            cure = "state the encoding in the card, e.g. latin-1, or fetch the file again"
-            return UserError(f"{path}: line {rows.line_num + 1}", what, cure)
+            return UserError(f"{path}: line {rows.line_num + 1}", what, STATE_ENCODING)
         except csv.Error as error:
             return UserError(f"{path}: line {rows.line_num}", f"is not CSV ({error})", REPLACE_FILE)
     return None

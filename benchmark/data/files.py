@@ -28,7 +28,9 @@ RATIO_FREE_BYTES = 10_000_000
 
 _CHUNK_BYTES = 1 << 16
 
-REPLACE_FILE = "delete it and fetch it again"
+REPLACE_FILE = "delete it and fetch it again, or write it anew where it is your own"
+
+STATE_ENCODING = "write it as utf-8, or state its encoding in the card, e.g. latin-1"
 
 
 @contextmanager

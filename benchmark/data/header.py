@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
-from benchmark.data.files import REPLACE_FILE, opened_text
+from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.separators import separator_fault
 from benchmark.errors import UserError
 
@@ -74,9 +74,7 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
         cells = next(csv.reader([line.decode(codec(card)).rstrip("\r\n")], strict=True))
     except UnicodeDecodeError as error:
         what = f"is not {card.encoding} text (byte 0x{line[error.start]:02x})"
-        raise UserError(
-            where, what, "write it as utf-8, or state its encoding in the card"
-        ) from None
+        raise UserError(where, what, STATE_ENCODING) from None
     except csv.Error as error:
         raise UserError(where, f"is not CSV ({error})", instead) from None
     if len(cells) == 1:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,11 @@ import numpy as np
 from benchmark.config import nearest, validate
 from benchmark.data.card import DatasetCard
 from benchmark.data.faults import find_fault
-from benchmark.data.files import opened_text
+from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.header import codec, read_header
 from benchmark.data.numbers import no_numbers, number_fault
 from benchmark.data.parse import parse
+from benchmark.data.rewrite import rewritten
 from benchmark.data.table import Table
 from benchmark.data.times import Times, read_times, step_fault
 from benchmark.errors import UserError, cured
@@ -66,6 +69,11 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
     Raises:
         UserError: the file is no such CSV, has no times or no numbers; names line and column.
     """
+    with _without_card(path):
+        return _look(path, time_column, frequency)
+
+
+def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
     card = _provisional()
     columns = read_header(card, path)
     _check_header(path, columns)
@@ -125,6 +133,21 @@ def _settled(
         card = card.model_copy(update={"missing": "error"})
     left_out = {column: reason for column, reason in reasons.items() if reason}
     return Look(card, table, len(table.values) - len(times), left_out)
+
+
+@contextmanager
+def _without_card(path: Path) -> Iterator[None]:
+    """Tell the faults of a file that is nobody else's, and has no card, with cures that it has."""
+    try:
+        yield
+    except UserError as error:
+        cures = {
+            REPLACE_FILE: "write it anew",
+            STATE_ENCODING: rewritten(path, "write it as utf-8", encoding="latin-1"),
+        }
+        if error.cure not in cures:
+            raise
+        raise UserError(error.where, error.what, cures[error.cure]) from None
 
 
 def _provisional() -> DatasetCard:

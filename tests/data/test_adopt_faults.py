@@ -25,7 +25,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "no header": (lambda lines: ["2020,1,2", *lines[1:]], {}, "line 1: holds numbers, where"),
     "name twice": (changed(1, "date,load,load"), {}, "line 1: names column 'load' twice"),
     "no name": (changed(1, "date,load,"), {}, "line 1: column 3 has no name; name it, or take it"),
-    "nothing": (lambda lines: [""], {}, "line 1: is empty"),
+    "nothing": (lambda lines: [""], {}, "line 1: is empty; write it anew$"),
     "header alone": (lambda lines: lines[:1], {}, "holds no rows"),
     "one row": (lambda lines: lines[:2], {}, "holds a single row"),
     "five rows": (lambda lines: lines[:5], {}, "is too short: the test split is empty"),

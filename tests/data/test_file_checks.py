@@ -80,7 +80,7 @@ def test_lines_are_counted_from_one_where_there_is_no_header(fault, make_card, w
         ("date,load,heat,rain", "line 1: column 'rain' is not in the card; add it to channels or"),
         ("date,load,load", "line 1: names column 'load' twice"),
         ("date;load;heat", "line 1: has no comma: 'date;load;heat'; mend it with pandas, "),
-        ("", "line 1: is empty; delete it and fetch it again"),
+        ("", "line 1: is empty; delete it and fetch it again, or write it anew"),
         ("<!DOCTYPE html>", "line 1: is a web page, not a CSV file"),
         ("\x1f\x8b\x08,a", "line 1: is binary data, not text"),
         ("d\0te,load,heat", "line 1: is binary data, not text"),
