@@ -24,6 +24,7 @@ from benchmark.data.header import codec, read_header
 from benchmark.data.numbers import no_numbers, number_fault
 from benchmark.data.parse import parse
 from benchmark.data.rewrite import rewritten
+from benchmark.data.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.table import Table
 from benchmark.data.times import Times, read_times, step_fault
 from benchmark.errors import UserError, cured
@@ -35,10 +36,7 @@ SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 _TIME_NAME = re.compile(r"date|time|stamp|^ds$|^dt$", re.IGNORECASE)
 _YEAR_FIRST = re.compile(r"\s*\d{4}[-/]\d")
-_UNITS = ((604800, "W"), (86400, "D"), (3600, "h"), (60, "min"), (1, "s"))
-_MONTH_DAYS = (28, 31)
 _NO_TIMES = "write times as 2016-07-01 00:15:00 into a column, and name it with --time-column"
-_OFF_GRID = "mend the file, or give the step with --frequency"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +89,14 @@ def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
     found = list(filter(None, faults))
     if found:
         raise UserError.join(found)
-    frequency = frequency or _most_frequent_step(card, path, times)
     channels = [column for column, reason in reasons.items() if not reason]
     if "" in channels:
         what = f"column {columns.index('') + 1} has no name"
         raise UserError(f"{path}: line 1", what, "name it, or take it out")
-    return _settled(card, path, times, frequency, channels, reasons)
+    _check_order(card, path, times)
+    off_grid = step_cure(path, time_column, times, frequency)
+    frequency = frequency or most_frequent_step(times)
+    return _settled(card, path, times, frequency, off_grid, channels, reasons)
 
 
 def _settled(
@@ -104,6 +104,7 @@ def _settled(
     path: Path,
     times: Times,
     frequency: str,
+    off_grid: str,
     channels: list[str],
     reasons: dict[str, str],
 ) -> Look:
@@ -116,7 +117,7 @@ def _settled(
     others = reasons.keys() - set(channels)
     fields |= {"channels": channels, "left_out": [c for c in reasons if c in others]}
     card = validate(DatasetCard, fields, "--frequency" if card.frequency != frequency else "")
-    with cured(_OFF_GRID):
+    with cured(off_grid):
         table = parse(card, path)
     try:
         borders = card.splits.borders(len(table.values))
@@ -128,7 +129,7 @@ def _settled(
             reasons[channels[place]] = reasons[channels[place]] or f"no value in the {split} rows"
     kept = [column for column in channels if not reasons[column]]
     if len(kept) < len(channels):
-        return _settled(card, path, times, frequency, kept, reasons)
+        return _settled(card, path, times, frequency, off_grid, kept, reasons)
     if not np.isnan(table.values).any():
         card = card.model_copy(update={"missing": "error"})
     left_out = {column: reason for column, reason in reasons.items() if reason}
@@ -216,18 +217,15 @@ def _find_time_column(
     raise UserError(f"{path}: line 1", "names no column whose cells are times", _NO_TIMES)
 
 
-def _most_frequent_step(card: DatasetCard, path: Path, times: Times) -> str:
+def _check_order(card: DatasetCard, path: Path, times: Times) -> None:
+    """Refuse times that do not go on from row to row, or go on by the calendar."""
+    time_column = str(card.time_column)
     if len(times) < 2:
         raise UserError(str(path), "holds a single row", "add rows")
     steps = np.diff(times).astype(np.int64)
     if (steps <= 0).any():
-        with cured("mend the file: sort its rows, and keep one of each time"):
+        with cured("mend the file: sort its rows, and have one for each time"):
             raise step_fault(card, path, times, steps <= 0)
-    lengths, counts = np.unique(steps, return_counts=True)
-    step = int(lengths[counts.argmax()])
-    days = lengths / 86400
-    if len(lengths) > 1 and _MONTH_DAYS[0] <= days.min() and days.max() <= _MONTH_DAYS[1]:
-        what = "has a row a month, and months are no fixed step"
-        raise UserError(f"{path}: column '{card.time_column}'", what, "use rows of whole days")
-    seconds, unit = next((s, u) for s, u in _UNITS if step % s == 0)
-    return f"{step // seconds if step > seconds else ''}{unit}"
+    fault = calendar_fault(path, time_column, times)
+    if fault:
+        raise fault

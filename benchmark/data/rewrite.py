@@ -21,6 +21,11 @@ def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: An
     return f"{deed} with pandas, then use {new.name} instead: {line}"
 
 
+def assigned(column: str, expression: str) -> str:
+    """A change of one column, by an expression of the table `t`."""
+    return f".assign(**{{{column!r}: lambda t: {expression}}})"
+
+
 def stem(path: Path) -> str:
     """The name of a file without its ``.csv`` or ``.csv.gz``."""
     return path.name.removesuffix(".gz").rsplit(".", 1)[0]

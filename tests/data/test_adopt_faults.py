@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from users_table import lines_of, table
+from users_table import lines_of, table, written_anew
 
 from benchmark.data.adopt import as_csv, propose
 from benchmark.errors import UserError
@@ -61,7 +62,11 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
         {},
         "has no column of numbers beside its times .'a': 'a' in line 2 is no number",
     ),
-    "twice": (changed(9, "2021-03-01 06:00:00,1,2"), {}, "line 9, .*06:00:00 stands there twice"),
+    "twice": (
+        changed(9, "2021-03-01 06:00:00,1,2"),
+        {},
+        "line 9, .*06:00:00 stands there twice; mend the file: sort its rows, and have one for",
+    ),
     "unordered": (changed(9, "2021-03-01 01:00:00,1,2"), {}, "line 9, .*01:00:00 stands after"),
     "off the grid": (
         changed(9, "2021-03-01 07:10:00,1,2"),
@@ -69,7 +74,11 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
         "line 9, .*is 1:10:00 after .*, not h; mend the file, or give the step with --frequency",
     ),
     "other step": (list, {"frequency": "2h"}, "line 3, .* is 1:00:00 after .*, not 2h; mend the"),
-    "finer step": (list, {"frequency": "min"}, "holds 200 of the 11,941 times .*--frequency"),
+    "finer step": (
+        list,
+        {"frequency": "min"},
+        "holds 200 of the 11,941 times .*; mend the file, or give another step with --frequency$",
+    ),
     "no step": (list, {"frequency": "month"}, "--frequency: frequency: is not a fixed step"),
     "no such column": (list, {"time_column": "dat"}, "--time-column: .*'dat'; did you mean 'date'"),
     "a column of numbers": (list, {"time_column": "heat"}, "line 2, column 'heat': .* is no time"),
@@ -91,9 +100,27 @@ def test_a_fault_of_a_file_or_an_option_is_one_line_that_names_it(
     assert list(folder.iterdir()) == []
 
 
-def test_rows_a_month_apart_are_told_to_be_no_fixed_step(write_csv: Callable[..., Path]) -> None:
-    with pytest.raises(UserError, match="column 'date': has a row a month, and months are no"):
-        propose(write_csv(table(100, "MS")))
+@pytest.mark.parametrize(("step", "unit"), [("MS", "month"), ("QE", "quarter"), ("YS", "year")])
+def test_months_quarters_and_years_are_told_to_be_no_fixed_step_whatever_is_given(
+    step: str, unit: str, write_csv: Callable[..., Path]
+) -> None:
+    frame = table(100, step, "1950-01-01")
+    told = (
+        f"column 'date': has a row a {unit}, and {unit}s are no fixed step, which the suite needs"
+    )
+    for frequency in (None, "D", "30D"):
+        with pytest.raises(UserError, match=f"{told}; use rows of whole days, or let") as caught:
+            propose(write_csv(frame), frequency=frequency)
+    added = propose(written_anew(caught.value.cure), season=4)
+    np.testing.assert_array_equal(added.found.table.values, frame[["load", "heat"]])
+    with pytest.raises(UserError, match=f"{told}; use rows of whole days$"):
+        propose(write_csv(frame.drop(index=50)))  # counted as days, all later rows would be early
+
+
+def test_days_of_one_length_with_a_gap_are_a_fixed_step(write_csv: Callable[..., Path]) -> None:
+    for step in ("30D", "91D", "365D"):
+        frame = table(100, step, "1950-01-01").drop(index=[50, 51])
+        assert propose(write_csv(frame)).card.frequency in (step, "13W")
 
 
 def test_a_file_that_is_not_there_is_named(user: Path) -> None:
