@@ -178,15 +178,21 @@ def as_csv(path: Path) -> Iterator[Path]:
         return
     with TemporaryDirectory() as folder:
         csv = Path(folder) / f"{path.stem}.csv"
-        _convert(path, csv)
+        indexed = _convert(path, csv)
         try:
             yield csv
         except UserError as error:
             where = error.where.replace(str(csv), str(path))
-            raise UserError(where, error.what, error.cure) from None
+            cure = error.cure
+            if str(csv) in cure:  # a line of pandas that reads what is gone by then
+                new = str(path.with_name(f"{path.stem}_text.csv"))
+                cure = "write it as CSV with pandas, and add that to be told how to mend it: "
+                cure += f"pd.read_parquet({str(path)!r}).to_csv({new!r}, index={indexed})"
+            raise UserError(where, error.what, cure) from None
 
 
-def _convert(path: Path, csv: Path) -> None:
+def _convert(path: Path, csv: Path) -> bool:
+    """Write a Parquet file as CSV; return whether its index is a column there."""
     try:
         import pyarrow as arrow
         import pyarrow.parquet as parquet
@@ -201,12 +207,14 @@ def _convert(path: Path, csv: Path) -> None:
     # Times are often the index, and without a name.
     if frame.index.nlevels == 1 and frame.index.dtype.kind == "M" and frame.index.name is None:
         frame.index.name = TIME_COLUMN
-    if any(name is not None for name in frame.index.names):
+    indexed = any(name is not None for name in frame.index.names)
+    if indexed:
         frame = frame.reset_index()
     for column in frame.columns:
         if frame[column].dtype == np.float32:  # its shortest digits would be another float64
             frame[column] = frame[column].astype(np.float64)
     frame.to_csv(csv, index=False)
+    return indexed
 
 
 def _quoted(value: Any) -> str:

@@ -1,14 +1,28 @@
-"""Times that do not begin with the year: which of their numbers is the day."""
+"""Times that are written as no time is read here: which they are, and the line that mends them."""
 
 from __future__ import annotations
 
 import re
 from calendar import month_name
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.data.rewrite import assigned, rewritten
+from benchmark.data.times import FIRST_LINE
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)|(\d{1,2})\.(\d{1,2})\.\d\d(?!\d)")
+_CLOCK = r"\s*(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s?[AaPp][Mm])?\s*"
+_UNIX = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_UNIX_RANGE = (5e8, 4e9)
+"""Seconds since 1970 that are taken for a time: 1985 to 2096."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +64,81 @@ def day_order(cells: Sequence[str]) -> DayOrder | None:
                 True, f"{cell.strip()!r} is {readings}, and no day above 12 tells which"
             )
     return DayOrder(True, "")
+
+
+def date_fault(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> UserError | None:
+    """Describe the first of some columns whose cells are times, but written otherwise."""
+    for column in columns:
+        fault = _day_fault(path, frame, column) or _unix_fault(path, column, frame[column])
+        if fault:
+            return fault
+    return None
+
+
+def clock_fault(path: Path, frame: pd.DataFrame, date: str) -> UserError | None:
+    """Describe a column of dates beside which another one holds the times of the day."""
+    clock = _clock_column(frame, date)
+    if clock is None:
+        return None
+    what = f"holds dates alone, and {_beside(clock)}"
+    return UserError(f"{path}: column '{date}'", what, _joined(path, frame, date, clock, {}))
+
+
+def _day_fault(path: Path, frame: pd.DataFrame, column: str) -> UserError | None:
+    cells = list(frame[column])
+    order = day_order(cells)
+    if order is None:
+        return None
+    first = "day" if order.day_first else "month"
+    what = order.doubt or f"{cells[0]!r:.60} begins with the {first}"
+    clock = _clock_column(frame, column)
+    if clock is None:
+        read = _read(f"t[{column!r}]", cells, order.options())
+        line = rewritten(path, change=assigned(column, read))
+    else:
+        what += f", and {_beside(clock)}"
+        line = _joined(path, frame, column, clock, order.options())
+    return UserError(f"{path}: line {FIRST_LINE}, column '{column}'", what, order.cure(line))
+
+
+def _clock_column(frame: pd.DataFrame, date: str) -> str | None:
+    others = (column for column in frame.columns if column != date)
+    return next((c for c in others if frame[c].str.fullmatch(_CLOCK).all()), None)
+
+
+def _beside(clock: str) -> str:
+    return f"the time stands in column '{clock}'"
+
+
+def _joined(path: Path, frame: pd.DataFrame, date: str, clock: str, options: dict[str, Any]) -> str:
+    read = _read(f"t[{date!r}] + ' ' + t[{clock!r}]", frame[clock], options)
+    change = f"{assigned(date, read)}.drop(columns={clock!r})"
+    return rewritten(path, "join them", change, dtype="str")
+
+
+def _read(texts: str, cells: Iterable[str], options: dict[str, Any]) -> str:
+    """The expression that reads times, of which pandas guesses the form from the first."""
+    forms = {re.sub(r"\d+", "0", cell) for cell in cells}
+    if len(forms) > 1 or "M" in forms.pop().upper():  # it does not guess one with AM or PM
+        options = options | {"format": "mixed"}
+    told = "".join(f", {name}={value!r}" for name, value in options.items())
+    return f"pd.to_datetime({texts}{told})"
+
+
+def _unix_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:
+    """Whole numbers in the range of times, which stand in order or mostly one step apart."""
+    if not texts.str.fullmatch(r"\s*\d{9,19}(?:\.0*)?\s*").all():
+        return None
+    numbers = texts.astype(float).to_numpy()
+    steps, counts = np.unique(np.diff(numbers), return_counts=True)
+    steps, counts = steps[steps != 0], counts[steps != 0]
+    if not len(steps) or (steps[0] < 0 and counts.max() < 0.5 * counts.sum()):
+        return None
+    for power, (unit, word) in enumerate(_UNIX.items()):
+        low, high = (seconds * 1000.0**power for seconds in _UNIX_RANGE)
+        if low <= numbers.min() and numbers.max() <= high:
+            change = assigned(column, f"pd.to_datetime(t[{column!r}], unit={unit!r})")
+            where = f"{path}: line {FIRST_LINE}, column '{column}'"
+            what = f"{texts.iloc[0]!r} counts {word} since 1970"
+            return UserError(where, what, rewritten(path, change=change))
+    return None

@@ -18,9 +18,11 @@ import numpy as np
 
 from benchmark.config import nearest, validate
 from benchmark.data.card import DatasetCard
+from benchmark.data.dates import date_fault
 from benchmark.data.faults import find_fault
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.header import codec, read_header
+from benchmark.data.layout import repeat_fault
 from benchmark.data.numbers import no_numbers, number_fault
 from benchmark.data.parse import parse
 from benchmark.data.rewrite import rewritten
@@ -83,7 +85,10 @@ def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
         what = f"{path} has no column '{time_column}'"
         raise UserError("--time-column", what, nearest(time_column, columns))
     card = card.model_copy(update={"time_column": time_column})
-    times = read_times(card, path, frame[time_column])
+    try:
+        times = read_times(card, path, frame[time_column])
+    except UserError as error:
+        raise date_fault(path, frame, [time_column]) or error from None
     del reasons[time_column]
     faults = (number_fault(path, column, frame[column]) for column in reasons if reasons[column])
     found = list(filter(None, faults))
@@ -93,7 +98,7 @@ def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
     if "" in channels:
         what = f"column {columns.index('') + 1} has no name"
         raise UserError(f"{path}: line 1", what, "name it, or take it out")
-    _check_order(card, path, times)
+    _check_order(card, path, times, frame, channels)
     off_grid = step_cure(path, time_column, times, frequency)
     frequency = frequency or most_frequent_step(times)
     return _settled(card, path, times, frequency, off_grid, channels, reasons)
@@ -211,19 +216,27 @@ def _find_time_column(
         except UserError:
             continue
         return str(column)
+    fault = date_fault(path, frame, [*named, *frame.columns])
+    if fault:
+        raise fault
     dated = [column for column in texts if _YEAR_FIRST.match(frame[column].iloc[0])]
     for column in [*named, *dated]:  # its own fault is the better answer
         read_times(card.model_copy(update={"time_column": column}), path, frame[column])
     raise UserError(f"{path}: line 1", "names no column whose cells are times", _NO_TIMES)
 
 
-def _check_order(card: DatasetCard, path: Path, times: Times) -> None:
+def _check_order(
+    card: DatasetCard, path: Path, times: Times, frame: pd.DataFrame, channels: list[str]
+) -> None:
     """Refuse times that do not go on from row to row, or go on by the calendar."""
     time_column = str(card.time_column)
     if len(times) < 2:
         raise UserError(str(path), "holds a single row", "add rows")
     steps = np.diff(times).astype(np.int64)
     if (steps <= 0).any():
+        fault = repeat_fault(path, frame, time_column, channels)
+        if fault:
+            raise fault
         with cured("mend the file: sort its rows, and have one for each time"):
             raise step_fault(card, path, times, steps <= 0)
     fault = calendar_fault(path, time_column, times)

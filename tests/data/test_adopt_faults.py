@@ -33,7 +33,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "day first": (
         lambda lines: [lines[0], *(f"13/03/2021 {line[11:]}" for line in lines[1:])],
         {},
-        "line 2, column 'date': '13/03/2021 00:00:00' is no time to the second",
+        "line 2, column 'date': '13/03/2021 00:00:00' begins with the day; mend it with pandas",
     ),
     "one bad number": (
         changed(9, "2021-03-01 07:00:00,1,n/a?"),

@@ -1,0 +1,214 @@
+"""A file that is laid out or written otherwise is told what it is; the line given mends a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from users_table import table, written_anew
+
+from benchmark.data.adopt import as_csv, propose
+from benchmark.errors import UserError
+
+FRAME = table(480).rename(columns={"date": "when"})
+WHEN = FRAME["when"]
+SECONDS = (WHEN - pd.Timestamp(0)) // pd.Timedelta("1s")
+NOISE = pd.to_timedelta(np.random.default_rng(1).integers(0, 600, len(FRAME)), unit="s")
+
+
+def long(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+    return frame.melt("when", var_name="series").sort_values(order, kind="stable")
+
+
+def times(form: str) -> pd.DataFrame:
+    return FRAME.assign(when=WHEN.dt.strftime(form))
+
+
+def two_columns(form: str) -> pd.DataFrame:
+    frame = times(form)
+    frame.insert(1, "at", WHEN.dt.strftime("%H:%M"))
+    return frame
+
+
+def numbers(write: Callable[[float], str]) -> pd.DataFrame:
+    return FRAME.assign(load=(FRAME["load"] * 1000).round(1).map(write))
+
+
+FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
+    "long, time by time": (
+        long(FRAME, ["when"]),
+        {},
+        "column 'when': is in long format: a time repeats for each value of 'series' (load; heat); "
+        "make a column of each with pandas",
+    ),
+    "long, series by series": (
+        long(FRAME, ["series", "when"]),
+        {"frequency": "h"},
+        "column 'when': is in long format: a time repeats for each value of 'series' (heat; load)",
+    ),
+    "long, of series that begin at other times": (
+        long(FRAME, ["series", "when"]).iloc[200:],
+        {},
+        "column 'when': is in long format: ",
+    ),
+    "long, by two columns": (
+        pd.concat([FRAME.assign(site=s, kind=k) for s, k in ("Ax", "Ay", "Bx", "By")]),
+        {},
+        "column 'when': is in long format: a time repeats for each value of 'site' and 'kind' "
+        "(A, x; A, y; B, x; ...); ",
+    ),
+    "date and time": (
+        two_columns("%Y-%m-%d"),
+        {},
+        "column 'when': holds dates alone, and the time stands in column 'at'; join them with",
+    ),
+    "date without marks, and time": (two_columns("%Y%m%d"), {"time_column": "when"}, "join them"),
+    "date with the day first, and time": (
+        two_columns("%d.%m.%Y"),
+        {},
+        "line 2, column 'when': '01.03.2021' begins with the day, and the time stands in column "
+        "'at'; join them",
+    ),
+    "day first": (
+        times("%d.%m.%Y %H:%M"),
+        {},
+        "line 2, column 'when': '01.03.2021 00:00' begins with the day; mend it",
+    ),
+    "day first, named": (times("%d/%m/%Y %H:%M"), {"time_column": "when"}, "begins with the day"),
+    "month first": (
+        times("%m/%d/%Y %I:%M %p"),
+        {},
+        "line 2, column 'when': '03/01/2021 12:00 AM' begins with the month; mend it",
+    ),
+    "month first, without the time at midnight": (
+        times("%m/%d/%Y %H:%M").replace(" 00:00$", "", regex=True),
+        {},
+        "line 2, column 'when': '03/01/2021' begins with the month; mend it",
+    ),
+    "seconds": (
+        FRAME.assign(when=SECONDS),
+        {},
+        "line 2, column 'when': '1614556800' counts seconds since 1970; mend it",
+    ),
+    "milliseconds": (
+        FRAME.assign(when=1000 * SECONDS),
+        {"time_column": "when"},
+        "line 2, column 'when': '1614556800000' counts milliseconds since 1970; mend it",
+    ),
+    "off the grid": (
+        FRAME.assign(when=WHEN + NOISE),
+        {"frequency": "h"},
+        "not h; mend the file, or round its times with pandas",
+    ),
+    "thousands": (
+        numbers(lambda value: f"{value:,.1f}"),
+        {},
+        "has commas between its thousands; mend it",
+    ),
+    "decimal commas": (
+        numbers(lambda value: f"{value:.1f}".replace(".", ",")),
+        {},
+        "has a decimal comma; mend it",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_line_given_writes_a_file_that_can_be_added_and_leaves_the_users(
+    kind: str, write_csv: Callable[..., Path]
+) -> None:
+    frame, options, told = FILES[kind]
+    path = write_csv(frame)
+    before = path.read_bytes()
+    with pytest.raises(UserError) as caught:
+        propose(path, **options)
+    assert f"{path}: " in str(caught.value)
+    assert told in str(caught.value)
+    added = written_anew(caught.value.cure)
+    assert (added.name, path.read_bytes()) == ("my_clean.csv", before)
+    found = propose(added).found.table
+    assert found.timestamps[0] == WHEN[0].to_datetime64()
+    assert len(found.values) == len(FRAME)
+    for channel, values in zip(found.channels, found.values.T, strict=True):
+        column = channel.partition("_")[0]
+        unit = 1000 if kind in ("thousands", "decimal commas") and column == "load" else 1
+        known = ~np.isnan(values)
+        np.testing.assert_allclose(values[known], unit * FRAME[column][known], atol=0.06, rtol=0)
+
+
+def test_a_date_that_can_be_read_either_way_is_told_with_both(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame = times("%d/%m/%Y %H:%M")[:250]
+    told = "'01/03/2021 00:00' is 1 March or 3 January, and no day above 12 tells which"
+    for content in (frame, frame.to_csv(index=False).replace(",", ";").splitlines()):
+        with pytest.raises(UserError, match=told) as caught:
+            propose(write_csv(content))
+        assert caught.value.cure.endswith("; leave out dayfirst=True if the month comes first")
+        assert propose(written_anew(caught.value.cure)).card.frequency == "h"
+
+
+def test_a_comma_that_may_be_decimal_is_told_with_both(write_csv: Callable[..., Path]) -> None:
+    frame = numbers(lambda value: f"{value:,.0f}")
+    with pytest.raises(UserError, match=r"line 2, column 'load': .* thousands, or a decimal one"):
+        propose(write_csv(frame))
+
+
+def test_several_columns_of_numbers_are_told_at_once(write_csv: Callable[..., Path]) -> None:
+    frame = FRAME.astype({"load": str, "heat": str})
+    frame.loc[5, "load"] = frame.loc[7, "heat"] = "-"
+    with pytest.raises(UserError) as caught:
+        propose(write_csv(frame))
+    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == [
+        "line 7, column 'load'",
+        "line 9, column 'heat'",
+    ]
+
+
+def test_a_clock_put_back_is_no_long_format(write_csv: Callable[..., Path]) -> None:
+    frame = FRAME.assign(zone=["CEST"] * 240 + ["CET"] * 240)
+    frame.loc[240:, "when"] -= pd.Timedelta("1h")
+    with pytest.raises(UserError, match=r"line 242, column 'when': .* stands there twice"):
+        propose(write_csv(frame))
+
+
+@pytest.mark.parametrize("line", [1, 5])
+def test_a_file_in_latin_1_is_told_the_line_that_writes_it_anew(
+    line: int, write_csv: Callable[..., Path]
+) -> None:
+    frame = FRAME.rename(columns={"heat": "Wärme"}) if line == 1 else FRAME.assign(note="gut")
+    frame.loc[3, "note"] = "ungewöhnlich"
+    path = write_csv(frame)
+    path.write_bytes(path.read_bytes().decode().encode("latin-1"))
+    with pytest.raises(
+        UserError, match=f"line {line}: is not utf-8 text .*; write it as"
+    ) as caught:
+        propose(path)
+    assert "card" not in caught.value.cure
+    assert len(propose(written_anew(caught.value.cure)).found.table.channels) == 2
+
+
+def test_a_parquet_file_is_written_as_csv_to_be_mended(user: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = user / "my.parquet"
+    for frame in (long(FRAME, ["when"]), long(FRAME, ["when"]).set_index("when")):
+        frame.to_parquet(path)
+        told = r"user/my\.parquet: column 'when': is in long format"
+        with pytest.raises(UserError, match=told) as caught, as_csv(path) as csv:
+            propose(csv)
+        eval(caught.value.cure.rpartition(": ")[2], {"pd": pd})
+        with pytest.raises(UserError, match=r"my_text\.csv: column 'when': is in long") as caught:
+            propose(user / "my_text.csv")
+        assert propose(written_anew(caught.value.cure)).found.table.channels == ("heat", "load")
+
+
+def test_hours_up_to_24_are_neither_joined_nor_columns_of_their_own(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame = two_columns("%Y-%m-%d").assign(at=[f"{n % 24 + 1}:00" for n in range(len(FRAME))])
+    with pytest.raises(UserError, match="stands there twice; mend the file: sort its rows, and"):
+        propose(write_csv(frame))
