@@ -14,9 +14,11 @@ import inspect
 import os
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
+
+from pydantic import BaseModel
 
 import benchmark.forecasters
 from benchmark.config import nearest, signature_schema, validate
@@ -80,13 +82,39 @@ def resolve_model(
         The class and all of its options, defaults included.
 
     Raises:
-        UserError: unknown class, or an unknown, missing or mistyped option.
+        UserError: unknown class, or an unknown, missing or mistyped option; as `option_schema`.
     """
     if not isinstance(spec.get("class"), str):
         raise UserError(f"{where}: {prefix}.class", "is missing", "name the forecaster's class")
     cls = find_forecaster(spec["class"], f"{where}: {prefix}.class")
     given = {key: value for key, value in spec.items() if key != "class"}
-    return cls, dict(validate(signature_schema(cls), given, where, prefix))
+    schema = option_schema(cls, given, f"{where}: {prefix}")
+    return cls, dict(validate(schema, given, where, prefix))
+
+
+def option_schema(cls: type[Forecaster], given: Container[str], place: str) -> type[BaseModel]:
+    """Read a forecaster's options off its constructor, as a strict model.
+
+    Args:
+        cls: the forecaster's class.
+        given: names of the options that it is to be built with.
+        place: where they are given, for errors.
+
+    Raises:
+        UserError: the constructor takes no shape, or by position what cannot come from a YAML.
+    """
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(by_position) < 2 and all(p.kind is not p.VAR_POSITIONAL for p in parameters):
+        what = f"{cls.__name__}.__init__ takes no shape"
+        raise UserError(place, what, "write def __init__(self, shape)")
+    for parameter in by_position[2:]:  # after self and shape
+        name = parameter.name
+        if parameter.default is parameter.empty or name in given:
+            what = f"{cls.__name__}.__init__ takes it by position, and a YAML gives it by name"
+            cure = f"write a * before it: def __init__(self, shape, *, {name})"
+            raise UserError(f"{place}.{name}", what, cure)
+    return signature_schema(cls)
 
 
 def build_forecaster(

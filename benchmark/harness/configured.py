@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import apply_overrides, nearest, signature_schema, validate
+from benchmark.config import apply_overrides, nearest, validate
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
-from benchmark.forecasters.resolve import resolve_model
+from benchmark.forecasters.resolve import option_schema, resolve_model
 from benchmark.harness.spec import RunSpec, find_config, load_run
 from benchmark.training.spec import TrainingSpec
 
@@ -52,9 +52,10 @@ def _overrides(where: str, cls: type[Forecaster], options: dict[str, Any]) -> li
     """Say each option as ``--set`` would: it is the model's or, fitted by gradient, its training's.
 
     Raises:
-        UserError: an option of neither or of both, or one that no YAML could hold.
+        UserError: an option of neither or of both, or one that no YAML could hold; as
+            `option_schema`.
     """
-    homes = {"model": set(signature_schema(cls).model_fields)}
+    homes = {"model": set(option_schema(cls, options, f"{where}: model").model_fields)}
     if cls.fitted == "gradient":
         homes["training"] = set(TrainingSpec.model_fields)
     overrides = []

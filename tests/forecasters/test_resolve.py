@@ -219,6 +219,35 @@ def test_all_faults_of_the_options_are_told_at_once() -> None:
     assert {line.split(": ")[1] for line in lines} == {"run.model.individual", "run.model.layers"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "given", "says"),
+    [
+        ("self, shape, *, width: int", {}, "model.width: is missing; add it"),
+        ("self, shape, width: int", {}, "model.width: Own.__init__ takes it by position, and"),
+        ("self, shape, width: int = 1, /", {"width": 2}, "write a * before it: def __init__(self,"),
+        ("self, width: int = 1", {"width": 2}, "model.width: unknown key"),
+        ("self", {}, "f.yaml: model: Own.__init__ takes no shape; write def __init__(self, shape)"),
+        ("self, *, width: int", {"width": 2}, "Own.__init__ takes no shape"),
+    ],
+)
+def test_an_option_that_no_yaml_can_give_is_refused_before_it_is_built(
+    write: Callable[[str, str], Path], arguments: str, given: dict[str, Any], says: str
+) -> None:
+    write("my_models", f"{GOOD}\nclass Own(Held):\n    def __init__({arguments}): ...\n")
+    with pytest.raises(UserError) as caught:
+        resolve_model({"class": "my_models.Own"} | given, "f.yaml")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("arguments", ["shape, width=1", "*args, **kwargs", "shape, **kwargs"])
+def test_what_a_constructor_can_do_without_may_stand_anywhere(
+    write: Callable[[str, str], Path], arguments: str
+) -> None:
+    write("my_models", f"{GOOD}\nclass Own(Held):\n    def __init__(self, {arguments}): ...\n")
+    assert resolve_model({"class": "my_models.Own"}, "f.yaml")[1] == {}
+
+
 def test_a_constructors_value_error_becomes_the_users_mistake_with_its_cause(
     write: Callable[[str, str], Path],
 ) -> None:
