@@ -123,15 +123,21 @@ def build_forecaster(
     """Build the forecaster that ``{class: ..., option: value}`` describes.
 
     Raises:
-        UserError: as `resolve_model`, or options that do not go together or with `shape`.
+        UserError: as `resolve_model`, options that do not go together or with `shape`, or nothing
+            to train in what is to be fitted by gradient.
     """
     cls, options = resolve_model(spec, where, prefix)
     try:
-        return cls(shape, **options)
+        built = cls(shape, **options)
     except ValueError as error:
         raise UserError(f"{where}: {prefix}", str(error)) from error
     except UserError as error:
         raise error.inside(where) from error
+    trained = any(parameter.requires_grad for parameter in built.parameters())
+    if not trained and how_fitted(spec, where) == "gradient":
+        what = "fitted is 'gradient', but there is no parameter to train"
+        raise UserError(f"{where}: {prefix}", what, f'set fitted = "none" in {cls.__name__}')
+    return built
 
 
 def source_digest(spec: Mapping[str, Any], where: str) -> str:

@@ -204,11 +204,6 @@ class InfiniteGradient(UnusedParameter):
         return super().forward(x) + self.spare.sum().abs().sqrt()
 
 
-class NothingToFit(Forecaster):
-    def forward(self, x: Tensor) -> Tensor:
-        return x[:, -1:].expand(-1, self.shape.horizon, -1)
-
-
 class UnsavedWeight(Honest):
     noise: Tensor
 
@@ -266,7 +261,6 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (UnusedParameter, GRADIENT, "none reaches spare"),
     (ParameterTimesZero, GRADIENT, "none reaches spare"),
     (InfiniteGradient, GRADIENT, "none reaches spare"),
-    (NothingToFit, GRADIENT, "fitted is 'gradient', but there is no parameter"),
     (UnsavedWeight, SAVED, "differs by up to"),
     (MixesChannels, PERMUTED, "differs by up to"),
     (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
@@ -279,7 +273,7 @@ ALONE_WRONG: set[type[Forecaster]] = {
     UnusedParameter,
     ParameterTimesZero,
 }
-ALONE_WRONG |= {BatchMean, NothingToFit, UnsavedWeight, MixesChannels, InfiniteGradient}
+ALONE_WRONG |= {BatchMean, UnsavedWeight, MixesChannels, InfiniteGradient}
 
 
 def spec_of(cls: type[Forecaster]) -> dict[str, Any]:
@@ -303,3 +297,8 @@ def test_there_is_a_broken_forecaster_for_every_check() -> None:
 @pytest.mark.parametrize("cls", [Honest, BatchNormalised])
 def test_an_honest_forecaster_of_a_users_passes(cls: type[Forecaster]) -> None:
     assert not problems(check_forecaster(spec_of(cls), "user"))
+
+
+def test_an_ensemble_of_what_is_not_trained_passes() -> None:
+    members = [{"model": {"class": "LastValue"}, "copies": 2}]
+    assert not problems(check_forecaster({"class": "Ensemble", "members": members}, "user"))

@@ -258,6 +258,27 @@ def test_a_constructors_value_error_becomes_the_users_mistake_with_its_cause(
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        "pass",
+        "def __init__(self, shape):\n        super().__init__(shape)\n"
+        "        self.held = torch.nn.Parameter(torch.zeros(1), requires_grad=False)",
+    ],
+)
+def test_nothing_to_train_is_told_when_it_is_to_be_fitted_by_gradient(
+    write: Callable[[str, str], Path], own: str
+) -> None:
+    source = f"import torch\n{GOOD}\nclass Still(Held):\n    fitted = 'gradient'\n    {own}\n"
+    write("my_models", source)
+    what = "fitted is 'gradient', but there is no parameter to train; set fitted = \"none\" in"
+    still = {"class": "my_models.Still"}
+    with pytest.raises(UserError, match=f"^f.yaml: model: {what} Still$"):
+        build_forecaster(still, SHAPE, "f.yaml")
+    with pytest.raises(UserError, match=f"^f.yaml: model.members.0: model: {what} Still$"):
+        build_forecaster({"class": "Ensemble", "members": [{"model": still}]}, SHAPE, "f.yaml")
+
+
 # --- the source's digest -------------------------------------------------------------------------
 
 
