@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
+from traceback import extract_tb
 
 MOST_TOLD = 50
 """Faults of one file that are told at once."""
+
+MOST_LINES = 3
+"""Lines of a user's own code that are told of one error, the last ones."""
+
+_PACKAGE = Path(__file__).parent
+_PYTHON = Path(os.__file__).parent
 
 
 class UserError(Exception):
@@ -61,3 +70,67 @@ def cured(cure: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(error.where, error.what, cure) from None
+
+
+@contextmanager
+def told_by_line(where: str, cure: str = "") -> Iterator[None]:
+    """Tell an error that comes out of a user's own file by the lines that raised it.
+
+    Raises:
+        UserError: such an error, in its own words; any other stays what it is.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        lines = _own_lines(error)
+        if not lines:
+            raise
+        said = error
+        if isinstance(error, SyntaxError):  # names the line once more
+            said = type(error)(error.msg)
+        at = ", called at ".join(reversed(lines[-MOST_LINES:]))
+        raise UserError(where, f"{error_text(said)}, at {at}", cure) from error
+
+
+def _own_lines(error: Exception) -> list[str]:
+    """Lines of the user's own files through which an error came, the outermost first."""
+    frames = [(f.filename, f.lineno, f.line) for f in extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno, error.text))
+    return [
+        f"line {number} of {_shown(file)}" + (f", {line.strip()!r:.100}" if line else "")
+        for file, number, line in frames
+        if _is_a_users(Path(file))
+    ]
+
+
+def _is_a_users(file: Path) -> bool:
+    """Whether a file is code of the user's: neither ours, nor Python's, nor a package's."""
+    installed = {"site-packages", "dist-packages"} & set(file.parts)
+    within = any(file.is_relative_to(folder) for folder in (_PACKAGE, _PYTHON))
+    return file.is_file() and not installed and not within
+
+
+def _shown(file: str) -> str:
+    here = Path.cwd()
+    return str(Path(file).relative_to(here)) if Path(file).is_relative_to(here) else file
+
+
+def reason_of(error: BaseException) -> str:
+    """Say what ended a run: in its own words where they are meant for the user."""
+    return str(error) if isinstance(error, UserError) else error_text(error)
+
+
+def error_text(error: BaseException, longest: int = 500) -> str:
+    """Put an exception into one printable line.
+
+    Args:
+        error: any.
+        longest: characters kept.
+    """
+    message = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return printable if len(printable) <= longest else printable[: longest - 3] + "..."

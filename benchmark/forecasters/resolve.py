@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 import benchmark.forecasters
 from benchmark.config import nearest, signature_schema, validate
-from benchmark.errors import UserError
+from benchmark.errors import UserError, told_by_line
 from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
 
 
@@ -41,8 +41,8 @@ def find_forecaster(name: str, where: str) -> type[Forecaster]:
     """Return the class that a YAML's ``class:`` names.
 
     Raises:
-        UserError: there is no such class, or it is not a concrete `Forecaster`. Errors inside a
-            user's module are theirs to see and are not caught.
+        UserError: there is no such class, it is not a concrete `Forecaster`, or an error inside a
+            user's module, with its line.
     """
     if "." not in name:
         known = known_forecasters()
@@ -200,7 +200,8 @@ def _import_from_here(module_name: str, where: str) -> Any:
     if added:
         sys.path.insert(0, here)
     try:
-        return importlib.import_module(module_name)
+        with told_by_line(where, "mend that line"):
+            return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmark.data.load import Series
-from benchmark.errors import UserError
+from benchmark.errors import UserError, reason_of
 from benchmark.harness.executor import Report
 from benchmark.harness.run import Plan, plan, record_failure, run
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.records.record import RunRecord, reason_of
+from benchmark.records.record import RunRecord
 
 
 def attempt(planned: Plan, execution: Execution, report: Report) -> RunRecord:

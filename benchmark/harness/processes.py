@@ -22,9 +22,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from benchmark.data.card import load_card
 from benchmark.data.load import load
+from benchmark.errors import reason_of
 from benchmark.harness.executor import THREAD_VARIABLES, Report, RunLost, limit_reason
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.records.record import reason_of
 
 if TYPE_CHECKING:
     from benchmark.harness.run import Plan

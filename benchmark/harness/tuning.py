@@ -25,14 +25,13 @@ from benchmark.data.card import load_card
 from benchmark.data.folds import folds
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
-from benchmark.errors import UserError
+from benchmark.errors import UserError, reason_of
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.held_out import HeldOut, OnEpoch, validation_score
 from benchmark.harness.search import Dimension
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import Outcome, Trial, propose, read_trials, write_trials
-from benchmark.records.record import reason_of
 
 if TYPE_CHECKING:
     import optuna

@@ -13,7 +13,6 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from benchmark.config import Strict
-from benchmark.errors import UserError
 
 SCORES = (
     "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80", "width_80",
@@ -246,21 +245,3 @@ def column_table() -> str:
         f"| `{name}` | {field.description} |" for name, field in RunRecord.model_fields.items()
     ]
     return "\n".join(lines) + "\n"
-
-
-def reason_of(error: BaseException) -> str:
-    """Say what ended a run: in its own words where they are meant for the user."""
-    return str(error) if isinstance(error, UserError) else error_text(error)
-
-
-def error_text(error: BaseException, longest: int = 500) -> str:
-    """Put an exception into one printable line for `RunRecord.error`.
-
-    Args:
-        error: what ended the run.
-        longest: characters kept.
-    """
-    message = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    return printable if len(printable) <= longest else printable[: longest - 3] + "..."

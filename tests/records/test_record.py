@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from benchmark.errors import error_text
 from benchmark.records.record import (
     COLUMNS,
     SCORES,
     RunRecord,
     column_kinds,
     column_table,
-    error_text,
 )
 
 README = Path(__file__).parents[2] / "results" / "README.md"
