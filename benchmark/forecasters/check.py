@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.errors import UserError
+from benchmark.errors import told_by_line
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 
@@ -77,7 +77,7 @@ def check_forecaster(
         shapes: the sizes to check at.
 
     Raises:
-        UserError: the class cannot be found or built.
+        UserError: the class cannot be found or built; no check is tried on what is not there.
     """
     findings = []
     for shape in shapes:
@@ -92,15 +92,13 @@ def _problem(check: Check, spec: Mapping[str, Any], shape: SeriesShape, where: s
     """What a check finds wrong with a forecaster, newly built and fitted; that it raises, too."""
     generator = torch.Generator().manual_seed(7)
     torch.manual_seed(7)
-    forecaster: Forecaster | None = None
-    try:
+    with told_by_line(f"{where}: model"):
         forecaster = build_forecaster(spec, shape, where)
+    try:
         if isinstance(forecaster, ClosedFormForecaster):
             forecaster.fit(_NoiseWindows(shape, generator), _NoiseWindows(shape, generator))
         return check(forecaster, spec, generator)
     except Exception as error:
-        if forecaster is None and isinstance(error, UserError):
-            raise  # what was asked for cannot be built
         return f"{type(error).__name__}: {error}"
 
 

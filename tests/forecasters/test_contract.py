@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.config import load_yaml
+from benchmark.errors import UserError
 from benchmark.forecasters.check import CHECKS, Finding, check_forecaster
 from benchmark.forecasters.contract import (
     ClosedFormForecaster,
@@ -265,7 +266,6 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (MixesChannels, PERMUTED, "differs by up to"),
     (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
     (CannotBeFitted, SHAPE, "RuntimeError: the matrix is singular"),
-    (CannotBeBuilt, SHAPE, "RuntimeError: no such kernel"),
 ]
 ALONE_WRONG: set[type[Forecaster]] = {
     WritesToItsInput,
@@ -286,6 +286,14 @@ def test_a_broken_forecaster_is_caught(cls: type[Forecaster], check: str, says: 
     assert any(says in finding.problem for finding in wrong if finding.check == check)
     if cls in ALONE_WRONG:
         assert {finding.check for finding in wrong} == {check}, "and nothing else is blamed"
+
+
+def test_what_cannot_be_built_is_told_once_and_by_its_line() -> None:
+    with pytest.raises(UserError) as caught:
+        check_forecaster(spec_of(CannotBeBuilt), "user")
+    told = str(caught.value)
+    assert told.startswith("user: model: RuntimeError: no such kernel, at line ")
+    assert told.endswith("""test_contract.py, 'raise RuntimeError("no such kernel")'""")
 
 
 def test_there_is_a_broken_forecaster_for_every_check() -> None:
