@@ -91,7 +91,7 @@ def told_by_line(where: str, cure: str = "") -> Iterator[None]:
         if isinstance(error, SyntaxError):  # names the line once more
             said = type(error)(error.msg)
         at = ", called at ".join(reversed(lines[-MOST_LINES:]))
-        raise UserError(where, f"{error_text(said)}, at {at}", cure) from error
+        raise UserError(where, f"{error_text(said).rstrip('.')}, at {at}", cure) from error
 
 
 def _own_lines(error: Exception) -> list[str]:

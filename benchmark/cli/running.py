@@ -26,7 +26,7 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.reporting import write_page
 from benchmark.cli.results import show_boards
-from benchmark.errors import UserError
+from benchmark.errors import UserError, told_by_line
 from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
@@ -66,10 +66,11 @@ def run(
     overrides = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = load_run(path, overrides)
 
+    from benchmark.forecasters.contract import ShapeError
     from benchmark.harness.attempt import leave_row
     from benchmark.harness.done import is_done, newer_source
     from benchmark.harness.progress import RunProgress
-    from benchmark.harness.run import plan
+    from benchmark.harness.run import TRACEBACK, plan
     from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
 
@@ -95,7 +96,11 @@ def run(
                 store.rebuild_csv()
                 if isinstance(error, FloatingPointError):  # says its own cure
                     raise UserError(str(path), str(error)) from error
-                raise
+                if isinstance(error, ShapeError):
+                    raise UserError(f"{path}: model", str(error)) from error
+                whole = store.runs / run_id / TRACEBACK
+                with told_by_line(f"{path}: model", f"the whole traceback is in {whole}"):
+                    raise
     path = store.rebuild_csv()
     show_boards(path, console, only={planned.run_id})
     tell(console, f"Run folder: {store.runs / planned.run_id}")

@@ -61,7 +61,7 @@ def evaluate(
 
     Raises:
         FloatingPointError: a forecast is not finite.
-        ValueError: a forecast has the wrong shape.
+        ShapeError: a forecast is of another shape than its target.
     """
     windows = task.windows("test", device)
     forecaster.eval()

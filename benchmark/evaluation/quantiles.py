@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
+from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster, check_shape
 
 DECILES = slice(1, -1)
 """Of `LEVELS`: all but the ends of the 95% interval."""
@@ -74,13 +74,10 @@ def middle(quantiles: Tensor, target: Tensor) -> Tensor:
     """Return the point forecast ``(B, H, C)`` among quantiles ``(B, 1 or Q, H, C)``: the median.
 
     Raises:
-        ValueError: it has not the shape of `target`.
+        ShapeError: it has not the shape of `target`.
     """
     forecast = quantiles[:, quantiles.shape[1] // 2]
-    if forecast.shape != target.shape:
-        raise ValueError(
-            f"a forecast must have shape {tuple(target.shape)}, however: {tuple(forecast.shape)}"
-        )
+    check_shape(forecast, target.shape)
     return forecast
 
 

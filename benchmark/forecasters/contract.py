@@ -20,6 +20,10 @@ LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 """Of every quantile forecast: the deciles, and the ends of the central 95% interval."""
 
 
+class ShapeError(ValueError):
+    """A forecast is not of the shape that the contract asks for; says of which."""
+
+
 @dataclass(frozen=True)
 class SeriesShape:
     """Every size that the data decides; a forecaster's YAML never repeats one.
@@ -109,6 +113,17 @@ class ClosedFormForecaster(Forecaster):
         """
         what = f"{type(self).__name__} does not say how it is fitted once more"
         raise UserError("refit", what, "define its refit(self, windows), or leave refit out")
+
+
+def check_shape(forecast: Tensor, expected: tuple[int, ...]) -> None:
+    """Refuse a forecast of another shape: a loss or an error would broadcast it, to nonsense.
+
+    Raises:
+        ShapeError: it is of another.
+    """
+    if forecast.shape != expected:
+        found = tuple(forecast.shape)
+        raise ShapeError(f"a forecast must have shape {tuple(expected)}, however: {found}")
 
 
 class QuantileForecaster(Forecaster):

@@ -36,6 +36,7 @@ from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.report import Epoch, FitOptions, FitReport
 
+TRACEBACK = "traceback.txt"  # in the folder of a run that failed
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
 
 
@@ -159,7 +160,7 @@ def record_failure(
     record = RunRecord(**common_columns(planned, started, execution), status="failed", error=error)
     with Store(execution.results).writing(planned.run_id) as folder:
         _write_spec(folder, planned)
-        (folder / "traceback.txt").write_text(trace, encoding="utf-8")
+        (folder / TRACEBACK).write_text(trace, encoding="utf-8")
         write_record(folder, record)
     return record
 

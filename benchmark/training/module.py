@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError
-from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
+from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster, check_shape
 from benchmark.training.average import WeightAverage
 from benchmark.training.heads import quantile_loss
 from benchmark.training.score import ErrorSums, only_known
@@ -110,11 +110,7 @@ class TrainingModule(LightningModule):
         Missing values of a horizon (NaN) are in no loss; whoever looks at it sees them filled.
         """
         forecast = self._forecast(x, _filled(x, y) if self.windows.masked else y)
-        shape = (len(y), *self._heads, *y.shape[1:])
-        if forecast.shape != shape:  # a loss would broadcast it, and train on nonsense
-            raise ValueError(
-                f"a forecast must have shape {shape}, however: {tuple(forecast.shape)}"
-            )
+        check_shape(forecast, (len(y), *self._heads, *y.shape[1:]))
         if self.windows.masked:
             forecast, y = only_known(forecast, y)
         loss = self._batch_loss(forecast, y)

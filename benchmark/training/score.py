@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmark.data.windows import Windows
-from benchmark.forecasters.contract import Forecaster
+from benchmark.forecasters.contract import Forecaster, check_shape
 from benchmark.training.share import ALONE, Share
 
 SCORING_BATCH = 256
@@ -44,7 +44,12 @@ class ErrorSums:
         self._count = 0
 
     def add(self, forecast: Tensor, target: Tensor) -> None:
-        """Add a batch of forecasts and targets ``(B, H, C)``."""
+        """Add a batch of forecasts and targets ``(B, H, C)``.
+
+        Raises:
+            ShapeError: the forecasts have not the targets' shape.
+        """
+        check_shape(forecast, target.shape)
         if self._masked:
             forecast, target = only_known(forecast, target)
         error = (forecast - target).to(self._sums.dtype)
