@@ -317,6 +317,8 @@ def test_check_holds_a_users_class_to_the_contract(
     good = command("check", "users_checked.Good", "--set", "normalise=last")
     assert (good.code, good.err) == (0, "")
     assert {line.split()[0] for line in good.out.splitlines()} == {"yes"}
+    same = command("check", "users_checked.Good", "--set", "model.normalise=last")
+    assert (same.code, same.out) == (0, good.out)
     bad = command("check", "users_checked.Short")
     assert bad.code == 1
     assert any(line.startswith("no") for line in bad.out.splitlines())

@@ -172,6 +172,26 @@ def test_what_a_users_model_raises_is_told_by_its_line_and_the_rest_is_kept(
         assert answer.err.endswith(f"{whole.absolute()}\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("class X(Linear)", "X: model.class: SyntaxError: expected ':', at line 1 of users_broken"),
+        (OWN + "class X(Unbuilt): ...\n", "users_broken.X: model: TypeError: "),
+        ("from benchmark.forecasters.naive import LastValue\n"
+         "class X(LastValue):\n    fitted = 'gradient'\n",
+         "fitted is 'gradient', but there is no parameter to train; set fitted = \"none\" in X"),
+    ],
+    ids=["import", "build", "train"],
+)  # fmt: skip
+def test_a_check_of_what_is_not_there_to_be_checked_ends_at_once(
+    command: Command, write_module: Callable[[str, str], None], text: str, part: str
+) -> None:
+    write_module("users_broken", text)
+    answer = command("check", "users_broken.X")
+    mistaken(answer, part)
+    assert answer.err.count("\n") == 1
+
+
 def test_an_error_of_our_own_keeps_its_traceback(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +235,12 @@ def test_every_fault_of_a_file_is_told_at_once(
         (["datasets", "check", "absent.yaml"], "absent.yaml: no such file"),
         (["check", "lineer"], "unknown model 'lineer'; did you mean 'linear'?"),
         (["check", "no_such.Model"], "cannot import 'no_such'"),
+        (["check", "gru", "--set", "hidden_sise=3"],
+         "gru: model.hidden_sise: unknown key; did you mean 'hidden_size'?"),
+        (["check", "gru", "--set", "model.hidden_sise=3"],
+         "gru: model.hidden_sise: unknown key; did you mean 'hidden_size'?"),
+        (["check", "benchmark.forecasters.linear.Linear", "--set", "model.individul=true"],
+         "benchmark.forecasters.linear.Linear: model.individul: unknown key; did you mean"),
         (["speed", "lineer"], "unknown model 'lineer'; did you mean 'linear'?"),
         (["speed", "ridge", "--loop"], "--loop: times no model, however: ridge; name none"),
         (["speed", "ridge", "--cells"], "--cells: times no model, however: ridge; name none"),

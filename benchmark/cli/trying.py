@@ -38,12 +38,14 @@ def check(
     from benchmark.config import apply_overrides
     from benchmark.harness.spec import find_config, load_run
 
+    # benchmark run has other keys beside the class's options and calls these model.KEY
+    options = [item.strip().removeprefix("model.") for item in set_ or []]
     is_yaml = model.endswith((".yaml", ".yml")) or "." not in model
     if is_yaml:
         path = find_config("models", model)
-        spec = load_run(path, [f"model.{item}" for item in set_ or []]).model
+        spec = load_run(path, [f"model.{item}" for item in options]).model
     else:
-        spec = apply_overrides({"class": model}, set_ or [])
+        spec = apply_overrides({"class": model}, options)
 
     from benchmark.forecasters.check import check_forecaster
 
