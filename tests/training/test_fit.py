@@ -17,6 +17,7 @@ from benchmark.forecasters.linear import Linear
 from benchmark.forecasters.naive import LastValue
 from benchmark.forecasters.ridge import Ridge
 from benchmark.training.fit import fit, seed_all
+from benchmark.training.gradient import fit_by_gradient
 from benchmark.training.report import Epoch, FitOptions, FitReport
 from benchmark.training.score import score
 from benchmark.training.spec import Schedule, TrainingSpec
@@ -66,12 +67,18 @@ class Scripted(Forecaster):
         return self(x)
 
 
-def follow(script: list[tuple[float, float]], **training: Any) -> tuple[Scripted, FitReport]:
+def scripted(script: list[tuple[float, float]], **training: Any) -> tuple[Any, ...]:
+    """A forecaster that follows the script, and what it is fitted on and how."""
     zeros = torch.zeros(2, 40)
     train, val = Windows(zeros, range(0, 30), 4, 2), Windows(zeros, range(30, 40), 4, 2)
     forecaster = Scripted(script, steps_per_epoch=math.ceil(len(train) / 10))
     spec = TrainingSpec(**({"epochs": len(script), "patience": 9, "batch_size": 10} | training))
-    return forecaster, fit(forecaster, train, val, spec, seed=1)
+    return forecaster, train, val, spec
+
+
+def follow(script: list[tuple[float, float]], **training: Any) -> tuple[Scripted, FitReport]:
+    forecaster, *rest = scripted(script, **training)
+    return forecaster, fit(forecaster, *rest, seed=1)
 
 
 def epoch_kept(forecaster: Scripted) -> int:
@@ -122,12 +129,26 @@ def test_a_better_epoch_renews_the_patience() -> None:
     assert report.best_epoch == 6
 
 
+def test_an_epoch_that_is_known_is_kept_whatever_validation_says_and_is_the_last() -> None:
+    script = [(2.0, 2.0), (1.0, 1.0), (3.0, 3.0), (0.5, 0.5)]
+    forecaster, *rest = scripted(script, patience=1)
+    report = fit_by_gradient(forecaster, *rest, 1, FitOptions(), 3)
+    assert len(report.epochs) == report.best_epoch == 3
+    assert epoch_kept(forecaster) == 3
+
+
 def test_the_reported_validation_score_is_that_of_the_returned_forecaster(task: Task) -> None:
     forecaster, report = train(task, epochs=4, learning_rate=0.05)
     scores = score(forecaster, task.windows("val"))
     assert report.val_mse == pytest.approx(scores["mse"], rel=1e-6)
     assert report.val_mae == pytest.approx(scores["mae"], rel=1e-6)
     assert report.val_mse == min(epoch.val_mse for epoch in report.epochs)
+
+
+def test_nothing_is_dropped_out_of_a_forecast_that_is_scored(task: Task) -> None:
+    forecaster = Dropping(SHAPE)
+    first, again = (score(forecaster.train(), task.windows("val")) for _ in range(2))
+    assert first == again
 
 
 def test_validation_scores_equal_a_loop_over_every_validation_window(
