@@ -205,3 +205,22 @@ def test_with_ema_the_kept_weights_are_the_average_and_training_goes_on_from_its
     best = candidates[scores.index(min(scores))]
     for found, expected in zip(forecaster.parameters(), best, strict=True):
         torch.testing.assert_close(found.detach().double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_not_set_is_trained_as_ever() -> None:
+    assert TrainingSpec().model_dump() == {
+        "epochs": 10,
+        "epoch_steps": 0,
+        "patience": 3,
+        "monitor": "mse",
+        "batch_size": 32,
+        "optimiser": "adam",
+        "learning_rate": 1e-3,
+        "weight_decay": 0.0,
+        "loss": "mse",
+        "schedule": {"kind": "constant", "factor": 0.5, "hold": 1, "warmup": 0},
+        "gradient_clip": 0.0,
+        "ema_decay": 0.0,
+        "precision": "32",
+        "compile": False,
+    }
