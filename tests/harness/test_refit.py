@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from time import sleep
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,15 +18,17 @@ from torch import Tensor
 
 from benchmark.data.task import Task
 from benchmark.errors import UserError
+from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.ridge import Moments
 from benchmark.harness.audit import audit
 from benchmark.harness.fitted import FittedPlan, fit_plan
 from benchmark.harness.run import plan, run
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.training.fit import seed_all
+from benchmark.training.fit import refit, seed_all
 from benchmark.training.gradient import fit_by_gradient
 from benchmark.training.heads import build_for_training
-from benchmark.training.report import FitOptions
+from benchmark.training.report import FitOptions, FitReport
+from benchmark.training.spec import TrainingSpec
 from tests.conftest import Answer
 
 LINEAR: dict[str, Any] = {"class": "Linear"}
@@ -104,6 +109,45 @@ def test_each_member_of_an_ensemble_is_fitted_again_by_its_own_choice(
     assert torch.equal(both["members.0.penalty"], before["members.0.penalty"])
     for name in ("members.0.weight", "members.1.map.weight"):
         assert not torch.equal(both[name], before[name]), name
+
+
+def test_each_copy_is_trained_anew_from_its_own_seed_to_its_own_epoch(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[tuple[int, int]] = []
+
+    def by_gradient(*arguments: Any) -> None:
+        *_, seed, _, epoch = arguments
+        fits.append((seed, epoch))
+
+    monkeypatch.setattr("benchmark.training.fit._by_gradient", lambda options: by_gradient)
+    shape = SeriesShape(24, 12, 3, 24)
+    three = {"class": "Ensemble", "members": [{"model": LINEAR, "copies": 3}]}
+    old, new = (build_for_training(three, shape, TrainingSpec(), "m.yaml") for _ in range(2))
+    members = tuple(FitReport(0, 0, 0, best_epoch=epoch) for epoch in (5, 2, 3))
+    rows = task.windows_before_test(), task.windows("val")
+    refit(old, new, *rows, TrainingSpec(), 7, FitReport(0, 0, 0, members=members))
+    assert fits == [(7, 5), (8, 2), (9, 3)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"), [(5.0, 7.0, 12.0), (None, 7.0, None), (5.0, None, None)]
+)
+def test_both_fits_are_paid_for(
+    fitted: Callable[..., FittedPlan],
+    monkeypatch: pytest.MonkeyPatch,
+    first: float | None,
+    second: float | None,
+    both: float | None,
+) -> None:
+    report = FitReport(val_mse=1.0, val_mae=1.0, seconds=1000.0, energy_j=first)
+    monkeypatch.setattr("benchmark.harness.fitted.fit", lambda *_: report)
+    meter = nullcontext(SimpleNamespace(joules=second))
+    monkeypatch.setattr("benchmark.harness.fitted.EnergyMeter", lambda *_: meter)
+    monkeypatch.setattr("benchmark.harness.fitted.refit", lambda old, *_: sleep(0.01) or old)
+    paid = fitted(RIDGE).report
+    assert paid.energy_j == both
+    assert paid.seconds >= 1000.0 + 0.01
 
 
 @pytest.mark.parametrize("model", [LINEAR, RIDGE, BOTH])
