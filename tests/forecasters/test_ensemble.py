@@ -15,6 +15,7 @@ from benchmark.forecasters.ensemble import Ensemble
 from benchmark.forecasters.resolve import build_forecaster
 from benchmark.forecasters.ridge import Ridge
 from benchmark.training.fit import fit, seed_all
+from benchmark.training.report import FitReport
 from benchmark.training.spec import TrainingSpec
 
 L, H, C = 24, 6, 3
@@ -98,6 +99,24 @@ def test_the_ensembles_validation_score_is_its_own_and_no_worse_than_its_members
     # Jensen: the squared error of a mean is at most the mean of the squared errors
     assert report.val_mse <= sum(r.val_mse for r in report.members) / 3 + 1e-6
     assert len(report.epochs) == sum(len(r.epochs) for r in report.members)
+
+
+@pytest.mark.parametrize(("last", "total"), [(7.0, 15.0), (None, None)])
+def test_every_members_fit_is_paid_for(
+    monkeypatch: pytest.MonkeyPatch, last: float | None, total: float | None
+) -> None:
+    costs = [(1.0, 3.0), (2.0, 5.0), (4.0, last)]
+    reports = iter([FitReport(0.0, 0.0, seconds, energy_j=joules) for seconds, joules in costs])
+    monkeypatch.setattr("benchmark.training.fit.fit", lambda *_: next(reports))
+    report = fit(build(), *windows(), TRAINING, 7)
+    assert (report.seconds, report.energy_j) == (7.0, total)
+
+
+@pytest.mark.parametrize("channels", ["independent", "mixing"])
+def test_an_ensemble_mixes_channels_where_one_of_its_members_does(channels: str) -> None:
+    members = [{"model": {"class": "Ridge"}}, {"model": GRU | {"channels": channels}}]
+    ensemble = build_forecaster({"class": "Ensemble", "members": members}, SHAPE, "test")
+    assert ensemble.channel_independent == (channels == "independent")
 
 
 def test_a_member_that_sees_more_than_the_window_is_refused() -> None:
