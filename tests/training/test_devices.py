@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -135,6 +136,22 @@ def test_weights_that_went_apart_are_noticed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.distributed, "broadcast", lambda tensor, source: tensor.add_(1e-6))
     with pytest.raises(RuntimeError, match=r"device 2 has other weights than the first"):
         rank._check_alike(forecaster, 1)
+
+
+def test_each_device_drops_out_from_a_seed_of_its_own(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = task.windows("train"), task.windows("val")
+    options = FitOptions(parallel=TWO)
+    job = devices.Job(Linear(SHAPE), *windows, TrainingSpec(), 2**32 - 1, options, None, 2)
+    torch.save(job, tmp_path / devices.JOB)
+    for name in ("init_process_group", "destroy_process_group", "broadcast"):
+        monkeypatch.setattr(torch.distributed, name, lambda *_, **__: None)
+    seeds: list[int] = []
+    monkeypatch.setattr(rank, "fit_by_gradient", lambda *_: seeds.append(torch.initial_seed()))
+    for number in range(2):
+        rank._fit(tmp_path, "cpu", number, io.StringIO())
+    assert seeds == [2**32 - 1, 0], "NumPy's seeds have 32 bits"
 
 
 class Normed(Linear):
