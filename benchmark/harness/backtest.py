@@ -6,7 +6,7 @@ Shapes: W origins, B batch, L lookback, H horizon, C channels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +150,7 @@ def _own_test(run: SavedRun) -> tuple[NDArray[np.datetime64], Windows]:
     if series.digest != run.data.digest:
         what = f"is not the data that {run.run_id} was fitted on"
         raise UserError(f"dataset {series.name}", what, "name a file: --input FILE.csv")
+    series = replace(series, card=run.data.card)  # the one in the folder may split otherwise now
     task = Task(series, run.spec.lookback, run.spec.horizon)
     return series.timestamps, task.windows("test")
 

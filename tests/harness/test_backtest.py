@@ -136,6 +136,15 @@ def test_other_data_of_the_same_name_are_refused(
     )
 
 
+def test_a_card_whose_splits_were_moved_since_does_not_move_the_runs(
+    kept: Any, command: Any, write_dataset: Any
+) -> None:
+    kept("Ridge")
+    before = scores(command, "--stride", 1)
+    write_dataset(splits={"train": 200, "val": 100, "test": 400})
+    pd.testing.assert_frame_equal(scores(command, "--stride", 1), before)
+
+
 def test_a_file_without_one_whole_window_is_refused(kept: Any, command: Any, toy: Path) -> None:
     kept("LastValue")
     lines = (toy / "datasets" / "toy.csv").read_text().splitlines()
