@@ -48,7 +48,7 @@ def _newest() -> tuple[float, str]:
         path
         for folder in DECISIVE
         for path in (PACKAGE / folder).rglob("*")
-        if path.suffix in (".py", ".cpp")
+        if path.suffix in (".py", ".cpp", ".h")
     )
     edited, newest = max((path.stat().st_mtime, path) for path in files)
     return edited, newest.relative_to(PACKAGE.parent).as_posix()
