@@ -9,11 +9,13 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from torch import Tensor
+from torch.nn import functional
 
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import METRICS
+from benchmark.evaluation.original import OriginalUnits
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import Linear
 from benchmark.forecasters.naive import SeasonalNaive
@@ -103,6 +105,16 @@ def test_a_lookback_longer_than_the_rows_before_test_still_scores_every_horizon(
     long = evaluate(SeasonalNaive(shape), task, "cpu")
     short = evaluate(SeasonalNaive(SHAPE), make_task(), "cpu")
     assert METRICS["mse"](long.errors) == METRICS["mse"](short.errors)
+
+
+def test_nothing_is_dropped_out_of_a_forecast_in_original_units(task: Task) -> None:
+    forecaster = Linear(SHAPE)
+    forecaster.register_forward_hook(
+        lambda module, _, y: functional.dropout(y, 0.5, module.training)
+    )
+    model = OriginalUnits(forecaster.train(), task.scaler, None)
+    x = torch.from_numpy(task.series.values[None, :24])
+    assert torch.equal(model(x)["forecast"], model(x)["forecast"])
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,22 @@ def test_no_metric_depends_on_the_batch_size(batch: int) -> None:
         assert metric(apart) == pytest.approx(metric(together), rel=1e-12), name
 
 
+def test_no_metric_depends_on_how_many_windows_are_looked_at_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = made(*example())
+    monkeypatch.setattr("benchmark.evaluation.errors.PIECE", H * C - 1)  # less than one window
+    pieces = made(*example())
+    for name, metric in METRICS.items():
+        assert metric(pieces) == pytest.approx(metric(whole), rel=1e-12), name
+
+
+def test_smape_of_tiny_values_is_that_of_large_ones() -> None:
+    target, forecast = (np.full((W, H, C), value) for value in (3e-6, 1e-6))
+    errors = made(target, forecast)  # of which the second channel is in original units too
+    assert errors.percentage[:, 1] == pytest.approx(np.full(W, 100.0), rel=1e-6)
+
+
 def test_smape_of_zero_against_zero_is_zero_and_of_zero_against_a_value_is_200() -> None:
     zero = np.broadcast_to(-MEAN / SCALE, (W, H, C)).copy()  # 0 in original units
     assert metrics.smape(made(zero, zero)) == 0.0

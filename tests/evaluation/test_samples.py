@@ -80,6 +80,13 @@ def test_extremes_are_the_best_the_median_and_the_worst_window(
     )
 
 
+def test_the_extremes_are_the_raw_rows_that_they_name(
+    naive: Evaluation, values: NDArray[np.float64]
+) -> None:
+    for row, target in zip(naive.extremes.first_row, naive.extremes.target, strict=True):
+        np.testing.assert_allclose(target, values[row : row + 12], rtol=1e-5, atol=1e-5)
+
+
 def test_the_interval_of_a_point_forecast_is_its_offsets_in_original_units(task: Task) -> None:
     offsets = np.broadcast_to(np.array(LEVELS)[:, None, None] - 0.5, (len(LEVELS), 12, 3))
     calibration = Calibration(offsets.astype(np.float32), 9)
