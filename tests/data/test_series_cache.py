@@ -13,6 +13,7 @@ import pytest
 
 from benchmark.data import cache, load
 from benchmark.data.load import load as load_series
+from benchmark.errors import UserError
 from benchmark.places import DATASETS
 
 
@@ -40,6 +41,14 @@ def test_a_changed_file_or_card_is_read_again(make_card, write, rows, parses):
     write([*rows[:-1], "2020-01-01 04:00:00,5.5,51"])  # the same size
     assert load_series(make_card(channels=["heat", "load"])).values[-1, 0] == 51
     assert len(parses) == 3
+
+
+def test_what_a_card_that_masks_has_cached_is_not_read_by_one_that_refuses(make_card, write, rows):
+    rows[2] = rows[2].replace("2.5", "")
+    write(rows)
+    assert np.isnan(load_series(make_card(missing="mask")).values[1, 0])
+    with pytest.raises(UserError):
+        load_series(make_card())
 
 
 def test_splits_and_season_do_not_read_the_file_again(make_card, write, rows, parses):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,16 @@ def test_rows_beyond_the_splits_change_nothing(make_series: SeriesMaker, values:
             assert torch.equal(a, b)
 
 
+def test_windows_are_of_the_scaled_series_as_it_is_now(
+    make_series: SeriesMaker, values: Array
+) -> None:
+    task = Task(make_series(values), lookback=10, horizon=5)
+    before = batches(task, "train")
+    task.scaled = 2 * task.scaled
+    for then, now in zip(before, batches(task, "train"), strict=True):
+        assert torch.equal(now, 2 * then)
+
+
 def test_each_split_holds_the_scaled_rows_of_its_windows(
     make_series: SeriesMaker, values: Array
 ) -> None:
@@ -206,6 +217,9 @@ def test_the_fingerprint_changes_with_what_decides_a_score(
         fingerprint(series, horizon=6),
         fingerprint(series, metrics="v2"),
         fingerprint(make_series(one_test_value)),
+        fingerprint(
+            replace(series, values=2 * values)
+        ),  # scaled otherwise, for all its digest says
         fingerprint(make_series(values[:, ::-1].copy())),
         fingerprint(make_series(values, splits=SPLITS | {"train": 59, "val": 21})),
         fingerprint(make_series(values, splits=SPLITS | {"val": 19, "test": 26})),
