@@ -180,6 +180,15 @@ def test_a_step_of_a_stack_drops_as_a_sequence_does() -> None:
     torch.testing.assert_close(h, whole.outputs[:, 0])
 
 
+def test_a_fork_of_a_stack_drops_as_a_step_does() -> None:
+    stack, x = build("gru", layers=2, dropout=0.5).train(), inputs()
+    states = stack(x).states
+    torch.manual_seed(0)
+    h, _ = stack.step(x[:, 0], states)
+    torch.manual_seed(0)
+    torch.testing.assert_close(stack.fork(x[:, :1], states)[:, 0], h)
+
+
 def test_a_bidirectional_stack_cannot_be_stepped_nor_forked() -> None:
     stack, x = build("gru", bidirectional=True), inputs()
     with pytest.raises(ValueError, match="a bidirectional stack needs the whole sequence"):
