@@ -9,8 +9,10 @@ import pytest
 from benchmark.data.folds import folds
 from benchmark.data.task import Task
 from benchmark.forecasters.contract import SeriesShape
+from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import read_trials
+from benchmark.harness.tuning import prepare
 from benchmark.training.fit import fit, seed_all
 from benchmark.training.heads import build_for_training
 
@@ -18,9 +20,9 @@ from benchmark.training.heads import build_for_training
 def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_own(
     small, command, make_task
 ):
-    one = command("tune", small(), "--budget", 3, "--output", "one.yaml")
+    one = command("tune", small(seed=3), "--budget", 3, "--output", "one.yaml")
     (alone,) = Path("results", "tune").glob("small-*/trials.json")
-    several = command("tune", small(), "--budget", 3, "--folds", 3, "--output", "three.yaml")
+    several = command("tune", "small.yaml", "--budget", 3, "--folds", 3, "--output", "three.yaml")
     assert (one.code, several.code) == (0, 0), several.err
     searches = sorted(Path("results", "tune").glob("small-*/trials.json"))
     assert len(searches) == 2
@@ -30,12 +32,36 @@ def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_
     spec = load_run(Path("small.yaml"))
     means = []
     for train, held_out in folds(make_task(24, 12), 3, longest=36):
-        seed_all(1)
+        seed_all(3)
         shape = SeriesShape(24, 12, 3, 24)
         forecaster = build_for_training(spec.model, shape, spec.training, "small.yaml")
-        means.append(fit(forecaster, train, held_out, spec.training, 1).val_mse)
+        means.append(fit(forecaster, train, held_out, spec.training, 3).val_mse)
     assert trials[0].score == pytest.approx(sum(means) / 3, rel=1e-6)
     assert trials[0].scores[1] == pytest.approx(sum(means[:2]) / 2, rel=1e-6)
+
+
+def test_no_trial_is_pruned_by_its_first_blocks(small, command):
+    done = command("tune", small(training={"epochs": 1}), "--budget", 6, "--folds", 4)
+    assert done.code == 0, done.err
+    (path,) = Path("results", "tune").glob("small-*/trials.json")
+    found = [(trial.outcome, len(trial.scores)) for trial in read_trials(path)]
+    assert found == [("finished", 4)] * 6
+
+
+def test_searches_on_other_blocks_or_horizons_keep_trials_of_their_own(small, make_task, tmp_path):
+    yaml, series = Path(small()), make_task().series
+    several = [{}, {"folds": 3}, {"horizons": (6, 12)}, {"horizons": (6, 12), "folds": 3}]
+    files = {prepare(yaml, [], tmp_path, series, **each).file for each in several}
+    assert len(files) == len(several)
+
+
+def test_a_search_begins_anew_where_an_option_that_is_not_set_means_something_else(
+    small, make_task, tmp_path, monkeypatch
+):
+    yaml, series = Path(small(search={"lookback": [24, 36]})), make_task().series
+    before = prepare(yaml, [], tmp_path, series).file
+    monkeypatch.setitem(Linear.__init__.__kwdefaults__, "normalise", "last")
+    assert prepare(yaml, [], tmp_path, series).file != before
 
 
 def validation_mse(spec: RunSpec, task: Task) -> float:
