@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 import benchmark.harness.run as run_module
 from benchmark.data.task import Scaler, Task
-from benchmark.harness.audit import Finding, audit
+from benchmark.harness.audit import BATCH_SIZE, Finding, audit
 from benchmark.harness.opened import watch_opened
 from benchmark.harness.spec import find_config, load_run
 
@@ -68,7 +69,9 @@ def audited(
     """Audit a class ``Leaky`` whose body is given, on the toy data set; its findings."""
     monkeypatch.setattr(run_module, "_task", Task)  # made anew by each run, as a process would
 
-    def findings(body: str = "", base: str = "Base", before: str = "") -> list[Finding]:
+    def findings(
+        body: str = "", base: str = "Base", before: str = "", horizon: int = 12
+    ) -> list[Finding]:
         code = "".join(f"    {line}\n" for line in (body or "pass").splitlines())
         write_module("users_leak", f"{HEAD}\n{before}\n\nclass Leaky({base}):\n{code}")
         write_yaml(
@@ -77,7 +80,7 @@ def audited(
                 "name": "leaky",
                 "dataset": "toy",
                 "lookback": 24,
-                "horizon": 12,
+                "horizon": horizon,
                 "model": {"class": "users_leak.Leaky"},
                 "training": {"learning_rate": 0.01},
             },
@@ -133,6 +136,13 @@ def __init__(self, shape):
     assert {finding.check for finding in findings} == CLOSED
 
 
+BEHIND = (
+    "def forward(self, x):\n"
+    "    if x._base is None:\n        return self.map(x)\n"
+    "    return self.map(x) + x._base[..., -self.shape.horizon:].transpose(1, 2)"
+)
+
+
 @pytest.mark.parametrize(
     ("body", "must", "may"),
     [
@@ -174,9 +184,7 @@ def __init__(self, shape):
             id="makes a buffer while it forecasts",
         ),
         pytest.param(
-            "def forward(self, x):\n"
-            "    if x._base is None:\n        return self.map(x)\n"
-            "    return self.map(x) + x._base[..., -self.shape.horizon:].transpose(1, 2)",
+            BEHIND,
             {FUTURE},
             set(),
             id="looks behind the view that is its lookback",
@@ -204,6 +212,20 @@ def test_a_leaking_model_is_caught(
     found = failed(audited(body))
     assert must <= found
     assert found <= must | may
+
+
+def test_a_single_step_that_is_seen_before_it_is_forecast_is_caught(
+    audited: Callable[..., list[Finding]],
+) -> None:
+    assert failed(audited(BEHIND, horizon=1)) == {FUTURE}
+
+
+def test_an_epoch_of_an_audit_has_several_batches_however_large_the_models_own_are(
+    audited: Callable[..., list[Finding]],
+) -> None:
+    body = "def forward(self, x):\n    SEEN.append(len(x) * self.training)\n    return self.map(x)"
+    audited(body, before="SEEN = []")
+    assert set(sys.modules["users_leak"].SEEN) - {0} == {BATCH_SIZE}
 
 
 ROWS = "float(torch.ROWS[-self.shape.horizon:].abs().mean())"
