@@ -6,11 +6,13 @@ from arch.bootstrap import MCS
 
 from benchmark.statistics.bootstrap import (
     Resampled,
+    _blocks,
     dataset_interval,
     difference_intervals,
     resample,
 )
 from benchmark.statistics.confidence_set import confidence_set
+from benchmark.statistics.long_run import bandwidth_of, long_run_covariance
 
 
 def test_intervals_cover_the_true_difference_where_percentiles_do_not(overlapping):
@@ -48,6 +50,29 @@ def test_the_difference_is_that_of_the_means_and_the_draws_do_not_vary(overlappi
     assert [ends[2] for ends in first] == [0, 0, 0]
     with pytest.raises(ValueError, match="fewer than two blocks"):
         resample(losses[:, :200], 96)
+
+
+def test_an_interval_reaches_as_far_as_95_in_100_draws_in_standard_errors_of_the_data():
+    t_drawn = np.arange(1, 1001) / 1000
+    mean_drawn = np.stack([np.zeros(1000), t_drawn], axis=1)
+    ones = np.ones((1000, 2, 2))  # the draws' variance, a quarter of the data's
+    resampled = Resampled(np.zeros(2), np.full((2, 2), 4.0), mean_drawn, ones, 1)
+    _, low, high = difference_intervals(resampled, reference=0)
+    assert high[1] == pytest.approx(2 * 0.95, abs=0.01)
+    assert low[1] == -high[1]
+
+
+def test_every_window_is_drawn_as_often_as_any_other():
+    rng = np.random.default_rng(0)
+    drawn = np.concatenate([_blocks(30, 7, rng) for _ in range(4000)])
+    np.testing.assert_allclose(np.bincount(drawn, minlength=30), 4000, rtol=0.1)
+
+
+def test_models_that_hardly_differ_have_the_variance_of_their_own_difference():
+    first, other, noise = np.random.default_rng(2).standard_normal((3, 100))
+    resampled = resample(np.stack([first, first + 1e-4 * noise, other]), 1, draws=1)
+    own = long_run_covariance(1e-4 * noise[None], bandwidth_of(100, 1)).item()
+    assert resampled.variance[0, 1] == pytest.approx(own, rel=1e-6)
 
 
 def test_equal_models_stay_in_the_confidence_set_where_the_original_drops_some(overlapping):

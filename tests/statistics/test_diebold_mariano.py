@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from benchmark.statistics.bootstrap import can_resample
-from benchmark.statistics.diebold_mariano import diebold_mariano
+from benchmark.statistics.diebold_mariano import SIMULATIONS, diebold_mariano
 from benchmark.statistics.long_run import bandwidth_of, long_run_covariance, memory
 
 
@@ -28,6 +28,12 @@ def test_the_memory_covers_the_overlap_and_never_exceeds_the_windows():
     assert bandwidth_of(500, 336) == 500
     assert can_resample(804, 336)
     assert not can_resample(500, 336)
+
+
+def test_just_two_blocks_are_enough_to_draw_from():
+    assert 2 * memory(70, 24) == 70
+    assert can_resample(70, 24)
+    assert not can_resample(69, 24)
 
 
 @pytest.mark.parametrize(("horizon", "naive_calls"), [(336, 0.85), (24, 0.5)])
@@ -66,6 +72,12 @@ def test_a_clearly_better_forecaster_is_found_and_the_sign_says_which(overlappin
     assert verdict.statistic < 0
     swapped = diebold_mariano(losses[1], losses[0] - 0.2, 24)
     assert (swapped.statistic, swapped.p_value) == (-verdict.statistic, verdict.p_value)
+
+
+def test_no_p_value_is_0_however_far_beyond_chance_a_difference_is():
+    losses = np.random.default_rng(0).standard_normal(300)
+    far = diebold_mariano(losses + 100, 0.99 * losses, 1)
+    assert far.p_value == 1 / (SIMULATIONS + 1)
 
 
 def test_several_seeds_are_averaged_first_and_equals_differ_by_nothing(overlapping):

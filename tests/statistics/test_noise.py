@@ -19,6 +19,13 @@ def test_a_task_without_noise_takes_nothing_from_the_others_freedom() -> None:
     assert floor_of_mean([NoiseFloor(0.0, 1, 2)] * 2) == NoiseFloor(0.0, 2, 4)
 
 
+def test_two_seeds_do_not_tell_a_spread_of_their_own() -> None:
+    floor = NoiseFloor(0.02, 3, 6)
+    assert [SeedMean(seeds, 0.1).counts for seeds in (2, 3)] == [False, True]
+    pooled = floor.smallest_difference(SeedMean(2), SeedMean(math.inf))
+    assert floor.smallest_difference(SeedMean(2, 0.1), SeedMean(math.inf)) == pooled
+
+
 def test_means_over_horizons_of_equal_models_differ_beyond_the_floor_one_time_in_twenty() -> None:
     rng = np.random.default_rng(5)
     spread = np.array([0.01, 0.02, 0.05])  # of three horizons
