@@ -41,6 +41,7 @@ from benchmark.harness.spec import Execution, with_task
 from benchmark.records.losses import read_losses
 from benchmark.records.record import RunRecord
 from benchmark.records.table import csv_text, parse_results, read_results
+from benchmark.reports.details import mean_of_known
 from benchmark.reports.leaderboard import print_table, to_markdown
 from benchmark.reports.ranking import Leaderboard
 from benchmark.reports.ranking import leaderboard as rank
@@ -119,10 +120,14 @@ class Result:
 
     @property
     def by_step(self) -> pd.DataFrame:
-        """MSE and MAE of each step of the horizon, from 1: ``(H, 2)``, scaled series."""
+        """MSE and MAE of each step of the horizon, from 1: ``(H, 2)``, scaled series.
+
+        Channels weigh alike, however many of their targets are missing; one without any at a step
+        counts in no mean there.
+        """
         errors = self.evaluation.errors
         columns = {"mse": errors.squared_by_step, "mae": errors.absolute_by_step}  # each (H, C)
-        means = {name: values.mean(axis=1) for name, values in columns.items()}
+        means = {name: mean_of_known(values, axis=1) for name, values in columns.items()}
         steps = pd.RangeIndex(1, len(errors.squared_by_step) + 1, name="step")
         return pd.DataFrame(means, index=steps)
 

@@ -106,14 +106,20 @@ class Detail:
 
     def by_step(self, metric: str) -> Array:
         """Mean error over channels ``(H,)``, NaN where no target is known."""
-        return _mean(self.errors[metric], axis=1)
+        return mean_of_known(self.errors[metric], axis=1)
 
     def by_channel(self, metric: str) -> Array:
         """Mean error over steps ``(C,)``, NaN where no target is known."""
-        return _mean(self.errors[metric], axis=0)
+        return mean_of_known(self.errors[metric], axis=0)
 
 
-def _mean(errors: Array, axis: int) -> Array:
+def mean_of_known(errors: Array, axis: int) -> Array:
+    """Average errors over steps or channels, those that are known counting alike.
+
+    Args:
+        errors: NaN where no target is known ``(H, C)``.
+        axis: 0 for the mean over steps, 1 for that over channels; NaN where none is known.
+    """
     known = np.isfinite(errors)
     with np.errstate(invalid="ignore"):
         mean: Array = np.where(known, errors, 0).sum(axis=axis) / known.sum(axis=axis)
