@@ -149,9 +149,9 @@ def _on_their_windows(
         batch = matches.loc[place, "test_batch"]
         known = not (pd.isna(batch) or pd.isna(total[key]))
         kept = int(total[key] // batch * batch) if known else 0
-        matches.loc[place, "windows"] = f"{kept} of {int(total[key])}" if known else "fewer"
+        matches.loc[place, "windows"] = f"{kept} of {int(total[key])}" if kept else "fewer"
         for name in METRICS:
-            score = _mean_of_first(kept, runs[key], losses.get(name, {})) if known else math.nan
+            score = _mean_of_first(kept, runs[key], losses.get(name, {})) if kept else math.nan
             matches.loc[place, f"own_{name}"] = score
     return matches
 

@@ -100,6 +100,18 @@ def test_ours_is_scored_again_on_the_windows_that_a_shortened_test_set_left(run,
     assert "- source 2: shortened test set; two; ran it: agrees\n" in to_markdown(comparison)
 
 
+def test_a_batch_that_our_test_windows_do_not_fill_leaves_no_windows_to_score(
+    run, table, published
+):
+    figures = published("ETTh1,gru,336,96,0.4,0.5,4096,shortened test set,one,")
+    results = table(run("gru"))
+    losses = {name: {results["run_id"][0]: np.full(2785, 0.5)} for name in ("mse", "mae")}
+    (row,) = compare_published(results, figures, losses).matches.to_dict("records")
+    assert row["windows"] == "fewer"
+    assert math.isnan(row["own_mse"])
+    assert math.isnan(row["own_mae"])
+
+
 def test_what_the_seeds_of_ours_reach_is_marked(run, table, published):
     """Of three seeds with standard deviation 0.01: a fourth lies within t(2) 0.01 sqrt(4 / 3)."""
     reach = student_t.ppf(0.975, df=2) * 0.01 * math.sqrt(4 / 3)
