@@ -154,6 +154,13 @@ def test_what_is_within_noise_is_no_regression_where_the_gate_says_so(judged):
     assert "<summary>1 within noise</summary>" in to_markdown(noisy)
 
 
+def test_noise_in_the_mse_is_noise_in_its_root(judged):
+    gate = Gate(significant_only=True, metrics={"rmse": 0.01})
+    costs = {"old": {"rmse": 0.45}, "new": {"rmse": 0.47}}
+    assert outcome(judged(gate, 0.5, **costs)) == ("within noise", (), ())
+    assert outcome(judged(gate, 0.001, **costs)) == ("regressed", ("mse", "rmse"), ())
+
+
 def test_noise_is_no_excuse_for_a_cost(judged):
     gate = Gate(significant_only=True, metrics={"train_seconds": 0.1})
     costs = {"old": {"train_seconds": 10.0}, "new": {"train_seconds": 20.0}}

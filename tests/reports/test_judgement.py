@@ -144,3 +144,49 @@ def test_there_are_no_means_of_a_single_seed_nor_of_what_has_no_other_side(run, 
     assert judged.means is not None
     assert judged.means.empty
     assert "over seeds (" not in to_markdown(judged)
+
+
+def seeds(run):
+    """Runs of three seeds that differ by 0.01: two single ones by 4.30 sqrt(2) 0.01, or 0.061."""
+    return [run("gru", 0.5 + s / 100, seed=s) for s in range(3)]
+
+
+def verdict(old, new, model):
+    judged = judge(compare(old, new), Side(old, {}), Side(new, {})).rows
+    return judged.set_index("model")["verdict"][model]
+
+
+def test_losses_of_other_numbers_of_windows_are_not_paired(run, table):
+    losses = np.random.default_rng(0).gamma(2, 0.2, (2, 400))
+    values = {"horizon": 2, "fitted": "closed_form"}
+    old = table(run("ridge", float(losses[0].mean()), run_id="a", **values))
+    new = table(run("ridge", float(losses[1].mean()), run_id="b", **values))
+    before = Side(old, {"mse": {"a": losses[0]}})
+    for kept, verdicts in ((400, ["within noise"]), (399, [""])):
+        after = Side(new, {"mse": {"b": losses[1, :kept]}})
+        assert judge(compare(old, new), before, after).rows["verdict"].tolist() == verdicts
+
+
+def test_a_run_that_is_in_both_files_is_one_seed(run, table):
+    """Were it two, t(4) = 2.78 would take the place of t(2), and 0.039 that of 0.061."""
+    both = seeds(run)
+    old = table(*both, run("rnn", 0.5))
+    assert verdict(old, table(*both, run("rnn", 0.55)), "rnn") == "within noise"
+    assert verdict(old, table(*both, run("rnn", 0.57)), "rnn") == "significant"
+
+
+@pytest.mark.parametrize("twice", ["old", "new"])
+def test_two_runs_of_a_key_have_less_noise_than_one(run, table, twice):
+    """0.053 in place of 0.061: a half, and not a whole, of the variance on that side."""
+    noise = seeds(run)
+    runs = {"old": [run("rnn", 0.5)], "new": [run("rnn", 0.556)]}
+    assert verdict(*(table(*noise, *own) for own in runs.values()), "rnn") == "within noise"
+    runs[twice] += [run("rnn", runs[twice][0].mse)]
+    assert verdict(*(table(*noise, *own) for own in runs.values()), "rnn") == "significant"
+
+
+def test_a_key_of_which_one_run_was_solved_is_not_judged_by_seeds(run, table):
+    old = table(*seeds(run), run("mixed", 0.5), run("mixed", 0.5, fitted="closed_form"))
+    for fitted, expected in (("closed_form", ""), ("gradient", "within noise")):
+        new = table(run("mixed", 0.51, fitted=fitted))
+        assert verdict(old, new, "mixed") == expected
