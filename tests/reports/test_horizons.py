@@ -98,6 +98,24 @@ def test_no_column_is_bold_where_seed_noise_may_hide_which_is_best(run, table):
     assert {row[0].text: row[5].mark for row in found.rows} == {"ridge": "best", "gru": "second"}
 
 
+def test_a_mean_over_horizons_is_of_as_many_seeds_as_the_horizon_with_the_fewest(run, table):
+    """Of two seeds, with 0.01 at each of two horizons: 4.30 * 0.01 / 2, or 0.0215.
+
+    As of three it would be 4.30 * 0.01 / 2 ** 0.5 / 3 ** 0.5, or 0.0176.
+    """
+    apart = 0.01 / 2**0.5
+    rows = [run("gru", 0.5 + s / 100, horizon=96, seed=s) for s in (0, 1, 2)]
+    rows += [run("gru", 0.5 + s * apart, horizon=192, seed=s) for s in (0, 2)]
+    gru = (0.51 + 0.5 + apart) / 2
+    for below, mark in ((0.02, ""), (0.023, "best")):
+        ridge = [
+            run("ridge", gru - below, horizon=horizon, fitted="closed_form")
+            for horizon in (96, 192)
+        ]
+        (found,) = horizon_tables(leaderboard(table(*rows, *ridge)))
+        assert {row[0].text: row[3].mark for row in found.rows}["ridge"] == mark
+
+
 def test_what_was_fitted_on_validation_rows_too_has_a_table_of_its_own(run, table):
     rows = [
         run("ridge", score, horizon=horizon, fit_rows=kind, fingerprint=kind[-1] * 16)

@@ -229,6 +229,13 @@ def test_what_does_not_beat_naive_or_closed_form_says_so(run, table):
     assert "closed-form model (ridge, MSE 0.4000): fair (336), bad (336)." in notes
 
 
+def test_a_trained_model_that_is_as_good_as_naive_is_no_better(run, table):
+    naive = run("seasonal_naive", 0.6, fitted="none")
+    board = leaderboard(table(naive, run("level", 0.6), run("better", 0.5999)))
+    (note,) = [note for note in board.groups[0].notes if "no better than" in note]
+    assert note.endswith("naive forecast (seasonal_naive, MSE 0.6000): level (336).")
+
+
 def test_reports_import_neither_torch_nor_pandas_until_they_are_used():
     code = (
         "import sys, benchmark.reports.leaderboard, benchmark.reports.compare, "

@@ -119,6 +119,8 @@ def test_a_tuned_row_is_named_with_its_trials(run, table):
     notes = [line for line in to_markdown(board).splitlines() if "by a search" in line]
     assert notes == ["- Settings chosen on validation by a search: gru (336), 30 trials."]
     assert "by a search" not in to_markdown(leaderboard(table(run("lstm", 0.4))))
+    seeds = [run("gru", seed=seed, tuned=trials) for seed, trials in enumerate((20, 30, None))]
+    assert "search: gru (336), 30 trials." in to_markdown(leaderboard(table(*seeds)))
 
 
 def test_every_cost_that_a_row_has_is_a_column(run, table):
