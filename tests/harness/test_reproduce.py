@@ -184,8 +184,15 @@ def test_a_row_that_is_not_one_is_refused(
     assert answer.err.count("\n") == 1
 
 
-def test_a_model_that_is_in_the_table_wins_over_longer_names(tmp_path: Path) -> None:
-    assert earlier_run(str(CI), "gru", tmp_path).row["model"] == "gru"
+def test_a_model_or_run_that_is_in_the_table_wins_over_longer_names(tmp_path: Path) -> None:
+    own = next(line for line in CI.read_text().splitlines() if line.startswith("gru-"))
+    run_id = own.split(",")[0]
+    longer = [own.replace(run_id, f"{run_id}0"), own.replace("gru", "gru_plain")]
+    csv = tmp_path / "results.csv"
+    csv.write_text("\n".join((CI.read_text().rstrip(), *longer)))
+    assert earlier_run(str(csv), run_id, tmp_path).row["run_id"] == run_id
+    csv.write_text("\n".join((CI.read_text().rstrip(), longer[1])))
+    assert earlier_run(str(csv), "gru", tmp_path).row["model"] == "gru"
 
 
 def test_other_mistakes_are_one_line(folder: Path, command: Any) -> None:

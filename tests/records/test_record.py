@@ -60,7 +60,13 @@ def test_a_done_run_without_a_finite_score_cannot_exist(row, score, value):
         RunRecord(**row(**{score: value}))
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize(
+    "score",
+    [
+        "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80",
+        "width_80", "coverage_95", "val_mse", "val_mae",
+    ],
+)  # fmt: skip
 def test_a_failed_run_with_a_score_cannot_exist(row, score):
     empty = row(status="failed", error="ValueError: no", mse=None, mae=None)
     RunRecord(**empty)

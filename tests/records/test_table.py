@@ -108,6 +108,7 @@ def test_a_byte_order_mark_and_empty_lines_are_no_fault(write):
         ({"fingerprint": ""}, "fingerprint", "must be a text, it is empty"),
         ({"status": "ok"}, "status", "is neither 'done' nor 'failed', got 'ok'"),
         ({"status": "failed", "mae": ""}, "mse", "is a score of a failed run"),
+        ({"status": "failed", "mse": "0.0", "mae": ""}, "mse", "is a score of a failed run"),
         ({"run_id": "a"}, "run_id", "is there twice"),
     ],
 )

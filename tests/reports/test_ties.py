@@ -158,6 +158,15 @@ def test_losses_are_read_beside_the_csv_or_a_folder_up_and_only_those_of_the_row
         read_losses(path, results)
 
 
+def test_of_two_folders_of_a_run_the_one_beside_the_csv_counts(table, run, tmp_path):
+    record = run()
+    results, path = table(record), tmp_path / "suite" / "results.csv"
+    save(tmp_path / "runs", record, series(1, 0.5))
+    np.testing.assert_allclose(read_losses(path, results)[record.run_id], series(1, 0.5), atol=1e-6)
+    save(path.parent / "runs", record, series(0, 0.5))
+    np.testing.assert_allclose(read_losses(path, results)[record.run_id], series(0, 0.5), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("new", "seeds", "windows", "verdict"),
     [
