@@ -7,10 +7,10 @@ command line does not always.
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Task", "evaluate", "fit", "leaderboard", "load_dataset"]
+__all__ = ["Task", "evaluate", "fit", "leaderboard", "load", "load_dataset"]
 
 if TYPE_CHECKING:
-    from benchmark.api import Task, evaluate, fit, leaderboard, load_dataset
+    from benchmark.api import Task, evaluate, fit, leaderboard, load, load_dataset
 else:
 
     def __getattr__(name: str) -> Any:

@@ -8,12 +8,12 @@
     print(result.mse, leaderboard([result, evaluate(fit("ridge", task), task)]))
 
 The steps are those of `benchmark.harness.run.run`, so the scores are those of ``benchmark run``
-with the same configuration and seed, to the last bit. Nothing is written to disk.
+with the same configuration and seed, to the last bit. Nothing is written to disk but by
+`Fitted.save`, and what was saved is used by `load`.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Console
 
 from benchmark.data.card import load_card
-from benchmark.data.load import Series, load
+from benchmark.data.load import Series
+from benchmark.data.load import load as load_series
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.evaluation.forecast import Evaluation
@@ -37,25 +37,25 @@ from benchmark.forecasters.contract import Forecaster
 from benchmark.harness.configured import configured
 from benchmark.harness.fitted import FittedPlan, fit_plan, score
 from benchmark.harness.run import plan
+from benchmark.harness.saved import SavedRun, keep, load_saved
 from benchmark.harness.spec import Execution, with_task
+from benchmark.places import RESULTS
 from benchmark.records.losses import read_losses
 from benchmark.records.record import RunRecord
 from benchmark.records.table import csv_text, parse_results, read_results
+from benchmark.reports.board import Board
 from benchmark.reports.details import mean_of_known
-from benchmark.reports.leaderboard import print_table, to_markdown
-from benchmark.reports.ranking import Leaderboard
 from benchmark.reports.ranking import leaderboard as rank
 from benchmark.training.report import Epoch, FitOptions
 
-__all__ = ["Board", "Fitted", "Result", "Task", "evaluate", "fit", "leaderboard", "load_dataset"]
-
-BOARD_WIDTH = 110  # columns of a printed leaderboard
+__all__ = [
+    "Board", "Fitted", "Result", "Task", "evaluate", "fit", "leaderboard", "load", "load_dataset",
+]  # fmt: skip
 
 
 class Fitted(FittedPlan):
     """A model that is fitted on a task, ready to forecast and to be scored."""
 
-    @torch.no_grad()
     def forecast(self, history: ArrayLike) -> NDArray[np.float64]:
         """Forecast the steps after `history`.
 
@@ -71,6 +71,40 @@ class Fitted(FittedPlan):
                 that is not finite.
             FloatingPointError: the forecast is not finite.
         """
+        return self._forecast(history)[FORECAST]
+
+    def interval(
+        self, history: ArrayLike, level: Literal[80, 95] = 80
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ends of a forecast's interval, calibrated on the validation windows.
+
+        Args:
+            history: as `forecast` takes it.
+            level: of the interval, in percent.
+
+        Returns:
+            Its lower and its upper end, each ``(H, C)`` in original units.
+
+        Raises:
+            UserError: the validation windows are too few for that level.
+            ValueError, FloatingPointError: as `forecast`.
+        """
+        found = self._forecast(history, level)
+        if len(found) == 1:
+            what = f"the validation windows are too few for {level}%"
+            raise UserError("interval", what, "take a lower level, or more validation rows")
+        return found[f"lo{level}"], found[f"hi{level}"]
+
+    def save(self, folder: str | Path) -> None:
+        """Keep it in a new folder: for `load`, and for benchmark forecast, backtest and export.
+
+        Raises:
+            UserError: there is something already, or the folder cannot be written.
+        """
+        keep(self, Path(folder))
+
+    @torch.no_grad()
+    def _forecast(self, history: ArrayLike, level: int = 80) -> dict[str, NDArray[np.float64]]:
         past = np.asarray(history, dtype=np.float64)
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
@@ -82,13 +116,11 @@ class Fitted(FittedPlan):
             step, channel = np.argwhere(~np.isfinite(past))[0]
             what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"
             raise ValueError(f"history must be finite, however: it has {what}")
-        model = OriginalUnits(self.forecaster, self.task.scaler, None).to(self.device)
-        forecast: NDArray[np.float64] = (
-            model(torch.tensor(past[None], device=self.device))[FORECAST][0].cpu().numpy()
-        )
-        if not np.isfinite(forecast).all():
+        model = OriginalUnits(self.forecaster, self.task.scaler, self.calibration, level)
+        parts = model.to(self.device)(torch.tensor(past[None], device=self.device))
+        if not all(part.isfinite().all() for part in parts.values()):
             raise FloatingPointError("the forecast is not finite")
-        return forecast
+        return {name: part[0].cpu().numpy() for name, part in parts.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,28 +177,6 @@ class Result:
         return self.evaluation.samples
 
 
-@dataclass(frozen=True, eq=False)
-class Board:
-    """A ranking, which prints as ``benchmark leaderboard`` does.
-
-    Attributes:
-        ranking: its groups, with a data frame of rows each.
-    """
-
-    ranking: Leaderboard
-
-    def __str__(self) -> str:
-        text = io.StringIO()
-        print_table(self.ranking, Console(file=text, width=BOARD_WIDTH))
-        return text.getvalue()
-
-    def to_markdown(self) -> str:
-        """Write it in full, as Markdown."""
-        return to_markdown(self.ranking)
-
-    _repr_markdown_ = to_markdown  # how a notebook shows it
-
-
 def load_dataset(name: str | Path) -> Series:
     """Return a checked data set; its file is fetched the first time.
 
@@ -176,7 +186,7 @@ def load_dataset(name: str | Path) -> Series:
     Raises:
         UserError: there is no such card, its file cannot be had or is not what the card says.
     """
-    return load(load_card(name))
+    return load_series(load_card(name))
 
 
 def fit(
@@ -218,6 +228,25 @@ def fit(
         planned, task, execution, FitOptions(on_epoch=on_epoch, parallel=spec.parallel)
     )
     return Fitted(**vars(fitted))
+
+
+def load(
+    run: str | Path, *, results: str | Path = RESULTS, level: Literal[80, 95] = 80
+) -> SavedRun:
+    """Load what `Fitted.save` or ``benchmark run --checkpoint`` kept; its data set is not read.
+
+    ``load("ridge-ETTh1").forecast("new.csv").frame()`` holds the steps after the file's last row.
+
+    Args:
+        run: its folder, or its id or how only it begins.
+        results: the folder in which runs are looked for by id.
+        level: of the intervals, in percent.
+
+    Raises:
+        UserError: there is no such run, it was kept without its weights, or one of
+            its files is damaged.
+    """
+    return load_saved(str(run), Path(results), level)
 
 
 def evaluate(fitted: Fitted, task: Task) -> Result:

@@ -28,7 +28,7 @@ COMMANDS = {
     "--results --device --threads --force --checkpoint --tensorboard --verbose",
     "reproduce": "run --model --tolerance --threads --results",
     "tune": "configs --budget --horizon --folds --set --output --results --device --threads",
-    "forecast": "run --input --output --plot --results",
+    "forecast": "run --input --output --plot --level --results",
     "backtest": "run --input --stride --output --results",
     "export": "run --output --results",
     "leaderboard": "csv --output --plot --ranks --latex --results",

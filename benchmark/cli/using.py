@@ -26,7 +26,7 @@ RunArgument = Annotated[
 MOST_ROWS = 60
 """Origins that are printed one by one."""
 
-NO_INTERVAL = "the run has no 80% interval: its validation windows were too few, or it is too old"
+NO_INTERVAL = "the run has no {}% interval: its validation windows were too few, or it is too old"
 
 
 def forecast(
@@ -41,21 +41,22 @@ def forecast(
     plot: Annotated[
         Path | None, typer.Option(help="Also draw it: a .svg, .png or .pdf file.")
     ] = None,
+    level: Annotated[int, typer.Option(help="Of the intervals, in percent: 80 or 95.")] = 80,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Forecast the steps after a file's last row.
 
     The last rows are read, as many as the run looks back. Each channel gets a column, in its own
-    unit, and <channel>_lo80 and <channel>_hi80, the ends of its 80% interval. Empty cells and
-    absent times are what they were in the data set the run was fitted on. Needs a run made by
-    benchmark run ... --checkpoint, and nothing of the data it was fitted on. Example: benchmark
-    forecast gru-ETTh1 --input new.csv --output forecast.csv
+    unit, and <channel>_lo80 and <channel>_hi80, the ends of its 80% interval (_lo95 and _hi95 with
+    --level 95). Empty cells and absent times are what they were in the data set the run was fitted
+    on. Needs a run made by benchmark run ... --checkpoint, and nothing of the data it was fitted
+    on. Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
     from benchmark.harness.saved import load_saved
     from benchmark.records.forecast import time_text, write_forecast
 
     check_output(output, ".csv", read=[input_])
-    saved = load_saved(run, results)
+    saved = load_saved(run, results, level)
     rows = saved.read(input_)
     console = make_console()
     if rows.ignored:
@@ -65,7 +66,7 @@ def forecast(
     except FloatingPointError as error:
         raise UserError(str(input_), str(error), "look for values far from all others") from error
     if found.low is None:
-        tell(console, f"Note: {NO_INTERVAL}", style="yellow")
+        tell(console, f"Note: {NO_INTERVAL.format(level)}", style="yellow")
     write_forecast(output, found)
     steps = f"{len(found.times)} steps, {time_text(found.times[0])} to {time_text(found.times[-1])}"
     tell(console, f"Forecast: {output} ({steps})")

@@ -30,6 +30,8 @@ DECILES = slice(1, -1)
 
 INTERVAL_80 = (LEVELS.index(0.1), LEVELS.index(0.9))
 INTERVAL_95 = (LEVELS.index(0.025), LEVELS.index(0.975))
+INTERVALS = {80: INTERVAL_80, 95: INTERVAL_95}
+"""The ends among `LEVELS` of each central interval, by its percentage."""
 
 PIECE = 100_000
 """Values, of windows x levels x steps x channels, that are scored at once: they stay in cache."""

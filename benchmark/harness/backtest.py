@@ -21,7 +21,7 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.errors import gather_errors
 from benchmark.evaluation.metrics import mae, mase, mse
-from benchmark.evaluation.original import FORECAST, HIGH, LOW
+from benchmark.evaluation.original import FORECAST
 from benchmark.harness.saved import SavedRun
 from benchmark.records.files import write_atomically
 from benchmark.records.forecast import time_text
@@ -130,8 +130,9 @@ def _forecasts(
     for part in torch.split(index, BATCH):
         x, y = windows.gather(part)
         found = run.model.scaled(x)
-        if LOW in found:
-            held = (found[LOW] <= y) & (y <= found[HIGH])  # where y is missing, neither holds
+        if run.model.ends:
+            low, high = (found[end] for end in run.model.ends)
+            held = (low <= y) & (y <= high)  # where y is missing, neither holds
             inside.append(held.sum(dim=(1, 2)))
         yield found[FORECAST], y
 

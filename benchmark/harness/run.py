@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import BaseModel
 
 from benchmark import __version__
@@ -30,7 +29,7 @@ from benchmark.evaluation.samples import write_samples
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.saved import save_model
-from benchmark.harness.spec import Execution, RunSpec
+from benchmark.harness.spec import Execution, RunSpec, write_run
 from benchmark.records.files import storage_faults, try_folder
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
@@ -132,7 +131,7 @@ def run(
     alone = planned.devices == 1  # else memory was taken in other processes
     memory = cost.peak_memory_mb(fitted.device) if alone else None  # before a forecast's own peak
     with Store(execution.results).writing(planned.run_id) as folder:
-        _write_spec(folder, planned)
+        write_run(folder, planned.spec)
         _write_errors(folder, evaluation.errors, fitted.task)
         write_samples(
             folder / "forecasts.npz", evaluation.samples, evaluation.extremes, fitted.task
@@ -159,7 +158,7 @@ def record_failure(
     """Put a failed run into the store: a row with its error and no score."""
     record = RunRecord(**common_columns(planned, started, execution), status="failed", error=error)
     with Store(execution.results).writing(planned.run_id) as folder:
-        _write_spec(folder, planned)
+        write_run(folder, planned.spec)
         (folder / TRACEBACK).write_text(trace, encoding="utf-8")
         write_record(folder, record)
     return record
@@ -168,12 +167,6 @@ def record_failure(
 def _digest(identity: Any) -> str:
     text = json.dumps(identity, sort_keys=True, allow_nan=False, default=BaseModel.model_dump)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def _write_spec(folder: Path, planned: Plan) -> None:
-    document = planned.spec.model_dump(mode="json", exclude={"search"})  # what could have been
-    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    (folder / "run.yaml").write_text(text, encoding="utf-8")
 
 
 def _write_errors(folder: Path, errors: Errors, task: Task) -> None:

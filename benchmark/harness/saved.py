@@ -27,16 +27,19 @@ from benchmark.data.rows import Rows, read_rows, time_column
 from benchmark.data.task import Scaler, Task
 from benchmark.errors import UserError
 from benchmark.evaluation.conformal import Calibration
-from benchmark.evaluation.original import FORECAST, HIGH, LOW, OriginalUnits
+from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.forecasters.contract import Forecaster, SeriesShape
-from benchmark.harness.spec import RunSpec, load_kept_run
-from benchmark.records.checksums import check_file, open_checked
+from benchmark.harness.fitted import FittedPlan
+from benchmark.harness.spec import RunSpec, load_kept_run, write_run
+from benchmark.records.checksums import check_file, open_checked, write_sums
+from benchmark.records.files import private_name, remove, storage_faults, sync_tree
 from benchmark.records.forecast import Forecast
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training
 
 WEIGHTS = "checkpoint.pt"
 DATA = "data.json"
+QUANTILES = "quantiles.npz"
 MAX_DATA = 100_000_000
 """Bytes of the latter: a channel takes about a hundred."""
 
@@ -87,12 +90,14 @@ class SavedRun:
         spec: what was run.
         data: what the model knows of its data set.
         model: in original units, on the CPU.
+        level: of the intervals, in percent.
     """
 
     run_id: str
     spec: RunSpec
     data: SavedData
     model: OriginalUnits
+    level: int = 80
 
     def read(self, path: Path, *, whole: bool = False) -> Rows:
         """Read a file's last rows, as many as the model looks back; or all of them.
@@ -106,20 +111,24 @@ class SavedRun:
         return read_rows(self.data.card, self.data.channels, path, needed, whole=whole)
 
     @torch.no_grad()
-    def forecast(self, rows: Rows) -> Forecast:
-        """Forecast the steps after the last of `rows`.
+    def forecast(self, rows: Rows | str | Path) -> Forecast:
+        """Forecast the steps after the last of some rows: those of `read`, or a file's.
 
         What is missing among them is read as in training: as the last value before, or without one
         as the mean of the train rows.
 
         Raises:
+            UserError: the file is not what `read` takes.
             FloatingPointError: the forecast is not finite.
         """
+        if not isinstance(rows, Rows):
+            rows = self.read(Path(rows))
         past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
         parts = self.model(torch.from_numpy(past[None]))
         found: dict[str, NDArray[np.float64]] = {n: part[0].numpy() for n, part in parts.items()}
         if not all(np.isfinite(part).all() for part in found.values()):
             raise FloatingPointError("the forecast is not finite")
+        low, high = (found[end] for end in self.model.ends) if self.model.ends else (None, None)
         step = np.timedelta64(self.data.card.step_seconds, "s")
         return Forecast(
             time_column=time_column(self.data.card),
@@ -128,8 +137,9 @@ class SavedRun:
             past=past,
             times=rows.timestamps[-1] + step * np.arange(1, self.spec.horizon + 1),
             values=found[FORECAST],
-            low=found.get(LOW),
-            high=found.get(HIGH),
+            low=low,
+            high=high,
+            level=self.level,
         )
 
 
@@ -138,6 +148,29 @@ def save_model(folder: Path, forecaster: Forecaster, task: Task) -> None:
     torch.save(forecaster.state_dict(), folder / WEIGHTS)
     data = SavedData.of(task).model_dump(mode="json")
     (folder / DATA).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def keep(fitted: FittedPlan, folder: Path) -> None:
+    """Keep a fitted model in a new folder, as ``benchmark run --checkpoint`` would, but unscored.
+
+    Raises:
+        UserError: there is something already, or the folder cannot be written.
+    """
+    if folder.exists():
+        raise UserError(str(folder), "is there already", "name a new folder")
+    temporary = folder.parent / private_name("writing", folder.name)
+    with storage_faults(folder):
+        temporary.mkdir(parents=True)
+        try:
+            write_run(temporary, fitted.planned.spec)
+            fitted.calibration.write(temporary / QUANTILES)
+            save_model(temporary, fitted.forecaster, fitted.task)
+            write_sums(temporary)
+            sync_tree(temporary)
+            temporary.rename(folder)
+        except BaseException:
+            remove(temporary)
+            raise
 
 
 def find_run(name: str, results: Path) -> Path:
@@ -159,16 +192,17 @@ def find_run(name: str, results: Path) -> Path:
     return runs / (name if name in found else found[0])
 
 
-def load_saved(name: str, results: Path) -> SavedRun:
+def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
     """Load a finished run; nothing of its data set is read.
 
     Args:
         name: see `find_run`.
         results: the results folder.
+        level: of the intervals around its forecasts, in percent.
 
     Raises:
         UserError: there is no such run, it was not kept with its weights, or a file of it is
-            damaged or does not fit.
+            damaged or does not fit; as `OriginalUnits`.
     """
     folder = find_run(name, results)
     spec = load_kept_run(folder / "run.yaml")
@@ -182,10 +216,10 @@ def load_saved(name: str, results: Path) -> SavedRun:
     shape = SeriesShape(spec.lookback, spec.horizon, len(data.channels), data.card.season)
     forecaster = build_for_training(spec.model, shape, spec.training, str(folder / "run.yaml"))
     _load_weights(forecaster, folder / WEIGHTS, again)
-    quantiles = folder / "quantiles.npz"
+    quantiles = folder / QUANTILES
     calibration = Calibration.read(quantiles) if quantiles.is_file() else None
-    model = OriginalUnits(forecaster, data.scaler, calibration)
-    return SavedRun(folder.absolute().name, spec, data, model)
+    model = OriginalUnits(forecaster, data.scaler, calibration, level)
+    return SavedRun(folder.absolute().name, spec, data, model, level)
 
 
 def _read_data(path: Path) -> SavedData:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, field_validator
 
 from benchmark.config import (
@@ -196,6 +197,13 @@ def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSpec:
 def place_of(path: Path, overrides: Sequence[str]) -> str:
     """Say for errors where a configuration is from: a file, or what was made of it."""
     return f"{path} with overrides" if overrides else str(path)
+
+
+def write_run(folder: Path, spec: RunSpec) -> None:
+    """Keep in a run's folder what was run, as ``run.yaml``."""
+    document = spec.model_dump(mode="json", exclude={"search"})  # what could have been
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    (folder / "run.yaml").write_text(text, encoding="utf-8")
 
 
 def load_kept_run(path: Path) -> RunSpec:

@@ -9,11 +9,15 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.records.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = NDArray[np.float64]
 Times = NDArray[np.datetime64]
@@ -30,8 +34,9 @@ class Forecast:
         past: the rows seen ``(L, C)``, as the model reads them: none is missing.
         times: of the steps forecast ``(H,)``, datetime64[s].
         values: the forecast ``(H, C)``.
-        low: lower end of the 80% interval ``(H, C)``; None where there is no interval.
+        low: lower end of the interval ``(H, C)``; None where there is no interval.
         high: its upper end.
+        level: of the interval, in percent.
     """
 
     time_column: str
@@ -42,6 +47,25 @@ class Forecast:
     values: Values
     low: Values | None
     high: Values | None
+    level: int
+
+    def columns(self) -> list[tuple[str, Values]]:
+        """Name each channel's forecast ``(H,)``, followed by the ends of its interval."""
+        parts = {"": self.values, f"_lo{self.level}": self.low, f"_hi{self.level}": self.high}
+        return [
+            (channel + suffix, part[:, number])
+            for number, channel in enumerate(self.channels)
+            for suffix, part in parts.items()
+            if part is not None
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a table, a row a step, by its time."""
+        import pandas as pd
+
+        names, columns = zip(*self.columns(), strict=True)
+        index = pd.DatetimeIndex(self.times, name=self.time_column)
+        return pd.DataFrame(np.stack(columns, axis=1), index, names)
 
 
 def write_forecast(path: Path, forecast: Forecast) -> None:
@@ -50,19 +74,10 @@ def write_forecast(path: Path, forecast: Forecast) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    header, columns = [forecast.time_column], []
-    for number, channel in enumerate(forecast.channels):
-        for suffix, part in (
-            ("", forecast.values),
-            ("_lo80", forecast.low),
-            ("_hi80", forecast.high),
-        ):
-            if part is not None:
-                header.append(channel + suffix)
-                columns.append(part[:, number])
+    names, columns = zip(*forecast.columns(), strict=True)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow([forecast.time_column, *names])
     for time, row in zip(forecast.times, np.stack(columns, axis=1), strict=True):
         writer.writerow([time_text(time), *(f"{value:.10g}" for value in row)])
     write_atomically(path, text.getvalue())

@@ -26,7 +26,7 @@ FEWEST_PAST = 48
 
 
 def plot_forecast(forecast: Forecast, title: str, path: Path) -> None:
-    """Draw the recent past, the forecast and its 80% interval, a panel a channel.
+    """Draw the recent past, the forecast and its interval, a panel a channel.
 
     Args:
         forecast: what is drawn.
@@ -70,9 +70,8 @@ def _panel(axes: Axes, forecast: Forecast, number: int) -> None:
         low, high = (
             np.concatenate([past[-1:], end[:, number]]) for end in (forecast.low, forecast.high)
         )
-        axes.fill_between(
-            times, low, high, color=NEXT, alpha=0.2, linewidth=0, label="80% interval"
-        )
+        label = f"{forecast.level}% interval"
+        axes.fill_between(times, low, high, color=NEXT, alpha=0.2, linewidth=0, label=label)
     axes.plot(past_times, past, color=PAST, linewidth=1, label="seen")
     values = np.concatenate([past[-1:], forecast.values[:, number]])
     axes.plot(times, values, color=NEXT, linewidth=1.4, label="forecast")

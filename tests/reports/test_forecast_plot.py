@@ -26,6 +26,7 @@ def forecast(channels: int, interval: bool) -> Forecast:
         values=values[60:],
         low=values[60:] - 1 if interval else None,
         high=values[60:] + 1 if interval else None,
+        level=95,
     )
 
 
@@ -44,7 +45,7 @@ def test_every_channel_has_a_panel_and_the_legend_names_what_is_drawn(
     found = texts(path)
     assert [t for t in found if t.startswith("cost")] == [f"cost $ {n}" for n in range(channels)]
     assert {"gru: 30 steps", "seen", "forecast"} <= set(found)
-    assert ("80% interval" in found) == interval
+    assert ("95% interval" in found) == interval
     days = [text for text in found if re.fullmatch(r"\d\d (Feb|Mar)", text)]
     assert len(days) >= 2 * min(channels, 2)  # below the last panel of each column
 

@@ -1,0 +1,121 @@
+"""A model is kept and used again from Python as by the commands, with intervals of two levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark import Task, fit, load, load_dataset
+from benchmark.api import Fitted
+from benchmark.errors import UserError
+
+Command = Callable[..., Any]
+LEVELS = [80, 95]
+
+
+@pytest.fixture
+def task(toy: Path) -> Task:
+    return Task(load_dataset("toy"), lookback=24, horizon=12)
+
+
+@pytest.fixture
+def ridge(task: Task) -> Fitted:
+    return fit("ridge", task)
+
+
+@pytest.fixture
+def past(task: Task, toy: Path) -> pd.DataFrame:
+    """The data set's last rows but five, also as ``past.csv``."""
+    rows = slice(-45, -5)
+    times = pd.DatetimeIndex(task.series.timestamps[rows], name="date")
+    frame = pd.DataFrame(task.series.values[rows], times, list(task.series.channels))
+    frame.to_csv(toy / "past.csv")
+    return frame
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_saved_forecasts_as_what_was_fitted(
+    ridge: Fitted, past: pd.DataFrame, level: Any
+) -> None:
+    ridge.save("kept/ridge")
+    table = load("kept/ridge", level=level).forecast("past.csv").frame()
+    names = [f"{c}{end}" for c in past for end in ("", f"_lo{level}", f"_hi{level}")]
+    assert list(table) == names
+    step = pd.Timedelta("1h")
+    assert list(table.index) == list(pd.date_range(past.index[-1] + step, periods=12, freq=step))
+    low, high = ridge.interval(past.to_numpy(), level)
+    for end, expected in (("", ridge.forecast(past)), (f"_lo{level}", low), (f"_hi{level}", high)):
+        found = table[[f"{channel}{end}" for channel in past]].to_numpy()
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_wider_interval_holds_the_narrower_and_more_of_validation(
+    ridge: Fitted, task: Task
+) -> None:
+    held = dict.fromkeys(LEVELS, 0.0)
+    rows = task.borders["val"]
+    origins = range(rows.start, rows.stop - 12 + 1, 5)
+    for origin in origins:
+        history, target = (
+            task.series.values[r] for r in (slice(origin), slice(origin, origin + 12))
+        )
+        ends = {level: ridge.interval(history, level) for level in LEVELS}
+        assert (ends[95][0] < ends[80][0]).all()
+        assert (ends[80][1] < ends[95][1]).all()
+        for level, (low, high) in ends.items():
+            held[level] += ((low <= target) & (target <= high)).mean() / len(origins)
+    assert held[80] == pytest.approx(0.8, abs=0.04)
+    assert held[95] == pytest.approx(0.95, abs=0.03)
+
+
+def test_the_commands_take_what_python_saved(
+    ridge: Fitted, past: pd.DataFrame, toy: Path, command: Command
+) -> None:
+    ridge.save(toy / "kept")
+    told = command("forecast", "kept", "--input", "past.csv", "--output", "o.csv", "--level", 95)
+    assert (told.code, told.err) == (0, "")
+    written = pd.read_csv("o.csv", index_col="date", parse_dates=True)
+    frame = load("kept", level=95).forecast("past.csv").frame()
+    assert list(written.index) == list(frame.index)
+    assert written.to_numpy() == pytest.approx(frame.to_numpy(), rel=1e-9)
+    assert list(written) == list(frame)
+    assert command("backtest", "kept", "--input", "past.csv").code == 0
+
+
+def test_python_loads_what_a_command_kept(
+    task: Task, ridge: Fitted, past: pd.DataFrame, command: Command
+) -> None:
+    sets = ("dataset=toy", "lookback=24", "horizon=12")
+    words = [word for item in sets for word in ("--set", item)]
+    assert command("run", "ridge", *words, "--checkpoint").code == 0
+    found = load("ridge-toy", results="results").forecast("past.csv")
+    assert np.array_equal(found.values, ridge.forecast(past))
+
+
+def test_nothing_is_written_over_and_mistakes_are_told(ridge: Fitted, toy: Path) -> None:
+    (toy / "mine").mkdir()
+    (toy / "file").write_text("mine")
+    for folder, fault in (("mine", "mine: is there already"), ("file/new", "lies below one")):
+        with pytest.raises(UserError, match=fault):
+            ridge.save(folder)
+    assert [path.name for path in toy.glob(".writing-*")] == []
+    ridge.save("kept")
+    for call in (lambda: load("kept", level=90), lambda: ridge.interval(np.zeros((24, 3)), 90)):
+        with pytest.raises(UserError, match=r"no intervals of 90% are calibrated; choose 80 or 95"):
+            call()
+    with pytest.raises(UserError, match="run gone: no such run"):
+        load("gone")
+
+
+def test_too_few_validation_windows_for_a_level_are_told(toy: Path, write_dataset: Any) -> None:
+    write_dataset(name="short", splits={"train": 500, "val": 31, "test": 100})
+    few = fit("ridge", Task(load_dataset("short"), lookback=24, horizon=12))  # 20 windows
+    low, high = few.interval(np.zeros((24, 3)), 80)
+    assert (low < high).all()
+    with pytest.raises(UserError, match="validation windows are too few for 95%"):
+        few.interval(np.zeros((24, 3)), 95)
