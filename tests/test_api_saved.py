@@ -112,6 +112,35 @@ def test_nothing_is_written_over_and_mistakes_are_told(ridge: Fitted, toy: Path)
         load("gone")
 
 
+def test_a_parquet_file_is_forecast_as_the_csv_of_its_rows(
+    ridge: Fitted, past: pd.DataFrame
+) -> None:
+    pytest.importorskip("pyarrow")
+    past.to_parquet("past.parquet")
+    ridge.save("kept")
+    saved = load("kept")
+    pd.testing.assert_frame_equal(
+        saved.forecast("past.parquet").frame(), saved.forecast("past.csv").frame()
+    )
+
+
+@pytest.mark.parametrize(("lookback", "horizon"), [(0, 12), (24, 0), (-1, 12)])
+def test_a_task_sees_and_forecasts_a_step_at_least(task: Task, lookback: int, horizon: int) -> None:
+    with pytest.raises(UserError, match=f"must be 1 step or more, however: lookback={lookback}"):
+        Task(task.series, lookback, horizon)
+
+
+def test_the_folder_of_the_runs_themselves_is_told_from_an_empty_one(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    model = {"class": "LastValue"}
+    write_yaml("l.yaml", {"name": "l", "dataset": "toy", "horizon": 12, "model": model})
+    assert command("run", "l.yaml").code == 0
+    answer = command("leaderboard", "--results", "results/runs")
+    told = "error: results/runs: holds runs itself; name the folder above, results\n"
+    assert (answer.code, answer.err) == (2, told)
+
+
 def test_too_few_validation_windows_for_a_level_are_told(toy: Path, write_dataset: Any) -> None:
     write_dataset(name="short", splits={"train": 500, "val": 31, "test": 100})
     few = fit("ridge", Task(load_dataset("short"), lookback=24, horizon=12))  # 20 windows

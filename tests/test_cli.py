@@ -229,6 +229,7 @@ def test_compare_exits_with_1_where_something_regressed(toy: Path, command: Comm
     old = toy / "results" / "results.csv"
     same = command("compare", old, old)
     assert (same.code, same.err) == (0, "")
+    assert same.out.startswith("Note: both are the same file\n")
     mse = rows(toy / "results")[0]["mse"]
     (toy / "worse.csv").write_text(old.read_text().replace(mse, repr(float(mse) * 1.05)))
     assert command("compare", old, "worse.csv").code == 1

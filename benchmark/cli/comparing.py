@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import ResultsOption, make_console
+from benchmark.cli.options import ResultsOption, make_console, tell
 from benchmark.errors import UserError
 from benchmark.places import PUBLISHED, RESULTS
 
@@ -78,6 +78,8 @@ def compare(
     elif path:
         raise UserError("--path", "goes with OLD..NEW alone", "see --help")
     else:
+        if not markdown and Path(old).exists() and new.exists() and new.samefile(old):
+            tell(make_console(), "Note: both are the same file", style="yellow")
         comparison, what = _of_files(Path(old), new, allowed), f"{old} and {new}"
     if markdown:
         typer.echo(to_markdown(comparison, what), nl=False)

@@ -79,11 +79,14 @@ class Task:
             otherwise than the next.
 
     Raises:
-        UserError: a split holds no window of this lookback and horizon, or no value of a channel,
-            or train holds no whole season.
+        UserError: no step is seen or forecast, a split holds no window of this lookback and
+            horizon, or no value of a channel, or train holds no whole season.
     """
 
     def __init__(self, series: Series, lookback: int, horizon: int) -> None:
+        if min(lookback, horizon) < 1:
+            what = f"must be 1 step or more, however: {lookback=}, {horizon=}"
+            raise UserError(f"{series.name}: lookback and horizon", what, "choose both above 0")
         self.series = series
         self.lookback = lookback
         self.horizon = horizon

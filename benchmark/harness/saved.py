@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.config import Strict, nearest, validate
+from benchmark.data.adopt import as_csv
 from benchmark.data.card import DatasetCard
 from benchmark.data.rows import Rows, read_rows, time_column
 from benchmark.data.task import Scaler, Task
@@ -100,15 +101,16 @@ class SavedRun:
     level: int = 80
 
     def read(self, path: Path, *, whole: bool = False) -> Rows:
-        """Read a file's last rows, as many as the model looks back; or all of them.
+        """Read the last rows of a CSV or a Parquet file, as many as the model looks back; or all.
 
         More than it looks back are read where its data set's card masks or fills missing values.
 
         Raises:
-            UserError: as `read_rows`.
+            UserError: as `as_csv` and `read_rows`.
         """
         needed = self.spec.lookback + (self.spec.horizon if whole else 0)
-        return read_rows(self.data.card, self.data.channels, path, needed, whole=whole)
+        with as_csv(path) as csv:
+            return read_rows(self.data.card, self.data.channels, csv, needed, whole=whole)
 
     @torch.no_grad()
     def forecast(self, rows: Rows | str | Path) -> Forecast:

@@ -180,6 +180,8 @@ class Store:
             what = "holds no runs" if self.folder.is_dir() else "no such folder"
             csv = self.folder / "results.csv"
             cure = f"name {csv}" if csv.is_file() else "name another, or run a benchmark first"
+            if self.folder.name == "runs" and any(self.folder.glob("*/run.yaml")):
+                what, cure = "holds runs itself", f"name the folder above, {self.folder.parent}"
             raise UserError(str(self.folder), what, cure)
         return self.rebuild_csv()
 

@@ -140,7 +140,8 @@ def _cost_panel(axes: Axes, group: Group, cost: str) -> list[Annotation]:
         own = shown[shown["fitted"] == kind]
         if len(own):
             axes.scatter(own[cost], own["mse"], s=30, c=colour, marker=marker, label=label)
-    axes.step(front[cost], front["mse"], FRONT, where="post", label="Pareto front", zorder=0.5)
+    if len(front) > 1:
+        axes.step(front[cost], front["mse"], FRONT, where="post", label="Pareto front", zorder=0.5)
     if len(free) and free["mse"].min() <= limit:
         best = free.iloc[0]  # rows are ranked
         axes.axhline(

@@ -22,6 +22,8 @@ PALETTE_ON_DARK = (
 TRUTH = "truth"
 GREY = "#8a8f98"  # is seen on white and on black
 HEIGHT = 300
+AMOUNT = "format(datum.value, datum.value < 1 ? '~g' : '~s')"
+"""How an axis writes a cost: 0.7 and 28.8k, where SI prefixes alone would write 700m."""
 
 
 def steps_spec() -> Spec:
@@ -89,14 +91,17 @@ def forecasts_spec() -> Spec:
 
 
 def costs_spec() -> Spec:
-    """Error against cost; rows: cost, value, series, and front: whether nothing beats it."""
+    """Error against cost; rows: cost, value, series, and the marks of the page's script.
+
+    These are front, whether nothing beats the row, and named, whether its name is written.
+    """
     place = {
         "x": {
             "field": "cost",
             "type": "quantitative",
             "scale": {"type": "log", "nice": False, "padding": 24},
             "title": "cost",
-            "axis": {"format": "~s", "tickCount": 6},
+            "axis": {"labelExpr": AMOUNT, "tickCount": 6},
         },
         "y": {
             "field": "value",
@@ -129,7 +134,7 @@ def costs_spec() -> Spec:
                 },
             },
             {
-                "transform": on_front,
+                "transform": [{"filter": "datum.named"}],
                 "mark": {"type": "text", "dy": -11, "fontSize": 11, "limit": 140},
                 "encoding": {"text": {"field": "model"}},
             },

@@ -177,7 +177,7 @@ def test_a_file_that_does_not_suit_is_one_line(kept: Run, command: Any, new_rows
         "error: new.csv: holds 23 rows, 24 are needed; add earlier rows\n"
     )
     answer = command(*words[:3], "newer.csv", *words[4:])
-    assert answer.err.startswith("error: newer.csv: cannot be read (No such file")
+    assert answer.err.startswith("error: newer.csv: no such file; name a CSV or Parquet file")
 
 
 def test_a_forecast_that_overflows_is_an_error(kept: Run, command: Any, new_rows: Any) -> None:

@@ -195,6 +195,8 @@ function fillSelectOnce(id, options, preferred) {
   if (preferred !== undefined) select.value = preferred;
 }
 
+const FEW_POINTS = 8; // so many have room for a name each
+
 // A point is on the front if no other is at most as dear and better; see benchmark.reports.plots.
 function markFront(rows) {
   let best = Infinity;
@@ -218,10 +220,11 @@ function drawCosts() {
   const families = [...new Set(taskRows().map((row) => row.family))].sort();
   const colours = families.map((family, index) => [family, palette()[index]]);
   const isDrawn = ([family]) => rows.some((row) => row.series === family);
+  for (const row of rows) row.named = row.front || rows.length <= FEW_POINTS;
   draw("costs", rows, Object.fromEntries(colours.filter(isDrawn)), { x: title });
   const named = (text, list) => (list.length ? [`${text}: ${list.map((point) => `${point.model} ${point.value.toFixed(3)}`).join(", ")}.`] : []);
   byId("costs-caption").textContent = [
-    "The dashed line joins what no cheaper model beats.",
+    ...(rows.filter((row) => row.front).length > 1 ? ["The dashed line joins what no cheaper model beats."] : []),
     ...named("Not shown, worse", paid.filter((point) => !rows.includes(point))),
     ...named("Free", points.filter((point) => point.cost === 0)),
   ].join(" ");
