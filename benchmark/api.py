@@ -89,11 +89,12 @@ class Fitted(FittedPlan):
             UserError: the validation windows are too few for that level.
             ValueError, FloatingPointError: as `forecast`.
         """
-        found = self._forecast(history, level)
-        if len(found) == 1:
+        _, *ends = self._forecast(history, level).values()
+        if not ends:
             what = f"the validation windows are too few for {level}%"
             raise UserError("interval", what, "take a lower level, or more validation rows")
-        return found[f"lo{level}"], found[f"hi{level}"]
+        low, high = ends
+        return low, high
 
     def save(self, folder: str | Path) -> None:
         """Keep it in a new folder: for `load`, and for benchmark forecast, backtest and export.

@@ -67,6 +67,7 @@ def compare(
             raise UserError("--published", "goes with one CSV alone", "see --help")
         _beside_published(Path(old) if old else None, results, markdown)
         return
+    from benchmark.records.files import is_same
     from benchmark.reports.compare import print_comparison, to_markdown
 
     allowed = _gate(gate, tolerance)
@@ -78,7 +79,7 @@ def compare(
     elif path:
         raise UserError("--path", "goes with OLD..NEW alone", "see --help")
     else:
-        if not markdown and Path(old).exists() and new.exists() and new.samefile(old):
+        if not markdown and is_same(Path(old), new):
             tell(make_console(), "Note: both are the same file", style="yellow")
         comparison, what = _of_files(Path(old), new, allowed), f"{old} and {new}"
     if markdown:

@@ -86,10 +86,12 @@ def check_output(
     Raises:
         UserError: it has another ending, or is one of the files read.
     """
+    from benchmark.records.files import is_same
+
     if path.suffix.lower() not in endings:
         what = f"does not end in {' or '.join(endings)}"
         raise UserError(f"{option} {path}", what, "name such a file; what is there is kept")
-    if any(other and path.exists() and other.exists() and path.samefile(other) for other in read):
+    if any(other and is_same(path, other) for other in read):
         what = "is what this command reads, and would be written over"
         raise UserError(f"{option} {path}", what, "name another file")
 

@@ -32,6 +32,7 @@ class OriginalUnits(nn.Module):
         UserError: there are no intervals of that level.
 
     Attributes:
+        level: as given.
         ends: names of the interval's ends, of which there are none without one.
     """
 
@@ -54,6 +55,7 @@ class OriginalUnits(nn.Module):
         self.register_buffer("mean", torch.from_numpy(scaler.mean))
         self.register_buffer("scale", torch.from_numpy(scaler.scale))
         offsets = None if calibration is None else torch.from_numpy(calibration.offsets)
+        self.level = level
         self._quantiles = list(INTERVALS[level])
         told = offsets is not None and bool(offsets[self._quantiles].isfinite().all())
         self.ends = (f"lo{level}", f"hi{level}") if told else ()

@@ -28,7 +28,7 @@ from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
-from benchmark.harness.saved import save_model
+from benchmark.harness.saved import QUANTILES, save_model
 from benchmark.harness.spec import Execution, RunSpec, write_run
 from benchmark.records.files import storage_faults, try_folder
 from benchmark.records.record import RunRecord
@@ -136,7 +136,7 @@ def run(
         write_samples(
             folder / "forecasts.npz", evaluation.samples, evaluation.extremes, fitted.task
         )
-        fitted.calibration.write(folder / "quantiles.npz")
+        fitted.calibration.write(folder / QUANTILES)
         _write_training(folder, fitted.report)
         if execution.checkpoint:
             save_model(folder, fitted.forecaster, fitted.task)

@@ -91,14 +91,12 @@ class SavedRun:
         spec: what was run.
         data: what the model knows of its data set.
         model: in original units, on the CPU.
-        level: of the intervals, in percent.
     """
 
     run_id: str
     spec: RunSpec
     data: SavedData
     model: OriginalUnits
-    level: int = 80
 
     def read(self, path: Path, *, whole: bool = False) -> Rows:
         """Read the last rows of a CSV or a Parquet file, as many as the model looks back; or all.
@@ -141,7 +139,7 @@ class SavedRun:
             values=found[FORECAST],
             low=low,
             high=high,
-            level=self.level,
+            level=self.model.level,
         )
 
 
@@ -221,7 +219,7 @@ def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
     quantiles = folder / QUANTILES
     calibration = Calibration.read(quantiles) if quantiles.is_file() else None
     model = OriginalUnits(forecaster, data.scaler, calibration, level)
-    return SavedRun(folder.absolute().name, spec, data, model, level)
+    return SavedRun(folder.absolute().name, spec, data, model)
 
 
 def _read_data(path: Path) -> SavedData:

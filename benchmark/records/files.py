@@ -167,6 +167,11 @@ def try_folder(folder: Path) -> None:
         pass
 
 
+def is_same(path: Path, other: Path) -> bool:
+    """Say whether two paths lead to one file, whatever they are called; not where one is not."""
+    return path.exists() and other.exists() and path.samefile(other)
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder; one that is gone already, or half gone, is no fault.
 

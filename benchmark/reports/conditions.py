@@ -17,7 +17,7 @@ CONDITIONS = {
 """What a run's times, and the last digits of its scores, depend on; the device has its column."""
 
 
-def condition_notes(done: DataFrame, keys: list[str]) -> dict[tuple[Any, ...], str]:
+def condition_notes(done: DataFrame, keys: list[str]) -> dict[tuple[Any, ...], tuple[str]]:
     """Say in a line for each group what its runs do not share.
 
     Args:
@@ -30,7 +30,7 @@ def condition_notes(done: DataFrame, keys: list[str]) -> dict[tuple[Any, ...], s
     told = done[list(CONDITIONS)]
     counts = told.where(told != "").groupby([done[key] for key in keys]).nunique()
     unlike = counts[(counts > 1).any(axis=1)].to_dict("index")
-    return {cast("tuple[Any, ...]", key): _note(found) for key, found in unlike.items()}
+    return {cast("tuple[Any, ...]", key): (_note(found),) for key, found in unlike.items()}
 
 
 def _note(counts: dict[Hashable, int]) -> str:

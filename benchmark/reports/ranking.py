@@ -161,7 +161,7 @@ def leaderboard(
                 noise=noise,
                 notes=(
                     *_notes(own, protocols[dataset, horizon]),
-                    *[unlike[key] for _ in range(key in unlike)],
+                    *unlike.get(key, ()),
                     *_chance(own, noise),
                 ),
             )
