@@ -14,7 +14,6 @@ import torch
 import benchmark.harness.run as run_module
 from benchmark.data.task import Scaler, Task
 from benchmark.harness.audit import BATCH_SIZE, Finding, audit
-from benchmark.harness.opened import watch_opened
 from benchmark.harness.spec import find_config, load_run
 
 FEW = ("last_value", "nlinear", "ridge", "rnn")  # one of each kind: the rest take a minute
@@ -347,23 +346,6 @@ def test_the_command_tells_each_check_and_exits_with_1_on_a_leak(
     assert lines[at + 1].startswith("       moves by up to 0.")
     unknown = command("audit", "users_audited.Leaky", "--set", "lookbak=3")
     assert unknown.err.startswith("error: users_audited.Leaky: lookbak: unknown key; did you mean")
-
-
-def test_files_are_noticed_by_name_wherever_they_lie_and_only_while_watched(tmp_path: Path) -> None:
-    (tmp_path / "series.csv").write_text("1")
-    np.arange(3.0).tofile(tmp_path / "series.csv-cache.f8")
-    (tmp_path / "other.csv").write_text("1")
-    with watch_opened("series.csv") as seen:
-        (tmp_path / "other.csv").read_text()
-        assert seen == []
-        (tmp_path / "series.csv").read_bytes()
-        np.memmap(tmp_path / "series.csv-cache.f8", mode="r")
-        with pytest.raises(FileNotFoundError):
-            (tmp_path / "series.csv-nowhere").read_bytes()
-    (tmp_path / "series.csv").read_text()
-    assert [Path(path).name for path in seen] == [
-        "series.csv", "series.csv-cache.f8", "series.csv-nowhere",
-    ]  # fmt: skip
 
 
 def test_a_weight_that_becomes_no_number_has_moved(audited: Callable[..., list[Finding]]) -> None:

@@ -1,0 +1,95 @@
+"""Mistakes in a user's own model: told by the line of its file, the traceback kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mistakes import LINEAR, mistaken
+
+from benchmark.records.table import read_results
+
+Command = Callable[..., Any]
+
+OWN = """\
+import torch
+from benchmark.forecasters.linear import Linear
+
+class Turned(Linear):
+    def forward(self, x):
+        return super().forward(x).transpose(1, 2)
+
+class Naive(Linear):
+    fitted = "none"
+    def forward(self, x):
+        return x[:, -1:]
+
+class Odd(Linear):
+    def forward(self, x):
+        return self.mixed(x)
+    def mixed(self, x):
+        return x @ torch.zeros(7, 7)
+
+class Unbuilt(Linear):
+    def __init__(self, shape, *, width: int = 3):
+        super().__init__(shape, widht=width)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("Turned", ["a forecast must have shape (64, 12, 3), however: (64, 3, 12)"]),
+        ("Naive", ["a forecast must have shape (139, 12, 3), however: (139, 1, 3)"]),
+        ("Odd", [
+            "RuntimeError: ", "at line 17 of users_own.py, 'return x @ torch.zeros(7, 7)', called "
+            "at line 15 of users_own.py, 'return self.mixed(x)'; the whole traceback is in ",
+        ]),
+        ("Unbuilt", [
+            "TypeError: Linear.__init__() got an unexpected keyword argument 'widht', at line 21 "
+            "of users_own.py, 'super().__init__(shape, widht=width)'; the whole traceback is in ",
+        ]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_a_users_model_raises_is_told_by_its_line_and_the_rest_is_kept(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+    name: str,
+    parts: list[str],
+) -> None:
+    write_module("users_own", OWN)
+    write_yaml("model.yaml", LINEAR.replace("Linear", f"users_own.{name}"))
+    answer = command("run", "model.yaml")
+    mistaken(answer, "error: model.yaml: model: ", *parts)
+    assert answer.err.count("\n") == 1
+    (row,) = read_results(Path("results/results.csv")).to_dict("records")
+    assert row["status"] == "failed"
+    whole = Path("results/runs", row["run_id"], "traceback.txt")
+    assert whole.read_text().startswith("Traceback (most recent call last):")
+    if "traceback" in parts[-1]:
+        assert answer.err.endswith(f"{whole.absolute()}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("class X(Linear)", "X: model.class: SyntaxError: expected ':', at line 1 of users_broken"),
+        (OWN + "class X(Unbuilt): ...\n", "users_broken.X: model: TypeError: "),
+        ("from benchmark.forecasters.naive import LastValue\n"
+         "class X(LastValue):\n    fitted = 'gradient'\n",
+         "fitted is 'gradient', but there is no parameter to train; set fitted = \"none\" in X"),
+    ],
+    ids=["import", "build", "train"],
+)  # fmt: skip
+def test_a_check_of_what_is_not_there_to_be_checked_ends_at_once(
+    command: Command, write_module: Callable[[str, str], None], text: str, part: str
+) -> None:
+    write_module("users_broken", text)
+    answer = command("check", "users_broken.X")
+    mistaken(answer, part)
+    assert answer.err.count("\n") == 1
