@@ -93,6 +93,32 @@ def test_a_file_of_ones_own_is_added_checked_and_run(
     assert "gru" in command("leaderboard").out
 
 
+@pytest.mark.parametrize(("step", "season"), [("ME", 12), ("3MS", 4), ("B", 5)])
+def test_rows_that_go_by_the_calendar_are_added_run_and_forecast_by_it(
+    step: str, season: int, workplace: Path, tmp_path: Path, command: Command
+) -> None:
+    past, future = tmp_path / "past.csv", tmp_path / "future.csv"
+    t = np.arange(250)
+    wave = np.sin(2 * np.pi * t / season) + 0.1 * np.random.default_rng(1).normal(size=250)
+    days = pd.date_range("1960-01-01", periods=250, freq=step)
+    frame = pd.DataFrame({"when": days, "sales": 100 + 10 * wave})
+    frame.drop(index=[40, 41, 120]).to_csv(tmp_path / "shop.csv", index=False)
+    frame.iloc[:-6].to_csv(past, index=False)
+    added = command("datasets", "add", tmp_path / "shop.csv")
+    assert (added.code, added.err) == (0, "")
+    words = " ".join(added.out.split())
+    for fact in (f"frequency {step}: 250 rows", "absent times 3,", f"season {season} steps"):
+        assert fact in words, (fact, added.out)
+    settings = ("--set", "dataset=shop", "--set", f"lookback={2 * season}", "--set", "horizon=6")
+    assert command("run", "ridge", "--checkpoint", *settings).code == 0
+    (run,) = (workplace / "results" / "runs").iterdir()
+    forecast = command("forecast", run, "--input", past, "--output", future)
+    assert (forecast.code, forecast.err) == (0, "")
+    ahead = pd.read_csv(future, parse_dates=["when"])
+    assert list(ahead["when"]) == list(days[-6:])
+    assert np.abs(ahead["sales"] - frame["sales"].iloc[-6:].to_numpy()).max() < 5
+
+
 def test_the_policy_is_changed_in_the_card(
     gappy: pd.DataFrame, workplace: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -84,14 +84,12 @@ def propose(
     if season is not None and season >= len(train):
         what = f"{season} steps do not fit into the train split of {len(train)} rows"
         raise UserError("--season", what, "choose a shorter one")
-    seen = find_season(
-        found.table.values[train.start : train.stop], found.card.step_seconds, season
-    )
+    seen = find_season(found.table.values[train.start : train.stop], found.card.step, season)
     name = name or re.sub(r"[^A-Za-z0-9_.-]+", "_", stem(source)).lstrip("_.-") or "data"
-    channels = len(found.table.channels)
+    channels, step = len(found.table.channels), found.card.step.words.removeprefix("a ")
     fields: dict[str, Any] = found.card.model_dump(mode="json") | {
         "name": name,
-        "title": f"{label or source.name}, {channels} channels, every {found.card.frequency}",
+        "title": f"{label or source.name}, {channels} channels, every {step}",
         "licence": _LICENCE,
         "season": seen.length,
     }

@@ -12,22 +12,19 @@ import os
 import re
 from collections import Counter
 from datetime import datetime
-from math import isclose
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from benchmark.config import Positive, Strict, load_yaml, nearest, validate
+from benchmark.data.frequency import Frequency
+from benchmark.data.splits import Splits
 from benchmark.errors import UserError
 from benchmark.places import DATASETS, own_data_folder
 
-SplitName = Literal["train", "val", "test"]
-
 DATA_VARIABLE = "BENCHMARK_DATA"
 """The environment variable that names another folder for data files."""
-
-_UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 604800}
 
 
 def _plain_name(name: str) -> str:
@@ -62,62 +59,6 @@ class Source(Strict):
         return self
 
 
-class Splits(Strict):
-    """Borders of train, validation and test, in time order.
-
-    Either three row counts, used from row 0 on (later rows are unused), or three fractions of all
-    rows: then train is ``int(train * rows)``, test the last ``int(test * rows)`` and validation
-    what lies between, which is how the field cuts its 70/10/20 data sets (Autoformer's loader).
-    """
-
-    train: int | float
-    val: int | float
-    test: int | float
-
-    @model_validator(mode="after")
-    def _all_counts_or_all_fractions(self) -> Splits:
-        parts = (self.train, self.val, self.test)
-        if all(isinstance(part, int) for part in parts):
-            if min(parts) < 1:
-                raise ValueError("a row count is 1 or more")
-            return self
-        if any(isinstance(part, int) for part in parts):
-            raise ValueError("mixes row counts and fractions; give three of one kind")
-        if min(parts) <= 0 or not isclose(sum(parts), 1.0, abs_tol=1e-9):
-            raise ValueError(
-                f"fractions are positive and add up to 1, these add up to {sum(parts):g}"
-            )
-        return self
-
-    def borders(self, rows: int) -> dict[SplitName, range]:
-        """Return the rows of each split of a series of `rows` rows.
-
-        Raises:
-            ValueError: the series is too short for these splits.
-
-        Example:
-            >>> Splits(train=0.7, val=0.1, test=0.2).borders(966)
-            {'train': range(0, 676), 'val': range(676, 773), 'test': range(773, 966)}
-        """
-        if isinstance(self.train, int):
-            train_stop, val_stop = self.train, self.train + int(self.val)
-            test_stop = val_stop + int(self.test)
-        else:
-            train_stop, test_stop = int(self.train * rows), rows
-            val_stop = rows - int(self.test * rows)
-        borders: dict[SplitName, range] = {
-            "train": range(0, train_stop),
-            "val": range(train_stop, val_stop),
-            "test": range(val_stop, test_stop),
-        }
-        if test_stop > rows:
-            raise ValueError(f"the splits need {test_stop} rows, however: rows={rows}")
-        for name, part in borders.items():
-            if not part:
-                raise ValueError(f"the {name} split is empty, however: rows={rows}")
-        return borders
-
-
 class DatasetCard(Strict):
     """One data set.
 
@@ -130,7 +71,7 @@ class DatasetCard(Strict):
         licence: of the data, or that none is stated.
         citation: what to cite.
         homepage: where the data are described.
-        frequency: fixed time step as a pandas offset alias in s, min, h, D or W, e.g. ``15min``.
+        frequency: time step, e.g. ``15min`` or ``MS``; see `benchmark.data.frequency`.
         irregular_steps: how many steps from one row to the next the published file has that are
             not one `frequency` (a gap, a repeated time). The number must be exact, so a file with
             any other gap is refused still.
@@ -183,10 +124,8 @@ class DatasetCard(Strict):
 
     @field_validator("frequency")
     @classmethod
-    def _fixed_step(cls, frequency: str) -> str:
-        if not re.fullmatch(r"([1-9]\d{0,5})?(s|min|h|D|W)", frequency):
-            raise ValueError("is not a fixed step in s, min, h, D or W; write e.g. 15min")
-        return frequency
+    def _known_step(cls, frequency: str) -> str:
+        return str(Frequency.parse(frequency))
 
     @field_validator("start", mode="before")
     @classmethod
@@ -210,6 +149,17 @@ class DatasetCard(Strict):
         return self
 
     @model_validator(mode="after")
+    def _a_step_begins_at_the_start(self) -> DatasetCard:
+        if self.start is not None:
+            import numpy as np
+
+            try:
+                self.step.after(np.datetime64(self.start, "s"), np.arange(1))
+            except ValueError as error:
+                raise ValueError(f"start {error}") from None
+        return self
+
+    @model_validator(mode="after")
     def _columns_agree(self) -> DatasetCard:
         if (self.time_column is None) == (self.start is None):
             raise ValueError("give time_column, or start where the file has no times; exactly one")
@@ -228,10 +178,9 @@ class DatasetCard(Strict):
         return self
 
     @property
-    def step_seconds(self) -> int:
-        """The time step in seconds."""
-        unit = self.frequency.lstrip("0123456789")
-        return int(self.frequency.removesuffix(unit) or 1) * _UNIT_SECONDS[unit]
+    def step(self) -> Frequency:
+        """The time step."""
+        return Frequency.parse(self.frequency)
 
     def reading(self) -> dict[str, Any]:
         """Return the fields that decide what is read from the file, as plain JSON values."""

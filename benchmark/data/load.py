@@ -49,7 +49,7 @@ class Series:
         The content, and the card's season (the seasonal naive's, MASE's) where that is not the one
         that the time step implies.
         """
-        implied = self.card.season == customary_season(self.card.step_seconds)
+        implied = self.card.season == customary_season(self.card.step)
         return {"data": self.digest} | ({} if implied else {"season": self.card.season})
 
 

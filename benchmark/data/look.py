@@ -100,7 +100,7 @@ def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
         raise UserError(f"{path}: line 1", what, "name it, or take it out")
     _check_order(card, path, times, frame, channels)
     off_grid = step_cure(path, time_column, times, frequency)
-    frequency = frequency or most_frequent_step(times)
+    frequency = frequency or str(most_frequent_step(times))
     return _settled(card, path, times, frequency, off_grid, channels, reasons)
 
 

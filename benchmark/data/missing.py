@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.card import DatasetCard, SplitName
+from benchmark.data.card import DatasetCard
 from benchmark.data.files import opened_text
 from benchmark.data.header import codec
+from benchmark.data.splits import SplitName
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, read_times, step_fault
 from benchmark.errors import UserError
@@ -41,18 +42,17 @@ def add_absent_rows(
     Raises:
         UserError: a time stands twice, out of order or between the grid's, or most are absent.
     """
-    steps = np.diff(times).astype(np.int64)
-    odd = (steps <= 0) | (steps % card.step_seconds != 0)
-    if odd.any():
-        raise step_fault(card, path, times, odd)
-    row = (times - times[0]).astype(np.int64) // card.step_seconds
+    steps = card.step.between(times)
+    if (steps <= 0).any():
+        raise step_fault(card, path, times, steps <= 0)
+    row = np.concatenate([[0], steps.cumsum()])
     rows = int(row[-1]) + 1
     if rows == len(times):
         return times, values
     if rows > 2 * len(times):
         what = f"holds {len(times):,} of the {rows:,} times from its first to its last"
         raise UserError(str(path), what, f"correct the frequency ({card.frequency}), or a time")
-    grid = times[0] + np.arange(rows) * np.timedelta64(card.step_seconds, "s")
+    grid = card.step.after(times[0], np.arange(rows))
     filled = np.full((rows, values.shape[1]), np.nan)
     filled[row] = values
     return grid, filled

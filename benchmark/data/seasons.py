@@ -17,16 +17,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.frequency import SECONDS, Frequency
+
 Array = NDArray[np.float64]
 
 HOUR, DAY, WEEK, YEAR = 3600, 86400, 604800, 365 * 86400  # seconds
+IN_CALENDAR = {"MS": (12,), "ME": (12,), "B": (5, 261)}  # months of a year, working days of a week
 HOURS_MATTER = 300  # seconds of a step from which on an hour is no season
 
 PROMINENCE = 0.03
 """How far a season's autocorrelation stands above the lowest at a shorter lag, beside what may be
 chance: two standard errors of it under noise, 2 / sqrt(T)."""
 
-STRENGTH = 0.1  # of an autocorrelation worth a name
+STRENGTH = 0.1
+"""Of an autocorrelation worth a name. Of few seasons it is more, sqrt(season / T): what wanders
+comes back by chance."""
 
 CLEAR = 0.3
 """Both of a length that is not natural: among so many lags, some are high by chance."""
@@ -58,27 +63,33 @@ class Season:
     seen: bool
 
 
-def natural_seasons(step_seconds: int) -> list[int]:
+def natural_seasons(step: Frequency) -> list[int]:
     """Return the hours, days, weeks and years that are whole numbers of steps, ascending.
 
-    >>> [natural_seasons(step) for step in (60, 900, 3600, 86400, 604800)]
+    >>> [natural_seasons(Frequency.parse(step)) for step in ("min", "15min", "h", "D", "W")]
     [[60, 1440, 10080], [96, 672], [24, 168], [7, 365], [52]]
+    >>> [natural_seasons(Frequency.parse(step)) for step in ("MS", "3ME", "12MS", "B")]
+    [[12], [4], [], [5, 261]]
     """
-    periods = [HOUR] if step_seconds < HOURS_MATTER else []
-    periods += [DAY, WEEK]
-    seasons = {period // step_seconds for period in periods if period % step_seconds == 0}
-    if step_seconds >= DAY:
-        seasons.add(round(YEAR / step_seconds))
+    if step.unit in IN_CALENDAR:
+        periods = IN_CALENDAR[step.unit]
+        seasons = {period // step.count for period in periods if period % step.count == 0}
+    else:
+        seconds = step.count * SECONDS[step.unit]
+        periods = (*([HOUR] if seconds < HOURS_MATTER else []), DAY, WEEK)
+        seasons = {period // seconds for period in periods if period % seconds == 0}
+        if seconds >= DAY:
+            seasons.add(round(YEAR / seconds))
     return sorted(season for season in seasons if season > 1)
 
 
-def customary_season(step_seconds: int) -> int:
+def customary_season(step: Frequency) -> int:
     """Return the season that a time step implies where nothing else is known; 1 for none.
 
-    >>> [customary_season(step) for step in (900, 3600, 86400, 2 * 604800)]
-    [96, 24, 7, 26]
+    >>> [customary_season(Frequency.parse(step)) for step in ("15min", "h", "D", "2W", "MS")]
+    [96, 24, 7, 26, 12]
     """
-    return (natural_seasons(step_seconds) or [1])[0]
+    return (natural_seasons(step) or [1])[0]
 
 
 def autocorrelation(values: Array, smoothed: int) -> Array:
@@ -107,21 +118,21 @@ def autocorrelation(values: Array, smoothed: int) -> Array:
     return total / max(channels, 1)
 
 
-def find_season(train: Array, step_seconds: int, length: int | None = None) -> Season:
+def find_season(train: Array, step: Frequency, length: int | None = None) -> Season:
     """Find the season of train rows ``(T, C)``, NaN where missing.
 
     Args:
         train: the rows.
-        step_seconds: from one to the next.
+        step: from one to the next.
         length: the season, where it is known: then only its autocorrelation is found.
     """
-    natural = [season for season in natural_seasons(step_seconds) if 3 * season <= len(train)]
+    natural = [season for season in natural_seasons(step) if 3 * season <= len(train)]
     third = len(train) // 3
     r = autocorrelation(train, min(third, SMOOTHED * max(natural, default=third)))
     seen = [season for season in natural if _stands_out(r, season, PROMINENCE, STRENGTH)]
     if length is None and not seen:
         seen = _others(r)
-    customary = customary_season(step_seconds)
+    customary = customary_season(step)
     found = length or (seen[0] if seen else customary if customary < len(train) else 1)
     shown = sorted({found, *natural})
     return Season(
@@ -154,7 +165,7 @@ def _stands_out(r: Array, season: int, prominence: float, strength: float) -> bo
     around = r[max(1, season - nearby) : season + nearby + 1]
     higher = r[season] >= around.max() - EVEN
     above = r[season] - r[1:season].min() >= prominence + 2 / np.sqrt(3 * len(r))
-    return bool(higher and above and r[season] > strength)
+    return bool(higher and above and r[season] > max(strength, np.sqrt(season / (3 * len(r)))))
 
 
 def _others(r: Array) -> list[int]:

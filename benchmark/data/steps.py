@@ -1,48 +1,65 @@
-"""How far apart the rows of a user's file are, and what to do where no fixed step is.
-
-A month, a quarter and a year are none: their days differ, and the suite counts in equal steps.
-"""
+"""How far apart the rows of a user's file are, and what to do where that is by no rule."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from benchmark.data.frequency import CALENDAR, SECONDS, Frequency
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import Times
 from benchmark.errors import UserError
 
-_UNITS = ((604800, "W"), (86400, "D"), (3600, "h"), (60, "min"), (1, "s"))
-_CALENDAR = {"month": (28, 31, 12), "quarter": (89, 92, 4), "year": (365, 366, 1)}
-"""Days of each, at least and at most, and how many are a year."""
+_PERIODS = {"month": (1, "M"), "quarter": (3, "Q"), "year": (12, "Y")}
+"""Months of each, and what pandas calls it."""
 
 _MOSTLY = 0.9
-"""Share of the steps that are one of these, though no one length has that share; a gap is none."""
+"""Share of the steps that lead into the next period, though no one length has that share."""
 
 
-def most_frequent_step(times: Times) -> str:
-    """Return the most frequent step from one time to the next, as a frequency."""
-    lengths, counts = np.unique(np.diff(times).astype(np.int64), return_counts=True)
-    step = int(lengths[counts.argmax()])
-    seconds, unit = next((s, u) for s, u in _UNITS if step % s == 0)
-    return f"{step // seconds if step > seconds else ''}{unit}"
+def most_frequent_step(times: Times) -> Frequency:
+    """Return the most frequent step from one time to the next.
+
+    It is one of the calendar where that explains more of them, and all times are on its grid.
+    """
+    found, share = _most_frequent(np.diff(times).astype(np.int64))
+    step = next(
+        Frequency(found // s, unit) for unit, s in reversed(SECONDS.items()) if found % s == 0
+    )
+    for unit in CALENDAR:
+        steps = Frequency(1, unit).between(times)
+        count, explained = _most_frequent(steps)
+        if steps.min() > 0 and not (steps % count).any() and explained > share:
+            step, share = Frequency(count, unit), explained
+    return step
+
+
+def _most_frequent(steps: NDArray[Any]) -> tuple[int, float]:
+    lengths, counts = np.unique(steps, return_counts=True)
+    return int(lengths[counts.argmax()]), counts.max() / len(steps)
 
 
 def calendar_fault(path: Path, time_column: str, times: Times) -> UserError | None:
-    """Describe times a month, a quarter or a year apart; None where they are not."""
-    days = np.diff(times).astype(np.int64) / 86400
-    for unit, (fewest, most, in_a_year) in _CALENDAR.items():
-        inside = (fewest <= days) & (days <= most)
-        lengths = np.unique(days[inside], return_counts=True)[1]
-        if inside.mean() < _MOSTLY or lengths.max() >= _MOSTLY * len(days):
+    """Describe times about a month, a quarter or a year apart, but on no day that is told by rule.
+
+    The first working day of a month is such, say. None where they are not.
+    """
+    steps = np.diff(times).astype(np.int64)
+    if most_frequent_step(times).unit in CALENDAR or _most_frequent(steps)[1] >= _MOSTLY:
+        return None
+    for period, (months, code) in _PERIODS.items():
+        number = times.astype("datetime64[M]").astype(np.int64) // months
+        if (np.diff(number) == 1).mean() < _MOSTLY:
             continue
-        what = f"has a row a {unit}, and {unit}s are no fixed step, which the suite needs"
+        what = f"has about a row a {period}, but not on one day of it"
         cure = "use rows of whole days"
-        if inside.all():  # with a gap, the rows that follow would be counted too early
-            counted = assigned(time_column, "pd.date_range('2000-01-01', periods=len(t))")
-            cure += f", or {rewritten(path, f'let a day stand for each {unit}', counted)}"
-            cure += f"; add that with --season {in_a_year}" if in_a_year > 1 else ""
+        if np.diff(number).all():
+            day = f"pd.to_datetime(t[{time_column!r}]).dt.to_period({code!r}).dt.start_time"
+            first = f"let the first day of each {period} stand for it"
+            cure = rewritten(path, first, assigned(time_column, day))
         return UserError(f"{path}: column '{time_column}'", what, cure)
     return None
 

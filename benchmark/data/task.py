@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.data.card import SplitName
 from benchmark.data.load import Series
 from benchmark.data.missing import check_every_split
+from benchmark.data.splits import SplitName
 from benchmark.data.totals import stretches, total
 from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError

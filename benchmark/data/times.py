@@ -15,22 +15,20 @@ from benchmark.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-Times = NDArray[np.datetime64]
-
 _TIME_ZONE = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _ZONED = "has a time zone"
 _UTC = r"\s*(?:Z|[+-]00(?::?00)?)$"
 _WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
 """Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
 
+Times = NDArray[np.datetime64]
+
 FIRST_LINE = 2  # of the rows: a file with a time column has a header
 
 
 def counted_times(card: DatasetCard, rows: int) -> Times:
     """Return times for a file that has none: from the card's start on, ``(T,)`` datetime64[s]."""
-    step = np.timedelta64(card.step_seconds, "s")
-    times: Times = np.datetime64(card.start, "s") + np.arange(rows) * step
-    return times
+    return card.step.after(np.datetime64(card.start, "s"), np.arange(rows))
 
 
 def read_times(
@@ -93,13 +91,12 @@ def check_steps(card: DatasetCard, path: Path, times: Times, first_line: int = F
     Raises:
         UserError: names the line of the first step at fault.
     """
-    steps = np.diff(times).astype(np.int64)
-    odd = steps != card.step_seconds
-    backward = bool((steps < 0).any())
+    odd = card.step.between(times) != 1
+    backward = bool((np.diff(times).astype(np.int64) < 0).any())
     if not backward and odd.sum() == card.irregular_steps:
         return
     if not backward and card.irregular_steps:
-        what = f"has {odd.sum()} steps that are not {card.frequency}"
+        what = f"has {odd.sum()} steps that are not {card.step.words}"
         cure = (
             f"its card declares {card.irregular_steps} irregular_steps: mend the one or the other"
         )
@@ -135,7 +132,7 @@ def step_fault(
     if steps[row - 1] == 0:
         return UserError(where, f"{time} stands there twice", cure)
     step = np.timedelta64(steps[row - 1], "s").item()
-    return UserError(where, f"{time} is {step} after {before}, not {card.frequency}", cure)
+    return UserError(where, f"{time} is {step} after {before}, not {card.step.words}", cure)
 
 
 def _in_utc(card: DatasetCard) -> str:

@@ -20,8 +20,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.data.card import SplitName, Splits, load_card
+from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
+from benchmark.data.splits import SplitName, Splits
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError

@@ -129,13 +129,13 @@ class SavedRun:
         if not all(np.isfinite(part).all() for part in found.values()):
             raise FloatingPointError("the forecast is not finite")
         low, high = (found[end] for end in self.model.ends) if self.model.ends else (None, None)
-        step = np.timedelta64(self.data.card.step_seconds, "s")
+        ahead = np.arange(1, self.spec.horizon + 1)
         return Forecast(
             time_column=time_column(self.data.card),
             channels=self.data.channels,
             past_times=rows.timestamps[-self.spec.lookback :],
             past=past,
-            times=rows.timestamps[-1] + step * np.arange(1, self.spec.horizon + 1),
+            times=self.data.card.step.after(rows.timestamps[-1], ahead),
             values=found[FORECAST],
             low=low,
             high=high,

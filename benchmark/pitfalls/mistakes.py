@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.card import SplitName
 from benchmark.data.load import Series
+from benchmark.data.splits import SplitName
 from benchmark.data.task import Scaler, Task
 from benchmark.errors import UserError
 from benchmark.evaluation.errors import Errors

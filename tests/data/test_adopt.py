@@ -25,7 +25,7 @@ from benchmark.errors import UserError
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    step=st.sampled_from(["30s", "5min", "15min", "h", "6h", "D", "W"]),
+    step=st.sampled_from(["30s", "15min", "h", "6h", "D", "W", "MS", "3MS", "12ME", "ME", "B"]),
     rows=st.integers(60, 150),
     data=st.data(),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from users_table import lines_of, table, written_anew
 
@@ -79,7 +80,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
         {"frequency": "min"},
         "holds 200 of the 11,941 times .*; mend the file, or give another step with --frequency$",
     ),
-    "no step": (list, {"frequency": "month"}, "--frequency: frequency: is not a fixed step"),
+    "no step": (list, {"frequency": "month"}, "--frequency: frequency: is no step in s"),
     "no such column": (list, {"time_column": "dat"}, "--time-column: .*'dat'; did you mean 'date'"),
     "a column of numbers": (list, {"time_column": "heat"}, "line 2, column 'heat': .* is no time"),
     "season too long": (list, {"season": 140}, "--season: 140 steps do not fit into the train spl"),
@@ -100,21 +101,25 @@ def test_a_fault_of_a_file_or_an_option_is_one_line_that_names_it(
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(("step", "unit"), [("MS", "month"), ("QE", "quarter"), ("YS", "year")])
-def test_months_quarters_and_years_are_told_to_be_no_fixed_step_whatever_is_given(
-    step: str, unit: str, write_csv: Callable[..., Path]
+@pytest.mark.parametrize(
+    ("step", "period"), [("BMS", "month"), ("BQE", "quarter"), ("BYS", "year")]
+)
+def test_rows_of_no_one_day_of_a_month_are_written_as_of_its_first(
+    step: str, period: str, write_csv: Callable[..., Path]
 ) -> None:
-    frame = table(100, step, "1950-01-01")
-    told = (
-        f"column 'date': has a row a {unit}, and {unit}s are no fixed step, which the suite needs"
-    )
-    for frequency in (None, "D", "30D"):
-        with pytest.raises(UserError, match=f"{told}; use rows of whole days, or let") as caught:
-            propose(write_csv(frame), frequency=frequency)
-    added = propose(written_anew(caught.value.cure), season=4)
-    np.testing.assert_array_equal(added.found.table.values, frame[["load", "heat"]])
+    frame = table(100, step, "1950-01-01").drop(index=50)
+    told = f"column 'date': has about a row a {period}, but not on one day of it"
+    with pytest.raises(UserError, match=f"{told}; let the first day of each {period}") as caught:
+        propose(write_csv(frame))
+    found = propose(written_anew(caught.value.cure)).found
+    assert found.card.frequency == {"month": "MS", "quarter": "3MS", "year": "12MS"}[period]
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(found.table.values).any(axis=1)), [50])
+    rows = found.table.values[[*range(50), *range(51, 100)]]
+    np.testing.assert_array_equal(rows, frame[["load", "heat"]])
+    again = frame.loc[[48]].assign(date=frame["date"] + pd.Timedelta("1h"))
+    twice = pd.concat([frame.loc[:48], again, frame.loc[49:]])
     with pytest.raises(UserError, match=f"{told}; use rows of whole days$"):
-        propose(write_csv(frame.drop(index=50)))  # counted as days, all later rows would be early
+        propose(write_csv(twice))  # two rows of one month
 
 
 def test_days_of_one_length_with_a_gap_are_a_fixed_step(write_csv: Callable[..., Path]) -> None:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.data.frequency import Frequency
 from benchmark.data.seasons import autocorrelation, find_season, natural_seasons
 
-STEPS = {"30s": 30, "min": 60, "5min": 300, "15min": 900, "h": 3600, "6h": 21600, "D": 86400}
+STEPS = ("30s", "min", "5min", "15min", "h", "6h", "D")
+HOUR = Frequency.parse("h")
 
 
 def series(rows: int, season: int, seed: int, noise: float = 0.2) -> np.ndarray:
@@ -39,9 +41,8 @@ def test_autocorrelation_is_that_of_a_loop_over_pairs_of_known_values() -> None:
 
 @pytest.mark.parametrize("frequency", STEPS)
 def test_natural_seasons_are_whole_days_and_weeks(frequency: str) -> None:
-    step = STEPS[frequency]
-    assert step == pd.Timedelta(pd.tseries.frequencies.to_offset(frequency)).total_seconds()
-    for season in natural_seasons(step):
+    step = pd.Timedelta(pd.tseries.frequencies.to_offset(frequency)).total_seconds()
+    for season in natural_seasons(Frequency.parse(frequency)):
         assert season * step in (3600, 86400, 604800, 365 * 86400)
 
 
@@ -55,7 +56,7 @@ def test_a_natural_season_is_found(case: tuple[str, int], seed: int, missing: fl
     frequency, season = case
     values = series(12 * season + 400, season, seed)
     values[np.random.default_rng(seed).random(values.shape) < missing] = np.nan
-    found = find_season(values, STEPS[frequency])
+    found = find_season(values, Frequency.parse(frequency))
     assert (found.length, found.seen) == (season, True)
     assert found.correlations[season] > 0.6
 
@@ -63,18 +64,21 @@ def test_a_natural_season_is_found(case: tuple[str, int], seed: int, missing: fl
 @settings(max_examples=30)
 @given(season=st.sampled_from([5, 9, 10, 25, 50, 100]), seed=st.integers(0, 10_000))
 def test_another_season_is_found_where_no_natural_one_is_seen(season: int, seed: int) -> None:
-    found = find_season(series(1200, season, seed, noise=0.1), 3600)
+    found = find_season(series(1200, season, seed, noise=0.1), HOUR)
     assert found.seen
     assert found.length == season
 
 
-def test_of_random_walks_nothing_is_said_but_the_custom() -> None:
-    walks = [
-        np.random.default_rng(seed).normal(size=(2000, 3)).cumsum(axis=0) for seed in range(40)
-    ]
-    found = [find_season(walk, 86400) for walk in walks]
-    assert sum(season.seen for season in found) <= 2
-    assert all(season.length == 7 for season in found if not season.seen)
+@pytest.mark.parametrize(
+    ("step", "rows", "custom"),
+    [("D", 6000, 7), ("D", 1100, 7), ("B", 800, 5), ("h", 510, 24), ("W", 160, 52), ("ME", 40, 12)],
+)
+def test_of_random_walks_nothing_is_said_but_the_custom(step: str, rows: int, custom: int) -> None:
+    steps = [np.random.default_rng(seed).normal(size=(rows, 1)) for seed in range(60)]
+    walks = [each.cumsum(axis=0) for each in steps]
+    found = [find_season(walk, Frequency.parse(step)) for walk in walks]
+    assert sum(season.seen for season in found) <= 3
+    assert all(season.length == custom for season in found if not season.seen)
 
 
 def test_a_slow_decay_is_no_season() -> None:
@@ -82,7 +86,7 @@ def test_a_slow_decay_is_no_season() -> None:
     steps = np.random.default_rng(3).normal(size=(20_000, 4))
     for t in range(1, len(steps)):
         steps[t] += 0.995 * steps[t - 1]
-    found = find_season(steps, 3600)
+    found = find_season(steps, HOUR)
     assert found.correlations[24] > 0.5
     assert (found.length, found.seen) == (24, False)
 
@@ -90,23 +94,23 @@ def test_a_slow_decay_is_no_season() -> None:
 def test_a_day_is_seen_under_a_year_that_moves_far_more() -> None:
     t = np.arange(9000)[:, None]
     swing = 60 * np.sin(2 * np.pi * t / 8766)
-    found = find_season(series(9000, 24, 1) + swing, 3600)
+    found = find_season(series(9000, 24, 1) + swing, HOUR)
     assert (found.length, found.seen) == (24, True)
     assert found.correlations[24] > 0.6
 
 
 def test_noise_has_no_season() -> None:
     noise = np.random.default_rng(0).normal(size=(3000, 4))
-    found = find_season(noise, 3600)
+    found = find_season(noise, HOUR)
     assert (found.length, found.seen) == (24, False)
     assert set(found.correlations) == {24, 168}
 
 
 def test_a_season_that_is_given_is_taken() -> None:
-    found = find_season(series(600, 24, 1), 3600, length=12)
+    found = find_season(series(600, 24, 1), HOUR, length=12)
     assert (found.length, found.seen) == (12, True)
     assert found.correlations[12] < 0 < found.correlations[24]
 
 
 def test_rows_too_few_for_a_custom_have_a_season_of_one() -> None:
-    assert find_season(np.arange(10.0)[:, None] ** 2, 3600).length == 1
+    assert find_season(np.arange(10.0)[:, None] ** 2, HOUR).length == 1

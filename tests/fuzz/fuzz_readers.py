@@ -135,7 +135,7 @@ def _card(content: bytes, folder: Path) -> object:
     path.write_bytes(content)
     card = load_card(path)
     try:
-        return card.splits.borders(100), card.step_seconds, card.reading()
+        return card.splits.borders(100), card.step, card.reading()
     except ValueError as error:
         raise UserError("splits", str(error)) from None  # as `load` tells it
 
