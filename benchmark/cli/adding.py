@@ -10,7 +10,7 @@ import typer
 from benchmark.cli.options import make_console, tell
 
 if TYPE_CHECKING:
-    from benchmark.data.adopt import Proposal
+    from benchmark.data.adoption.adopt import Proposal
 
 SHOWN = 12  # channels named in the table
 USUAL = 336  # lookback and horizon of a run that says nothing of them
@@ -32,7 +32,8 @@ def datasets_add(
     Finds its times, channels, gaps and season, says what it assumes, and writes a card with a copy
     of the data beside it, into the data folder, BENCHMARK_DATA. All models run on it then.
     """
-    from benchmark.data.adopt import adopt, as_csv, propose
+    from benchmark.data.adoption.adopt import adopt, propose
+    from benchmark.data.parquet import as_csv
 
     with as_csv(file) as csv:
         proposal = propose(

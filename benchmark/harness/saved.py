@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.config import Strict, nearest, validate
-from benchmark.data.adopt import as_csv
 from benchmark.data.card import DatasetCard
+from benchmark.data.parquet import as_csv
 from benchmark.data.rows import Rows, read_rows, time_column
 from benchmark.data.task import Scaler, Task
 from benchmark.errors import UserError

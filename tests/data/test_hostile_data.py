@@ -11,10 +11,10 @@ import pytest
 
 from benchmark.config import load_yaml, parse_yaml, validate
 from benchmark.data import files
+from benchmark.data.adoption.look import look
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import opened_text
 from benchmark.data.load import load
-from benchmark.data.look import look
 from benchmark.data.parse import parse
 from benchmark.data.rows import read_rows
 from benchmark.errors import MOST_TOLD, UserError

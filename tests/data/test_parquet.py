@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from users_table import table
 
-from benchmark.data.adopt import adopt, as_csv, propose
+from benchmark.data.adoption.adopt import adopt, propose
 from benchmark.data.card import load_card
 from benchmark.data.load import load
+from benchmark.data.parquet import as_csv
 from benchmark.errors import UserError
 
 PARQUETS = {

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from users_table import written_anew
 
-from benchmark.data.adopt import propose
+from benchmark.data.adoption.adopt import propose
 from benchmark.data.load import load as load_series
 from benchmark.errors import UserError
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from users_table import table
 
 from benchmark.config import parse_yaml, validate
-from benchmark.data.adopt import adopt, card_text, propose
+from benchmark.data.adoption.adopt import adopt, card_text, propose
 from benchmark.data.card import DatasetCard, load_card
 from benchmark.data.load import load
 from benchmark.errors import UserError

@@ -1,6 +1,6 @@
 """Looking at a user's file: which column is its time, how far apart its rows are, what to forecast.
 
-Nothing is written here, and what is found is only proposed: `benchmark.data.adopt` makes a card.
+Nothing is written here, and what is found is only proposed: `adopt` makes a card of it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.config import nearest, validate
+from benchmark.data.adoption.layout import repeat_fault
+from benchmark.data.adoption.numbers import no_numbers, number_fault
+from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import date_fault
 from benchmark.data.faults import find_fault
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.header import codec, read_header
-from benchmark.data.layout import repeat_fault
-from benchmark.data.numbers import no_numbers, number_fault
 from benchmark.data.parse import parse
 from benchmark.data.rewrite import rewritten
-from benchmark.data.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.table import Table
 from benchmark.data.times import Times, read_times, step_fault
 from benchmark.errors import UserError, cured

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from users_table import table, written_anew
 
-from benchmark.data.adopt import as_csv, propose
+from benchmark.data.adoption.adopt import propose
+from benchmark.data.parquet import as_csv
 from benchmark.errors import UserError
 
 FRAME = table(480).rename(columns={"date": "when"})
