@@ -25,7 +25,7 @@ COMMANDS = {
     "run": "config --set --seed --results --device --threads --force --checkpoint --tensorboard "
     "--verbose",
     "suite": "name --set --strict --executor --jobs --time-limit --ray-address --gpus-per-run "
-    "--results --device --threads --force --checkpoint --tensorboard --verbose",
+    "--part --results --device --threads --force --checkpoint --tensorboard --verbose",
     "reproduce": "run --model --tolerance --threads --results",
     "tune": "configs --budget --horizon --folds --set --output --results --device --threads",
     "forecast": "run --input --output --plot --level --results",

@@ -59,7 +59,7 @@ def test_options_decide_what_executes_the_runs(
     stop = KeyboardInterrupt
 
     def run_suite(*arguments: Any) -> None:
-        made.append(arguments[-1])
+        made.append(arguments[6])
         raise stop
 
     monkeypatch.setattr("benchmark.harness.suite.run_suite", run_suite)
@@ -97,3 +97,24 @@ def test_a_suite_that_is_stopped_before_its_first_row_has_no_table_to_write(
     assert answer.err.strip() == STOPPED
     assert answer.out == "No run is done yet: there is no leaderboard to write.\n"
     assert not (toy / "results" / "tiny").exists()
+
+
+def test_parts_make_no_table_and_the_whole_finds_their_runs_done(
+    command: Command, toy: Path, write_yaml: Callable[[str, Any], str]
+) -> None:
+    grids = [{"datasets": ["toy"], "horizons": [6, 12, 18], "lookbacks": [24]}]
+    models = ["seasonal_naive", "last_value"]
+    write_yaml("six.yaml", {"name": "six", "models": models, "grids": grids})
+    for number in (1, 2):
+        answer = command("suite", "six.yaml", "--part", f"{number}/2")
+        assert (answer.code, answer.err) == (0, "")
+        told = f"Part {number} of 2: 3 of its 3 runs are done.\n"
+        assert told + "When all parts are through, this ranks them: benchmark suite" in answer.out
+        assert not (toy / "results" / "six").exists()
+    whole = command("suite", "six.yaml")
+    assert (whole.code, whole.err) == (0, "")
+    assert whole.out.startswith("6 of 6 runs are done already and are not run again.\n")
+    assert (toy / "results" / "six" / "leaderboard.md").exists()
+    wrong = command("suite", "six.yaml", "--part", "3/2")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err == "error: --part 3/2: is no part of a whole; write 1/8, or up to 8/8\n"

@@ -27,6 +27,7 @@ from benchmark.cli.options import (
 from benchmark.cli.reporting import write_page
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError, told_by_line
+from benchmark.harness.part import WHOLE, Part
 from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
@@ -126,6 +127,10 @@ def suite(
     gpus_per_run: Annotated[
         float, typer.Option(min=0, help="Ray: GPUs of each run; at 0.25, four share one.")
     ] = 0.0,
+    part: Annotated[
+        Part | None,
+        typer.Option(parser=Part.parse, metavar="I/N", help="One of N parts, for array jobs: 3/8."),
+    ] = None,
     results: ResultsOption = RESULTS,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
@@ -137,8 +142,8 @@ def suite(
     """Run a suite and write its leaderboard.
 
     Runs that are done already are not run again. --jobs shares the cores among the runs, and
-    --threads is for each. Ctrl-C lets the runs under way finish, twice stops them. Exits with 1 if
-    a run failed.
+    --threads is for each. Ctrl-C lets the runs under way finish, twice stops them. --part leaves
+    the leaderboard to a call without it. Exits with 1 if a run failed.
     """
     from benchmark.harness.spec import find_config, load_suite
 
@@ -156,10 +161,14 @@ def suite(
 
     execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
     console = make_console()
-    outcome = run_suite(spec, str(path), execution, console, set_ or [], strict, make)
-    options = [part for item in set_ or [] for part in ("--set", item)]
+    overrides = set_ or []
+    outcome = run_suite(spec, str(path), execution, console, overrides, strict, make, part or WHOLE)
+    options = [word for item in set_ or [] for word in ("--set", item)]
     command = shlex.join(["benchmark", "suite", name, *options])
-    _write_tables(spec, outcome, execution, console, command)
+    if part:
+        _tell_part(part, outcome, execution, console, command)
+    else:
+        _write_tables(spec, outcome, execution, console, command)
     if outcome.failed or outcome.missing:
         count = len(outcome.failed)
         parts = [f"{count} run{'s' if count > 1 else ''} failed"] if count else []
@@ -201,6 +210,19 @@ def _on_ray(
         gpus=gpus,
         time_limit=time_limit,
     )
+
+
+def _tell_part(
+    part: Part, outcome: Outcome, execution: Execution, console: Console, command: str
+) -> None:
+    """Count what is done of a part; the table is left to who runs the whole."""
+    from benchmark.records.store import Store
+
+    records = Store(execution.results).records()
+    done = sum(run.status == "done" for run in records if run.run_id in outcome.run_ids)
+    of = len(outcome.run_ids)
+    tell(console, f"Part {part.number} of {part.parts}: {done} of its {of} runs are done.")
+    tell(console, f"When all parts are through, this ranks them: {command}")
 
 
 def _write_tables(

@@ -23,6 +23,7 @@ from benchmark.harness.conduct import run_all
 from benchmark.harness.done import is_done, newer_source
 from benchmark.harness.estimate import expected_seconds
 from benchmark.harness.executor import MakeExecutor
+from benchmark.harness.part import WHOLE, Part
 from benchmark.harness.run import Plan, plan
 from benchmark.harness.spec import (
     Execution,
@@ -46,7 +47,7 @@ class Outcome:
     """What became of a suite.
 
     Attributes:
-        run_ids: every run of the suite, done now or before.
+        run_ids: every run of the suite, or of the part of it, done now or before.
         failed: runs of this call that failed.
         num_skipped: runs that were done before.
         notes: what a reader of the table has to know, e.g. that a data set was replaced.
@@ -85,6 +86,7 @@ def run_suite(
     overrides: Sequence[str] = (),
     strict: bool = False,
     executor: MakeExecutor = InProcess,
+    part: Part = WHOLE,
 ) -> Outcome:
     """Run what is not done yet.
 
@@ -96,6 +98,7 @@ def run_suite(
         overrides: ``key=value`` texts for every run, after the suite's own.
         strict: a data set that cannot be had is an error, even where one could stand in.
         executor: makes what executes the runs; one after the other in this process by default.
+        part: which of them to run; all by default.
 
     Raises:
         UserError: a fault in a configuration, or a results folder that cannot be written.
@@ -106,6 +109,8 @@ def run_suite(
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
     plans = _plan_all(grids, suite, models)
+    mine = part.of(planned.run_id for planned in plans)
+    plans = [planned for planned in plans if planned.run_id in mine]
     random = {model.spec.name: model.random for own in models for model in own}
     records = Store(execution.results).records()
     pending = [planned for planned in plans if not is_done(planned, execution)]
