@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,4 +93,44 @@ def test_a_check_of_what_is_not_there_to_be_checked_ends_at_once(
     write_module("users_broken", text)
     answer = command("check", "users_broken.X")
     mistaken(answer, part)
+    assert answer.err.count("\n") == 1
+
+
+FICKLE = """\
+from benchmark.forecasters.linear import Linear
+
+class Fickle(Linear):
+    fails = False
+    def forward(self, x):
+        if self.fails:
+            raise ValueError("what now?")
+        return super().forward(x)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("forecast", "RUN", "--input", "datasets/toy.csv", "--output", "next.csv"),
+        ("backtest", "RUN"),
+        ("speed", "model.yaml"),
+        ("audit", "model.yaml"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_whatever_is_done_with_a_users_model_its_errors_are_told_by_its_line(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+    words: tuple[str, ...],
+) -> None:
+    write_module("users_fickle", FICKLE)
+    write_yaml("model.yaml", LINEAR.replace("Linear", "users_fickle.Fickle"))
+    assert command("run", "model.yaml", "--checkpoint").code == 0
+    write_module("users_fickle", FICKLE.replace("False", "True"))
+    sys.modules.pop("users_fickle")
+    (run,) = Path("results/runs").iterdir()
+    answer = command(*(str(run) if word == "RUN" else word for word in words))
+    mistaken(answer, "ValueError: what now?, at line 7 of users_fickle.py, 'raise ValueError(")
     assert answer.err.count("\n") == 1

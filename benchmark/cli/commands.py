@@ -19,7 +19,7 @@ from benchmark.cli import (
     tuning,
     using,
 )
-from benchmark.errors import UserError
+from benchmark.errors import UserError, told_by_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 STOPPED = "Stopped. Finished runs are kept; the same command goes on from here."
@@ -65,9 +65,13 @@ datasets.command("check")(catalogue.datasets_check)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is told in plain lines, without a traceback."""
+    """Run the command line; a user's mistake is told in plain lines, without a traceback.
+
+    So is what a model of the user's own raises, whatever the command was doing with it.
+    """
     try:
-        app()
+        with told_by_line("a file of your own", "mend that line"):
+            app()
     except UserError as error:
         for line in str(error).split("\n"):
             sys.stderr.write(f"error: {line}\n")

@@ -23,6 +23,8 @@ from benchmark.data.splits import Splits
 from benchmark.errors import UserError
 from benchmark.places import DATASETS, own_data_folder
 
+DATA_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")
+
 DATA_VARIABLE = "BENCHMARK_DATA"
 """The environment variable that names another folder for data files."""
 
@@ -228,6 +230,9 @@ def find_card(name_or_path: str) -> Path:
         return Path(name_or_path)
     cards = list_cards()
     if name_or_path not in cards:
+        if name_or_path.endswith(DATA_ENDINGS):
+            cure = f"make a data set of it: benchmark datasets add {name_or_path}"
+            raise UserError(f"dataset '{name_or_path}'", "is a file, not a data set's name", cure)
         same = [name for name in cards if name.lower() == name_or_path.lower()]
         hint = f"did you mean '{same[0]}'?" if same else nearest(name_or_path, cards)
         raise UserError(f"dataset '{name_or_path}'", "no such card", hint)
