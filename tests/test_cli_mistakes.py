@@ -49,7 +49,7 @@ def configs(toy: Path, write_yaml: Callable[[str, Any], str]) -> None:
         ("model:", "modle:", ["model.yaml: modle: unknown key; did you mean 'model'?"]),
         ("name: linear", "name: a/b", ["model.yaml: name: string should match"]),
         ("toy", "tyo", ["dataset 'tyo': no such card; did you mean 'toy'?"]),
-        ("toy", "my.csv", ["'my.csv': is a file, not a data set's name; make a data set of it: bench"]),
+        ("toy", "my.csv", ["'my.csv': is a file, not a data set's name; make a data set of it"]),
         ("epochs: 1", "epochs: 1, epochs: 2", ["not valid YAML: duplicate key", "line 6"]),
         ("{class", "[class", ["model.yaml: not valid YAML", "line 5"]),
         ("epochs: 1", "epochs: 1, seed: 1", ["model.yaml: training.seed: unknown key"]),
