@@ -11,6 +11,7 @@ import torch
 
 import benchmark.harness.fitted as harness
 from benchmark.cli.commands import STOPPED
+from benchmark.records.store import Store
 
 Command = Callable[..., Any]
 
@@ -118,3 +119,23 @@ def test_parts_make_no_table_and_the_whole_finds_their_runs_done(
     wrong = command("suite", "six.yaml", "--part", "3/2")
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == "error: --part 3/2: is no part of a whole; write 1/8, or up to 8/8\n"
+
+
+def test_parts_are_drawn_alike_on_a_machine_that_lacks_a_data_set(
+    command: Command,
+    toy: Path,
+    write_dataset: Callable[..., Path],
+    write_yaml: Callable[[str, Any], str],
+) -> None:
+    grids = [{"datasets": ["there", "toy"], "horizons": [6, 12, 18], "lookbacks": [24]}]
+    models = ["seasonal_naive", "last_value", "window_mean"]
+    write_yaml("both.yaml", {"name": "both", "models": models, "grids": grids})
+    whole = write_dataset("there")
+    assert command("suite", "both.yaml", "--part", "1/2").code == 0
+    whole.unlink()
+    lacking = command("suite", "both.yaml", "--part", "2/2")
+    assert (lacking.code, lacking.err) == (1, "")
+    assert "there is left out" in lacking.out
+    datasets = [record.dataset for record in Store(toy / "results").records()]
+    assert datasets.count("toy") == 9
+    assert 0 < datasets.count("there") < 9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from benchmark.errors import UserError
 
@@ -28,12 +29,13 @@ class Part:
             raise UserError(f"--part {text}", "is no part of a whole", "write 1/8, or up to 8/8")
         return cls(int(found[1]), int(found[2]))
 
-    def of(self, run_ids: Iterable[str]) -> frozenset[str]:
-        """Draw every N-th run by lot, so that each part has of the slow ones and of the quick.
+    def of(self, tasks: Iterable[str]) -> frozenset[str]:
+        """Draw every N-th task by lot, so that each part has of the slow ones and of the quick.
 
-        The lot is the digest in the run's id: it falls alike on every machine, whatever is done.
+        Args:
+            tasks: every task of the suite, as a text; the lot is its digest, alike everywhere.
         """
-        drawn = sorted(run_ids, key=lambda run_id: run_id.rpartition("-")[2])
+        drawn = sorted(set(tasks), key=lambda task: sha256(task.encode()).digest())
         return frozenset(drawn[self.number - 1 :: self.parts])
 
 

@@ -7,7 +7,7 @@ becomes a row with its error, and the suite goes on.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,12 +105,11 @@ def run_suite(
     """
     _check_keys(suite, where, overrides)
     models = [load_models(grid, suite, where, overrides) for grid in suite.grids]
-    grids, notes, missing = _available(suite, strict)
+    tasks = _expand(suite, models, part)
+    used, notes, missing = _available([spec.dataset for _, spec in tasks], suite.fallback, strict)
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
-    plans = _plan_all(grids, suite, models)
-    mine = part.of(planned.run_id for planned in plans)
-    plans = [planned for planned in plans if planned.run_id in mine]
+    plans = _plan_all(tasks, used)
     random = {model.spec.name: model.random for own in models for model in own}
     records = Store(execution.results).records()
     pending = [planned for planned in plans if not is_done(planned, execution)]
@@ -156,15 +155,13 @@ def _task_keys(lookbacks: bool) -> tuple[str, ...]:
     return (*TASK_KEYS, *["lookback"] * lookbacks)
 
 
-def _plan_all(
-    grids: Sequence[Grid], suite: SuiteSpec, models: Sequence[Sequence[Model]]
-) -> list[Plan]:
-    """Plan every run once, also where grids overlap."""
-    series = {name: load(load_card(name)) for grid in grids for name in grid.datasets}
+def _plan_all(tasks: Sequence[tuple[Model, RunSpec]], used: Mapping[str, str | None]) -> list[Plan]:
+    """Plan every run once, also where grids overlap, on the data sets that are to be had."""
+    series = {name: load(load_card(name)) for name in dict.fromkeys(used.values()) if name}
     plans = [
-        plan(spec, model.where, series[spec.dataset])
-        for grid, own in zip(grids, models, strict=True)
-        for model, spec in _expand(grid, grid.seeds or suite.seeds, own)
+        plan(spec.model_copy(update={"dataset": name}), model.where, series[name])
+        for model, spec in tasks
+        if (name := used[spec.dataset])
     ]
     return list({planned.run_id: planned for planned in plans}.values())
 
@@ -211,45 +208,52 @@ def _beside(name: str, where: str) -> str:
     return str(beside) if name.endswith((".yaml", ".yml")) and beside.exists() else name
 
 
-def _available(suite: SuiteSpec, strict: bool) -> tuple[list[Grid], list[str], list[str]]:
+def _available(
+    names: Iterable[str], fallback: str | None, strict: bool
+) -> tuple[dict[str, str | None], list[str], list[str]]:
     """Fetch every data set; replace or leave out what cannot be had, and say so."""
     notes: list[str] = []
     missing: list[str] = []
     used: dict[str, str | None] = {}
-    for name in dict.fromkeys(name for grid in suite.grids for name in grid.datasets):
+    for name in dict.fromkeys(names):
         try:
             fetch(load_card(name))
             used[name] = name
         except DatasetUnavailable as error:
             if strict:
                 raise
-            used[name] = suite.fallback
-            if suite.fallback is None:
+            used[name] = fallback
+            if fallback is None:
                 missing.append(name)
                 notes.append(f"{name} is left out: {error.what}.")
             else:
                 notes.append(
-                    f"{name} could neither be found nor fetched. {suite.fallback} stands in for "
+                    f"{name} could neither be found nor fetched. {fallback} stands in for "
                     f"it: these are not {name} numbers."
                 )
-    grids = []
-    for grid in suite.grids:
-        datasets = [other for name in grid.datasets if (other := used[name])]
-        grids.append(grid.model_copy(update={"datasets": tuple(dict.fromkeys(datasets))}))
-    return grids, notes, missing
+    return used, notes, missing
 
 
 def _expand(
-    grid: Grid, seeds: Sequence[int], models: Sequence[Model]
+    suite: SuiteSpec, models: Sequence[Sequence[Model]], part: Part
 ) -> list[tuple[Model, RunSpec]]:
-    return [
+    """Every task of a part; drawn before any data set is looked for, which may lack here alone."""
+    tasks = [
         (
             model,
             with_task(model.spec, dataset=dataset, horizon=horizon, lookback=lookback, seed=seed),
         )
+        for grid, own in zip(suite.grids, models, strict=True)
         for dataset in grid.datasets
         for horizon in grid.horizons
-        for model in models
+        for model in own
         for lookback in grid.lookbacks or (model.spec.lookback,)
-        for seed in (seeds if model.random else seeds[:1])
+        for seed in _seeds(grid, suite, model)
     ]
+    mine = part.of(spec.model_dump_json() for _, spec in tasks)
+    return [(model, spec) for model, spec in tasks if spec.model_dump_json() in mine]
+
+
+def _seeds(grid: Grid, suite: SuiteSpec, model: Model) -> Sequence[int]:
+    seeds = grid.seeds or suite.seeds
+    return seeds if model.random else seeds[:1]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,9 +24,7 @@ def test_each_run_is_in_one_part_and_parts_are_of_one_size(run_ids: set[str], pa
 def test_no_part_has_all_the_slow_models() -> None:
     """As every fourth one of a list would be, where the list goes round four models."""
     run_ids = [
-        f"{model}-ETTh1-96-seed{seed}-{sha256(f'{model} {seed}'.encode()).hexdigest()[:10]}"
-        for seed in range(50)
-        for model in ("slow", "a", "b", "c")
+        f"{model}-ETTh1-96-seed{seed}" for seed in range(50) for model in ("slow", "a", "b", "c")
     ]
     counts = [
         sum("slow" in each for each in Part(number, 4).of(run_ids)) for number in (1, 2, 3, 4)
