@@ -119,6 +119,21 @@ def test_rows_that_go_by_the_calendar_are_added_run_and_forecast_by_it(
     assert np.abs(ahead["sales"] - frame["sales"].iloc[-6:].to_numpy()).max() < 5
 
 
+def test_a_single_row_at_which_no_step_begins_is_not_forecast_from(
+    workplace: Path, tmp_path: Path, command: Command
+) -> None:
+    days = pd.date_range("2020-01-01", periods=250, freq="B")
+    pd.DataFrame({"day": days, "x": np.arange(250) % 7}).to_csv(tmp_path / "b.csv", index=False)
+    command("datasets", "add", tmp_path / "b.csv")
+    sets = ("--set", "dataset=b", "--set", "lookback=1", "--set", "horizon=3")
+    assert command("run", "last_value", "--checkpoint", *sets).code == 0
+    (tmp_path / "one.csv").write_text("day,x\n2021-01-02,1\n")
+    answer = command("forecast", "last_value", "--input", tmp_path / "one.csv", "--output", "o.csv")
+    assert (answer.code, answer.out) == (2, "")
+    assert "one.csv: line 2, column 'day': 2021-01-02 00:00:00 is a Saturday, and" in answer.err
+    assert not (workplace / "o.csv").exists()
+
+
 def test_the_policy_is_changed_in_the_card(
     gappy: pd.DataFrame, workplace: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -166,7 +167,7 @@ def suite(
     options = [word for item in set_ or [] for word in ("--set", item)]
     command = shlex.join(["benchmark", "suite", name, *options])
     if part:
-        _tell_part(part, outcome, execution, console, command)
+        _tell_part(part, outcome, execution, console)
     else:
         _write_tables(spec, outcome, execution, console, command)
     if outcome.failed or outcome.missing:
@@ -212,17 +213,18 @@ def _on_ray(
     )
 
 
-def _tell_part(
-    part: Part, outcome: Outcome, execution: Execution, console: Console, command: str
-) -> None:
-    """Count what is done of a part; the table is left to who runs the whole."""
+def _tell_part(part: Part, outcome: Outcome, execution: Execution, console: Console) -> None:
+    """Count what is done of a part; the table is left to who runs the whole, with its options."""
     from benchmark.records.store import Store
 
     records = Store(execution.results).records()
     done = sum(run.status == "done" for run in records if run.run_id in outcome.run_ids)
     of = len(outcome.run_ids)
     tell(console, f"Part {part.number} of {part.parts}: {done} of its {of} runs are done.")
-    tell(console, f"When all parts are through, this ranks them: {command}")
+    words = iter(sys.argv[1:])
+    rest = [w for w in words if not w.startswith("--part") or (w == "--part" and not next(words))]
+    whole = shlex.join(["benchmark", *rest])
+    tell(console, f"When all parts are through, this ranks them: {whole}")
 
 
 def _write_tables(

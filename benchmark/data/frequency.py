@@ -1,7 +1,7 @@
 """How far apart a data set's rows are: a fixed time, or one that the calendar decides.
 
     s, min, h, D, W   seconds, minutes, hours, days, weeks
-    MS, ME            months, by the time since a month's start, or until its end
+    MS, ME            months, by the time since a month's start, or on its last day
     B                 working days, Monday to Friday: a holiday is an absent time
 
 A number may stand before each: 15min, 3MS (a quarter), 12ME (a year). Cards are read while the
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 604800}
 CALENDAR = {"MS": "month", "ME": "month", "B": "working day"}
+
+INSTEAD = {
+    "M": "MS or ME", "Q": "3MS or 3ME", "QS": "3MS", "QE": "3ME", "Y": "12MS or 12ME",
+    "A": "12MS or 12ME", "YS": "12MS", "YE": "12ME", "AS": "12MS", "H": "h", "T": "min", "S": "s",
+}  # fmt: skip
+"""Names that are none here, for steps that are: what to write."""
 
 DAY = SECONDS["D"]
 SHORTEST_MONTH = 28 * DAY  # what all months have
@@ -52,7 +58,9 @@ class Frequency:
         """
         found = re.fullmatch(r"([1-9]\d{0,5})?(s|min|h|D|W|MS|ME|B)", text)
         if not found:
-            raise ValueError("is no step in s, min, h, D, W, MS, ME or B; write e.g. 15min")
+            name = re.sub(r"^\d+|-[A-Z]{3}$", "", text)
+            cure = "W" if text.startswith("W-") else INSTEAD.get(name, "e.g. 15min")
+            raise ValueError(f"is no step in s, min, h, D, W, MS, ME or B; write {cure}")
         return cls(int(found[1] or 1), found[2])
 
     def __str__(self) -> str:
@@ -92,8 +100,25 @@ class Frequency:
 
         cell, rest = self._place(np.array([time], dtype="datetime64[s]"))
         if rest[0] < 0:
-            raise ValueError(f"is the time of no {CALENDAR[self.unit]} ({self.unit})")
+            raise ValueError(self.misfit(time))
         return self._time(cell[0] + self.count * steps, rest[0])
+
+    def misfit(self, time: np.datetime64) -> str:
+        """Say why no step begins at a time; empty where one does.
+
+        >>> Frequency.parse("B").misfit("2020-01-04")
+        'is a Saturday, and the step is a working day (B)'
+        """
+        import numpy as np
+
+        at = np.array([time], dtype="datetime64[s]")
+        if self._place(at)[1][0] >= 0:
+            return ""
+        if self.unit == "B":
+            why = f"is a {at[0].item():%A}"
+        else:
+            why = f"is {'after the 28th' if self.unit == 'MS' else 'not the last day'} of its month"
+        return f"{why}, and the step is {self.words} ({self})"
 
     def _place(self, times: Times) -> tuple[Whole, Whole]:
         """The unit's cell that holds a time, and the seconds from its start, or until its end.
@@ -110,7 +135,8 @@ class Frequency:
             months = times.astype("datetime64[M]")
             rest = times - months if self.unit == "MS" else months + 1 - times
             seconds = rest.astype("timedelta64[s]").astype(np.int64)
-            return months.astype(np.int64), np.where(seconds < SHORTEST_MONTH, seconds, -1)
+            longest = SHORTEST_MONTH - 1 if self.unit == "MS" else DAY
+            return months.astype(np.int64), np.where(seconds <= longest, seconds, -1)
         return np.divmod(times.astype(np.int64), SECONDS[self.unit])
 
     def _time(self, cell: Whole, rest: np.int64) -> Times:

@@ -28,7 +28,7 @@ from benchmark.data.files import opened_text
 from benchmark.data.header import codec
 from benchmark.data.splits import SplitName
 from benchmark.data.table import Table
-from benchmark.data.times import FIRST_LINE, Times, read_times, step_fault
+from benchmark.data.times import FIRST_LINE, Times, check_first, read_times, step_fault
 from benchmark.errors import UserError
 
 Array = NDArray[np.float64]
@@ -42,6 +42,7 @@ def add_absent_rows(
     Raises:
         UserError: a time stands twice, out of order or between the grid's, or most are absent.
     """
+    check_first(card, path, times)
     steps = card.step.between(times)
     if (steps <= 0).any():
         raise step_fault(card, path, times, steps <= 0)

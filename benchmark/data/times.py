@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
+from benchmark.data.frequency import CALENDAR
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
 """Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
 
 Times = NDArray[np.datetime64]
+
+STEPS_CURE = "mend the file, or correct frequency, missing or irregular_steps in the card"
 
 FIRST_LINE = 2  # of the rows: a file with a time column has a header
 
@@ -91,6 +94,7 @@ def check_steps(card: DatasetCard, path: Path, times: Times, first_line: int = F
     Raises:
         UserError: names the line of the first step at fault.
     """
+    check_first(card, path, times, first_line)
     odd = card.step.between(times) != 1
     backward = bool((np.diff(times).astype(np.int64) < 0).any())
     if not backward and odd.sum() == card.irregular_steps:
@@ -102,6 +106,18 @@ def check_steps(card: DatasetCard, path: Path, times: Times, first_line: int = F
         )
         raise UserError(str(path), what, cure)
     raise step_fault(card, path, times, odd, first_line)
+
+
+def check_first(card: DatasetCard, path: Path, times: Times, first_line: int = FIRST_LINE) -> None:
+    """Refuse a first time at which no step begins, as a Sunday where rows are working days.
+
+    Raises:
+        UserError: names its line.
+    """
+    misfit = card.step.misfit(times[0])
+    if misfit:
+        what = f"{str(times[0]).replace('T', ' ')} {misfit}"
+        raise UserError(_place(card, path, first_line), what, STEPS_CURE)
 
 
 def step_fault(
@@ -128,9 +144,16 @@ def step_fault(
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
         return UserError(where, what, "sort them by time")
-    cure = "mend the file, or correct frequency, missing or irregular_steps in the card"
+    cure = STEPS_CURE
     if steps[row - 1] == 0:
         return UserError(where, f"{time} stands there twice", cure)
+    misfit = card.step.misfit(times[row])
+    if misfit:
+        return UserError(where, f"{time} {misfit}", cure)
+    absent = int(card.step.between(times[row - 1 : row + 1])[0]) - 1
+    if card.step.unit in CALENDAR and absent > 0:
+        what = f"{time} is not {card.step.words} after {before}: {absent} between them lack a row"
+        return UserError(where, what, cure)
     step = np.timedelta64(steps[row - 1], "s").item()
     return UserError(where, f"{time} is {step} after {before}, not {card.step.words}", cure)
 

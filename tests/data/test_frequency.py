@@ -70,16 +70,30 @@ def test_what_is_no_whole_number_of_steps_is_none(step: str, times: list[str]) -
 
 @pytest.mark.parametrize(
     ("step", "day", "what"),
-    [("B", "2020-01-04", "working day"), ("MS", "2020-01-29", "month"), ("ME", "2020-01-01", "m")],
+    [
+        ("B", "2020-01-04", "is a Saturday, and the step is a working day (B)"),
+        ("MS", "2020-01-29", "is after the 28th of its month, and the step is a month (MS)"),
+        ("3ME", "2020-01-30", "is not the last day of its month, and the step is 3 months (3ME)"),
+    ],
 )
 def test_a_time_at_which_no_step_begins_has_none_after_it(step: str, day: str, what: str) -> None:
-    with pytest.raises(ValueError, match=rf"is the time of no {what}.* \({step}\)"):
+    assert Frequency.parse(step).misfit(np.datetime64(day)) == what
+    with pytest.raises(ValueError, match=re.escape(what)):
         Frequency.parse(step).after(np.datetime64(day, "s"), np.arange(3))
 
 
 @pytest.mark.parametrize("text", ["", "M", "0h", "-1D", "1.5h", "QS", "month", "h ", "1234567s"])
 def test_what_is_no_step_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape("is no step in s, min, h, D, W, MS, ME or B")):
+        Frequency.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cure"),
+    [("M", "MS or ME"), ("2Q", "3MS or 3ME"), ("QS-OCT", "3MS"), ("H", "h"), ("W-SUN", "W")],
+)
+def test_a_step_by_another_name_is_told_by_ours(text: str, cure: str) -> None:
+    with pytest.raises(ValueError, match=f"; write {cure}$"):
         Frequency.parse(text)
 
 

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
-_TIME_NAME = re.compile(r"date|time|stamp|^ds$|^dt$", re.IGNORECASE)
+_TIME_NAME = re.compile(
+    r"date|time|stamp|year|month|quarter|week|day|period|^ds$|^dt$", re.IGNORECASE
+)
 _YEAR_FIRST = re.compile(r"\s*\d{4}[-/]\d")
 _NO_TIMES = "write times as 2016-07-01 00:15:00 into a column, and name it with --time-column"
 
@@ -209,7 +211,9 @@ def _find_time_column(
 ) -> str:
     """The first column of texts whose first cell is a time, or of any that is called like one."""
     named = [column for column in frame.columns if _TIME_NAME.search(column)]
-    texts = [column for column in frame.columns if reasons[column]]
+    counts = [c for c in frame.columns if frame[c].str.fullmatch(r"\s*\d+\s*").all()]
+    others = set(counts) - set(named)  # 1001, 1002, ... is a year of nothing that is not called so
+    texts = [column for column in frame.columns if reasons[column] and column not in others]
     for column in [*(c for c in texts if c in named), *texts, *named]:
         try:
             read_times(card, path, frame[column].iloc[:1])

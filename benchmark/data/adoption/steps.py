@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.frequency import CALENDAR, SECONDS, Frequency
 from benchmark.data.rewrite import assigned, rewritten
-from benchmark.data.times import Times
+from benchmark.data.times import FIRST_LINE, Times
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PERIODS = {"month": (1, "M"), "quarter": (3, "Q"), "year": (12, "Y")}
 """Months of each, and what pandas calls it."""
@@ -19,11 +22,15 @@ _PERIODS = {"month": (1, "M"), "quarter": (3, "Q"), "year": (12, "Y")}
 _MOSTLY = 0.9
 """Share of the steps that lead into the next period, though no one length has that share."""
 
+_ODD = 0.02
+"""Share of the steps of a series of working days that may begin or end on no such day."""
+
 
 def most_frequent_step(times: Times) -> Frequency:
     """Return the most frequent step from one time to the next.
 
-    It is one of the calendar where that explains more of them, and all times are on its grid.
+    It is one of the calendar where that explains more of them, and all times are on its grid; of
+    working days, nearly all, as a series that has a Saturday once is none of seven days a week.
     """
     found, share = _most_frequent(np.diff(times).astype(np.int64))
     step = next(
@@ -32,7 +39,8 @@ def most_frequent_step(times: Times) -> Frequency:
     for unit in CALENDAR:
         steps = Frequency(1, unit).between(times)
         count, explained = _most_frequent(steps)
-        if steps.min() > 0 and not (steps % count).any() and explained > share:
+        odd = ((steps <= 0) | (steps % max(count, 1) != 0)).mean()
+        if count > 0 and odd <= (_ODD if unit == "B" else 0) and explained > share:
             step, share = Frequency(count, unit), explained
     return step
 
@@ -55,8 +63,12 @@ def calendar_fault(path: Path, time_column: str, times: Times) -> UserError | No
         if (np.diff(number) == 1).mean() < _MOSTLY:
             continue
         what = f"has about a row a {period}, but not on one day of it"
-        cure = "use rows of whole days"
-        if np.diff(number).all():
+        repeated = np.flatnonzero(np.diff(number) == 0)
+        if repeated.size:
+            line = int(repeated[0]) + FIRST_LINE
+            what += f": lines {line} and {line + 1} are of the same {period}"
+            cure = "keep one of them, or give the rows days that are a fixed step apart"
+        else:
             day = f"pd.to_datetime(t[{time_column!r}]).dt.to_period({code!r}).dt.start_time"
             first = f"let the first day of each {period} stand for it"
             cure = rewritten(path, first, assigned(time_column, day))
@@ -78,10 +90,17 @@ def step_cure(path: Path, time_column: str, times: Times, frequency: str | None)
     if frequency is None:
         return "mend the file, or give the step with --frequency"
     try:
-        rounded = pd.DatetimeIndex(times).round(frequency)
+        rounded = _rounded(pd.DatetimeIndex(times), frequency)
     except ValueError:  # a week, of which pandas does not know where it begins
         rounded = pd.DatetimeIndex(times)
     if rounded.has_duplicates or bool((rounded == times).all()):
         return "mend the file, or give another step with --frequency"
-    change = assigned(time_column, f"pd.to_datetime(t[{time_column!r}]).dt.round({frequency!r})")
-    return f"mend the file, or {rewritten(path, 'round its times', change)}"
+    how = "normalize()" if frequency in ("D", "B") else f"round({frequency!r})"
+    deed = "leave out its times of day" if frequency in ("D", "B") else "round its times"
+    change = assigned(time_column, f"pd.to_datetime(t[{time_column!r}]).dt.{how}")
+    return f"mend the file, or {rewritten(path, deed, change)}"
+
+
+def _rounded(times: pd.DatetimeIndex, frequency: str) -> pd.DatetimeIndex:
+    """A day's afternoon is still of that day, though its midnight is further away."""
+    return times.normalize() if frequency in ("D", "B") else times.round(frequency)

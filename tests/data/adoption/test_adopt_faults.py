@@ -119,8 +119,50 @@ def test_rows_of_no_one_day_of_a_month_are_written_as_of_its_first(
     np.testing.assert_array_equal(rows, frame[["load", "heat"]])
     again = frame.loc[[48]].assign(date=frame["date"] + pd.Timedelta("1h"))
     twice = pd.concat([frame.loc[:48], again, frame.loc[49:]])
-    with pytest.raises(UserError, match=f"{told}; use rows of whole days$"):
-        propose(write_csv(twice))  # two rows of one month
+    with pytest.raises(UserError, match=f"{told}: lines 50 and 51 are of the same {period}; keep"):
+        propose(write_csv(twice))
+
+
+def test_a_column_that_counts_is_no_year_unless_it_is_called_so(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame = table(200, "MS", "2001-01-01").rename(columns={"date": "when"})
+    frame.insert(0, "id", range(1001, 1201))
+    card = propose(write_csv(frame)).card
+    assert (card.time_column, card.frequency) == ("when", "MS")
+    with pytest.raises(UserError, match="line 1: names no column whose cells are times"):
+        propose(write_csv(frame.drop(columns="when")))
+    years = frame.drop(columns="when").rename(columns={"id": "year"}).drop(index=[50])
+    card = propose(write_csv(years)).card
+    assert (card.time_column, card.frequency, card.missing) == ("year", "12MS", "mask")
+
+
+def test_a_saturday_among_working_days_is_told_with_its_line(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame = table(200, "B", "2020-01-01")
+    frame.loc[100, "date"] += pd.Timedelta("1D") * (5 - frame.loc[100, "date"].weekday())
+    path = write_csv(frame.drop(index=[101, 102, 103, 104]))
+    day = f"{frame.loc[100, 'date']:%Y-%m-%d}"
+    with pytest.raises(UserError, match=f"line 102, .*{day} 00:00:00 is a Saturday, and the step"):
+        propose(path)
+    assert propose(path, frequency="D").card.frequency == "D"
+
+
+@pytest.mark.parametrize("frequency", ["B", "D"])
+def test_days_keep_their_date_where_their_times_of_day_differ(
+    frequency: str, write_csv: Callable[..., Path]
+) -> None:
+    frame = table(200, "B", "2020-01-01")
+    days = frame["date"].copy()
+    frame["date"] = days + pd.Timedelta("16h")
+    frame.loc[[30, 90], "date"] -= pd.Timedelta("3h")
+    with pytest.raises(UserError, match="leave out its times of day with pandas") as caught:
+        propose(write_csv(frame), frequency=frequency)
+    found = propose(written_anew(caught.value.cure), frequency=frequency).found
+    assert set(days.to_numpy()) <= set(found.table.timestamps)
+    known = np.isfinite(found.table.values).all(axis=1)
+    np.testing.assert_array_equal(found.table.values[known], frame[["load", "heat"]])
 
 
 def test_days_of_one_length_with_a_gap_are_a_fixed_step(write_csv: Callable[..., Path]) -> None:
