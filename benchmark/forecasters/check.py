@@ -95,8 +95,9 @@ def _problem(check: Check, spec: Mapping[str, Any], shape: SeriesShape, where: s
     with told_by_line(f"{where}: model"):
         forecaster = build_forecaster(spec, shape, where)
     try:
-        if isinstance(forecaster, ClosedFormForecaster):
-            forecaster.fit(_NoiseWindows(shape, generator), _NoiseWindows(shape, generator))
+        for part in forecaster.modules():  # itself, or the members of an ensemble
+            if isinstance(part, ClosedFormForecaster):
+                part.fit(_NoiseWindows(part.shape, generator), _NoiseWindows(part.shape, generator))
         return check(forecaster, spec, generator)
     except Exception as error:
         return f"{type(error).__name__}: {error}"

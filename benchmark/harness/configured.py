@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmark.config import apply_overrides, nearest, validate
 from benchmark.errors import UserError
-from benchmark.forecasters.contract import Forecaster
-from benchmark.forecasters.resolve import option_schema, resolve_model
+from benchmark.forecasters.contract import FitKind, Forecaster
+from benchmark.forecasters.resolve import how_fitted, option_schema, resolve_model
 from benchmark.harness.spec import RunSpec, find_config, load_run
 from benchmark.training.spec import TrainingSpec
 
@@ -31,12 +31,16 @@ def configured(
     own = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
     if isinstance(model, type):
         where, cls = f"fit({model.__qualname__})", model
-        data = {"name": model.__name__, "model": {"class": _class_name(model, where)}}
-        overrides = [*own, *_overrides(where, cls, options)]
+        name = _class_name(model, where)
+        data = {"name": model.__name__, "model": {"class": name}}
+        fitted = how_fitted({"class": name, **options}, where)
+        overrides = [*own, *_overrides(where, cls, fitted, options)]
         return where, validate(RunSpec, apply_overrides(data, overrides), where)
     path = find_config("models", str(model))
-    cls, _ = resolve_model(load_run(path).model, str(path))
-    return str(path), load_run(path, [*own, *_overrides(str(path), cls, options)])
+    spec = load_run(path).model
+    cls, _ = resolve_model(spec, str(path))
+    fitted = how_fitted(spec, str(path))
+    return str(path), load_run(path, [*own, *_overrides(str(path), cls, fitted, options)])
 
 
 def _class_name(cls: type[Forecaster], where: str) -> str:
@@ -48,7 +52,9 @@ def _class_name(cls: type[Forecaster], where: str) -> str:
     return cls.__name__ if ours else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _overrides(where: str, cls: type[Forecaster], options: dict[str, Any]) -> list[str]:
+def _overrides(
+    where: str, cls: type[Forecaster], fitted: FitKind, options: dict[str, Any]
+) -> list[str]:
     """Say each option as ``--set`` would: it is the model's or, fitted by gradient, its training's.
 
     Raises:
@@ -56,7 +62,7 @@ def _overrides(where: str, cls: type[Forecaster], options: dict[str, Any]) -> li
             `option_schema`.
     """
     homes = {"model": set(option_schema(cls, options, f"{where}: model").model_fields)}
-    if cls.fitted == "gradient":
+    if fitted == "gradient":
         homes["training"] = set(TrainingSpec.model_fields)
     overrides = []
     for key, value in options.items():

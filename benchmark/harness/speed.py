@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmark.data.windows import Windows
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.linear import DLinear
-from benchmark.forecasters.resolve import build_forecaster
+from benchmark.forecasters.resolve import build_forecaster, how_fitted
 from benchmark.harness import timing
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
@@ -95,7 +95,7 @@ def _measure_one(
     x = torch.randn(BATCH, spec.lookback, CHANNELS, device=device)
     y = torch.randn(BATCH, spec.horizon, CHANNELS, device=device)
     forward, gru = timing.side_by_side(_forward(forecaster, x), gru_forward, device, repeats)
-    if forecaster.fitted != "gradient":
+    if how_fitted(spec.model, spec.name) != "gradient":
         return Speed(spec.name, BATCH / forward, None, forward / gru)
     step, gru = timing.side_by_side(
         _step(forecaster, lambda: F.mse_loss(forecaster.training_forecast(x, y), y)),

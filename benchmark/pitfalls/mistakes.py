@@ -31,9 +31,7 @@ Array = NDArray[np.float64]
 BATCH_SIZES = (32, 128, 256, 512, 2048)  # of test loaders in published code
 LOOKBACKS = (96, 192, 336, 504, 720)  # whole days, as models that read days need them
 WORSE = 1.1
-LEAST_SQUARES = RunSpec(
-    name="least_squares", model={"class": "benchmark.pitfalls.least_squares.LeastSquares"}
-)
+LEAST_SQUARES = RunSpec(name="least_squares", model={"class": "LeastSquares"})
 
 
 @dataclass(frozen=True)

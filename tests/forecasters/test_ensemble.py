@@ -132,3 +132,10 @@ def test_a_members_fault_is_told_with_its_place() -> None:
     unknown = {"class": "Ensemble", "members": [{"model": GRU, "copy": 2}]}
     with pytest.raises(UserError, match=r"my\.yaml: model\.members\.0.*copy.*'copies'"):
         build_forecaster(unknown, SHAPE, "my.yaml")
+
+
+def test_an_ensemble_of_what_is_solved_for_keeps_the_contract_once_its_members_are_fitted() -> None:
+    members = [{"model": {"class": "Mesa", "stretch": 24}}, {"model": {"class": "Ridge"}}]
+    members[1]["lookback"] = 12
+    findings = check_forecaster({"class": "Ensemble", "members": members}, "my.yaml")
+    assert [finding.problem for finding in findings if finding.problem] == []

@@ -39,6 +39,13 @@ def test_every_model_is_timed_beside_the_yardstick() -> None:
     assert naive.relative < 1  # a view of the last value beside two recurrent layers
 
 
+def test_of_an_ensemble_with_nothing_to_train_no_step_is_timed() -> None:
+    members = [{"model": {"class": "Ridge"}}, {"model": {"class": "LastValue"}}]
+    given = spec("mean", **{"class": "Ensemble", "members": members})
+    _, mean = speed.measure([given], torch.device("cpu"), repeats=1)
+    assert mean.step is None
+
+
 def test_the_loop_is_timed_beside_bare_ones() -> None:
     took = speed.measure_loop(repeats=1)
     assert min(took.suite, took.bare, took.dlinear) > 0

@@ -21,10 +21,9 @@ from benchmark.data.load import load
 from benchmark.data.task import Task
 from benchmark.evaluation.errors import Errors
 from benchmark.forecasters.contract import SeriesShape
-from benchmark.forecasters.resolve import known_forecasters
+from benchmark.forecasters.least_squares import LeastSquares
 from benchmark.harness.spec import RunSpec
 from benchmark.pitfalls import mistakes
-from benchmark.pitfalls.least_squares import LeastSquares
 from benchmark.pitfalls.mistakes import LEAST_SQUARES, Bench, Effect, Score
 
 Command = Callable[..., Any]
@@ -210,10 +209,6 @@ def test_the_figures_known_for_etth1_come_out(etth1: Bench) -> None:
         "batches of 512": "0.3846",
         "batches of 2048": "0.3846",
     }
-
-
-def test_no_run_can_name_what_is_made_for_the_mistakes() -> None:
-    assert "LeastSquares" not in known_forecasters()
 
 
 def test_the_command_shows_one_table_and_writes_it(

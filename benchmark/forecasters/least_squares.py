@@ -51,6 +51,7 @@ class LeastSquares(ClosedFormForecaster):
         zy = torch.zeros(size, self.shape.horizon, dtype=torch.float64)
         rows = len(train) * self.shape.channels
         for x, y in train.in_order(BATCH_SIZE):
+            zz, zy = zz.to(x.device), zy.to(x.device)  # where the windows are
             centre = x.mean(dim=1, keepdim=True)
             z = (x - centre).double().transpose(1, 2).flatten(0, 1)  # (B C, L)
             z = F.pad(z, (0, 1), value=1.0)
