@@ -221,7 +221,7 @@ def _noise(old: Side, new: Side, metric: Metric) -> dict[tuple[Any, ...], NoiseF
     runs = pd.concat([old.done, apart]).drop_duplicates(["run_id", metric])
     own = {
         row: floors[metric]
-        for row, floors in seed_noise(runs, apart=("model", "lookback")).items()
+        for row, floors in seed_noise(runs, (metric,), apart=("model", "lookback")).items()
         if floors[metric].freedom >= LEAST_SEEDS - 1
     }
-    return own | {task: floors[metric] for task, floors in seed_noise(runs).items()}
+    return own | {task: floors[metric] for task, floors in seed_noise(runs, (metric,)).items()}

@@ -190,3 +190,15 @@ def test_a_key_of_which_one_run_was_solved_is_not_judged_by_seeds(run, table):
     for fitted, expected in (("closed_form", ""), ("gradient", "within noise")):
         new = table(run("mixed", 0.51, fitted=fitted))
         assert verdict(old, new, "mixed") == expected
+
+
+def test_the_mae_is_judged_by_its_own_spread_over_seeds(run, table):
+    """Three seeds by which the MSE hardly differs, and the MAE by 0.01: so 0.061 is its noise."""
+    noise = [run("gru", 0.5 + s / 1e6, seed=s, mae=0.4 + s / 100) for s in range(3)]
+    old = table(*noise, run("rnn", 0.5, mae=0.4))
+    for mae, expected in ((0.44, "within noise"), (0.47, "significant")):
+        new = table(*noise, run("rnn", 0.6, mae=mae))
+        compared = compare(old, new, Gate(significant_only=True))
+        rows = judge(compared, Side(old, {}), Side(new, {})).rows.set_index("model")
+        assert rows.loc["rnn", "verdict"] == "significant"
+        assert rows.loc["rnn", "verdict_mae"] == expected
