@@ -129,6 +129,12 @@ def test_two_revisions_are_compared_file_by_file(
     write("results/b/results.csv", mse=0.5)
     assert command("compare", "before..").code == 0
     assert command("compare", "after~1..after").code == 1
+    write("results/c/results.csv")
+    answer = command("compare", "after..")
+    assert (answer.code, answer.err) == (0, "")
+    assert "no regression: 1 improved, 1 appeared, 1 unchanged" in answer.out
+    alone = command("compare", "after..", "--path", "results/c/*.csv")
+    assert (alone.code, alone.err) == (3, "")
 
 
 def test_published_figures_stand_beside_all_runs_of_the_results_folder(

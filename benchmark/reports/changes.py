@@ -109,7 +109,8 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
     """
     gate = gate or Gate()
     metrics = gate.metrics_named()
-    if (old["config"] == "").all() or (new["config"] == "").all():
+    # A side without rows has no configurations to leave untold.
+    if any(len(side) and (side["config"] == "").all() for side in (old, new)):
         old, new = old.assign(config=""), new.assign(config="")
     rows = _joined(_one_a_key(old, metrics), _one_a_key(new, metrics))
     one_protocol = rows["fingerprint_old"] == rows["fingerprint_new"]
@@ -219,7 +220,7 @@ def _joined(old: DataFrame, new: DataFrame) -> DataFrame:
         parts.append(both)
     for side, suffix in ((old, "_old"), (new, "_new")):
         parts.append(side.set_index(KEY).add_suffix(suffix).reset_index())
-    rows = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    rows = pd.concat(parts, ignore_index=True)
     for name in ("status", "fingerprint", "config", "error"):
         for side_name in ("old", "new"):
             rows[f"{name}_{side_name}"] = rows[f"{name}_{side_name}"].fillna("")

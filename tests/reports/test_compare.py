@@ -177,6 +177,18 @@ def test_a_file_without_configurations_is_compared_by_names(run, table):
     assert "settings" not in to_markdown(comparison)
 
 
+@pytest.mark.parametrize(("side", "category"), [("old", "vanished"), ("new", "appeared")])
+def test_the_rows_of_a_file_that_one_side_lacks_vanished_or_appeared(run, table, side, category):
+    there = table(run(mse=0.4, config="aaaaaa"), run(mse=0.6, config="bbbbbb"))
+    sides = {"old": there.iloc[:0], "new": there.iloc[:0]} | {side: there}
+    comparison = compare(sides["old"], sides["new"])
+    assert comparison.rows["category"].tolist() == [category] * 2
+    assert comparison.rows["name"].tolist() == ["gru [aaaaaa]", "gru [bbbbbb]"]
+    assert comparison.rows[f"runs_{side}"].tolist() == [1, 1]
+    assert not comparison.comparable
+    assert f"2 {category}:\n\n- ETTh1 H=96 gru" in to_markdown(comparison)
+
+
 def test_a_failure_hides_behind_no_second_run_of_its_name(run, table):
     comparison = compare(table(run()), table(run(), run(error="ValueError: no")))
     assert categories(comparison) == {"gru": "failed"}
