@@ -44,6 +44,7 @@ def reproduce(
     score differs. Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
     """
     from benchmark.harness.earlier import earlier_run
+    from benchmark.harness.machine import is_cpu
     from benchmark.harness.run import run as run_one
     from benchmark.reports.reproduction import compare, tables
     from benchmark.reports.tables import print_tables
@@ -51,7 +52,7 @@ def reproduce(
     earlier = earlier_run(run, model, results)
     row, planned = earlier.row, earlier.plan
     console = make_console()
-    device = Device.cpu if row["device"] == "cpu" else Device.auto
+    device = Device.cpu if is_cpu(row["device"] or "") else Device.auto
     threads = threads or int(row.get("threads") or 0)
     with TemporaryDirectory(prefix="reproduce-") as folder:
         execution = execution_of(Path(folder), device, threads, False, False, False, False)

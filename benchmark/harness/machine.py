@@ -40,6 +40,11 @@ def several(count: int, name: str) -> str:
     return name if count == 1 else f"{count} x {name}"
 
 
+def is_cpu(name: str) -> bool:
+    """Say whether a device that a record names is the CPU, be it one or several."""
+    return name.rpartition(" x ")[2] == "cpu"
+
+
 @cache
 def _cpu() -> str:
     import torch

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmark.harness import machine
-from benchmark.harness.machine import hardware
+from benchmark.harness.machine import hardware, is_cpu, several
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,11 @@ def test_a_gpu_is_named_beside_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Properties)
     assert hardware(torch.device("cuda")).endswith(" GB, NVIDIA H100, 80 GB")
+
+
+def test_the_cpu_is_known_from_its_name_however_many_there_are() -> None:
+    assert is_cpu(several(1, "cpu"))
+    assert is_cpu(several(2, "cpu"))
+    assert not is_cpu(several(1, "NVIDIA H100"))
+    assert not is_cpu(several(2, "NVIDIA H100"))
+    assert not is_cpu("")

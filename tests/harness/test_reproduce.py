@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from benchmark.cli import reproducing
+from benchmark.cli.options import Device
 from benchmark.harness.earlier import earlier_run
 from benchmark.harness.machine import hardware
 from benchmark.harness.run import run
@@ -132,6 +134,25 @@ def test_as_many_threads_as_then_are_taken_unless_told_otherwise(
     assert [line.split() for line in answer.out.splitlines() if line.startswith(" threads")] == [
         ["threads", "3", "1"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("device", "taken"), [("cpu", "cpu"), ("2 x cpu", "cpu"), ("2 x NVIDIA H100", "auto")]
+)
+def test_what_was_made_on_the_cpu_is_made_there_again(
+    folder: Path, command: Any, monkeypatch: pytest.MonkeyPatch, device: str, taken: str
+) -> None:
+    edit(folder, device=device)
+    asked = []
+
+    def execution_of(results: Path, device: Device, *options: Any) -> Execution:
+        asked.append(device.value)
+        return made(results, device, *options)
+
+    made = reproducing.execution_of
+    monkeypatch.setattr(reproducing, "execution_of", execution_of)
+    assert command("reproduce", "small").code == 0
+    assert asked == [taken]
 
 
 def test_data_that_changed_since_is_told(folder: Path, command: Any, values: Any) -> None:
