@@ -85,6 +85,7 @@ class Detail:
 
     Attributes:
         label: the model, told apart from the others of its task.
+        fitted: how: `gradient`, `closed_form` or `none`.
         errors: MSE and MAE by name, scaled series ``(H, C)``; means over seeds.
         channels: names of all channels.
         scale: original units in one scaled unit ``(C,)``.
@@ -96,6 +97,7 @@ class Detail:
     """
 
     label: str
+    fitted: str
     errors: Mapping[str, Array]
     channels: list[str]
     scale: Array
@@ -169,6 +171,7 @@ def read_detail(label: str, runs: Sequence[Run], folder: Path) -> Detail | None:
         raise damaged(folders[-1] / ERRORS_FILE, "other steps or channels than another seed's")
     return Detail(
         label=label,
+        fitted=runs[0].fitted,
         errors={
             name: np.mean([each[key] for each in errors], axis=0, dtype=np.float64)
             for name, key in METRICS.items()

@@ -14,6 +14,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import sync_playwright
 
 from benchmark.records.table import read_results, write_csv
+from benchmark.reports import ranking
 from benchmark.reports.html import page as html
 from benchmark.reports.published import read_published
 
@@ -84,7 +85,7 @@ def opened(browser, report):
     """Open the report; afterwards nothing may have been said on the console or fetched."""
     contexts, said = [], []
 
-    def open_page(width=1280, scheme="light"):
+    def open_page(width=1280, scheme="light", path=report):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
         )
@@ -94,14 +95,14 @@ def opened(browser, report):
         page.on("pageerror", lambda error: said.append(f"error: {error}"))
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: said.append(request.url))
-        page.goto(report.as_uri())
+        page.goto(path.as_uri())
         page.wait_for_selector("#training svg")
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    fetched = [each for each in said if not each.startswith(("data:", report.as_uri()))]
+    fetched = [each for each in said if not each.startswith(("data:", report.parent.as_uri()))]
     assert fetched == []
 
 
@@ -207,6 +208,16 @@ def test_models_are_taken_out_and_put_in(opened):
     page.select_option("#cost", "macs")
     page.wait_for_function("document.querySelector('#costs').textContent.includes('multiply')")
     assert f"Not shown, worse: {HOSTILE}" in page.inner_text("#costs-caption")
+
+
+def test_a_table_that_lacks_the_row_of_a_naive_model_is_there_beside_its_figures(
+    run, leave, opened, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ranking, "MOST_ROWS", 4)
+    write(tmp_path / "few.html", run, leave)
+    page = opened(path=tmp_path / "few.html")
+    assert column(page, "name") == ["ridge", "gru"] * 2
+    assert "seasonal_naive" in page.inner_text("#steps")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -290,6 +290,24 @@ def test_what_is_cut_is_the_worst_rows_and_is_said(run, leave, write, monkeypatc
     assert "The table holds the best 2 rows of each task" in text
 
 
+def test_figures_know_the_naive_model_though_the_table_lacks_its_row(
+    run, leave, write, monkeypatch
+):
+    monkeypatch.setattr(ranking, "MOST_ROWS", 2)
+    _, data = write(
+        leave(run("gru", 0.4)),
+        leave(run("lstm", 0.5, config="other")),
+        leave(run("seasonal_naive", 0.9, fitted="none", config="n")),
+    )
+    assert [cell(data, row, "name")[1] for row in range(len(data["rows"]))] == ["gru", "lstm"]
+    models = data["tasks"][0]["figures"]["models"]
+    assert [(model["label"], model["naive"]) for model in models] == [
+        ("gru", False),
+        ("lstm", False),
+        ("seasonal_naive", True),
+    ]
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.integers(1, 720), st.integers(1, 900)), max_size=60)
 )

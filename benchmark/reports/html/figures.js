@@ -249,7 +249,7 @@ function showTask(number) {
   byId("task").value = number;
   if (drawn()) {
     const { models } = drawn();
-    const naive = models.find((model) => taskRows()[model.row].family === "naive");
+    const naive = models.find((model) => model.naive);
     for (const model of new Set([...models.slice(0, 4), ...(naive ? [naive] : [])])) choose(model.label);
   }
   showFigures();

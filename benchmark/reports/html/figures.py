@@ -89,12 +89,11 @@ def chosen_rows(group: Group, limits: Limits) -> list[int]:
     return places
 
 
-def figure_object(details: Sequence[Detail], places: Sequence[int], limits: Limits) -> Any:
+def figure_object(details: Sequence[Detail], limits: Limits) -> Any:
     """Make the object that the figures of one task are drawn from.
 
     Args:
         details: of the chosen rows, which are of one task; not empty.
-        places: their rows among the task's.
         limits: see there.
     """
     first = details[0]
@@ -111,10 +110,7 @@ def figure_object(details: Sequence[Detail], places: Sequence[int], limits: Limi
         "all_channels": len(first.channels),
         "window_channels": [first.channels[number] for number in numbers],
         "common": _windows(common, _numbers(common, common=True), cut),
-        "models": [
-            _model(detail, place, common, cut, ranked)
-            for detail, place in zip(details, places, strict=True)
-        ],
+        "models": [_model(detail, common, cut, ranked) for detail in details],
     }
 
 
@@ -149,9 +145,7 @@ def _windows(forecasts: Forecasts, which: Places, cut: _Cut) -> dict[str, Any]:
     }
 
 
-def _model(
-    detail: Detail, place: int, common: Forecasts, cut: _Cut, ranked: Places
-) -> dict[str, Any]:
+def _model(detail: Detail, common: Forecasts, cut: _Cut, ranked: Places) -> dict[str, Any]:
     own = detail.forecasts
     alike = np.array_equal(own.channel, common.channel)
     theirs, ours = (
@@ -162,8 +156,8 @@ def _model(
     error = (own.forecast - own.target)[..., channels] / detail.scale[own.channel[channels]]
     has_interval = bool(np.isfinite(own.low).any())
     return {
-        "row": place,
         "label": detail.label,
+        "naive": detail.fitted == "none",  # the table may not hold its row
         "shared": alike and theirs == ours,  # whether its common windows are those of the others
         "by_step": {key: rounded(detail.by_step(key)[cut.steps]) for key in METRICS},
         "by_channel": {key: rounded(detail.by_channel(key)[ranked]) for key in METRICS},

@@ -190,16 +190,15 @@ def _figures(
         return None, None
     names = labels(group.rows)
     keys = list(group.rows[ROW].itertuples(index=False, name=None))
-    found = {
-        place: read_detail(names[place], runs[keys[place]], source.runs)
+    read = (
+        read_detail(names[place], runs[keys[place]], source.runs)
         for place in figures.chosen_rows(group, limits)
-    }
-    known = {place: detail for place, detail in found.items() if detail is not None}
-    if not known:
+    )
+    details = [detail for detail in read if detail is not None]
+    if not details:
         return None, None
-    details = list(known.values())
     borders = next((each.borders.tolist() for each in details if each.borders is not None), None)
-    return figures.figure_object(details, list(known), limits), borders
+    return figures.figure_object(details, limits), borders
 
 
 def _published(
