@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,6 +80,14 @@ class Run(NamedTuple):
     best_epoch: int
 
 
+class Curve(NamedTuple):
+    """How one model was trained: its name, its epochs, and whose weights were kept; 0 for none."""
+
+    label: str
+    epochs: Sequence[Mapping[str, float]]
+    best_epoch: int
+
+
 @dataclass(frozen=True)
 class Detail:
     """What the runs of one row of the leaderboard left behind.
@@ -113,6 +122,17 @@ class Detail:
     def by_channel(self, metric: str) -> Array:
         """Mean error over steps ``(C,)``, NaN where no target is known."""
         return mean_of_known(self.errors[metric], axis=0)
+
+    def curves(self) -> list[Curve]:
+        """Split the training by the models trained: each member of an ensemble counts anew."""
+        numbers = [epoch["number"] for epoch in self.training]
+        begins = [at for at in range(len(numbers)) if at == 0 or numbers[at] <= numbers[at - 1]]
+        if len(begins) == 1:
+            return [Curve(self.label, self.training, self.best_epoch)]
+        return [
+            Curve(f"{self.label}, member {member}", self.training[start:stop], 0)
+            for member, (start, stop) in enumerate(pairwise([*begins, len(numbers)]), 1)
+        ]
 
 
 def mean_of_known(errors: Array, axis: int) -> Array:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,26 +96,17 @@ def training_rows(details: Sequence[Detail]) -> Rows:
         {
             "epoch": epoch["number"],
             "value": epoch["val_mse"],
-            "series": label,
-            "kept": label == detail.label and epoch["number"] == detail.best_epoch,
+            "series": curve.label,
+            "kept": epoch["number"] == curve.best_epoch,
         }
         for detail in details
-        for label, epochs in _members(detail)
-        for epoch in epochs
+        for curve in detail.curves()
+        for epoch in curve.epochs
     ]
     if not rows:
         names = ", ".join(detail.label for detail in details)
         raise UserError("plot training", f"{names}: not trained by gradient", "name other models")
     return rows
-
-
-def _members(detail: Detail) -> Iterator[tuple[str, Sequence[Mapping[str, float]]]]:
-    """Yield the epochs of each model that was trained: those of an ensemble count theirs anew."""
-    numbers = [epoch["number"] for epoch in detail.training]
-    begins = [at for at in range(len(numbers)) if at == 0 or numbers[at] <= numbers[at - 1]]
-    for member, (start, stop) in enumerate(pairwise([*begins, len(numbers)]), 1):
-        label = detail.label if len(begins) == 1 else f"{detail.label}, member {member}"
-        yield label, detail.training[start:stop]
 
 
 def forecasts_rows(details: Sequence[Detail], channel: str, window: int) -> Rows:
@@ -186,7 +176,11 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
     except ModuleNotFoundError:
         cure = "pip install 'ts-benchmark[report]'"
         raise UserError(f"plot {kind}", "vl-convert is not installed", cure) from None
-    colours = {detail.label: colour for detail, colour in zip(details, specs.PALETTE, strict=False)}
+    colours = {
+        series: colour
+        for detail, colour in zip(details, specs.PALETTE, strict=False)
+        for series in (detail.label, *(curve.label for curve in detail.curves()))
+    }
     drawn = {row["series"] for row in rows}
     colours = {label: colour for label, colour in colours.items() if label in drawn}
     if specs.TRUTH in drawn:

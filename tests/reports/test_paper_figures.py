@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -123,6 +124,23 @@ def test_each_member_of_an_ensemble_has_a_curve_of_its_own(run, leave, detail):
     series = [f"mean, member {member}" for member in (1, 1, 1, 2, 2, 3)]
     assert [row["series"] for row in rows] == series
     assert not any(row["kept"] for row in rows)
+
+
+def test_the_members_of_an_ensemble_are_drawn_in_its_colour(run, leave, detail, tmp_path):
+    details = [detail(name, leave(run(name, epochs=3, best_epoch=2))) for name in ("gru", "mean")]
+    details[1] = replace(details[1], training=2 * details[1].training)
+    rows = figures.training_rows(details)
+    figures.save_chart("training", rows, details, tmp_path / "a.svg")
+    drawn = (tmp_path / "a.svg").read_text()
+    assert "mean, member 2" in drawn
+    lines = re.findall(
+        r'<path aria-label="[^"]*; series: ([^"]*)" role[^>]* stroke="(#\w+)"', drawn
+    )
+    assert dict(lines) == {
+        "gru": specs.PALETTE[0],
+        "mean, member 1": specs.PALETTE[1],
+        "mean, member 2": specs.PALETTE[1],
+    }
 
 
 @pytest.mark.parametrize("kind", ["steps", "channels", "training", "forecasts"])

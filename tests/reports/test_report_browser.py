@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -70,6 +71,10 @@ def write(path, run, leave):
         for number, dataset in enumerate(("ETTh1", "ETTh2"))
         for place, (model, mse, fitted) in enumerate(MODELS)
     ]  # fmt: skip
+    save(path, records)
+
+
+def save(path, records):
     csv = path.parent / "results.csv"
     write_csv(csv, records)
 
@@ -208,6 +213,18 @@ def test_models_are_taken_out_and_put_in(opened):
     page.select_option("#cost", "macs")
     page.wait_for_function("document.querySelector('#costs').textContent.includes('multiply')")
     assert f"Not shown, worse: {HOSTILE}" in page.inner_text("#costs-caption")
+
+
+def test_each_member_of_an_ensemble_is_a_curve_in_its_colour(run, leave, opened, tmp_path):
+    record, other = (leave(run(name, epochs=3, best_epoch=2)) for name in ("mean", "other"))
+    training = tmp_path / "runs" / record.run_id / "training.json"
+    training.write_text(json.dumps(2 * json.loads(training.read_text())))
+    save(tmp_path / "members.html", [record, other])
+    page = opened(path=tmp_path / "members.html")
+    assert "mean, member 1mean, member 2other" in page.locator("#training svg").text_content()
+    lines = page.locator("#training svg .mark-line path")
+    one, two, others = (lines.nth(place).get_attribute("stroke") for place in range(3))
+    assert one == two != others
 
 
 def test_a_table_that_lacks_the_row_of_a_naive_model_is_there_beside_its_figures(

@@ -218,8 +218,9 @@ def test_figures_hold_what_the_runs_left(run, leave, write):
     assert drawn["common"]["first_row"] == [100, 200, 300, 400, 500]
     assert model["extremes"]["kind"] == ["best", "median", "worst"]
     assert model["extremes"]["time"][0] == "2020-01-06T00:00:00"
-    assert model["training"] == [[1, 1.0, 2.0], [2, 0.5, 1.0], [3, 0.3333, 0.6667]]
-    assert model["best_epoch"] == 2
+    (curve,) = model["curves"]
+    assert curve["epochs"] == [[1, 1.0, 2.0], [2, 0.5, 1.0], [3, 0.3333, 0.6667]]
+    assert (curve["label"], curve["best_epoch"]) == ("gru", 2)
     assert len(folder) == len(data["rows"][0]["runs"])
     truth = unpack(drawn["common"]["target"][1]).reshape(5, 96)
     np.testing.assert_allclose(truth[3], np.sin(np.arange(96) / 4), atol=1e-4)
@@ -227,6 +228,18 @@ def test_figures_hold_what_the_runs_left(run, leave, write):
     np.testing.assert_allclose(forecast - low, 1, atol=1e-3)
     error = (forecast[2] - truth[2]) / 2  # the scale of the made-up channels
     assert model["mse"][2][0] == pytest.approx(np.square(error).mean(), rel=1e-2)
+
+
+def test_each_member_of_an_ensemble_has_a_curve_of_its_own(run, leave, write, tmp_path):
+    record = leave(run("mean", epochs=2, best_epoch=2))
+    path = tmp_path / "runs" / record.run_id / "training.json"
+    path.write_text(json.dumps(2 * json.loads(path.read_text())))
+    _, data = write(record)
+    (model,) = data["tasks"][0]["figures"]["models"]
+    assert model["curves"] == [
+        {"label": f"mean, member {n}", "best_epoch": 0, "epochs": [[1, 1.0, 2.0], [2, 0.5, 1.0]]}
+        for n in (1, 2)
+    ]
 
 
 def test_a_run_of_an_earlier_version_has_common_windows_without_band(run, leave, write):

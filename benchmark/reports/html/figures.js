@@ -123,12 +123,13 @@ function drawErrors() {
 
 function drawTraining() {
   const column = Number(byId("curve").value);
-  const models = chosenModels().filter((model) => model.training.length);
-  const rows = models.flatMap((model) =>
-    model.training.map((epoch) => ({ epoch: epoch[0], value: epoch[column], series: model.label, kept: epoch[0] === model.best_epoch })),
+  const curves = chosenModels().flatMap((model) => model.curves.map((curve) => ({ ...curve, colour: colourOf(model.label) })));
+  const rows = curves.flatMap(({ label, best_epoch, epochs }) =>
+    epochs.map((epoch) => ({ epoch: epoch[0], value: epoch[column], series: label, kept: epoch[0] === best_epoch })),
   );
-  draw("training", rows, coloursOf(models), { y: column === 1 ? "validation MSE" : "training loss, each model's own" });
-  byId("training-caption").textContent = "First seed of each model; the large dot is the epoch whose weights were kept. What is not trained by gradient has no curve.";
+  const colours = Object.fromEntries(curves.map(({ label, colour }) => [label, colour]));
+  draw("training", rows, colours, { y: column === 1 ? "validation MSE" : "training loss, each model's own" });
+  byId("training-caption").textContent = "First seed of each model; the large dot is the epoch whose weights were kept. An ensemble has a curve of each member, all in its colour. What is not trained by gradient has no curve.";
 }
 
 // Common windows of all, then the focus model's own best, median and worst.

@@ -15,6 +15,7 @@ import numpy as np
 from benchmark.reports.details import (
     METRICS,
     Array,
+    Curve,
     Detail,
     Forecasts,
     Places,
@@ -161,14 +162,21 @@ def _model(detail: Detail, common: Forecasts, cut: _Cut, ranked: Places) -> dict
         "shared": alike and theirs == ours,  # whether its common windows are those of the others
         "by_step": {key: rounded(detail.by_step(key)[cut.steps]) for key in METRICS},
         "by_channel": {key: rounded(detail.by_channel(key)[ranked]) for key in METRICS},
-        "training": [
-            [epoch["number"], *rounded(np.array([epoch["val_mse"], epoch["train_loss"]]))]
-            for epoch in detail.training
-        ],
-        "best_epoch": detail.best_epoch,
+        "curves": [_curve(curve) for curve in detail.curves()],
         "mse": [rounded(window) for window in np.square(error).mean(axis=1)],
         "forecast": cut.pack(own.forecast) if alike else [],
         "low": cut.pack(own.low) if alike and has_interval else None,
         "high": cut.pack(own.high) if alike and has_interval else None,
         "extremes": _windows(own, extremes, cut),
+    }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    return {
+        "label": curve.label,
+        "best_epoch": curve.best_epoch,
+        "epochs": [
+            [epoch["number"], *rounded(np.array([epoch["val_mse"], epoch["train_loss"]]))]
+            for epoch in curve.epochs
+        ],
     }
