@@ -49,7 +49,9 @@ def leaderboard(
     console = make_console()
     board = _board(path)
     if output is not None:
-        words = [str(csv)] * bool(csv) or ["--results", str(results)] * (results != RESULTS)
+        words = [] if results == RESULTS else ["--results", str(results)]
+        if csv is not None:
+            words = [str(csv)]
         command = shlex.join(["benchmark", "leaderboard", *words])
         write_leaderboard(output, board, command=command)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")

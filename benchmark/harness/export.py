@@ -172,7 +172,9 @@ def _metadata(run: SavedRun, exported: Exported) -> dict[str, Any]:
 
 
 def _readme(run: SavedRun, exported: Exported) -> str:
-    interval = " `lo80` and `hi80` are the ends of its 80% interval." * (len(exported.outputs) > 1)
+    interval = ""
+    if len(exported.outputs) > 1:
+        interval = " `lo80` and `hi80` are the ends of its 80% interval."
     card = run.data.card
     usage = USAGE_MASKED if card.missing == "mask" else USAGE
     gaps = GAPS[card.missing].format(limit=card.interpolate_limit)

@@ -152,7 +152,7 @@ def _check_keys(suite: SuiteSpec, where: str, overrides: Sequence[str]) -> None:
 
 def _task_keys(lookbacks: bool) -> tuple[str, ...]:
     """What a grid decides: the lookback too, where it names some."""
-    return (*TASK_KEYS, *["lookback"] * lookbacks)
+    return (*TASK_KEYS, "lookback") if lookbacks else TASK_KEYS
 
 
 def _plan_all(tasks: Sequence[tuple[Model, RunSpec]], used: Mapping[str, str | None]) -> list[Plan]:

@@ -151,7 +151,7 @@ def across_table(board: Leaderboard) -> Table | None:
         [Cell(str(place + 1)) for place in range(len(names))],
         [Cell(name) for name in names],
         [
-            Cell(f"{rank:.2f}" + f" {TIED}" * bool(tie and place))
+            Cell(f"{rank:.2f} {TIED}" if tie and place else f"{rank:.2f}")
             for place, (rank, tie) in enumerate(zip(ranks, tied, strict=True))
         ],
         _rates(win_rate(scores)),

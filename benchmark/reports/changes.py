@@ -159,7 +159,10 @@ def without_noise(comparison: Comparison) -> Comparison:
     """
     rows = comparison.rows.copy()
     noise = (rows[name].eq(VERDICTS[1]).tolist() for name in ("verdict", "verdict_mae"))
-    silent = [{*("mse", "rmse") * mse, *("mae",) * mae} for mse, mae in zip(*noise, strict=True)]
+    silent = [
+        {name for name, is_noise in {"mse": mse, "rmse": mse, "mae": mae}.items() if is_noise}
+        for mse, mae in zip(*noise, strict=True)
+    ]
     was = rows["worse"] + rows["better"]
     for side in ("worse", "better"):
         rows[side] = [
@@ -279,5 +282,5 @@ def _categories(rows: DataFrame) -> Series:
 def _worst_first(rows: DataFrame) -> DataFrame:
     rows = rows.assign(_severity=rows["category"].map(CATEGORIES.index))
     by = ["_severity", "mse_change", "file", *KEY, "name"]
-    rows = rows.sort_values(by, ascending=[True, False, *[True] * (len(by) - 2)])
+    rows = rows.sort_values(by, ascending=[name != "mse_change" for name in by])
     return rows.drop(columns="_severity").reset_index(drop=True)

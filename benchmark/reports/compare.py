@@ -65,7 +65,9 @@ def to_markdown(comparison: Comparison, what: str = "") -> str:
     rows = comparison.rows
     changed = rows[rows["category"].isin(_CHANGED)]
     same = rows[rows["category"].isin(_SAME)]
-    blocks = [f"**{escape_markdown(comparison.summary())}**", *[escape_markdown(what)] * bool(what)]
+    blocks = [f"**{escape_markdown(comparison.summary())}**"]
+    if what:
+        blocks.append(escape_markdown(what))
     if len(changed):
         blocks.append(_listed(changed))
     if len(same):
@@ -81,7 +83,7 @@ def to_markdown(comparison: Comparison, what: str = "") -> str:
             fold = len(own) > UNCHANGED_SHOWN
             blocks.append(_folded(title, text) if fold else f"{title}:\n\n{text}")
     notes = [*_settings(rows), *_errors(rows[rows["category"] == "failed"]), *_ambiguous(rows)]
-    notes += [*_unheld(comparison), *([_VERDICT_NOTE] * _judged(rows))]
+    notes += [*_unheld(comparison), *_verdict_note(rows)]
     if notes:
         blocks.append(_few(f"- {escape_markdown(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
@@ -96,12 +98,13 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     rows = comparison.rows
     unchanged = rows["category"] == "unchanged"
     hidden = int(unchanged.sum()) if unchanged.sum() > UNCHANGED_SHOWN else 0
-    notes = [*([_VERDICT_NOTE] * _judged(rows)), *_changed_protocols(rows)]
+    notes = [*_verdict_note(rows), *_changed_protocols(rows)]
     notes += [*_settings(rows), *_errors(rows), *_ambiguous(rows), *_unheld(comparison)]
-    notes += [f"{hidden} unchanged rows are not listed"] * bool(hidden)
+    if hidden:
+        notes.append(f"{hidden} unchanged rows are not listed")
     listed = rows[~unchanged] if hidden else rows
     more = len(listed) - MOST_PRINTED
-    told = [f"{more:,} more rows are not listed; the worst are"] * (more > 0)
+    told = [f"{more:,} more rows are not listed; the worst are"] if more > 0 else []
     table = _table(listed.head(MOST_PRINTED), [*told, *_first(notes, MOST_PRINTED)])
     print_tables([table, *means_tables(comparison.means)], console, elsewhere="--markdown")
     style = "bold red" if comparison.regressed or not comparison.comparable else "bold green"
@@ -117,7 +120,8 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
     if (rows["file"] != "").any():
         titles = {"file": "file", **titles}
     for name, title in (titles | {"seed": "seed"}).items():
-        spare = 6 * (name != "name" and rows[name].nunique() == 1)  # it tells no row from another
+        tells_no_row_from_another = name != "name" and rows[name].nunique() == 1
+        spare = 6 if tells_no_row_from_another else 0
         is_number = name in ("horizon", "lookback", "seed")
         columns.append(Column(title, number=is_number, spare=spare))
         cells.append([Cell(str(value)) for value in rows[name]])
@@ -179,6 +183,10 @@ def _judged(rows: DataFrame) -> bool:
     return "verdict" in rows and bool(rows["verdict"].isin(VERDICTS).any())
 
 
+def _verdict_note(rows: DataFrame) -> list[str]:
+    return [_VERDICT_NOTE] if _judged(rows) else []
+
+
 def _listed(rows: DataFrame) -> str:
     text = markdown_rows(_table(rows.head(MOST_LISTED), arrows=True))
     more = len(rows) - MOST_LISTED
@@ -191,7 +199,7 @@ def _few(lines: Iterable[str]) -> str:
 
 def _first(lines: list[str], most: int, bullet: str = "") -> list[str]:
     more = len(lines) - most
-    return [*lines[:most], *[f"{bullet}and {more} more"] * (more > 0)]
+    return [*lines[:most], f"{bullet}and {more} more"] if more > 0 else lines
 
 
 def _folded(title: str, text: str) -> str:
@@ -273,6 +281,6 @@ def _row_names(rows: DataFrame) -> list[str]:
     names = ("file", "dataset", "horizon", "name", "lookback", "seed")
     columns = (rows[name].tolist() for name in names)
     return [
-        f"{file}{': ' * bool(file)}{dataset} H={horizon} {model} L={lookback} seed {seed}"
+        f"{f'{file}: ' if file else ''}{dataset} H={horizon} {model} L={lookback} seed {seed}"
         for file, dataset, horizon, model, lookback, seed in zip(*columns, strict=True)
     ]

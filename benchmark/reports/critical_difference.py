@@ -107,7 +107,8 @@ def _names(
     """Name the better half on the left, the best on top, the others on the right."""
     left, right = axes.get_xlim()
     half = (len(names) + 1) // 2
-    sides: tuple[list[Text], list[Text]] = ([], [])
+    on_left: list[Text] = []
+    on_right: list[Text] = []
     for place, (rank, name) in enumerate(zip(ranks, names, strict=True)):
         better = place < half
         x, y = (left, first + place) if better else (right, first + len(names) - 1 - place)
@@ -116,8 +117,8 @@ def _names(
         label = axes.text(
             x, y, text, ha="right" if better else "left", va="center", fontsize="small"
         )
-        sides[not better].append(label)
-    return sides
+        (on_left if better else on_right).append(label)
+    return on_left, on_right
 
 
 def _fit(figure: Figure, axes: Axes, left: list[Text], right: list[Text]) -> None:

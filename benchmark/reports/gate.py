@@ -106,8 +106,10 @@ class Gate(Strict):
         ]
         parts = [f"tolerance {100 * self.tolerance:g}%", *own]
         if self.overrides:
-            parts.append(f"{len(self.overrides)} override{'s' * (len(self.overrides) > 1)}")
-        return ", ".join([*parts, *["significant changes only"] * self.significant_only])
+            parts.append(f"{len(self.overrides)} override{'s' if len(self.overrides) > 1 else ''}")
+        if self.significant_only:
+            parts.append("significant changes only")
+        return ", ".join(parts)
 
 
 def load_gate(path: Path) -> Gate:

@@ -43,7 +43,7 @@ def horizon_tables(board: Leaderboard) -> Iterator[Table]:
         groups = [group for group in own if protocols[group.horizon] == 1]
         several = [horizon for horizon, count in protocols.items() if count > 1]
         if len(groups) > 1:
-            title = dataset + ", fitted on validation rows too" * refitted
+            title = f"{dataset}, fitted on validation rows too" if refitted else dataset
             table = _table(title, groups, several)
             if table is not None:
                 yield table
@@ -64,7 +64,9 @@ def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Tab
     rows = [own.loc[whole.index] for own in picked.values()]
     columns = [Column("model", number=False)]
     columns += [Column(f"at {horizon}", spare=1) for horizon in picked]
-    columns += [Column(f"mean {metric.upper()}", spare=2 * (metric != "mse")) for metric in METRICS]
+    columns += [
+        Column(f"mean {metric.upper()}", spare=0 if metric == "mse" else 2) for metric in METRICS
+    ]
     cells = [
         noise_cells("mse", own, group.noise.get("mse"))
         for own, group in zip(rows, groups, strict=True)

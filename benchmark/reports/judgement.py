@@ -180,7 +180,8 @@ class _Judge:
         if not reaches:
             return ""
         change = fmean(pair.score_new - pair.score_old for pair in pairs)
-        return VERDICTS[abs(change) <= math.hypot(*reaches)]
+        significant, noise = VERDICTS
+        return noise if abs(change) <= math.hypot(*reaches) else significant
 
     def _windows(self, pairs: Sequence[_Pair]) -> float | None:
         """How far equal runs differ by the test windows; None where losses are not known."""

@@ -134,14 +134,16 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], list[st
             texts = [mean_and_std(mean, std) for mean, std in pairs]
             found = noise_marks(metric, rows, group.noise.get(metric))
             columns[title] = _marked(texts, found)
-            unsure += [title] * (not any(found))
+            if not any(found):
+                unsure.append(title)
     if rows["p_value"].notna().any():
         columns["vs best"] = tie_cells(rows, compact)
     texts = [number(value, 3) for value in rows["skill"]]
     found = marks(list(rows["skill"]), 3, lower_is_better=False)
     if "MSE" in unsure:  # skill is made of it
         found = [""] * len(rows)
-        unsure += ["skill"] * bool(rows["skill"].notna().any())
+        if rows["skill"].notna().any():
+            unsure.append("skill")
     columns["skill"] = _marked(texts, found)
     return columns, unsure
 

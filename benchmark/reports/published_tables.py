@@ -56,7 +56,8 @@ _BESIDE: tuple[tuple[Column, Callable[[Mapping[Hashable, Any]], str]], ...] = (
 
 
 def _change(row: Mapping[Hashable, Any], metric: str) -> str:
-    return percent(row[f"{metric}_difference"]) + " ≈" * bool(row[f"{metric}_within"])
+    change = percent(row[f"{metric}_difference"])
+    return f"{change} ≈" if row[f"{metric}_within"] else change
 
 
 def _beside(title: str, own: DataFrame, compact: bool) -> Table:

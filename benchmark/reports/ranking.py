@@ -285,5 +285,5 @@ def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
 
 def _named(labels: Sequence[str], which: NDArray[np.bool_]) -> str:
     names = [label for label, is_one in zip(labels, which, strict=True) if is_one]
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + f" and {more} more" * (more > 0)
+    told, more = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
+    return f"{told} and {more} more" if more > 0 else told

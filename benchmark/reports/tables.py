@@ -165,7 +165,8 @@ def markdown(table: Table, level: int = 2) -> str:
     blocks += [escape_markdown(line) for line in table.intro]
     if table.rows:
         blocks.append(markdown_rows(table))
-    blocks += ["\n".join("- " + escape_markdown(note) for note in table.notes)] * bool(table.notes)
+    if table.notes:
+        blocks.append("\n".join("- " + escape_markdown(note) for note in table.notes))
     return "\n\n".join(blocks) + "\n"
 
 

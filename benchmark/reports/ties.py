@@ -93,7 +93,9 @@ def tie_cells(rows: DataFrame, compact: bool) -> list[Cell]:
         text = "best" if rank == 1 else f"{difference:+.4f}"
         if rank > 1 and not compact:
             text += f" [{low:+.4f}, {high:+.4f}]"
-        cells.append(Cell(text + f" {TIED}" * (rank > 1 and low <= 0)))
+        if rank > 1 and low <= 0:
+            text += f" {TIED}"
+        cells.append(Cell(text))
     return cells
 
 
@@ -206,8 +208,8 @@ def beyond(noise: NoiseFloor) -> float:
 
 def noise_note(noise: NoiseFloor) -> str:
     """Say the noise floor in one line."""
-    pooled = f"{noise.configurations} configuration{'s' * (noise.configurations > 1)}"
-    freedom = f"{noise.freedom} degree{'s' * (noise.freedom > 1)} of freedom"
+    pooled = f"{noise.configurations} configuration{'s' if noise.configurations > 1 else ''}"
+    freedom = f"{noise.freedom} degree{'s' if noise.freedom > 1 else ''} of freedom"
     return (
         f"Seed noise: over its seeds the MSE of one configuration has a standard deviation of "
         f"{number(noise.std)} (pooled over {pooled}, {freedom}). Rows of one seed that differ by "

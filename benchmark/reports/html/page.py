@@ -229,12 +229,16 @@ def _summary(results: DataFrame) -> str:
     sets = results["dataset"].nunique()
     started = sorted(day[:10] for day in results["started"].unique())
     parts = [
-        f"{runs:,} run" + "s" * (runs > 1) + f" ({failed:,} failed)" * bool(failed),
+        _counted(runs, "run") + (f" ({failed:,} failed)" if failed else ""),
         f"{results['model'].nunique():,} models",
-        f"{sets} data set" + "s" * (sets > 1),
+        _counted(sets, "data set"),
         started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}",
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number > 1 else ''}"
 
 
 def _truncated(
@@ -243,10 +247,10 @@ def _truncated(
     """Say what the page leaves out to stay small enough to be opened."""
     longest = max((len(group.rows) for group in board.groups), default=0)
     if longest > most or len(board.groups) > MOST_ROWS:
+        tasks = f", of the first {MOST_ROWS:,} tasks" if len(board.groups) > MOST_ROWS else ""
         yield (
-            f"The table holds the best {most} rows of each task"
-            + f", of the first {MOST_ROWS:,} tasks" * (len(board.groups) > MOST_ROWS)
-            + "; leaderboard.csv has them all."
+            f"The table holds the best {most} rows of each task{tasks}; leaderboard.csv has them "
+            "all."
         )
     if longest > limits.models:
         yield f"Figures hold the best {limits.models} rows of a task and the best naive one."

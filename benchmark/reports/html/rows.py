@@ -106,7 +106,7 @@ def row_objects(
             _score(row, each, marks.get(each.key, [""] * len(rows))[place]) for each in SCORES
         ]
         cells = [
-            [int(row["rank"]), f"{row['rank']}" + "*" * bool(row["failed_seeds"]), ""],
+            [int(row["rank"]), f"{row['rank']}{'*' if row['failed_seeds'] else ''}", ""],
             _text(row["name"]),
             _text(group.dataset),
             [group.horizon, str(group.horizon), ""],
@@ -140,10 +140,11 @@ def _tie(row: Series[Any]) -> list[Any]:
         return [None, number(math.nan), ""]
     if row["rank"] == 1:
         return [0, "best", ""]
-    tied = row["vs_best_low"] <= 0
     text = f"{row['vs_best']:+.4f}"
+    if row["vs_best_low"] <= 0:
+        text += f" {TIED}"
     interval = f"95% interval {row['vs_best_low']:+.4f} to {row['vs_best_high']:+.4f}"
-    return [_sortable(row["vs_best"]), text + f" {TIED}" * bool(tied), "", interval]
+    return [_sortable(row["vs_best"]), text, "", interval]
 
 
 def _seeds(row: Series[Any]) -> str:
