@@ -1,7 +1,8 @@
 """The ranking behind the leaderboard: a pure function of the results.
 
 Rows are ranked inside a group of one data set, one horizon and one protocol fingerprint, never
-across. A group has a row for each model and lookback: mean and standard deviation over its seeds.
+across. A group has a row for each model, lookback and configuration: mean and standard deviation
+over its seeds.
 A failed run has no score, gets none here, and is listed with its error.
 """
 

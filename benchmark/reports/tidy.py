@@ -8,8 +8,9 @@ from benchmark.reports.ties import TIES
 
 
 def to_csv(board: Leaderboard) -> str:
-    """Write a leaderboard as tidy CSV, unrounded: a line a group, model, lookback and metric.
+    """Write a leaderboard as tidy CSV, unrounded.
 
+    It has a line for each group, model, lookback, configuration and metric.
     A model all of whose runs failed has lines without rank, mean and std. Where it is known, the
     MSE's line has the difference to the best row, its 95% interval and the p-value in the Model
     Confidence Set: below 0.10, the row is not in the 90% set.
