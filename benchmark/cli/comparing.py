@@ -68,7 +68,7 @@ def compare(
         _beside_published(Path(old) if old else None, results, markdown)
         return
     from benchmark.records.files import is_same
-    from benchmark.reports.compare import print_comparison, to_markdown
+    from benchmark.reports.comparison_tables import print_comparison, to_markdown
 
     allowed = _gate(gate, tolerance)
     if old is not None and new is None and ".." in old and not Path(old).exists():
@@ -105,7 +105,7 @@ def _gate(path: Path | None, tolerance: float | None) -> Gate:
 
 def _of_files(old: Path, new: Path, gate: Gate) -> Comparison:
     from benchmark.records.table import read_results
-    from benchmark.reports.compare import compare as compare_tables
+    from benchmark.reports.changes import compare as compare_tables
     from benchmark.reports.judgement import judge
 
     before, after = read_results(old), read_results(new)
@@ -126,8 +126,8 @@ def _side(path: Path, table: DataFrame, gate: Gate) -> Side:
 
 def _of_revisions(revisions: str, patterns: list[str], gate: Gate) -> tuple[Comparison, str]:
     from benchmark.records.revisions import results_between
-    from benchmark.reports.compare import compare as compare_tables
-    from benchmark.reports.compare import merge
+    from benchmark.reports.changes import compare as compare_tables
+    from benchmark.reports.changes import merge
     from benchmark.reports.judgement import judge
 
     by_file = {}

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmark.reports.changes import CATEGORIES
-from benchmark.reports.compare import compare, merge, print_comparison, to_markdown
+from benchmark.reports.changes import CATEGORIES, compare, merge
+from benchmark.reports.comparison_tables import print_comparison, to_markdown
 from benchmark.reports.gate import Gate
 
 

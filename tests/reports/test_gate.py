@@ -5,7 +5,7 @@ import pytest
 
 from benchmark.errors import UserError
 from benchmark.reports.changes import compare
-from benchmark.reports.compare import to_markdown
+from benchmark.reports.comparison_tables import to_markdown
 from benchmark.reports.gate import Gate, Override, load_gate
 from benchmark.reports.judgement import Side, judge
 

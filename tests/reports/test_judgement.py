@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.reports.changes import compare, merge
-from benchmark.reports.compare import print_comparison, to_markdown
+from benchmark.reports.comparison_tables import print_comparison, to_markdown
 from benchmark.reports.gate import Gate
 from benchmark.reports.judgement import Side, judge
 

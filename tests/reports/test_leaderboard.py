@@ -238,7 +238,7 @@ def test_a_trained_model_that_is_as_good_as_naive_is_no_better(run, table):
 
 def test_reports_import_neither_torch_nor_pandas_until_they_are_used():
     code = (
-        "import sys, benchmark.reports.leaderboard, benchmark.reports.compare, "
+        "import sys, benchmark.reports.leaderboard, benchmark.reports.comparison_tables, "
         "benchmark.reports.published, benchmark.records.store\n"
         "print(sorted({'torch', 'lightning', 'pandas', 'rich'} & set(sys.modules)))"
     )

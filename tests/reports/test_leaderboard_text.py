@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmark.errors import UserError
 from benchmark.records.table import read_results
-from benchmark.reports.compare import compare
+from benchmark.reports.changes import compare
 from benchmark.reports.leaderboard import print_table, to_markdown, write_leaderboard
 from benchmark.reports.ranking import leaderboard
 from benchmark.reports.tidy import to_csv

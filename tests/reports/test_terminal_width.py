@@ -11,7 +11,8 @@ from rich.console import Console
 
 from benchmark.places import PUBLISHED
 from benchmark.records.table import read_results
-from benchmark.reports.compare import compare, print_comparison
+from benchmark.reports.changes import compare
+from benchmark.reports.comparison_tables import print_comparison
 from benchmark.reports.judgement import Side, judge
 from benchmark.reports.leaderboard import print_table
 from benchmark.reports.published import compare_published, read_published

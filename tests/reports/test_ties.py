@@ -11,7 +11,8 @@ from rich.console import Console
 from benchmark.errors import UserError
 from benchmark.records.losses import read_losses
 from benchmark.reports import ties
-from benchmark.reports.compare import compare, print_comparison, to_markdown
+from benchmark.reports.changes import compare
+from benchmark.reports.comparison_tables import print_comparison, to_markdown
 from benchmark.reports.judgement import Side, judge
 from benchmark.reports.leaderboard import print_table
 from benchmark.reports.leaderboard import to_markdown as board_markdown

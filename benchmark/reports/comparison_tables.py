@@ -6,14 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from benchmark.reports.changes import (
-    JUDGED,
-    VERDICTS,
-    Comparison,
-    compare,
-    held_to,
-    merge,
-)
+from benchmark.reports.changes import JUDGED, VERDICTS, Comparison, held_to
 from benchmark.reports.ranking import MOST_NAMES
 from benchmark.reports.seed_means import means_tables
 from benchmark.reports.tables import (
@@ -35,8 +28,6 @@ from benchmark.reports.tables import (
 if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import Console
-
-__all__ = ["compare", "merge", "print_comparison", "to_markdown"]
 
 UNCHANGED_SHOWN = 20
 """On the terminal, more unchanged rows than this are counted but not listed."""
