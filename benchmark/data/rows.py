@@ -10,7 +10,7 @@ Shapes: T rows used, C channels.
 from __future__ import annotations
 
 import csv
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,10 +80,9 @@ def read_rows(
     _check_columns(f"{path}: line 1", wanted, header)
     used_columns = set(wanted)
     strict = card.missing == "error"
-    lines = list(_lines(card, path))
-    if len(lines) < (needed if strict else 1):
-        raise _too_few(path, len(lines), needed)
-    used = lines[-needed:] if strict and not whole else lines
+    used = deque(_lines(card, path), maxlen=needed if strict and not whole else None)
+    if len(used) < (needed if strict else 1):
+        raise _too_few(path, len(used), needed)
     place = {column: number for number, column in enumerate(header)}
     places = [place[column] for column in wanted]
     cells = [_cells(card, path, line, row, header, places) for line, row in used]

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import tempfile
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,26 @@ def test_the_whole_file_is_held_to_what_its_last_rows_are(tmp_path: Path) -> Non
         read(path, 2, whole=True)
     path.write_bytes(gzip.compress(text_of(ROWS).encode()))
     assert read(path, 2, whole=True).values.shape == (3, 2)
+
+
+def test_a_long_file_takes_no_more_memory_than_the_rows_that_are_used(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    times = np.datetime64("2023-01-01T00:00:00") + np.arange(20_000) * np.timedelta64(15, "m")
+    rows = [[str(time), str(n), "1"] for n, time in enumerate(times)]
+    path.write_text(text_of(rows))
+    read(path)  # what is imported for it stays
+    tracemalloc.start()
+    try:
+        found = read(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.values[:, 0].tolist() == [19_997, 19_998, 19_999]
+    assert peak < 1_000_000  # all of its cells take several times as much
+    rows[-2][1] = "?"
+    path.write_text(text_of(rows))
+    with pytest.raises(UserError, match=r"line 20000, column 'load': '\?' is not a number"):
+        read(path)
 
 
 def test_a_data_set_without_times_is_used_on_files_that_have_them(tmp_path: Path) -> None:
