@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from codecs import iterdecode
 from collections.abc import Sequence
 from math import isfinite, isnan
 from pathlib import Path
 
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
+from benchmark.data.header import codec
 from benchmark.errors import UserError
 
 MISSING_CELLS = {"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>"}
@@ -21,7 +23,7 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
     numeric = [column not in texts for column in columns]
     passed = MISSING_CELLS if card.missing != "error" else set()
     with opened_text(path) as stream:
-        rows = csv.reader((line.decode(card.encoding) for line in stream), strict=True)
+        rows = csv.reader(iterdecode(stream, codec(card)), strict=True)
         try:
             if card.header:
                 next(rows)

@@ -144,6 +144,20 @@ def test_a_declared_encoding_is_used(make_card, write, rows):
     assert load_series(make_card(channels=["load", "wärme"], encoding="latin-1")).values.size == 10
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_cell_where_there_is_no_header(
+    make_card, write, rows
+):
+    lines = [f"{i % 2}.0,{row.partition(',')[2]}" for i, row in enumerate(rows[1:])]
+    text = "\n".join(lines) + "\n"
+    write(b"\xef\xbb\xbf" + text.encode())
+    fields = {"header": False, "time_column": None, "start": "2020-01-01"}
+    card = make_card(channels=["on", "load", "heat"], **fields)
+    assert load_series(card).values[:, 0].tolist() == [0, 1, 0, 1, 0]
+    write(text.replace("1.0,2.5", "\ufeff1.0,2.5").encode())  # anywhere else it is a fault
+    with pytest.raises(UserError, match=r"line 2, column 'on': .* is not a number"):
+        load_series(card)
+
+
 def test_declared_irregular_steps_must_be_exact(make_card, write, rows):
     rows[3] = rows[3].replace("02:00", "01:00")  # stands twice, and two hours follow
     write(rows)
