@@ -110,7 +110,7 @@ class Fitted(FittedPlan):
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
             raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
-        if self.task.masked:
+        if self.task.series.card.missing == "mask":  # wherever the gaps are, or whether any
             past = self.task.scaler.filled(past)  # from before the lookback, too
         past = past[-self.task.lookback :]
         if not np.isfinite(past).all():

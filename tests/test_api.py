@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import benchmark.api
-from benchmark import Task, evaluate, fit, leaderboard, load_dataset
+from benchmark import Task, evaluate, fit, leaderboard, load, load_dataset
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
 from benchmark.forecasters.linear import Linear
@@ -189,6 +189,20 @@ def test_a_forecast_reads_the_last_value_before_where_the_data_set_masks(
     gaps[:606, 1] = np.nan  # none at all: the mean of the train rows, as in training
     expected[1] = values[:400, 1].mean()
     np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
+
+
+def test_a_forecast_may_lack_a_value_where_the_rows_of_the_splits_lack_none(
+    toy: Path, write_dataset: Callable[..., Path], values: Any
+) -> None:
+    gaps = values.copy()
+    gaps[660:, 1] = np.nan
+    splits = {"train": 400, "val": 150, "test": 100}
+    write_dataset("holes", values=gaps, missing="mask", splits=splits)
+    fitted = fit("last_value", Task(load_dataset("holes"), lookback=24, horizon=12))
+    fitted.save("kept")
+    forecast = fitted.forecast(gaps)
+    np.testing.assert_allclose(forecast[-1], [gaps[-1, 0], gaps[659, 1], gaps[-1, 2]], rtol=1e-5)
+    assert np.array_equal(load("kept").forecast("datasets/holes.csv").values, forecast)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
