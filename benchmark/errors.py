@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -26,24 +26,37 @@ class UserError(Exception):
         where: the file, field, option or command at fault, e.g. ``gru.yaml: model.hidden_size``.
         what: what is wrong there, with the value that was found.
         cure: what to do about it; may be empty where `what` already says so.
+        more: further faults, told a line each below this one.
     """
 
-    def __init__(self, where: str, what: str, cure: str = "") -> None:
+    def __init__(
+        self, where: str, what: str, cure: str = "", more: Iterable[UserError] = ()
+    ) -> None:
         self.where = where
         self.what = what
         self.cure = cure
+        self.more = tuple(more)
         message = f"{where}: {what}" + (f"; {cure}" if cure else "")
-        super().__init__(message)
+        super().__init__("\n".join([message, *map(str, self.more)]))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let it pass from one process to another: its `args` are not those of the constructor."""
-        return type(self), (self.where, self.what, self.cure), {"args": self.args}
+        return type(self), (self.where, self.what, self.cure, self.more)
+
+    @property
+    def faults(self) -> tuple[UserError, ...]:
+        """Each fault by itself, in the order in which they are told."""
+        return UserError(self.where, self.what, self.cure), *self.more
+
+    def retold(self, tell: Callable[[UserError], UserError]) -> UserError:
+        """Return the same error with every fault told otherwise, as `tell` does with each."""
+        return _of_faults([tell(fault) for fault in self.faults])
 
     def inside(self, place: str) -> UserError:
         """Return the same error, told from further outside: every line starts with `place`."""
-        moved = UserError(f"{place}: {self.where}", self.what, self.cure)
-        moved.args = ("\n".join(f"{place}: {line}" for line in str(self).split("\n")),)
-        return moved
+        return self.retold(
+            lambda fault: UserError(f"{place}: {fault.where}", fault.what, fault.cure)
+        )
 
     @classmethod
     def join(cls, errors: Iterable[UserError]) -> UserError:
@@ -54,13 +67,16 @@ class UserError(Exception):
         told = list(islice(errors, MOST_TOLD + 1))
         if len(told) == 1:
             return told[0]
-        first = told[0]
-        joined = cls(first.where, first.what, first.cure)
-        lines = [str(error) for error in told[:MOST_TOLD]]
+        faults = [fault for error in told[:MOST_TOLD] for fault in error.faults]
         if len(told) > MOST_TOLD:
-            lines.append(f"{first.where.partition(': ')[0]}: has more faults like these")
-        joined.args = ("\n".join(lines),)
-        return joined
+            file = told[0].where.partition(": ")[0]
+            faults.append(UserError(file, "has more faults like these"))
+        return _of_faults(faults)
+
+
+def _of_faults(faults: Sequence[UserError]) -> UserError:
+    first, *more = faults
+    return UserError(first.where, first.what, first.cure, more)
 
 
 @contextmanager
@@ -69,7 +85,7 @@ def cured(cure: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(error.where, error.what, cure) from None
+        raise error.retold(lambda fault: UserError(fault.where, fault.what, cure)) from None
 
 
 @contextmanager

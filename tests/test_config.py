@@ -20,7 +20,7 @@ from benchmark.config import (
     signature_schema,
     validate,
 )
-from benchmark.errors import UserError
+from benchmark.errors import MOST_TOLD, UserError, cured
 
 
 class Optimiser(Strict):
@@ -274,3 +274,14 @@ def test_an_error_told_from_outside_names_the_place_on_every_line() -> None:
     assert str(joined) == "a: x; y\nb: z"
     assert str(joined.inside("f.yaml")) == "f.yaml: a: x; y\nf.yaml: b: z"
     assert str(joined.inside("f").inside("g")) == "g: f: a: x; y\ng: f: b: z"
+
+
+def test_an_error_that_is_told_otherwise_keeps_all_of_its_faults() -> None:
+    joined = UserError.join([UserError("a", "x", "y"), UserError("b", "z")])
+    assert str(UserError.join([joined, UserError("c", "w")])) == "a: x; y\nb: z\nc: w"
+    with pytest.raises(UserError) as caught, cured("mend it"):
+        raise joined
+    assert str(caught.value) == "a: x; mend it\nb: z; mend it"
+    many = UserError.join(UserError(f"a: line {n}", "x") for n in range(1_000)).inside("f")
+    assert len(many.faults) == MOST_TOLD + 1
+    assert str(many.faults[-1]) == "f: a: has more faults like these"

@@ -34,13 +34,17 @@ def as_csv(path: Path) -> Iterator[Path]:
         try:
             yield csv
         except UserError as error:
-            where = error.where.replace(str(csv), str(path))
-            cure = error.cure
-            if str(csv) in cure:  # a line of pandas that reads what is gone by then
-                new = str(path.with_name(f"{path.stem}_text.csv"))
-                cure = "write it as CSV with pandas, and add that to be told how to mend it: "
-                cure += f"pd.read_parquet({str(path)!r}).to_csv({new!r}, index={indexed})"
-            raise UserError(where, error.what, cure) from None
+            raise error.retold(lambda fault: _of_parquet(fault, csv, path, indexed)) from None
+
+
+def _of_parquet(fault: UserError, csv: Path, path: Path, indexed: bool) -> UserError:
+    """Tell a fault of the CSV that was written of the Parquet file that it was made from."""
+    cure = fault.cure
+    if str(csv) in cure:  # a line of pandas that reads what is gone by then
+        new = str(path.with_name(f"{path.stem}_text.csv"))
+        cure = "write it as CSV with pandas, and add that to be told how to mend it: "
+        cure += f"pd.read_parquet({str(path)!r}).to_csv({new!r}, index={indexed})"
+    return UserError(fault.where.replace(str(csv), str(path)), fault.what, cure)
 
 
 def _convert(path: Path, csv: Path) -> bool:

@@ -61,3 +61,15 @@ def test_what_is_wrong_with_a_parquet_file_is_said_of_it(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"needs pyarrow to be read, .*; pip ins"), as_csv(path):
         pass
+
+
+def test_all_faults_of_a_parquet_file_are_told_at_once(user: Path) -> None:
+    pytest.importorskip("pyarrow")
+    frame = table().astype({"load": str, "heat": str})
+    frame.loc[[3, 5], ["load", "heat"]] = "?"
+    frame.to_parquet(user / "my.parquet")
+    with pytest.raises(UserError) as caught, as_csv(user / "my.parquet") as csv:
+        propose(csv)
+    told = str(caught.value).split("\n")
+    for line, column in zip(told, ("load", "heat"), strict=True):
+        assert line.startswith(f"{user}/my.parquet: line 5, column '{column}': '?' is no number")

@@ -234,3 +234,4 @@ def test_a_users_mistake_is_told_the_same_from_another_process(error: UserError)
     assert (type(copy), str(copy), copy.where, copy.what, copy.cure) == (
         type(error), str(error), error.where, error.what, error.cure,
     )  # fmt: skip
+    assert str(copy.inside("f")) == str(error.inside("f"))

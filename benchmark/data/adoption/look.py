@@ -153,9 +153,9 @@ def _without_card(path: Path) -> Iterator[None]:
             REPLACE_FILE: "write it anew",
             STATE_ENCODING: rewritten(path, "write it as utf-8", encoding="latin-1"),
         }
-        if error.cure not in cures:
-            raise
-        raise UserError(error.where, error.what, cures[error.cure]) from None
+        raise error.retold(
+            lambda fault: UserError(fault.where, fault.what, cures.get(fault.cure, fault.cure))
+        ) from None
 
 
 def _provisional() -> DatasetCard:
