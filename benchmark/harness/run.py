@@ -6,7 +6,6 @@ card -> series -> task -> forecaster -> fit (train, validation) -> calibrate (va
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
-from benchmark import __version__
 from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
@@ -26,8 +23,9 @@ from benchmark.errors import UserError
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
-from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
+from benchmark.forecasters.resolve import how_fitted, resolve_model
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
+from benchmark.harness.identity import identify
 from benchmark.harness.saved import QUANTILES, save_model
 from benchmark.harness.spec import Execution, RunSpec, write_run
 from benchmark.records.files import storage_faults, try_folder
@@ -88,18 +86,14 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     model, options = resolve_model(spec.model, where)  # before anything is fetched for it
     series = series or load(load_card(spec.dataset))
     task = _task(series, spec.lookback, spec.horizon)
-    identity = {
-        "benchmark": __version__,
+    decisive = {
         "name": spec.name,
-        **series.identity,
-        "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
         "lookback": spec.lookback,
         "horizon": spec.horizon,
         "model": {"class": spec.model["class"], **options},
-        "source": source_digest(spec.model, where),
         "training": spec.training.model_dump() if model.fitted == "gradient" else None,
     } | ({"refit": True} if spec.refit else {})
-    config = _digest(identity)
+    config = identify(spec, where, task, decisive)
     run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"
     if len(run_id) > LONGEST_RUN_ID:
         what = f"makes the run's folder {run_id!r} longer than {LONGEST_RUN_ID} characters"
@@ -162,11 +156,6 @@ def record_failure(
         (folder / TRACEBACK).write_text(trace, encoding="utf-8")
         write_record(folder, record)
     return record
-
-
-def _digest(identity: Any) -> str:
-    text = json.dumps(identity, sort_keys=True, allow_nan=False, default=BaseModel.model_dump)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def _write_errors(folder: Path, errors: Errors, task: Task) -> None:

@@ -8,7 +8,6 @@ are scored, is not imported here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import BaseModel
 
-from benchmark import __version__
 from benchmark.config import apply_overrides, validate
 from benchmark.data.card import load_card
 from benchmark.data.folds import folds
@@ -27,8 +24,9 @@ from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError, reason_of
 from benchmark.forecasters.contract import SeriesShape
-from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
+from benchmark.forecasters.resolve import how_fitted, resolve_model
 from benchmark.harness.held_out import HeldOut, OnEpoch, validation_score
+from benchmark.harness.identity import identify
 from benchmark.harness.search import Dimension
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.harness.trials import Outcome, Trial, propose, read_trials, write_trials
@@ -106,19 +104,14 @@ def prepare(
     horizons = horizons or (spec.horizon,)
     for horizon in horizons:  # refuses what does not fit
         task = Task(series, _longest(spec, space), horizon)
-    identity: dict[str, Any] = {
-        "benchmark": __version__,
-        **series.identity,
-        "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
-        "source": source_digest(spec.model, where),
+    decisive: dict[str, Any] = {
         "options": options,
         "spec": spec.model_dump(exclude=NOT_DECISIVE),
         "space": {key: dimension.model_dump() for key, dimension in space.items()},
     }
-    identity |= {"folds": folds} if folds > 1 else {}
-    identity |= {"horizons": horizons} if len(horizons) > 1 else {}
-    text = json.dumps(identity, sort_keys=True, allow_nan=False, default=BaseModel.model_dump)
-    folder = f"{spec.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+    decisive |= {"folds": folds} if folds > 1 else {}
+    decisive |= {"horizons": horizons} if len(horizons) > 1 else {}
+    folder = f"{spec.name}-{identify(spec, where, task, decisive)}"
     return Search(
         spec,
         where,

@@ -179,6 +179,49 @@ def test_editing_a_users_module_makes_another_run(
     assert planned(model={"class": "users_edited.Mine"}).run_id != first.run_id
 
 
+OPTIONS = """\
+from pathlib import Path
+from benchmark.forecasters.linear import Linear
+
+class Odd(Linear):
+    def __init__(
+        self, shape, *, table: Path = Path("a.csv"), names: frozenset[str] = frozenset("ab"), kind=0
+    ):
+        super().__init__(shape)
+
+class Nameless(Linear):
+    def __init__(self, shape, *, kind=Odd, bound: float = 1.0):
+        super().__init__(shape)
+
+class Endless(Linear):
+    def __init__(self, shape, *, bound: float = float("inf")):
+        super().__init__(shape)
+"""
+
+
+def test_an_option_may_be_what_json_has_not(
+    toy: Path, write_module: Callable[[str, str], None]
+) -> None:
+    write_module("users_options", OPTIONS)
+
+    def run_id(**options: Any) -> str:
+        return planned(model={"class": "users_options.Odd", **options}).run_id
+
+    assert run_id() == run_id(table="a.csv", names=["b", "a"])
+    assert len({run_id(), run_id(table="b.csv"), run_id(names=["a", "c"])}) == 3
+    letters = list("abcdefgh")
+    assert run_id(names=letters) == run_id(names=letters[::-1])
+
+
+@pytest.mark.parametrize("name", ["Nameless", "Endless"])
+def test_an_option_that_nothing_can_tell_apart_is_refused(
+    toy: Path, write_module: Callable[[str, str], None], name: str
+) -> None:
+    write_module("users_options", OPTIONS)
+    with pytest.raises(UserError, match=r"^linear\.yaml: model: has an option that cannot be wri"):
+        planned(model={"class": f"users_options.{name}"})
+
+
 @pytest.mark.parametrize("model", ["Linear", "Ridge"])
 def test_no_row_after_the_validation_border_changes_what_is_fitted(
     execution: Execution,

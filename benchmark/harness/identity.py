@@ -1,0 +1,54 @@
+"""What decides the numbers of a run or of a search, as the hash that names its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from benchmark import __version__
+from benchmark.data.task import Task
+from benchmark.errors import UserError
+from benchmark.forecasters.resolve import source_digest
+from benchmark.harness.spec import RunSpec
+
+
+def identify(spec: RunSpec, where: str, task: Task, more: Mapping[str, Any]) -> str:
+    """Hash the data, its splits, the code and what else decides the numbers.
+
+    Args:
+        spec: whose model's code counts.
+        where: the file it came from, for errors.
+        task: whose data and splits count.
+        more: all else that counts, the model's options among it.
+
+    Raises:
+        UserError: an option is nothing that could be told apart from another.
+    """
+    identity = {
+        "benchmark": __version__,
+        **task.series.identity,
+        "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
+        "source": source_digest(spec.model, where),
+        **more,
+    }
+    try:
+        text = json.dumps(identity, sort_keys=True, allow_nan=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        what = f"has an option that cannot be written down ({error})"
+        cure = "take a finite number, a text, a path, a list or a pydantic model for it"
+        raise UserError(f"{where}: model", what, cure) from None
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _plain(value: Any) -> Any:
+    """Put an option of a type that JSON has not into one that it has, the same in every process."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, set | frozenset):  # its order is another in each process
+        return sorted(to_jsonable_python(value), key=repr)
+    return to_jsonable_python(value)
