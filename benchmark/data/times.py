@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
 from benchmark.data.frequency import CALENDAR
+from benchmark.data.rewrite import assigned, rewritten
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _TIME_ZONE = r":\d\d(?:\.\d+)?\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _ZONED = "has a time zone"
+_MIDNIGHT = r"(?:\s*|.*[T ]00:00(?::00(?:\.0+)?)?\s*(?:Z|[+-][\d:]+)\s*)"
 _UTC = r"\s*(?:Z|[+-]00(?::?00)?)$"
 _WITH_SLASHES = {0: "%Y/%m/%d", 1: "%Y/%m/%d %H:%M", 2: "%Y/%m/%d %H:%M:%S"}
 """Formats beside ISO 8601, by their number of colons. Year first: no other order is certain."""
@@ -54,7 +56,8 @@ def read_times(
     if zoned.any():
         in_utc = zoned & texts.str.contains(_UTC, na=False).to_numpy(dtype=bool)
         if not (in_utc | (texts.fillna("") == "").to_numpy()).all():
-            raise _fault(card, path, texts, first_line, zoned, _ZONED, _in_utc(card))
+            cure = _without_zone(card, path, texts)
+            raise _fault(card, path, texts, first_line, zoned, _ZONED, cure)
         texts = texts.str.replace(_UTC, "", regex=True)
     form = "ISO8601"
     if re.match(r"\d{4}/", str(texts.iloc[0])):
@@ -66,7 +69,8 @@ def read_times(
         has_zone = True
     if has_zone:  # of a form that is not ours, e.g. +1
         zoned = np.array([_in_a_zone(text) for text in texts])
-        raise _fault(card, path, texts, first_line, zoned, _ZONED, _in_utc(card))
+        cure = _without_zone(card, path, texts)
+        raise _fault(card, path, texts, first_line, zoned, _ZONED, cure)
     exact = parsed.to_numpy()
     times: Times = exact.astype("datetime64[s]")
     wrong = np.isnat(exact) | (exact != times)
@@ -158,10 +162,19 @@ def step_fault(
     return UserError(where, f"{time} is {step} after {before}, not {card.step.words}", cure)
 
 
-def _in_utc(card: DatasetCard) -> str:
-    """Where a clock is put back its times stand there twice, so the cure is not what it showed."""
-    column = f"pd.to_datetime(frame[{card.time_column!r}], utc=True, format='ISO8601')"
-    return f"write all times in UTC, with pandas {column}"
+def _without_zone(card: DatasetCard, path: Path, texts: pd.Series[Any]) -> str:
+    """Say how to write times in UTC, as local ones stand there twice where a clock is put back.
+
+    Days and months begin at midnight of the local calendar, which in UTC may be the day before.
+    """
+    column = str(card.time_column)
+    if texts.str.fullmatch(_MIDNIGHT, na=True).all():
+        deed = "keep the local dates alone"
+        read = f"t[{column!r}].str.replace('[T ]00:00.*', '', regex=True)"
+    else:
+        deed = "write all times in UTC"
+        read = f"pd.to_datetime(t[{column!r}], utc=True, format='ISO8601')"
+    return rewritten(path, deed, assigned(column, read), dtype="str")
 
 
 def _fault(

@@ -77,9 +77,7 @@ def with_cell(line: int, column: int, cell: str) -> str:
 MEND = "mend the line, or leave out all rows up to it"
 STEPS = f"the model reads rows in time order, frequency 15min: {MEND}"
 TIME = "write e.g. 2016-07-01 00:15:00, in UTC or standard time"
-UTC = (
-    "write all times in UTC, with pandas pd.to_datetime(frame['when'], utc=True, format='ISO8601')"
-)
+UTC = "write all times in UTC with pandas, then use new_clean.csv instead: pd.read_csv("
 
 
 @pytest.mark.parametrize(
@@ -144,7 +142,10 @@ def test_a_fault_is_told_by_file_line_column_and_cure(tmp_path: Path, text: str,
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as caught:
         read(path)
-    assert str(caught.value) == f"{path}{told}"
+    message = str(caught.value)
+    if told.endswith(UTC):  # a line of pandas follows
+        message = message.partition(repr(str(path)))[0]
+    assert message == f"{path}{told}"
 
 
 def test_all_missing_columns_are_told_at_once(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "zones, in a column of any name": (
         lambda lines: ["Zeit,load,heat", *(line.replace(",", "+01:00,", 1) for line in lines[1:])],
         {},
-        "line 2, column 'Zeit': .* has a time zone; write all times in UTC, with pandas",
+        "line 2, column 'Zeit': .* has a time zone; write all times in UTC with pandas, then",
     ),
     "no times": (
         lambda lines: [line.partition(",")[2] for line in lines],

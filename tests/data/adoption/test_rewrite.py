@@ -213,3 +213,22 @@ def test_hours_up_to_24_are_neither_joined_nor_columns_of_their_own(
     frame = two_columns("%Y-%m-%d").assign(at=[f"{n % 24 + 1}:00" for n in range(len(FRAME))])
     with pytest.raises(UserError, match="stands there twice; mend the file: sort its rows, and"):
         propose(write_csv(frame))
+
+
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.000%z", "%Y/%m/%d %H:%M %z"]
+)
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("step", ["D", "MS"])
+def test_midnights_of_a_zone_keep_the_date_of_its_calendar(
+    step: str, zone: str, form: str, write_csv: Callable[..., Path]
+) -> None:
+    frame = table(200, step, "2001-01-01")
+    days = frame["date"]
+    frame["date"] = days.dt.tz_localize(zone).dt.strftime(form)
+    with pytest.raises(UserError, match="has a time zone; keep the local dates alone") as caught:
+        propose(write_csv(frame))
+    found = propose(written_anew(caught.value.cure)).found
+    assert found.card.frequency == step
+    np.testing.assert_array_equal(found.table.timestamps, days.to_numpy())
+    np.testing.assert_array_equal(found.table.values, frame[["load", "heat"]])
