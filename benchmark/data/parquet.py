@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmark.data.rewrite import assigned
 from benchmark.data.rows import TIME_COLUMN
 from benchmark.errors import UserError
 
@@ -20,7 +21,8 @@ def as_csv(path: Path) -> Iterator[Path]:
     """Hand over a CSV for any file: itself, or what a Parquet file holds, written as one.
 
     Raises:
-        UserError: there is no such file, it is no Parquet file, or pyarrow is not installed.
+        UserError: there is no such file, it is no Parquet file, or pyarrow is not installed; or
+            what is raised while the CSV is in use, as said of the file itself.
     """
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "no such file"
@@ -30,44 +32,51 @@ def as_csv(path: Path) -> Iterator[Path]:
         return
     with TemporaryDirectory() as folder:
         csv = Path(folder) / f"{path.stem}.csv"
-        indexed = _convert(path, csv)
+        made = _convert(path, csv)
         try:
             yield csv
         except UserError as error:
-            raise error.retold(lambda fault: _of_parquet(fault, csv, path, indexed)) from None
+            raise error.retold(lambda fault: _of_parquet(fault, csv, path, made)) from None
 
 
-def _of_parquet(fault: UserError, csv: Path, path: Path, indexed: bool) -> UserError:
+def _of_parquet(fault: UserError, csv: Path, path: Path, made: str) -> UserError:
     """Tell a fault of the CSV that was written of the Parquet file that it was made from."""
     cure = fault.cure
     if str(csv) in cure:  # a line of pandas that reads what is gone by then
         new = str(path.with_name(f"{path.stem}_text.csv"))
         cure = "write it as CSV with pandas, and add that to be told how to mend it: "
-        cure += f"pd.read_parquet({str(path)!r}).to_csv({new!r}, index={indexed})"
+        cure += f"{made}.to_csv({new!r}, index=False)"
     return UserError(fault.where.replace(str(csv), str(path)), fault.what, cure)
 
 
-def _convert(path: Path, csv: Path) -> bool:
-    """Write a Parquet file as CSV; return whether its index is a column there."""
+def _convert(path: Path, csv: Path) -> str:
+    """Write a Parquet file as CSV; return the pandas that makes the same table of it."""
+    import pandas as pd
+
     try:
         import pyarrow as arrow
-        import pyarrow.parquet as parquet
     except ModuleNotFoundError:
         what = "needs pyarrow to be read, which is not installed"
         raise UserError(str(path), what, "pip install pyarrow, or write the data as CSV") from None
-    try:
-        frame = parquet.read_table(path).to_pandas()
+    try:  # by pandas: to pyarrow alone an index of periods is one of integers
+        frame = pd.read_parquet(path, engine="pyarrow")
     except (arrow.ArrowException, OSError, ValueError) as error:
         what = f"cannot be read as Parquet ({str(error).splitlines()[0]:.100})"
         raise UserError(str(path), what, "write it anew, or as CSV") from None
-    # Times are often the index, and without a name.
-    if frame.index.nlevels == 1 and frame.index.dtype.kind == "M" and frame.index.name is None:
+    made = f"pd.read_parquet({str(path)!r})"
+    index = frame.index  # times are often the index, and without a name
+    if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
         frame.index.name = TIME_COLUMN
-    indexed = any(name is not None for name in frame.index.names)
-    if indexed:
+        made += f".rename_axis({TIME_COLUMN!r})"
+    if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
+        made += ".reset_index()"
     for column in frame.columns:
-        if frame[column].dtype == np.float32:  # its shortest digits would be another float64
+        kind = frame[column].dtype
+        if isinstance(kind, pd.PeriodDtype):  # a week's text would be its first and last day
+            frame[column] = frame[column].dt.start_time
+            made += assigned(column, f"t[{column!r}].dt.start_time")
+        elif kind == np.float32:  # its shortest digits would be another float64
             frame[column] = frame[column].astype(np.float64)
     frame.to_csv(csv, index=False)
-    return indexed
+    return made

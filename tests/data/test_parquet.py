@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from users_table import table
+from users_table import table, written_anew
 
 from benchmark.data.adoption.adopt import adopt, propose
 from benchmark.data.card import load_card
@@ -73,3 +75,76 @@ def test_all_faults_of_a_parquet_file_are_told_at_once(user: Path) -> None:
     told = str(caught.value).split("\n")
     for line, column in zip(told, ("load", "heat"), strict=True):
         assert line.startswith(f"{user}/my.parquet: line 5, column '{column}': '?' is no number")
+
+
+PERIODS = {"W": "W", "W-WED": "W", "D": "D", "M": "MS", "Q": "3MS", "Y": "12MS", "h": "h"}
+
+
+def of_periods(step: str, name: str | None) -> pd.DataFrame:
+    periods = pd.period_range("1850-01-07", periods=200, freq=step, name=name)
+    return table()[["load", "heat"]].set_index(periods)
+
+
+@pytest.mark.parametrize("step", PERIODS)
+@pytest.mark.parametrize("name", ["when", None])
+@pytest.mark.parametrize("column", [False, True])
+def test_periods_are_read_as_the_times_they_start_at(
+    step: str, name: str | None, column: bool, user: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    frame = of_periods(step, name)
+    starts = pd.DatetimeIndex(frame.index.start_time).to_numpy()
+    path = user / "my.parquet"
+    (frame.rename_axis("when").reset_index() if column else frame).to_parquet(path)
+    with as_csv(path) as csv:
+        found = propose(csv).found
+    assert found.card.time_column == ("when" if column else name or "date")
+    assert found.card.frequency == PERIODS[step]
+    np.testing.assert_array_equal(found.table.timestamps, starts)
+    np.testing.assert_array_equal(found.table.values, frame.to_numpy())
+
+
+def test_an_index_of_weeks_is_none_of_years_where_no_parquet_was_written_before(
+    user: Path,
+) -> None:
+    pytest.importorskip("pyarrow")
+    path = user / "my.parquet"
+    of_periods("W", "when").to_parquet(path)
+    code = """
+import sys
+from pathlib import Path
+from benchmark.data.parquet import as_csv
+with as_csv(Path(sys.argv[1])) as csv:
+    print(csv.read_text())
+"""
+    command = [sys.executable, "-c", code, str(path)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout.startswith("when,load,heat\n1850-01-07,")
+
+
+@pytest.mark.parametrize("kind", ["a column", "the index", "an index without a name", "periods"])
+def test_the_cures_for_a_parquet_file_lead_to_a_data_set(kind: str, user: Path) -> None:
+    pytest.importorskip("pyarrow")
+    frame = table()
+    if kind == "periods":
+        frame = (1000 * of_periods("W", None)).map("{:,.1f}".format)
+    else:
+        frame["date"] = frame["date"].dt.tz_localize("Europe/Berlin", nonexistent="shift_forward")
+        if kind != "a column":
+            frame = frame.set_index("date")
+        if kind == "an index without a name":
+            frame.index.name = None
+    path = user / "my.parquet"
+    frame.to_parquet(path)
+    with pytest.raises(UserError, match="write it as CSV") as caught, as_csv(path) as csv:
+        propose(csv)
+    line = re.search(r"pd\.read_parquet.*", caught.value.cure)
+    assert line is not None
+    eval(line[0], {"pd": pd})
+    with pytest.raises(UserError, match=r"then use my_text_clean\.csv instead") as caught:
+        propose(user / "my_text.csv")
+    found = propose(written_anew(caught.value.cure)).found
+    assert found.card.time_column == "date"
+    assert found.table.timestamps[0] == (
+        np.datetime64("1850-01-07") if kind == "periods" else np.datetime64("2021-02-28T23")
+    )
