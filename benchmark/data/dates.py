@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from calendar import month_name
+from calendar import month_abbr, month_name
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,34 @@ _CLOCK = r"\s*(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s?[AaPp][Mm])?\s*"
 _UNIX = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _UNIX_RANGE = (5e8, 4e9)
 """Seconds since 1970 that are taken for a time: 1985 to 2096."""
+
+_WHOLE_DATE = re.compile(r"\s*\d{4}[-/]\d{1,2}[-/]\d")
+_YEAR, _MONTH, _WEEK = r"[12]\d{3}", r"(?:0?[1-9]|1[0-2])", r"(?:0[1-9]|[1-4]\d|5[0-3])"
+_JAN, _JANUARY = (f"(?i:{'|'.join(names[1:])})" for names in (month_abbr, month_name))
+_MONTHS = {
+    "%Y/%m": f"{_YEAR}/{_MONTH}",
+    "%m/%Y": f"{_MONTH}/{_YEAR}",
+    "%Y%m": f"{_YEAR}(?:0[1-9]|1[0-2])",
+    "%YM%m": f"{_YEAR}M{_MONTH}",
+    "%b %Y": f"{_JAN} {_YEAR}",
+    "%b-%Y": f"{_JAN}-{_YEAR}",
+    "%Y %b": f"{_YEAR} {_JAN}",
+    "%b-%y": rf"{_JAN}-\d\d",
+    "%B %Y": f"{_JANUARY} {_YEAR}",
+}
+_CALLED_A_MONTH = re.compile(r"date|time|stamp|month|period|^ds$|^dt$|^ym$|yyyymm", re.IGNORECASE)
+_NO_MARKS = "{0}.str.replace('[ -]', '', regex=True)"
+_PERIODS = [
+    *(("month", cell, f"pd.to_datetime({{0}}, format={form!r})") for form, cell in _MONTHS.items()),
+    ("quarter", f"{_YEAR}[ -]?Q[1-4]", f"pd.PeriodIndex({_NO_MARKS}, freq='Q').start_time"),
+    (
+        "quarter",
+        f"Q[1-4][ -]?{_YEAR}",
+        "pd.PeriodIndex({0}.str[-4:] + {0}.str[:2], freq='Q').start_time",
+    ),
+    ("week", f"{_YEAR}[ -]?W{_WEEK}", f"pd.to_datetime({_NO_MARKS} + '-1', format='%GW%V-%u')"),
+]
+"""What a cell is, how it is written, and the first day of it by an expression of its column."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +95,20 @@ def day_order(cells: Sequence[str]) -> DayOrder | None:
 
 
 def date_fault(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> UserError | None:
-    """Describe the first of some columns whose cells are times, but written otherwise."""
+    """Describe the first of some columns whose cells are times, but written otherwise.
+
+    One of months, quarters or weeks counts where no other tells the days: beside them it may just
+    say again what month it is.
+    """
+    columns = list(columns)
     for column in columns:
         fault = _day_fault(path, frame, column) or _unix_fault(path, column, frame[column])
         if fault:
             return fault
-    return None
+    if any(_WHOLE_DATE.match(frame[column].iloc[0]) for column in columns):
+        return None
+    faults = (_period_fault(path, column, frame[column]) for column in columns)
+    return next(filter(None, faults), None)
 
 
 def clock_fault(path: Path, frame: pd.DataFrame, date: str) -> UserError | None:
@@ -141,4 +177,21 @@ def _unix_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | N
             where = f"{path}: line {FIRST_LINE}, column '{column}'"
             what = f"{texts.iloc[0]!r} counts {word} since 1970"
             return UserError(where, what, rewritten(path, change=change))
+    return None
+
+
+def _period_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:
+    """Months, quarters or weeks; whole numbers only in a column that is called like a time."""
+    for period, cell, expression in _PERIODS:
+        if not re.fullmatch(cell, texts.iloc[0]) or not texts.str.fullmatch(cell).all():
+            continue
+        if texts.iloc[0].isdigit() and not _CALLED_A_MONTH.search(column):
+            return None
+        change = assigned(column, expression.format(f"t[{column!r}]"))
+        first = f"let the first day of each {period} stand for it"
+        cure = rewritten(path, first, change, dtype="str")
+        if "%y" in expression:
+            cure += "; years of 69 and more are read as 19.., those below as 20.."
+        where = f"{path}: line {FIRST_LINE}, column '{column}'"
+        return UserError(where, f"{texts.iloc[0]!r} is a {period}", cure)
     return None
