@@ -39,7 +39,7 @@ SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
 _TIME_NAME = re.compile(
     r"date|time|stamp|year|month|quarter|week|day|period|^ds$|^dt$", re.IGNORECASE
 )
-_YEAR_FIRST = re.compile(r"\s*\d{4}[-/]\d")
+_YEAR_FIRST = re.compile(r"\s*\d{4}[-/]\d{1,2}[-/]\d")
 _NO_TIMES = "write times as 2016-07-01 00:15:00 into a column, and name it with --time-column"
 
 
@@ -224,7 +224,7 @@ def _find_time_column(
     if fault:
         raise fault
     dated = [column for column in texts if _YEAR_FIRST.match(frame[column].iloc[0])]
-    for column in [*named, *dated]:  # its own fault is the better answer
+    for column in [*dated, *named]:  # its own fault is the better answer
         read_times(card.model_copy(update={"time_column": column}), path, frame[column])
     raise UserError(f"{path}: line 1", "names no column whose cells are times", _NO_TIMES)
 
