@@ -93,9 +93,9 @@ def pitfalls(
     card = load_card(dataset)
     others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
 
+    from benchmark.files import check_writable, write_atomically
     from benchmark.pitfalls.mistakes import NAMES, measure
     from benchmark.pitfalls.table import pitfalls_table
-    from benchmark.records.files import check_writable, write_atomically
     from benchmark.reports.tables import markdown, print_tables
 
     for name in only or []:

@@ -67,7 +67,7 @@ def compare(
             raise UserError("--published", "goes with one CSV alone", "see --help")
         _beside_published(Path(old) if old else None, results, markdown)
         return
-    from benchmark.records.files import is_same
+    from benchmark.files import is_same
     from benchmark.reports.comparison_tables import print_comparison, to_markdown
 
     allowed = _gate(gate, tolerance)

@@ -86,7 +86,7 @@ def check_output(
     Raises:
         UserError: it has another ending, or is one of the files read.
     """
-    from benchmark.records.files import is_same
+    from benchmark.files import is_same
 
     if path.suffix.lower() not in endings:
         what = f"does not end in {' or '.join(endings)}"

@@ -66,7 +66,7 @@ def leaderboard(
         plot_ranks(board, ranks)
         tell(console, f"Plot: {ranks}")
     if latex is not None:
-        from benchmark.records.files import write_atomically
+        from benchmark.files import write_atomically
         from benchmark.reports.latex import to_latex
 
         write_atomically(latex, to_latex(tables_of(board)))

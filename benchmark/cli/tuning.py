@@ -111,9 +111,9 @@ def tune(
 def _tune_one(
     search: Search, budget: int, device: torch.device, console: Console, path: Path, command: str
 ) -> None:
+    from benchmark.files import write_atomically
     from benchmark.harness.chosen import chosen_yaml
     from benchmark.harness.tuning import tune as search_on
-    from benchmark.records.files import write_atomically
     from benchmark.reports.tables import print_tables
 
     name, monitor = search.spec.name, search.spec.training.monitor.upper()

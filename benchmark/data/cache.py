@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.files import writable, write_atomically
+from benchmark.data.files import writable
 from benchmark.data.table import Table
+from benchmark.files import sweep, writing
 from benchmark.places import is_installed
 
 CACHE_FORMAT = 1
@@ -68,9 +69,9 @@ def keep_table(path: Path, key: str, table: Table) -> None:
     _write(
         path,
         {
-            ".times.i8": lambda stream: stream.write(_bytes(table.timestamps, "<M8[s]")),
-            ".values.f8": lambda stream: stream.write(_bytes(table.values, "<f8")),
-            ".json": lambda stream: stream.write(json.dumps(note).encode()),
+            ".times.i8": _bytes(table.timestamps, "<M8[s]"),
+            ".values.f8": _bytes(table.values, "<f8"),
+            ".json": json.dumps(note).encode(),
         },
     )
 
@@ -93,7 +94,7 @@ def is_verified(path: Path, key: str) -> bool:
 
 def keep_verified(path: Path, key: str) -> None:
     """Remember that the file's checksum was found right."""
-    _write(path, {".verified": lambda stream: stream.write(key.encode())})
+    _write(path, {".verified": key.encode()})
 
 
 def _folders(path: Path) -> list[Path]:
@@ -108,12 +109,14 @@ def _entry(folder: Path, path: Path, kind: str) -> Path:
     return folder / f"{path.name}-{place}{kind}"
 
 
-def _write(path: Path, contents: Mapping[str, Any]) -> None:
+def _write(path: Path, contents: Mapping[str, bytes | memoryview]) -> None:
     local, users = _folders(path)
     folder = local if writable(path.parent) and not is_installed(path) else users
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for kind, write in contents.items():
-            write_atomically(_entry(folder, path, kind), write)
+        sweep(folder)  # as large as a table, where a process was killed while it wrote one
+        for kind, content in contents.items():
+            with writing(_entry(folder, path, kind), durable=False) as stream:
+                stream.write(content)
     except OSError:
         return  # a full disk or a read-only home: the run goes on without a cache

@@ -13,8 +13,9 @@ from typing import Literal
 
 from benchmark.data import cache
 from benchmark.data.card import DatasetCard
-from benchmark.data.files import opened, write_atomically
+from benchmark.data.files import opened
 from benchmark.errors import UserError
+from benchmark.files import writing
 
 Verdict = Literal["sha256 ok", "git blob ok", "as first fetched", "unknown"]
 
@@ -71,7 +72,8 @@ def record(card: DatasetCard, path: Path, folder: Path) -> None:
     """Write down a first fetch's checksum in `folder`, where the card knows none."""
     if expectation(card, folder)[1] == "unknown":
         line = f"{sha256s(card, path)[0]}\n".encode()
-        write_atomically(record_path(card, folder), lambda stream: stream.write(line))
+        with writing(record_path(card, folder)) as stream:
+            stream.write(line)
 
 
 def expectation(card: DatasetCard, folder: Path) -> tuple[str, Verdict]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from benchmark.data import cache, checksum
 from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, data_folders
 from benchmark.data.files import writable
 from benchmark.errors import UserError
+from benchmark.files import private_name, remove, sweep
 
 WAITS_SECONDS = (1.0, 4.0)
 """Pauses before the second and the third try."""
@@ -69,12 +69,17 @@ def _download(card: DatasetCard, progress: bool) -> Path:
     try:
         aside = cache.beside(folder)
         aside.mkdir(exist_ok=True)
-        with TemporaryDirectory(dir=aside, prefix="fetch-") as temporary:
-            part = Path(temporary) / card.file
+        sweep(aside)
+        temporary = aside / private_name("writing", card.file)
+        temporary.mkdir()
+        try:
+            part = temporary / card.file
             _get(card, url, part, target, progress)
             checksum.check(card, part, folder)
             checksum.record(card, part, folder)
             part.replace(target)
+        finally:
+            remove(temporary)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         what = "the disk is full" if full else f"cannot be written ({error.strerror or error})"

@@ -1,13 +1,12 @@
-"""Opening data files and writing beside them: every fault of a file system becomes one line."""
+"""Opening data files: every fault of a file system becomes one line."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import os
-import uuid
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -113,18 +112,3 @@ def writable(folder: Path) -> bool:
         and bool(folder.stat().st_mode & 0o222)
         and os.access(folder, os.W_OK | os.X_OK)
     )
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file aside and move it into place: readers see the old one or the new one, whole.
-
-    Raises:
-        OSError: the folder cannot be written, or the disk is full; nothing is left behind.
-    """
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with aside.open("xb") as stream:
-            write(stream)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

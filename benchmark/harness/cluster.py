@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 from benchmark.data.fetch import fetch
 from benchmark.data.load import Series
 from benchmark.errors import UserError, error_text, reason_of
+from benchmark.files import storage_faults, try_folder
 from benchmark.harness.executor import Report, RunLost, limit_reason
 from benchmark.harness.node import attempt_on_node
 from benchmark.harness.spec import Execution
-from benchmark.records.files import storage_faults, try_folder
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
 

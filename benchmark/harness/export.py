@@ -28,8 +28,8 @@ from benchmark.cells.native import switched_off
 from benchmark.data.rows import time_column
 from benchmark.errors import UserError
 from benchmark.evaluation.original import OriginalUnits
+from benchmark.files import storage_faults
 from benchmark.harness.saved import SavedRun
-from benchmark.records.files import storage_faults
 
 MODEL, METADATA, README = "model.pt2", "metadata.json", "README.md"
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.data.card import DATA_VARIABLE, DatasetCard
 from benchmark.data.fetch import locate
-from benchmark.data.files import write_atomically
 from benchmark.data.load import Series, load
 from benchmark.errors import UserError
+from benchmark.files import sweep, writing
 from benchmark.harness.executor import THREAD_VARIABLES
 from benchmark.harness.spec import Execution, RunSpec
 
@@ -116,7 +116,9 @@ def _brought(card: DatasetCard, digest: str, content: list[Any]) -> Series:
         series = _copy(card, digest)  # an earlier task's
         if series is None:
             name, data = ray.get(content[0])
-            write_atomically(folder / name, lambda stream: stream.write(data))
+            sweep(folder)
+            with writing(folder / name) as stream:
+                stream.write(data)
             series = _copy(card, digest)
     if series is None:
         what = "is read as other data on this node than where the suite began"

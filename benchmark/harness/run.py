@@ -23,12 +23,12 @@ from benchmark.errors import UserError
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
+from benchmark.files import storage_faults, try_folder
 from benchmark.forecasters.resolve import how_fitted, resolve_model
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.identity import identify
 from benchmark.harness.saved import QUANTILES, save_model
 from benchmark.harness.spec import Execution, RunSpec, write_run
-from benchmark.records.files import storage_faults, try_folder
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.report import Epoch, FitOptions, FitReport

@@ -29,11 +29,11 @@ from benchmark.data.task import Scaler, Task
 from benchmark.errors import UserError
 from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.original import FORECAST, OriginalUnits
+from benchmark.files import private_name, remove, storage_faults, sync_tree
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.spec import RunSpec, load_kept_run, write_run
 from benchmark.records.checksums import check_file, open_checked, write_sums
-from benchmark.records.files import private_name, remove, storage_faults, sync_tree
 from benchmark.records.forecast import Forecast
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training

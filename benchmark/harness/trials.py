@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.config import Strict, validate
 from benchmark.errors import UserError
+from benchmark.files import write_atomically
 from benchmark.harness.search import Dimension
-from benchmark.records.files import write_atomically
 
 if TYPE_CHECKING:
     import optuna

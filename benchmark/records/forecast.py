@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.records.files import write_atomically
+from benchmark.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.errors import UserError
-from benchmark.records.files import write_atomically
+from benchmark.files import write_atomically
 from benchmark.records.record import COLUMNS, RunRecord
 from benchmark.records.table import row_text
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.records.files import replaced, storage_fault
+from benchmark.files import replaced, storage_fault
 
 LOOKS, BETWEEN_LOOKS = 20, 0.005  # seconds
 

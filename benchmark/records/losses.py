@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark.errors import UserError
 from benchmark.records.arrays import damaged, read_arrays
-from benchmark.records.files import check_own
+from benchmark.records.own import check_own
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,10 +21,8 @@ from pydantic import TypeAdapter
 
 from benchmark.config import validate
 from benchmark.errors import UserError
-from benchmark.records.checksums import SUMS_FILE, check_folder, open_checked, write_sums
-from benchmark.records.files import (
+from benchmark.files import (
     FULL,
-    check_own,
     private_name,
     remove,
     storage_fault,
@@ -34,8 +32,10 @@ from benchmark.records.files import (
     sync_tree,
     write_atomically,
 )
+from benchmark.records.checksums import SUMS_FILE, check_folder, open_checked, write_sums
 from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
 from benchmark.records.listing import list_runs
+from benchmark.records.own import check_own
 from benchmark.records.record import RunId, RunRecord
 from benchmark.records.table import write_rows
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from benchmark.config import nearest
 from benchmark.errors import UserError
+from benchmark.files import write_atomically
 from benchmark.records.csv_rows import Rows, read_rows, split
-from benchmark.records.files import write_atomically
 from benchmark.records.record import COLUMNS, OF_THE_MACHINE, RunRecord, column_kinds, is_run_id
 from benchmark.records.sound import NUMBER, WHOLE, read_sound, whole_text
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from benchmark.records.arrays import damaged, read_arrays
 from benchmark.records.checksums import open_checked
-from benchmark.records.files import check_own
 from benchmark.records.losses import ERRORS_FILE
+from benchmark.records.own import check_own
 from benchmark.reports.ranking import ROW
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.config import nearest
 from benchmark.errors import UserError
-from benchmark.records.files import storage_faults
+from benchmark.files import storage_faults
 from benchmark.reports import specs
 from benchmark.reports.details import Detail
 from benchmark.reports.ranking import Group, Leaderboard

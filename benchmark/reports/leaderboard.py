@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.records.files import write_atomically
+from benchmark.files import write_atomically
 from benchmark.reports.across import across_table
 from benchmark.reports.horizons import horizon_tables
 from benchmark.reports.lookbacks import lookback_table

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.records.files import storage_faults
+from benchmark.files import storage_faults
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.tables import number, plain
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark import files
 from benchmark.data import cache, load
 from benchmark.data.load import load as load_series
 from benchmark.errors import UserError
@@ -127,6 +128,41 @@ def test_a_full_disk_while_caching_leaves_no_half_entry(
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
     assert len(load_series(make_card()).values) == 5
     assert list((folder / ".cache").iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_an_entry_is_swept(folder, make_card, write, rows):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (folder / ".cache").mkdir()
+    names = {
+        pid: f".writing-toy.csv-{files._HOST}-{pid}-00000000" for pid in (dead.pid, os.getpid())
+    }
+    for name in names.values():
+        (folder / ".cache" / name).write_bytes(bytes(1_000))
+    write(rows)
+    load_series(make_card())
+    left = {path.name for path in (folder / ".cache").glob(".*")}
+    assert left == {names[os.getpid()]}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from benchmark.files import writing
+
+with writing(Path(sys.argv[1])) as stream:
+    stream.write(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_a_name_that_is_swept(tmp_path):
+    path = tmp_path / "toy.csv"
+    path.write_bytes(b"old")
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    files.sweep(tmp_path)
+    assert [(left.name, left.read_bytes()) for left in tmp_path.iterdir()] == [("toy.csv", b"old")]
 
 
 def test_a_cache_of_an_older_format_is_not_used(make_card, write, rows, parses, monkeypatch):

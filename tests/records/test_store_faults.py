@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import files
 from benchmark.errors import UserError
-from benchmark.records import files
 from benchmark.records.checksums import open_checked
 from benchmark.records.store import Store, write_record
 from benchmark.records.table import read_results

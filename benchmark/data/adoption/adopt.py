@@ -21,10 +21,11 @@ from benchmark.data.card import (
     load_card,
 )
 from benchmark.data.checksum import sha256s
-from benchmark.data.files import writable, write_atomically
+from benchmark.data.files import writable
 from benchmark.data.rewrite import stem
 from benchmark.data.seasons import Season, find_season
 from benchmark.errors import UserError
+from benchmark.files import sweep, writing
 
 _LICENCE = "not stated"
 
@@ -123,10 +124,12 @@ def adopt(proposal: Proposal, force: bool = False) -> Literal["new", "unchanged"
         _check_no_loss(proposal, same_data)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         if not same_data:
-            with proposal.source.open("rb") as stream:
-                write_atomically(proposal.data, lambda to: shutil.copyfileobj(stream, to))
-        write_atomically(path, lambda to: to.write(card_text(card).encode()))
+            with proposal.source.open("rb") as stream, writing(proposal.data) as copy:
+                shutil.copyfileobj(stream, copy)
+        with writing(path) as stream:
+            stream.write(card_text(card).encode())
     except OSError as error:
         what = f"cannot be written ({error.strerror or error})"
         raise UserError(str(path.parent), what, "set BENCHMARK_DATA to another folder") from None

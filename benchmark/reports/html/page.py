@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError
-from benchmark.records.files import write_atomically
+from benchmark.files import write_atomically
 from benchmark.records.losses import read_losses
 from benchmark.reports.across import across_table
 from benchmark.reports.details import Run, labels, read_detail, runs_by_row

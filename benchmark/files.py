@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 from benchmark.errors import UserError
 
@@ -66,25 +67,6 @@ def storage_faults(where: Path) -> Iterator[None]:
         raise storage_fault(where, error) from error
 
 
-def check_own(folder: Path) -> None:
-    """Refuse a run's folder that leads elsewhere: all in it must be files and folders of its own.
-
-    A link would show another's file as a run's, and reading a pipe or a device never ends.
-
-    Raises:
-        UserError: the folder is a link, or holds one or something else that is no file; names it.
-        OSError: it cannot be read.
-    """
-    if folder.is_symlink():
-        raise UserError(str(folder), "is a link, not a run's own folder", "copy the run there")
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            own = entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
-            if not own:
-                kind = "a link" if entry.is_symlink() else "no regular file"
-                raise UserError(entry.path, f"is {kind}", "put the file itself there")
-
-
 def private_name(purpose: str, name: str) -> str:
     """Name a temporary of this process: ``.<purpose>-<name>-<host>-<pid>-<random>``."""
     return f".{purpose}-{name}-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -123,6 +105,32 @@ def sync_tree(folder: Path) -> None:
         sync(Path(inner))
 
 
+@contextmanager
+def writing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Give a stream to fill; it becomes the file when the block ends, or vanishes if it fails.
+
+    Args:
+        path: the file; its folder must be there.
+        durable: whether it outlives the machine's sudden stop; needless where damage is noticed.
+
+    Raises:
+        OSError: the path cannot be written or the disk is full; the old file is untouched.
+    """
+    temporary = path.with_name(private_name("writing", path.name))
+    try:
+        with temporary.open("xb") as stream:
+            yield stream
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync(path.parent)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a UTF-8 text file that is the old one or the new one at every moment.
 
@@ -131,17 +139,8 @@ def write_atomically(path: Path, text: str) -> None:
     """
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / private_name("writing", path.name)
-        try:
-            with open(temporary, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync(path.parent)
+        with writing(path) as stream:
+            stream.write(text.encode())
 
 
 def check_writable(path: Path) -> None:
