@@ -23,7 +23,8 @@ from benchmark.data.splits import Splits
 from benchmark.errors import UserError
 from benchmark.places import DATASETS, own_data_folder
 
-DATA_ENDINGS = (".csv", ".csv.gz", ".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
+DATA_ENDINGS = (".csv", ".csv.gz", *PARQUET)
 
 DATA_VARIABLE = "BENCHMARK_DATA"
 """The environment variable that names another folder for data files."""

@@ -24,7 +24,7 @@ _UNIX = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nano
 _UNIX_RANGE = (5e8, 4e9)
 """Seconds since 1970 that are taken for a time: 1985 to 2096."""
 
-_WHOLE_DATE = re.compile(r"\s*\d{4}[-/]\d{1,2}[-/]\d")
+WHOLE_DATE = re.compile(r"\s*\d{4}[-/]\d{1,2}[-/]\d")
 _YEAR, _MONTH, _WEEK = r"[12]\d{3}", r"(?:0?[1-9]|1[0-2])", r"(?:0[1-9]|[1-4]\d|5[0-3])"
 _JAN, _JANUARY = (f"(?i:{'|'.join(names[1:])})" for names in (month_abbr, month_name))
 _MONTHS = {
@@ -105,7 +105,7 @@ def date_fault(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> UserE
         fault = _day_fault(path, frame, column) or _unix_fault(path, column, frame[column])
         if fault:
             return fault
-    if any(_WHOLE_DATE.match(frame[column].iloc[0]) for column in columns):
+    if any(WHOLE_DATE.match(frame[column].iloc[0]) for column in columns):
         return None
     faults = (_period_fault(path, column, frame[column]) for column in columns)
     return next(filter(None, faults), None)

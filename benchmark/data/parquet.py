@@ -9,11 +9,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from benchmark.data.card import PARQUET
 from benchmark.data.rewrite import assigned
 from benchmark.data.rows import TIME_COLUMN
 from benchmark.errors import UserError
-
-PARQUET = (".parquet", ".pq")
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from benchmark.data.frequency import SECONDS, Frequency
 
 Array = NDArray[np.float64]
 
-HOUR, DAY, WEEK, YEAR = 3600, 86400, 604800, 365 * 86400  # seconds
+HOUR, DAY, WEEK = (SECONDS[unit] for unit in ("h", "D", "W"))
+YEAR = 365 * DAY
 IN_CALENDAR = {"MS": (12,), "ME": (12,), "B": (5, 261)}  # months of a year, working days of a week
 HOURS_MATTER = 300  # seconds of a step from which on an hour is no season
 

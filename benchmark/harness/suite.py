@@ -250,8 +250,9 @@ def _expand(
         for lookback in grid.lookbacks or (model.spec.lookback,)
         for seed in _seeds(grid, suite, model)
     ]
-    mine = part.of(spec.model_dump_json() for _, spec in tasks)
-    return [(model, spec) for model, spec in tasks if spec.model_dump_json() in mine]
+    texts = [spec.model_dump_json() for _, spec in tasks]
+    mine = part.of(texts)
+    return [task for task, text in zip(tasks, texts, strict=True) if text in mine]
 
 
 def _seeds(grid: Grid, suite: SuiteSpec, model: Model) -> Sequence[int]:

@@ -21,7 +21,7 @@ from benchmark.data.adoption.layout import repeat_fault
 from benchmark.data.adoption.numbers import no_numbers, number_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
-from benchmark.data.dates import date_fault
+from benchmark.data.dates import WHOLE_DATE, date_fault
 from benchmark.data.faults import find_fault
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.header import codec, read_header
@@ -39,7 +39,6 @@ SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
 _TIME_NAME = re.compile(
     r"date|time|stamp|year|month|quarter|week|day|period|^ds$|^dt$", re.IGNORECASE
 )
-_YEAR_FIRST = re.compile(r"\s*\d{4}[-/]\d{1,2}[-/]\d")
 _NO_TIMES = "write times as 2016-07-01 00:15:00 into a column, and name it with --time-column"
 
 
@@ -223,7 +222,7 @@ def _find_time_column(
     fault = date_fault(path, frame, [*named, *frame.columns])
     if fault:
         raise fault
-    dated = [column for column in texts if _YEAR_FIRST.match(frame[column].iloc[0])]
+    dated = [column for column in texts if WHOLE_DATE.match(frame[column].iloc[0])]
     for column in [*dated, *named]:  # its own fault is the better answer
         read_times(card.model_copy(update={"time_column": column}), path, frame[column])
     raise UserError(f"{path}: line 1", "names no column whose cells are times", _NO_TIMES)

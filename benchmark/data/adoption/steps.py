@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,6 @@ from benchmark.data.frequency import CALENDAR, SECONDS, Frequency
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import FIRST_LINE, Times
 from benchmark.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _PERIODS = {"month": (1, "M"), "quarter": (3, "Q"), "year": (12, "Y")}
 """Months of each, and what pandas calls it."""
@@ -89,18 +87,13 @@ def step_cure(path: Path, time_column: str, times: Times, frequency: str | None)
 
     if frequency is None:
         return "mend the file, or give the step with --frequency"
-    try:
-        rounded = _rounded(pd.DatetimeIndex(times), frequency)
-    except ValueError:  # a week, of which pandas does not know where it begins
-        rounded = pd.DatetimeIndex(times)
+    by_day = frequency in ("D", "B")  # an afternoon is of its day, whichever midnight is nearer
+    rounded = pd.DatetimeIndex(times)
+    with suppress(ValueError):  # a week, of which pandas does not know where it begins
+        rounded = rounded.normalize() if by_day else rounded.round(frequency)
     if rounded.has_duplicates or bool((rounded == times).all()):
         return "mend the file, or give another step with --frequency"
-    how = "normalize()" if frequency in ("D", "B") else f"round({frequency!r})"
-    deed = "leave out its times of day" if frequency in ("D", "B") else "round its times"
+    how = "normalize()" if by_day else f"round({frequency!r})"
+    deed = "leave out its times of day" if by_day else "round its times"
     change = assigned(time_column, f"pd.to_datetime(t[{time_column!r}]).dt.{how}")
     return f"mend the file, or {rewritten(path, deed, change)}"
-
-
-def _rounded(times: pd.DatetimeIndex, frequency: str) -> pd.DatetimeIndex:
-    """A day's afternoon is still of that day, though its midnight is further away."""
-    return times.normalize() if frequency in ("D", "B") else times.round(frequency)
