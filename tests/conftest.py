@@ -43,6 +43,19 @@ CARD: dict[str, Any] = {
     "season": SEASON,
 }
 """700 rows: windows of 24 + 12 steps give 365 train, 139 validation and 139 test windows."""
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "dataset": "toy",
+    "lookback": 24,
+    "horizon": 12,
+    "model": {"class": "Linear"},
+    "training": {"epochs": 3, "batch_size": 128, "learning_rate": 0.003},
+    "search": {
+        "lookback": [24, 36],
+        "model.normalise": ["none", "last", "mean"],
+        "training.learning_rate": {"low": 1e-5, "high": 0.1, "log": True},
+    },
+}
 
 
 def _values() -> NDArray[np.float64]:
@@ -185,3 +198,14 @@ def write_module(workplace: Path) -> Iterator[Callable[[str, str], None]]:
     yield write
     for name in names:
         sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def small(toy: Path, write_yaml: Callable[[str, Any], str]) -> Callable[..., str]:
+    """Write a linear model with a search; keywords replace keys of its YAML, and of `training`."""
+
+    def write(file: str = "small.yaml", **changes: Any) -> str:
+        training = SMALL["training"] | changes.pop("training", {})
+        return write_yaml(file, SMALL | changes | {"training": training})
+
+    return write

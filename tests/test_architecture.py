@@ -148,7 +148,7 @@ def test_what_only_reads_cards_and_files_never_loads_torch(module: str) -> None:
 
 @pytest.mark.parametrize("module", ["processes", "node"])
 def test_a_worker_can_say_how_many_threads_it_wants_before_torch_is_loaded(module: str) -> None:
-    assert loaded_by(f"import benchmark.harness.{module}", {"torch", "lightning"}) == set()
+    assert loaded_by(f"import benchmark.suites.{module}", {"torch", "lightning"}) == set()
 
 
 def test_imports_point_one_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.harness import done
 from benchmark.harness.spec import config_names
 from benchmark.records.record import COLUMNS
+from benchmark.suites import done
 
 LINEAR: dict[str, Any] = {
     "name": "linear",
@@ -336,7 +336,8 @@ def test_check_holds_a_users_class_to_the_contract(
 def test_speed_times_the_models_it_is_given(
     toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.harness import speed, timing
+    from benchmark.speed import models as speed
+    from benchmark.speed import timing
 
     for size in ("BATCH", "LENGTH", "WIDTH"):
         monkeypatch.setattr(speed, size, 24)

@@ -63,7 +63,7 @@ def test_options_decide_what_executes_the_runs(
         made.append(arguments[6])
         raise stop
 
-    monkeypatch.setattr("benchmark.harness.suite.run_suite", run_suite)
+    monkeypatch.setattr("benchmark.suites.suite.run_suite", run_suite)
     torch.set_num_threads(8)
     assert command("suite", "tiny.yaml", *words).code == 130
     (executor,) = made

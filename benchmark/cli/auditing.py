@@ -42,7 +42,7 @@ def audit(
         data = {"name": "audited", "model": {"class": model}}
         spec = validate(RunSpec, apply_overrides(data, overrides), where)
 
-    from benchmark.harness.audit import audit as audit_run
+    from benchmark.audit.audit import audit as audit_run
 
     console = make_console()
     try:

@@ -43,11 +43,11 @@ def reproduce(
     name is run, and the hash in the row's run id tells whether that is the same. Exits with 1 if a
     score differs. Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
     """
-    from benchmark.harness.earlier import earlier_run
     from benchmark.harness.machine import is_cpu
     from benchmark.harness.run import run as run_one
     from benchmark.reports.reproduction import compare, tables
     from benchmark.reports.tables import print_tables
+    from benchmark.suites.earlier import earlier_run
 
     earlier = earlier_run(run, model, results)
     row, planned = earlier.row, earlier.plan

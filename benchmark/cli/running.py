@@ -28,15 +28,15 @@ from benchmark.cli.options import (
 from benchmark.cli.reporting import write_page
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError, told_by_line
-from benchmark.harness.part import WHOLE, Part
 from benchmark.places import RESULTS
+from benchmark.suites.part import WHOLE, Part
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.harness.executor import MakeExecutor
     from benchmark.harness.spec import Execution, SuiteSpec
-    from benchmark.harness.suite import Outcome
+    from benchmark.suites.executor import MakeExecutor
+    from benchmark.suites.suite import Outcome
 
 
 class Where(StrEnum):
@@ -69,12 +69,12 @@ def run(
     spec = load_run(path, overrides)
 
     from benchmark.forecasters.contract import ShapeError
-    from benchmark.harness.attempt import leave_row
-    from benchmark.harness.done import is_done, newer_source
-    from benchmark.harness.progress import RunProgress
     from benchmark.harness.run import TRACEBACK, plan
     from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
+    from benchmark.suites.attempt import leave_row
+    from benchmark.suites.done import is_done, newer_source
+    from benchmark.suites.progress import RunProgress
 
     execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
     console = make_console()
@@ -158,7 +158,7 @@ def suite(
     else:
         make = _here(jobs or 1, threads, time_limit)
 
-    from benchmark.harness.suite import run_suite
+    from benchmark.suites.suite import run_suite
 
     execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
     console = make_console()
@@ -184,13 +184,13 @@ def suite(
 def _here(jobs: int, threads: int, time_limit: float | None) -> MakeExecutor:
     """In this process; or in others, where there are to be several or one may have to be ended."""
     if jobs == 1 and time_limit is None:
-        from benchmark.harness.attempt import InProcess
+        from benchmark.suites.attempt import InProcess
 
         return InProcess
 
     import torch
 
-    from benchmark.harness.processes import Processes
+    from benchmark.suites.processes import Processes
 
     each = threads or max(1, torch.get_num_threads() // jobs)
     torch.set_num_threads(each)  # a row of a run whose process is killed is written here
@@ -200,7 +200,7 @@ def _here(jobs: int, threads: int, time_limit: float | None) -> MakeExecutor:
 def _on_ray(
     jobs: int | None, threads: int, time_limit: float | None, address: str | None, gpus: float
 ) -> MakeExecutor:
-    from benchmark.harness.cluster import RayCluster, require_ray
+    from benchmark.suites.cluster import RayCluster, require_ray
 
     require_ray()
     return partial(

@@ -89,7 +89,7 @@ def speed(
     from rich.table import Table
 
     from benchmark.harness.fitted import resolve_device
-    from benchmark.harness.speed import measure, measure_loop
+    from benchmark.speed.models import measure, measure_loop
 
     execution = execution_of(RESULTS, device, threads, False, False, False, False)
     console = make_console()
@@ -131,8 +131,8 @@ def _print_cells(console: Console, device: torch.device) -> None:
     from rich.table import Table
 
     from benchmark.cells import cell_names
-    from benchmark.harness.cell_speed import LENGTHS, measure_cells
-    from benchmark.harness.speed import LENGTH
+    from benchmark.speed.cells import LENGTHS, measure_cells
+    from benchmark.speed.models import LENGTH
 
     table = Table(
         box=None, pad_edge=False, caption="2 x 64, batch 32; x is torch.nn.GRU's time or memory"

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from benchmark.harness.trials import Trial
-    from benchmark.harness.tuning import Search
     from benchmark.reports.tables import Table
     from benchmark.training.report import Epoch
+    from benchmark.tuning.trials import Trial
+    from benchmark.tuning.tune import Search
 
 
 def tune(
@@ -76,12 +76,12 @@ def tune(
     if output is not None:
         check_output(output, ".yaml", ".yml", read=paths)
 
-    from benchmark.harness.trials import require_optuna
+    from benchmark.tuning.trials import require_optuna
 
     require_optuna()
 
     from benchmark.harness.fitted import resolve_device
-    from benchmark.harness.tuning import prepare
+    from benchmark.tuning.tune import prepare
 
     execution = execution_of(results, device, threads, False, False, False, False)
     target = resolve_device(execution)
@@ -112,9 +112,9 @@ def _tune_one(
     search: Search, budget: int, device: torch.device, console: Console, path: Path, command: str
 ) -> None:
     from benchmark.files import write_atomically
-    from benchmark.harness.chosen import chosen_yaml
-    from benchmark.harness.tuning import tune as search_on
     from benchmark.reports.tables import print_tables
+    from benchmark.tuning.chosen import chosen_yaml
+    from benchmark.tuning.tune import tune as search_on
 
     name, monitor = search.spec.name, search.spec.training.monitor.upper()
     with console.status(f"{name}: starting") as status:

@@ -1,1 +1,1 @@
-"""Runs and suites of runs: what is run, how, and where its record goes."""
+"""One run: what it is, how it is made and kept, and what can be done with it after."""

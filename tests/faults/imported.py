@@ -7,8 +7,8 @@ import torch._dynamo  # noqa: F401
 
 import benchmark.cli.running
 import benchmark.forecasters.check
-import benchmark.harness.processes
-import benchmark.harness.suite
 import benchmark.reports.html.page
 import benchmark.reports.leaderboard
+import benchmark.suites.processes
+import benchmark.suites.suite
 import benchmark.training.gradient  # noqa: F401

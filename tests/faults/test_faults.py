@@ -1,7 +1,7 @@
 """Faults of the disk, each once and for real; `run.py` tries them, and the others, many times.
 
 The others are tested once where they belong: kills, Ctrl-C twice and two suites at once in
-``harness/test_resume.py``, Ctrl-C once in ``test_conduct.py``, models that fail in
+``suites/test_resume.py``, Ctrl-C once in ``test_conduct.py``, models that fail in
 ``test_failures.py``, hanging runs, jumps of the clock and killed workers in ``test_processes.py``
 and ``test_cluster.py``, each damaged bit of a run's folder in ``records/test_checksums.py``.
 """

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from benchmark.audit.audit import audit
 from benchmark.data.card import load_card
 from benchmark.data.load import load
 from benchmark.errors import UserError
-from benchmark.harness.audit import audit
 from benchmark.harness.run import plan, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.pitfalls.mistakes import measure

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmark.audit.audit import audit
 from benchmark.data.card import load_card
 from benchmark.data.load import load
 from benchmark.data.task import Task
 from benchmark.forecasters.contract import LEVELS
-from benchmark.harness.audit import audit
 from benchmark.harness.spec import load_run
 from benchmark.records.store import Store
 from benchmark.records.table import read_results

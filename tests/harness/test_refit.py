@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmark.audit.audit import audit
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.ridge import Moments
-from benchmark.harness.audit import audit
 from benchmark.harness.fitted import FittedPlan, fit_plan
 from benchmark.harness.run import plan, run
 from benchmark.harness.spec import Execution, RunSpec

@@ -18,12 +18,12 @@ from benchmark.data.load import load
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
-from benchmark.harness.done import is_done
 from benchmark.harness.fitted import resolve_device
 from benchmark.harness.machine import hardware
 from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec, load_run
 from benchmark.records.store import Store
+from benchmark.suites.done import is_done
 
 SPEC = RunSpec.model_validate_json(
     json.dumps(

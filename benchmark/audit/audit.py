@@ -1,0 +1,297 @@
+"""Leakage checks on a whole run: what no score may depend on is changed, and must not show.
+
+`benchmark.forecasters.check` holds a class to its contract on made-up windows. This goes through
+the suite's own line, `benchmark.harness.run.run`, on a short piece of a real series: what is found
+may be the model's fault or the pipeline's. A change is noise ten times as wide as the series, so
+"did not move" is asked bit for bit, except where only the order of a sum may differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.audit.opened import watch_opened
+from benchmark.data.card import load_card
+from benchmark.data.load import Series, load
+from benchmark.data.splits import SplitName, Splits
+from benchmark.data.task import Task
+from benchmark.data.windows import Windows
+from benchmark.errors import UserError
+from benchmark.evaluation.forecast import evaluate
+from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
+from benchmark.harness.run import Plan, plan, run
+from benchmark.harness.spec import Execution, RunSpec
+from benchmark.records.record import RunRecord
+from benchmark.records.store import Store
+from benchmark.training.heads import build_for_training
+
+TRAIN_WINDOWS = 48
+HELD_OUT_WINDOWS = 24
+BATCH_SIZE = 16
+NOISE_WIDTH = 10  # standard deviations of a channel
+SHADE = 1e-6  # relative: moves what is fitted on a row, and not what a row chooses among a few
+ROUNDING = 1e-4  # scaled units: sums in another order, as a batch of another size makes them
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: what must hold, as a sentence.
+        moved: by how much the largest of the numbers that must not move did; 0 is bit-equal.
+        allowed: how far they may move.
+        seen: what is at fault, where that is no number.
+    """
+
+    check: str
+    moved: float
+    allowed: float = 0.0
+    seen: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the check holds; a move that is not a number is a move."""
+        return self.moved <= self.allowed and not self.seen
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a run left behind, as far as a leak could show in it."""
+
+    record: RunRecord
+    weights: dict[str, Tensor]
+
+
+class _Line:
+    """Runs one model through the suite's line, on changed rows and for so many epochs."""
+
+    def __init__(self, spec: RunSpec, where: str, series: Series, results: Path) -> None:
+        self.spec = spec
+        self.where = where
+        self.series = series
+        self._results = results
+        self._runs = 0
+
+    def plan(self, series: Series, epochs: int = 1) -> Plan:
+        changes = {"epochs": epochs, "patience": epochs, "batch_size": BATCH_SIZE}
+        training = self.spec.training.model_copy(update=changes)
+        spec = self.spec.model_copy(update={"training": training})
+        return plan(spec, self.where, series)
+
+    def run(self, series: Series, epochs: int) -> _Outcome:
+        self._runs += 1
+        execution = Execution(self._results / str(self._runs), device="cpu", checkpoint=True)
+        planned = self.plan(series, epochs)
+        record = run(planned, execution)
+        checkpoint = Store(execution.results).runs / planned.run_id / "checkpoint.pt"
+        return _Outcome(record, torch.load(checkpoint, weights_only=True))
+
+    def noise_after(self, split: SplitName) -> Series:
+        """The series with all rows after a split's end replaced by noise."""
+        return _with_noise_from(self.series, self.plan(self.series).task.borders[split].stop)
+
+    def shaded(self, split: SplitName) -> Series:
+        """The series with the rows of a split a shade larger."""
+        rows = self.plan(self.series).task.borders[split]
+        values = self.series.values.copy()
+        values[rows.start : rows.stop] *= 1 + SHADE
+        return replace(self.series, values=values)
+
+    def forecaster(self, weights: Mapping[str, Tensor], task: Task) -> Forecaster:
+        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+        forecaster = build_for_training(self.spec.model, shape, self.spec.training, self.where)
+        forecaster.load_state_dict(weights)
+        return forecaster
+
+
+def audit(spec: RunSpec, where: str) -> list[Finding]:
+    """Run every check; a few short fits on a CPU.
+
+    Args:
+        spec: the model, its task and its training, of which the epochs and batches are cut short.
+        where: the file or command it came from, for errors.
+
+    Raises:
+        UserError: the data set or the model cannot be had, or the data set is too short.
+        FloatingPointError: training diverged or a forecast is not finite.
+    """
+    card = load_card(spec.dataset)
+    series = _short(load(card), spec)
+    with TemporaryDirectory() as folder, watch_opened(card.file) as opened:
+        line = _Line(spec, where, series, Path(folder))
+        fitted = line.run(series, epochs=2)
+        findings = [
+            *_scaler_findings(line),
+            *_weight_findings(line, fitted),
+            *_forecast_findings(line, fitted),
+        ]
+    sentence = "The model opens no file of the data set"
+    return [*findings, Finding(sentence, 0.0, seen=", ".join(sorted(set(opened))))]
+
+
+def _short(series: Series, spec: RunSpec) -> Series:
+    """Cut a series to its first rows, split anew: enough for a few windows of each split."""
+    season = series.card.season
+    splits = Splits(
+        train=max(spec.lookback + spec.horizon + TRAIN_WINDOWS - 1, season + 1),
+        val=spec.horizon + HELD_OUT_WINDOWS - 1,
+        test=spec.horizon + HELD_OUT_WINDOWS - 1,
+    )
+    rows = int(splits.train + splits.val + splits.test)
+    if rows > len(series.values):
+        what = f"holds {len(series.values)} rows; an audit at lookback {spec.lookback} and horizon "
+        cure = "choose a shorter horizon or another data set"
+        raise UserError(f"dataset {series.name}", f"{what}{spec.horizon} needs {rows}", cure)
+    return replace(
+        series,
+        card=series.card.model_copy(update={"splits": splits}),
+        values=series.values[:rows],
+        timestamps=series.timestamps[:rows],
+    )
+
+
+def _with_noise_from(series: Series, row: int) -> Series:
+    """Replace all rows from `row` on by wide noise."""
+    spread = np.nanstd(series.values, axis=0)
+    width = NOISE_WIDTH * np.where(spread > 0, spread, 1.0)
+    values = series.values.copy()
+    noise = np.random.default_rng(row).normal(size=values[row:].shape)
+    noise = np.nanmean(series.values, axis=0) + width * noise
+    values[row:] = np.where(np.isnan(values[row:]), np.nan, noise)  # what is missing stays so
+    return replace(series, values=values)
+
+
+def _scaler_findings(line: _Line) -> list[Finding]:
+    scaler = line.plan(line.series).task.scaler
+    findings = []
+    borders: dict[SplitName, str] = {"train": "train", "val": "validation"}
+    for split, name in borders.items():
+        other = line.plan(line.noise_after(split)).task.scaler
+        moved = max(
+            _largest(torch.from_numpy(scaler.mean), torch.from_numpy(other.mean)),
+            _largest(torch.from_numpy(scaler.scale), torch.from_numpy(other.scale)),
+        )
+        sentence = f"The scaler does not depend on the rows after the {name} border"
+        findings.append(Finding(sentence, moved))
+    return findings
+
+
+def _weight_findings(line: _Line, fitted: _Outcome) -> list[Finding]:
+    findings = []
+    parts = line.forecaster(fitted.weights, line.plan(line.series).task).modules()
+    closed = any(isinstance(part, ClosedFormForecaster) for part in parts)
+    if closed and not line.spec.refit:  # else it may be fitted on validation rows
+        # what is chosen among a few values stays as it is, what is solved for does not
+        shaded = line.run(line.shaded("val"), epochs=2)
+        sentence = "Validation rows may choose among weights and are not fitted on"
+        findings.append(Finding(sentence, _moved(fitted.weights, shaded.weights)))
+    elif not line.spec.refit:
+        # of a single epoch there is nothing for validation to choose
+        one, other = (line.run(s, epochs=1) for s in (line.series, line.noise_after("train")))
+        sentence = "The weights of one epoch do not depend on the rows after the train border"
+        findings.append(Finding(sentence, _moved(one.weights, other.weights)))
+    blind = line.run(line.noise_after("val"), epochs=2)
+    again = line.run(line.series, epochs=2)
+    choices = [
+        torch.tensor([o.record.best_epoch or 0, o.record.val_mse], dtype=torch.float64)
+        for o in (fitted, blind)
+    ]
+    return [
+        *findings,
+        Finding(
+            "The weights do not depend on the rows after the validation border",
+            _moved(fitted.weights, blind.weights),
+        ),
+        Finding(
+            "Nor do the epoch that is kept and its validation score depend on them",
+            _largest(*choices),
+        ),
+        Finding("The same seed gives the same weights", _moved(fitted.weights, again.weights)),
+    ]
+
+
+def _forecast_findings(line: _Line, fitted: _Outcome) -> list[Finding]:
+    task = line.plan(line.series).task
+    forecaster = line.forecaster(fitted.weights, task)
+    before = _state(forecaster)
+    first = evaluate(forecaster, task, "cpu").samples
+    written = _moved(before, _state(forecaster))
+    second = evaluate(forecaster, task, "cpu").samples
+
+    middle = len(first.first_row) // 2
+    later = line.plan(_with_noise_from(line.series, int(first.first_row[middle]))).task
+    blind = evaluate(line.forecaster(fitted.weights, later), later, "cpu").samples
+
+    windows = task.windows("test")
+    order = torch.arange(len(windows))
+    together = _forecasts(line.forecaster(fitted.weights, task), windows, order, len(order))
+    alone = _forecasts(line.forecaster(fitted.weights, task), windows, order, 1)
+    backwards = _forecasts(line.forecaster(fitted.weights, task), windows, order.flip(0), 5)
+    return [
+        Finding(
+            "A forecast does not depend on any value after its lookback",
+            _scaled(first.forecast[: middle + 1], blind.forecast[: middle + 1], task),
+        ),
+        Finding(
+            "A window's forecast does not depend on the other windows of its batch",
+            _largest(together, alone),
+            ROUNDING,
+        ),
+        Finding(
+            "A window's forecast does not depend on the batches before it, nor on their order",
+            _largest(together, backwards.flip(0)),
+            ROUNDING,
+        ),
+        Finding("Forecasting does not change weights or buffers", written),
+        Finding(
+            "Forecasting once more gives the same forecasts",
+            _scaled(first.forecast, second.forecast, task),
+        ),
+    ]
+
+
+@torch.no_grad()
+def _forecasts(forecaster: Forecaster, windows: Windows, order: Tensor, batch_size: int) -> Tensor:
+    """Forecast windows in an order and in batches of a size: ``(W, H, C)``, scaled."""
+    forecaster.eval()
+    parts = torch.split(order, batch_size)
+    return torch.cat([forecaster(windows.gather(part)[0]) for part in parts])
+
+
+def _state(forecaster: nn.Module) -> dict[str, Tensor]:
+    """Copy weights and buffers, those that are not saved as well."""
+    named = chain(forecaster.named_parameters(), forecaster.named_buffers())
+    return {name: tensor.detach().clone() for name, tensor in named}
+
+
+def _moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    if before.keys() != after.keys():
+        return math.inf
+    return max((_largest(before[name], after[name]) for name in before), default=0.0)
+
+
+def _scaled(one: NDArray[np.float32], other: NDArray[np.float32], task: Task) -> float:
+    """Compare forecasts in original units ``(N, H, C)``, in scaled ones."""
+    return _largest(*(torch.from_numpy(part / task.scaler.scale) for part in (one, other)))
+
+
+def _largest(one: Tensor, other: Tensor) -> float:
+    """The largest absolute difference; 0 where all is equal, which infinities may be.
+
+    What is not a number on either side has moved by infinity: `max` would pass over it.
+    """
+    if torch.equal(one, other):
+        return 0.0
+    moved = float((one.double() - other.double()).abs().max())
+    return math.inf if math.isnan(moved) else moved

@@ -1,0 +1,257 @@
+"""A search for the configuration that forecasts validation windows best. No test window comes here.
+
+card -> series -> train and validation windows -> trials, one after the other -> the best one's YAML
+
+A trial is fitted as a run is, and scored on validation. `benchmark.evaluation`, where test windows
+are scored, is not imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from benchmark.config import apply_overrides, validate
+from benchmark.data.card import load_card
+from benchmark.data.folds import folds
+from benchmark.data.load import Series, load
+from benchmark.data.task import Task
+from benchmark.errors import UserError, reason_of
+from benchmark.forecasters.contract import SeriesShape
+from benchmark.forecasters.resolve import how_fitted, resolve_model
+from benchmark.harness.identity import identify
+from benchmark.harness.search import Dimension
+from benchmark.harness.spec import RunSpec, load_run
+from benchmark.tuning.held_out import HeldOut, OnEpoch, validation_score
+from benchmark.tuning.trials import Outcome, Trial, propose, read_trials, write_trials
+
+if TYPE_CHECKING:
+    import optuna
+
+NOT_DECISIVE = {"name", "description", "dataset", "parallel", "refit", "search", "tuned"}
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that is ready to start: all that can be known before the first trial.
+
+    Attributes:
+        spec: the configuration it starts from, trial 0.
+        where: the file that came from, for errors.
+        space: the values of each key that is searched over.
+        start: value of each in `spec`.
+        series: the data.
+        horizons: steps forecast; of several, the score is the mean over them.
+        folds: blocks of the rows before test that are held out in turn; 1 is the validation split.
+        file: keeps the trials; its folder is named by a hash of all that decides them.
+    """
+
+    spec: RunSpec
+    where: str
+    space: Mapping[str, Dimension]
+    start: Mapping[str, Any]
+    series: Series
+    horizons: Sequence[int]
+    folds: int
+    file: Path
+
+    @property
+    def parts(self) -> int:
+        """How often a trial is fitted: for each fold and horizon."""
+        return self.folds * len(self.horizons)
+
+
+def prepare(
+    path: Path,
+    overrides: Sequence[str],
+    results: Path,
+    series: Series | None = None,
+    horizons: Sequence[int] = (),
+    folds: int = 1,
+) -> Search:
+    """Read a model's YAML and check every value that its search may try.
+
+    Args:
+        path: the YAML.
+        overrides: ``key=value`` texts; a key that is set is fixed and not searched over.
+        results: the results folder.
+        series: the data set, where it is loaded already.
+        horizons: as `Search` has it; empty takes the YAML's.
+        folds: as `Search` has it.
+
+    Raises:
+        UserError: every fault of the YAML and its search.
+    """
+    where = str(path)
+    horizons = tuple(dict.fromkeys(horizons))
+    if len(horizons) == 1:
+        overrides = [*overrides, f"horizon={horizons[0]}"]
+    spec = load_run(path, overrides)
+    fixed = {override.partition("=")[0].strip() for override in overrides}
+    space = {key: dimension for key, dimension in spec.search.items() if key not in fixed}
+    if not space:
+        what = "leaves nothing to try" if spec.search else "is missing"
+        raise UserError(f"{where}: search", what, "e.g. search: {model.hidden_size: [64, 128]}")
+    _, options = resolve_model(spec.model, where)
+    start = _check(spec, space, where)
+    series = series or load(load_card(spec.dataset))
+    horizons = horizons or (spec.horizon,)
+    for horizon in horizons:  # refuses what does not fit
+        task = Task(series, _longest(spec, space), horizon)
+    decisive: dict[str, Any] = {
+        "options": options,
+        "spec": spec.model_dump(exclude=NOT_DECISIVE),
+        "space": {key: dimension.model_dump() for key, dimension in space.items()},
+    }
+    decisive |= {"folds": folds} if folds > 1 else {}
+    decisive |= {"horizons": horizons} if len(horizons) > 1 else {}
+    folder = f"{spec.name}-{identify(spec, where, task, decisive)}"
+    return Search(
+        spec,
+        where,
+        space,
+        start,
+        series,
+        horizons,
+        folds,
+        results / "tune" / folder / "trials.json",
+    )
+
+
+def tune(
+    search: Search,
+    budget: int,
+    device: torch.device,
+    on_epoch: OnEpoch | None = None,
+    on_trial: Callable[[int, Trial], None] | None = None,
+) -> list[Trial]:
+    """Try configurations until there are `budget` of them, those of earlier calls included.
+
+    There are fewer where the search's space holds no more.
+
+    Args:
+        search: what to try.
+        budget: trials; pruned and failed ones count.
+        device: where to train.
+        on_epoch: called after each epoch.
+        on_trial: called after each trial with its number, from 0, and the trial.
+
+    Raises:
+        UserError: the trials cannot be read or written.
+    """
+    trials = read_trials(search.file)
+    write_trials(search.file, trials)  # what cannot be written is found before training
+    while len(trials) < budget:
+        proposed = propose(search.space, search.start, trials, search.spec.seed)
+        if proposed is None:
+            break
+        trials.append(_try(search, proposed, device, on_epoch))
+        write_trials(search.file, trials)
+        if on_trial:
+            on_trial(len(trials) - 1, trials[-1])
+    return trials[:budget]
+
+
+def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[str, Any]:
+    """Check each value of each key by itself; return the values that the search starts from."""
+    start, faults = {}, []
+    for key, dimension in space.items():
+        try:
+            for value in dimension.extremes():
+                changed = configured(spec, {key: value}, f"{where}: search")
+                resolve_model(changed.model, f"{where}: search")
+            start[key] = _start(spec, key, dimension, where)
+        except UserError as error:
+            faults.append(error)
+    if faults:
+        raise UserError.join(faults)
+    return start
+
+
+def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
+    model, options = resolve_model(spec.model, where)
+    place = f"{where}: search: {key}"
+    if key.startswith("training.") and how_fitted(spec.model, where) != "gradient":
+        raise UserError(place, f"{model.__name__} is not trained by gradient", "take it out")
+    value: Any = {"lookback": spec.lookback, "model": {"class": spec.model["class"], **options}}
+    value["training"] = spec.training.model_dump()
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            raise UserError(place, "has no value to begin with", f"set {key} in the YAML")
+        value = value[part]
+    if not dimension.holds(value):
+        what = f"does not hold the value that the search begins with, {value!r:.60}"
+        raise UserError(place, what, f"add it, or fix the key: --set {key}=VALUE")
+    return value
+
+
+def configured(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:
+    """The configuration with other values of some keys."""
+    texts = [f"{key}={json.dumps(value)}" for key, value in params.items()]
+    return validate(RunSpec, apply_overrides(written(spec), texts), where)
+
+
+def written(spec: RunSpec) -> dict[str, Any]:
+    """What a YAML of this configuration says: no defaults, and nothing about a search."""
+    return spec.model_dump(mode="json", exclude_unset=True, exclude={"search", "tuned"})
+
+
+def _try(
+    search: Search, proposed: optuna.Trial, device: torch.device, on_epoch: OnEpoch | None
+) -> Trial:
+    from optuna import TrialPruned
+
+    scores: list[float] = []
+
+    def watch(score: float) -> None:
+        scores.append(score)
+        proposed.report(score, len(scores))
+        # a block is another season: the first ones say little of the mean over all
+        if search.parts == 1 and proposed.should_prune():
+            raise TrialPruned
+
+    started = time.perf_counter()
+    outcome: Outcome = "finished"
+    score: float | None = None
+    reason = ""
+    try:
+        spec = configured(search.spec, proposed.params, search.where)
+        parts = _held_out(search, spec, device)
+        score = validation_score(spec, search.where, parts, watch, on_epoch)
+    except TrialPruned:
+        outcome, score = "pruned", min(scores)
+    except Exception as error:  # a search that ended here would end here again when called again
+        outcome = "failed"
+        reason = reason_of(error)
+    return Trial(
+        params=dict(proposed.params),
+        outcome=outcome,
+        score=score,
+        scores=tuple(scores),
+        seconds=time.perf_counter() - started,
+        reason=reason,
+    )
+
+
+def _held_out(search: Search, spec: RunSpec, device: torch.device) -> list[HeldOut]:
+    """All that a trial sees of the data, which reaches no test row."""
+    parts = []
+    for horizon in search.horizons:
+        task = Task(search.series, spec.lookback, horizon)
+        shape = SeriesShape(spec.lookback, horizon, task.channels, task.season)
+        if search.folds == 1:
+            parts.append(HeldOut(shape, task.windows("train", device), task.windows("val", device)))
+        else:
+            longest = _longest(spec, search.space)
+            parts += [HeldOut(shape, *fold) for fold in folds(task, search.folds, longest, device)]
+    return parts
+
+
+def _longest(spec: RunSpec, space: Mapping[str, Dimension]) -> int:
+    return max(space["lookback"].extremes()) if "lookback" in space else spec.lookback

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import benchmark.speed.cells as cell_speed
+import benchmark.speed.models as speed
+from benchmark.harness.spec import RunSpec
+from benchmark.speed.cells import measure_cells
+
+
+def spec(name: str, **model: Any) -> RunSpec:
+    given = {"name": name, "lookback": 24, "horizon": 12, "model": model}
+    return RunSpec.model_validate_json(json.dumps(given))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "BATCH", 4)
+    monkeypatch.setattr(speed, "LENGTH", 24)
+    monkeypatch.setattr(speed, "WIDTH", 8)
+    monkeypatch.setattr(speed, "ETTH1_ROWS", {"train": range(200), "val": range(200, 280)})
+
+
+def test_every_model_is_timed_beside_the_yardstick() -> None:
+    specs = [spec("linear", **{"class": "Linear"}), spec("naive", **{"class": "LastValue"})]
+    yardstick, linear, naive = speed.measure(specs, torch.device("cpu"), repeats=1)
+    assert yardstick.name == "torch.nn.GRU, 2 x 64"
+    assert yardstick.relative == 1.0
+    assert (linear.name, naive.name) == ("linear", "naive")
+    assert yardstick.step is not None
+    assert linear.step is not None
+    assert naive.step is None  # nothing is trained
+    assert min(yardstick.forward, yardstick.step, linear.forward, linear.step, naive.forward) > 0
+    assert naive.relative < 1  # a view of the last value beside two recurrent layers
+
+
+def test_of_an_ensemble_with_nothing_to_train_no_step_is_timed() -> None:
+    members = [{"model": {"class": "Ridge"}}, {"model": {"class": "LastValue"}}]
+    given = spec("mean", **{"class": "Ensemble", "members": members})
+    _, mean = speed.measure([given], torch.device("cpu"), repeats=1)
+    assert mean.step is None
+
+
+def test_the_loop_is_timed_beside_bare_ones() -> None:
+    took = speed.measure_loop(repeats=1)
+    assert min(took.suite, took.bare, took.dlinear) > 0
+
+
+def test_every_cell_is_timed_at_growing_lengths_beside_the_yardstick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cell_speed, "BATCH", 2)
+    monkeypatch.setattr(cell_speed, "WIDTH", 8)
+
+    def clock(
+        own: Callable[[], None], yardstick: Callable[[], None], *_: object
+    ) -> tuple[float, float]:
+        """Both are really called; what a busy machine would say of them is not the matter here."""
+        own()
+        yardstick()
+        return 0.3, 0.2
+
+    monkeypatch.setattr(cell_speed, "side_by_side", clock)
+    rows = list(measure_cells(["gru", "mamba"], torch.device("cpu"), lengths=(8, 400), repeats=1))
+    assert [(row.cell, row.length) for row in rows] == [
+        ("gru", 8),
+        ("gru", 400),
+        ("mamba", 8),
+        ("mamba", 400),
+    ]
+    assert rows[0].memory == rows[1].memory == pytest.approx(1, abs=0.2)  # ours is torch's
+    assert rows[3].memory > 1  # a state of 16 numbers a channel is not for nothing
+    assert [(row.seconds, row.relative) for row in rows] == [(0.3, pytest.approx(1.5))] * 4
