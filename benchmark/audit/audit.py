@@ -31,6 +31,7 @@ from benchmark.evaluation.forecast import evaluate
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
 from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec
+from benchmark.records import layout
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training
@@ -94,7 +95,7 @@ class _Line:
         execution = Execution(self._results / str(self._runs), device="cpu", checkpoint=True)
         planned = self.plan(series, epochs)
         record = run(planned, execution)
-        checkpoint = Store(execution.results).runs / planned.run_id / "checkpoint.pt"
+        checkpoint = Store(execution.results).runs / planned.run_id / layout.WEIGHTS
         return _Outcome(record, torch.load(checkpoint, weights_only=True))
 
     def noise_after(self, split: SplitName) -> Series:

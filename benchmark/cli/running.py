@@ -29,6 +29,7 @@ from benchmark.cli.reporting import write_page
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError, told_by_line
 from benchmark.places import RESULTS
+from benchmark.records import layout
 from benchmark.suites.part import WHOLE, Part
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def run(
     spec = load_run(path, overrides)
 
     from benchmark.forecasters.contract import ShapeError
-    from benchmark.harness.run import TRACEBACK, plan
+    from benchmark.harness.run import plan
     from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
     from benchmark.suites.attempt import leave_row
@@ -100,7 +101,7 @@ def run(
                     raise UserError(str(path), str(error)) from error
                 if isinstance(error, ShapeError):
                     raise UserError(f"{path}: model", str(error)) from error
-                whole = store.runs / run_id / TRACEBACK
+                whole = store.runs / run_id / layout.TRACEBACK
                 with told_by_line(f"{path}: model", f"the whole traceback is in {whole}"):
                     raise
     path = store.rebuild_csv()
@@ -246,7 +247,7 @@ def _write_tables(
         return
     store.rebuild_csv()
     folder = execution.results / spec.name
-    own = folder / "results.csv"
+    own = folder / layout.RESULTS
     write_csv(own, rows)
     table = read_results(own)
     board = leaderboard(table, read_losses(own, best_runs(table)))

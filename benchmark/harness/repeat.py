@@ -20,6 +20,7 @@ from benchmark.harness.spec import (
     load_kept_run,
     load_run,
 )
+from benchmark.records import layout
 
 FORECASTERS = Path(__file__).parents[1] / "forecasters"
 _FAMILIES = {"none": "naive", "closed_form": "closed form"}
@@ -45,7 +46,7 @@ def origin_of(folder: Path, fitted: str) -> Origin:
         folder: the run's, in the ``runs`` of a results folder.
         fitted: how the model is fitted, as the run's record has it.
     """
-    path = folder / "run.yaml"
+    path = folder / layout.CONFIG
     unknown = Origin(_FAMILIES.get(fitted, "own"), "")
     try:
         spec = load_kept_run(path)

@@ -27,13 +27,13 @@ from benchmark.files import storage_faults, try_folder
 from benchmark.forecasters.resolve import how_fitted, resolve_model
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.identity import identify
-from benchmark.harness.saved import QUANTILES, save_model
+from benchmark.harness.saved import save_model
 from benchmark.harness.spec import Execution, RunSpec, write_run
+from benchmark.records import layout
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.report import Epoch, FitOptions, FitReport
 
-TRACEBACK = "traceback.txt"  # in the folder of a run that failed
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
 
 
@@ -128,9 +128,9 @@ def run(
         write_run(folder, planned.spec)
         _write_errors(folder, evaluation.errors, fitted.task)
         write_samples(
-            folder / "forecasts.npz", evaluation.samples, evaluation.extremes, fitted.task
+            folder / layout.FORECASTS, evaluation.samples, evaluation.extremes, fitted.task
         )
-        fitted.calibration.write(folder / QUANTILES)
+        fitted.calibration.write(folder / layout.QUANTILES)
         _write_training(folder, fitted.report)
         if execution.checkpoint:
             save_model(folder, fitted.forecaster, fitted.task)
@@ -153,7 +153,7 @@ def record_failure(
     record = RunRecord(**common_columns(planned, started, execution), status="failed", error=error)
     with Store(execution.results).writing(planned.run_id) as folder:
         write_run(folder, planned.spec)
-        (folder / TRACEBACK).write_text(trace, encoding="utf-8")
+        (folder / layout.TRACEBACK).write_text(trace, encoding="utf-8")
         write_record(folder, record)
     return record
 
@@ -162,7 +162,7 @@ def _write_errors(folder: Path, errors: Errors, task: Task) -> None:
     """Errors per window, step and channel, in float32 to keep them small; what they stand on."""
     known: dict[str, Any] = {} if errors.known is None else {"known": errors.known}
     np.savez_compressed(
-        folder / "errors.npz",
+        folder / layout.ERRORS,
         channels=np.array(task.series.channels),
         squared=errors.squared.astype(np.float32),
         absolute=errors.absolute.astype(np.float32),
@@ -177,4 +177,4 @@ def _write_errors(folder: Path, errors: Errors, task: Task) -> None:
 
 def _write_training(folder: Path, report: FitReport) -> None:
     text = json.dumps([asdict(epoch) for epoch in report.epochs], indent=1)
-    (folder / "training.json").write_text(text + "\n", encoding="utf-8")
+    (folder / layout.TRAINING).write_text(text + "\n", encoding="utf-8")

@@ -35,14 +35,12 @@ from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.spec import RunSpec, load_kept_run, write_run
 from benchmark.records.checksums import check_file, open_checked, write_sums
 from benchmark.records.forecast import Forecast
+from benchmark.records.layout import CONFIG, DATA, QUANTILES, WEIGHTS
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training
 
-WEIGHTS = "checkpoint.pt"
-DATA = "data.json"
-QUANTILES = "quantiles.npz"
 MAX_DATA = 100_000_000
-"""Bytes of the latter: a channel takes about a hundred."""
+"""Bytes of what weights need to know of the data: a channel takes about a hundred."""
 
 
 class SavedData(Strict):
@@ -179,10 +177,10 @@ def find_run(name: str, results: Path) -> Path:
     Raises:
         UserError: there is none, or there are several.
     """
-    if os.path.isfile(os.path.join(name, "run.yaml")):
+    if os.path.isfile(os.path.join(name, CONFIG)):
         return Path(name)
     runs = Store(results).runs
-    ids = sorted(path.parent.name for path in runs.glob("[!.]*/run.yaml"))
+    ids = sorted(path.parent.name for path in runs.glob(f"[!.]*/{CONFIG}"))
     found = [run_id for run_id in ids if run_id.startswith(name)]
     if not found:
         raise UserError(f"run {name}", f"no such run in {runs}", nearest(name, ids))
@@ -205,8 +203,8 @@ def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
             damaged or does not fit; as `OriginalUnits`.
     """
     folder = find_run(name, results)
-    spec = load_kept_run(folder / "run.yaml")
-    words = ["benchmark", "run", str(folder / "run.yaml"), "--checkpoint", "--force"]
+    spec = load_kept_run(folder / CONFIG)
+    words = ["benchmark", "run", str(folder / CONFIG), "--checkpoint", "--force"]
     again = shlex.join([*words, "--results", str(folder.absolute().parent.parent)])
     for file in (WEIGHTS, DATA):
         if not (folder / file).is_file():
@@ -214,7 +212,7 @@ def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
     check_file(folder / WEIGHTS)
     data = _read_data(folder / DATA)
     shape = SeriesShape(spec.lookback, spec.horizon, len(data.channels), data.card.season)
-    forecaster = build_for_training(spec.model, shape, spec.training, str(folder / "run.yaml"))
+    forecaster = build_for_training(spec.model, shape, spec.training, str(folder / CONFIG))
     _load_weights(forecaster, folder / WEIGHTS, again)
     quantiles = folder / QUANTILES
     calibration = Calibration.read(quantiles) if quantiles.is_file() else None

@@ -27,12 +27,13 @@ from benchmark.config import (
 )
 from benchmark.errors import UserError
 from benchmark.harness.search import Dimension, Tuned, check_keys
+from benchmark.records import layout
 from benchmark.records.checksums import check_file
 from benchmark.training.parallel import ONE, Parallel
 from benchmark.training.spec import TrainingSpec
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-OTHER_FOLDERS = ("runs", "tensorboard", "tune")
+OTHER_FOLDERS = (layout.RUNS, "tensorboard", "tune")
 """What lies beside the suites' own folders in the results folder."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -203,7 +204,7 @@ def write_run(folder: Path, spec: RunSpec) -> None:
     """Keep in a run's folder what was run, as ``run.yaml``."""
     document = spec.model_dump(mode="json", exclude={"search"})  # what could have been
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    (folder / "run.yaml").write_text(text, encoding="utf-8")
+    (folder / layout.CONFIG).write_text(text, encoding="utf-8")
 
 
 def load_kept_run(path: Path) -> RunSpec:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark.errors import UserError
 from benchmark.records.arrays import damaged, read_arrays
+from benchmark.records.layout import ERRORS, run_folders
 from benchmark.records.own import check_own
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
-ERRORS_FILE = "errors.npz"
 _ARRAYS = {"mse": "squared", "mae": "absolute"}
 _ROUNDING = 1e-5  # relative; the file keeps float32, the row float64
 
@@ -47,10 +47,10 @@ def read_losses(
     done = results[results["status"] == "done"]
     scores = dict(zip(done["run_id"].tolist(), done[metric].tolist(), strict=True))
     found: dict[str, NDArray[np.float64]] = {}
-    for runs in (csv.parent / "runs", csv.parent.parent / "runs"):
+    for runs in run_folders(csv):
         kept = _names(runs)  # one look, not one for every row
         for run_id in sorted(scores.keys() & set(kept) - found.keys()):
-            path = runs / run_id / ERRORS_FILE
+            path = runs / run_id / ERRORS
             if path.is_file():
                 losses = _read(path, _ARRAYS[metric])
                 if math.isclose(np.mean(losses), scores[run_id], rel_tol=_ROUNDING):

@@ -32,6 +32,7 @@ from benchmark.files import (
     sync_tree,
     write_atomically,
 )
+from benchmark.records import layout
 from benchmark.records.checksums import SUMS_FILE, check_folder, open_checked, write_sums
 from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
 from benchmark.records.listing import list_runs
@@ -39,7 +40,6 @@ from benchmark.records.own import check_own
 from benchmark.records.record import RunId, RunRecord
 from benchmark.records.table import write_rows
 
-RECORD_FILE = "record.json"
 MAX_RECORD = 1_000_000
 """Bytes of a record: an error's text is the longest part of one."""
 
@@ -54,7 +54,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
         UserError: the disk is full or refuses.
     """
     text = json.dumps(record.model_dump(), indent=2, allow_nan=False, ensure_ascii=False)
-    write_atomically(folder / RECORD_FILE, text + "\n")
+    write_atomically(folder / layout.RECORD, text + "\n")
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -88,7 +88,7 @@ class Store:
 
     def __init__(self, folder: Path, warn: Callable[[str], None] = _to_stderr) -> None:
         self.folder = folder
-        self.runs = folder / "runs"
+        self.runs = folder / layout.RUNS
         self._warn = warn
 
     @contextmanager
@@ -157,11 +157,11 @@ class Store:
         Raises:
             UserError: the folder cannot be read or written.
         """
-        path = self.folder / "results.csv"
+        path = self.folder / layout.RESULTS
         known = read_index(self.folder / INDEX_FILE)
         while True:
             listing = list_runs(self.runs)
-            files = {name: (self.runs / name / RECORD_FILE, listing[name]) for name in listing}
+            files = {name: (self.runs / name / layout.RECORD, listing[name]) for name in listing}
             rows = current_rows(known, files, lambda name: self._read([name]))
             if rows.keys() != listing.keys() and list_runs(self.runs) != listing:
                 continue  # a run was replaced or set aside before it could be read
@@ -178,9 +178,9 @@ class Store:
         """Rebuild results.csv to be read only: without runs, refuse and make nothing."""
         if not list_runs(self.runs):
             what = "holds no runs" if self.folder.is_dir() else "no such folder"
-            csv = self.folder / "results.csv"
+            csv = self.folder / layout.RESULTS
             cure = f"name {csv}" if csv.is_file() else "name another, or run a benchmark first"
-            if self.folder.name == "runs" and any(self.folder.glob("*/run.yaml")):
+            if self.folder.name == layout.RUNS and any(self.folder.glob(f"*/{layout.CONFIG}")):
                 what, cure = "holds runs itself", f"name the folder above, {self.folder.parent}"
             raise UserError(str(self.folder), what, cure)
         return self.rebuild_csv()
@@ -269,7 +269,7 @@ def _load(folder: Path, run_id: str) -> RunRecord | None:
         UserError: the folder holds no valid record of this run, or leads out of itself.
         OSError: it cannot be read.
     """
-    path = folder / RECORD_FILE
+    path = folder / layout.RECORD
     for attempt in (1, 2):
         try:
             check_own(folder)

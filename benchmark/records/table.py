@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from benchmark.config import nearest
 from benchmark.errors import UserError
 from benchmark.files import write_atomically
+from benchmark.records import layout
 from benchmark.records.csv_rows import Rows, read_rows, split
 from benchmark.records.record import COLUMNS, OF_THE_MACHINE, RunRecord, column_kinds, is_run_id
 from benchmark.records.sound import NUMBER, WHOLE, read_sound, whole_text
@@ -124,7 +125,7 @@ def _sound(text: str | None) -> DataFrame | None:
 
 def _results(raw: Rows) -> DataFrame:
     if {"rank", "metric", "mean"} <= set(raw.header) and "run_id" not in raw.header:
-        beside = raw.path.with_name("results.csv")
+        beside = raw.path.with_name(layout.RESULTS)
         raise UserError(str(raw.path), "is a leaderboard and has no runs", f"name {beside}")
     frame = _once(_typed(raw, column_kinds(), REQUIRED, _MAY_BE_EMPTY))
     faults = []

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.records import layout
 from benchmark.records.arrays import damaged, read_arrays
 from benchmark.records.checksums import open_checked
-from benchmark.records.losses import ERRORS_FILE
 from benchmark.records.own import check_own
 from benchmark.reports.ranking import ROW
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-FORECASTS_FILE = "forecasts.npz"
-TRAINING_FILE = "training.json"
 MAX_TRAINING = 10_000_000
 """Bytes: an epoch takes about a hundred."""
 
@@ -181,14 +179,14 @@ def read_detail(label: str, runs: Sequence[Run], folder: Path) -> Detail | None:
         UserError: a file is damaged.
     """
     folders = [folder / run.run_id for run in runs]
-    if not all((each / ERRORS_FILE).is_file() for each in folders):
+    if not all((each / layout.ERRORS).is_file() for each in folders):
         return None
     for each in folders:
         check_own(each)
-    errors = [_errors(each / ERRORS_FILE) for each in folders]
+    errors = [_errors(each / layout.ERRORS) for each in folders]
     first = errors[0]
     if len({each["squared_by_step"].shape for each in errors}) > 1:
-        raise damaged(folders[-1] / ERRORS_FILE, "other steps or channels than another seed's")
+        raise damaged(folders[-1] / layout.ERRORS, "other steps or channels than another seed's")
     return Detail(
         label=label,
         fitted=runs[0].fitted,
@@ -199,8 +197,8 @@ def read_detail(label: str, runs: Sequence[Run], folder: Path) -> Detail | None:
         channels=first["channels"].tolist(),
         scale=first["scale"],
         borders=first.get("borders"),
-        forecasts=_forecasts(folders[0] / FORECASTS_FILE, len(first["channels"])),
-        training=_training(folders[0] / TRAINING_FILE),
+        forecasts=_forecasts(folders[0] / layout.FORECASTS, len(first["channels"])),
+        training=_training(folders[0] / layout.TRAINING),
         best_epoch=runs[0].best_epoch,
     )
 

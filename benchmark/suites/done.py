@@ -9,8 +9,8 @@ from pathlib import Path
 
 import benchmark
 from benchmark.harness.run import Plan
-from benchmark.harness.saved import WEIGHTS
 from benchmark.harness.spec import Execution
+from benchmark.records.layout import WEIGHTS
 from benchmark.records.store import Store
 
 PACKAGE = Path(benchmark.__file__).parent

@@ -26,6 +26,7 @@ from benchmark.harness.spec import (
     load_suite,
     with_task,
 )
+from benchmark.records import layout
 from benchmark.records.store import read_record
 from benchmark.records.table import read_results
 from benchmark.suites.suite import load_models
@@ -66,7 +67,7 @@ def earlier_run(name: str, model: str | None, results: Path) -> Earlier:
     folder = find_run(name, results)
     row = read_record(folder).model_dump()
     _check_done(str(folder), row)
-    path = folder / "run.yaml"
+    path = folder / layout.CONFIG
     planned = plan(load_kept_run(path), str(path))
     return Earlier(row, planned, _changed(row, planned))
 

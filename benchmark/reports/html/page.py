@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import UserError
 from benchmark.files import write_atomically
+from benchmark.records.layout import run_folders
 from benchmark.records.losses import read_losses
 from benchmark.reports.across import across_table
 from benchmark.reports.details import Run, labels, read_detail, runs_by_row
@@ -75,8 +76,8 @@ class Source:
     @property
     def runs(self) -> Path:
         """The folder of the runs' folders."""
-        beside = self.csv.parent / "runs"
-        return beside if beside.is_dir() else self.csv.parent.parent / "runs"
+        beside, above = run_folders(self.csv)
+        return beside if beside.is_dir() else above
 
 
 def missing_packages() -> list[str]:
