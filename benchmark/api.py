@@ -8,7 +8,7 @@
     print(result.mse, leaderboard([result, evaluate(fit("ridge", task), task)]))
 
 The steps are those of `benchmark.harness.run.run`, so the scores are those of ``benchmark run``
-with the same configuration and seed, to the last bit. Nothing is written to disk but by
+with the same configuration and seed, to the last bit. Of results, nothing is written but by
 `Fitted.save`, and what was saved is used by `load`.
 """
 

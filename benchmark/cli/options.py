@@ -50,10 +50,11 @@ def execution_of(
     results: Path,
     device: Device,
     threads: int,
-    force: bool,
-    checkpoint: bool,
-    tensorboard: bool,
-    verbose: bool,
+    *,
+    force: bool = False,
+    checkpoint: bool = False,
+    tensorboard: bool = False,
+    verbose: bool = False,
 ) -> Execution:
     """Make an execution of a command's options; sets torch's threads."""
     import torch

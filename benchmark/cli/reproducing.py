@@ -55,7 +55,7 @@ def reproduce(
     device = Device.cpu if is_cpu(row["device"] or "") else Device.auto
     threads = threads or int(row.get("threads") or 0)
     with TemporaryDirectory(prefix="reproduce-") as folder:
-        execution = execution_of(Path(folder), device, threads, False, False, False, False)
+        execution = execution_of(Path(folder), device, threads)
         with console.status(f"running {planned.run_id}"):
             try:
                 record = run_one(planned, execution)

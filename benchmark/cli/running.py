@@ -77,7 +77,15 @@ def run(
     from benchmark.suites.done import is_done, newer_source
     from benchmark.suites.progress import RunProgress
 
-    execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
+    execution = execution_of(
+        results,
+        device,
+        threads,
+        force=force,
+        checkpoint=checkpoint,
+        tensorboard=tensorboard,
+        verbose=verbose,
+    )
     console = make_console()
     planned = plan(spec, place_of(path, overrides))
     store = Store(execution.results)
@@ -161,7 +169,15 @@ def suite(
 
     from benchmark.suites.suite import run_suite
 
-    execution = execution_of(results, device, threads, force, checkpoint, tensorboard, verbose)
+    execution = execution_of(
+        results,
+        device,
+        threads,
+        force=force,
+        checkpoint=checkpoint,
+        tensorboard=tensorboard,
+        verbose=verbose,
+    )
     console = make_console()
     overrides = set_ or []
     outcome = run_suite(spec, str(path), execution, console, overrides, strict, make, part or WHOLE)

@@ -91,7 +91,7 @@ def speed(
     from benchmark.harness.fitted import resolve_device
     from benchmark.speed.models import measure, measure_loop
 
-    execution = execution_of(RESULTS, device, threads, False, False, False, False)
+    execution = execution_of(RESULTS, device, threads)
     console = make_console()
     if loop:
         took = measure_loop()

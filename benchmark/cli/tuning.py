@@ -83,7 +83,7 @@ def tune(
     from benchmark.harness.fitted import resolve_device
     from benchmark.tuning.tune import prepare
 
-    execution = execution_of(results, device, threads, False, False, False, False)
+    execution = execution_of(results, device, threads)
     target = resolve_device(execution)
     searches = [
         prepare(path, set_ or [], execution.results, None, horizon or (), folds) for path in paths

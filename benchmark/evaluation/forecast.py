@@ -1,7 +1,6 @@
 """Score a forecaster on the test windows of a task, each once, and keep a few to be looked at.
 
-This is the only place where test windows are made. They come into being after a forecaster has
-been fitted.
+A run makes its test windows here and nowhere else: after its forecaster has been fitted.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ MAX_COLUMNS = 1_000
 
 
 @dataclass(frozen=True)
-class Rows:
+class CsvRows:
     """A CSV file as texts: every row as long as the header; `lines[i]` is where row i begins."""
 
     path: Path
@@ -35,7 +35,7 @@ class Rows:
         return UserError(f"{self.path}: line {self.lines[row]}, column {column}", what, cure)
 
 
-def read_rows(path: Path) -> Rows:
+def read_csv_rows(path: Path) -> CsvRows:
     """Read a CSV file.
 
     Raises:
@@ -100,7 +100,7 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         raise UserError(f"{path}: line 1", f"has column {twice[0]!r:.60} twice", "remove one")
 
 
-def split(path: Path, stream: TextIO) -> Rows:
+def split(path: Path, stream: TextIO) -> CsvRows:
     """Read the text of a CSV file.
 
     Raises:
@@ -135,4 +135,4 @@ def split(path: Path, stream: TextIO) -> Rows:
         raise UserError(f"{path}: line {begin}", f"is no CSV: {error}", "mend the line") from None
     if not header:
         raise UserError(str(path), "is empty", "name a CSV file with a header and rows")
-    return Rows(path, header, rows, lines)
+    return CsvRows(path, header, rows, lines)

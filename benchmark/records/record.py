@@ -167,7 +167,7 @@ class RunRecord(Strict):
         "are fewer",
     )
     peak_memory_mb: _Amount | None = Field(
-        None, description="Peak memory in MB: of the accelerator if there is one, else the process"
+        None, description="Peak memory in MiB: of the accelerator if there is one, else the process"
     )
     device: _Text = Field(description="Device the run used")
     threads: _Size | None = Field(None, description="CPU threads the run could use")

@@ -17,7 +17,7 @@ from benchmark.config import nearest
 from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.records import layout
-from benchmark.records.csv_rows import Rows, read_rows, split
+from benchmark.records.csv_rows import CsvRows, read_csv_rows, split
 from benchmark.records.record import COLUMNS, OF_THE_MACHINE, RunRecord, column_kinds, is_run_id
 from benchmark.records.sound import NUMBER, WHOLE, read_sound, whole_text
 
@@ -93,7 +93,7 @@ def read_results(path: Path) -> DataFrame:
             column's first fault, each with its line.
     """
     frame = _sound(whole_text(path))
-    return _results(read_rows(path)) if frame is None else frame
+    return _results(read_csv_rows(path)) if frame is None else frame
 
 
 def parse_results(text: str, name: str) -> DataFrame:
@@ -123,7 +123,7 @@ def _sound(text: str | None) -> DataFrame | None:
     return None if any(wrong.any() for _, wrong, _, _ in _checks(frame)) else frame
 
 
-def _results(raw: Rows) -> DataFrame:
+def _results(raw: CsvRows) -> DataFrame:
     if {"rank", "metric", "mean"} <= set(raw.header) and "run_id" not in raw.header:
         beside = raw.path.with_name(layout.RESULTS)
         raise UserError(str(raw.path), "is a leaderboard and has no runs", f"name {beside}")
@@ -179,11 +179,11 @@ def read_table(
     Raises:
         UserError: as `read_results`, for the file, its columns and its cells.
     """
-    return _typed(read_rows(path), kinds, tuple(kinds), frozenset(may_be_empty))
+    return _typed(read_csv_rows(path), kinds, tuple(kinds), frozenset(may_be_empty))
 
 
 def _typed(
-    raw: Rows, kinds: Mapping[str, type], required: Sequence[str], may_be_empty: frozenset[str]
+    raw: CsvRows, kinds: Mapping[str, type], required: Sequence[str], may_be_empty: frozenset[str]
 ) -> DataFrame:
     """Give every known column its type; collect the first fault of each."""
     import pandas as pd

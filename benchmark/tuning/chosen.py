@@ -9,7 +9,7 @@ import yaml
 from benchmark.errors import UserError
 from benchmark.harness.search import Tuned
 from benchmark.tuning.trials import Trial
-from benchmark.tuning.tune import Search, configured, written
+from benchmark.tuning.tune import Search, with_values, written
 
 
 def best_trial(search: Search, trials: Sequence[Trial]) -> int:
@@ -41,7 +41,7 @@ def chosen_yaml(search: Search, trials: Sequence[Trial], command: str) -> str:
     earlier = spec.tuned.trials if spec.tuned else 0  # it was chosen once already: that counts
     horizon = search.horizons[0] if len(search.horizons) == 1 else tuple(search.horizons)
     tuned = Tuned(trials=earlier + len(trials), dataset=search.series.name, horizon=horizon)
-    data = written(configured(spec, trials[number].params, search.where))
+    data = written(with_values(spec, trials[number].params, search.where))
     data["name"] = f"{spec.name.removesuffix('_tuned')[:54]}_tuned"
     data["tuned"] = tuned.model_dump(mode="json")
     count = {kind: sum(t.outcome == kind for t in trials) for kind in ("pruned", "failed")}

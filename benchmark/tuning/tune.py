@@ -164,7 +164,7 @@ def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[st
     for key, dimension in space.items():
         try:
             for value in dimension.extremes():
-                changed = configured(spec, {key: value}, f"{where}: search")
+                changed = with_values(spec, {key: value}, f"{where}: search")
                 resolve_model(changed.model, f"{where}: search")
             start[key] = _start(spec, key, dimension, where)
         except UserError as error:
@@ -191,7 +191,7 @@ def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
     return value
 
 
-def configured(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:
+def with_values(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:
     """The configuration with other values of some keys."""
     texts = [f"{key}={json.dumps(value)}" for key, value in params.items()]
     return validate(RunSpec, apply_overrides(written(spec), texts), where)
@@ -221,7 +221,7 @@ def _try(
     score: float | None = None
     reason = ""
     try:
-        spec = configured(search.spec, proposed.params, search.where)
+        spec = with_values(search.spec, proposed.params, search.where)
         parts = _held_out(search, spec, device)
         score = validation_score(spec, search.where, parts, watch, on_epoch)
     except TrialPruned:
