@@ -40,7 +40,7 @@ from benchmark.harness.run import plan
 from benchmark.harness.saved import SavedRun, keep, load_saved
 from benchmark.harness.spec import Execution, with_task
 from benchmark.places import RESULTS
-from benchmark.records.losses import read_losses
+from benchmark.records.losses import read_losses, window_losses
 from benchmark.records.record import RunRecord
 from benchmark.records.table import csv_text, parse_results, read_results
 from benchmark.reports.board import Board
@@ -281,14 +281,9 @@ def leaderboard(results: Iterable[Result] | str | Path) -> Board:
     if not by_run:
         raise UserError("leaderboard", "is given no result", "evaluate a model first")
     rows = parse_results(csv_text(r.record for r in by_run.values()), "leaderboard")
-    return Board(rank(rows, {run_id: _losses(result) for run_id, result in by_run.items()}))
-
-
-def _losses(result: Result) -> NDArray[np.float64]:
-    """Squared error of each test window ``(W,)``, so weighed that its mean is the MSE."""
-    squared, known = result.evaluation.errors.squared, result.evaluation.errors.known
-    weight = np.ones_like(squared) if known is None else known / known.mean()
-    return np.asarray(np.where(weight > 0, squared * weight, 0.0).mean(axis=1))
+    errors = {run_id: result.evaluation.errors for run_id, result in by_run.items()}
+    losses = {run_id: window_losses(each.squared, each.known) for run_id, each in errors.items()}
+    return Board(rank(rows, losses))
 
 
 def _told(task: Task) -> str:

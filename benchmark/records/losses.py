@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.errors import UserError
 from benchmark.records.arrays import damaged, read_arrays
@@ -58,6 +58,25 @@ def read_losses(
     return found
 
 
+def window_losses(errors: NDArray[Any], known: NDArray[Any] | None) -> NDArray[np.float64]:
+    """Average over channels, so weighed that the mean over windows is the score.
+
+    Args:
+        errors: mean over each window's steps ``(W, C)``.
+        known: how many targets that is a mean of ``(W, C)``, where some are missing: the score is a
+            mean over those there are.
+
+    Returns:
+        ``(W,)``.
+    """
+    import numpy as np
+
+    if known is not None:
+        errors = np.where(known, errors * (known / known.mean()), 0.0)
+    losses: NDArray[np.float64] = errors.mean(axis=1, dtype=np.float64)
+    return losses
+
+
 def _names(runs: Path) -> list[str]:
     try:
         return os.listdir(runs)
@@ -69,7 +88,6 @@ def _names(runs: Path) -> list[str]:
 
 
 def _read(path: Path, array: str) -> NDArray[np.float64]:
-    import numpy as np
 
     check_own(path.parent)
     arrays = read_arrays(path, {array: "f2"}, {"known": "iu2"})
@@ -78,7 +96,4 @@ def _read(path: Path, array: str) -> NDArray[np.float64]:
         raise damaged(path, "it holds no errors")
     if known is not None and (known.shape != errors.shape or known.min() < 0 or not known.any()):
         raise damaged(path, "'known' does not count the errors")
-    if known is not None:  # targets are missing: the score is a mean over those there are
-        errors = np.where(known, errors * (known / known.mean()), 0.0)
-    losses: NDArray[np.float64] = errors.mean(axis=1, dtype=np.float64)
-    return losses
+    return window_losses(errors, known)
