@@ -1,21 +1,15 @@
-"""The critical-difference diagram: average ranks over data sets, and which do not differ.
-
-Source: Demsar (2006), "Statistical comparisons of classifiers over multiple data sets", figure 1.
-"""
+"""The critical-difference diagram of ``benchmark plot ranks``, drawn by matplotlib."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmark.errors import UserError
 from benchmark.reports.across import ALPHA, LEAST, standing
+from benchmark.reports.average_ranks import Ranking, rank_models
 from benchmark.reports.plots import escape_mathtext, new_figure, save_figure
 from benchmark.reports.ranking import Leaderboard
-from benchmark.statistics.long_run import Array
-from benchmark.statistics.ranks import average_ranks, critical_difference, equal_groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,64 +48,50 @@ def plot_ranks(board: Leaderboard, path: Path, option: str = "--ranks") -> None:
             f"data sets with {LEAST} models done: {datasets}; models done on all: {models}",
             f"run the same models, {LEAST} or more, on {LEAST} data sets or more",
         )
-    ranks = average_ranks(found.scores.to_numpy())
-    reach = critical_difference(len(ranks), len(found.scores), ALPHA)
-    order = np.argsort(ranks, kind="stable")
-    names = [escape_mathtext(found.scores.columns[place]) for place in order]
+    ranking = rank_models(found)
+    names = [escape_mathtext(name) for name in ranking.models]
     span = len(names) - 1
-    bars = _bars(ranks[order], reach, EDGE * span)
+    bars = ranking.bars(EDGE * span)
     first = BAR * (1.5 + max((level for *_, level in bars), default=-1)) + 0.5  # line of a name
-    lines = first + (len(names) + 1) // 2
+    lines = first + ranking.better_half
     figure = new_figure(WIDTH, LINE * (ABOVE + lines), option)
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     axes.set_xlim(1 - LEADER * span, len(names) + LEADER * span)
     axes.set_ylim(lines, -ABOVE)
-    _scale(axes, len(names), reach, len(found.scores))
+    _scale(axes, ranking)
     for start, end, level in bars:
         y = BAR * (level + 1)
         axes.plot([start, end], [y, y], "k", linewidth=3, solid_capstyle="butt")
-    _fit(figure, axes, *_names(axes, ranks[order], names, first))
+    _fit(figure, axes, *_names(axes, ranking, names, first))
     save_figure(figure, path, option)
 
 
-def _bars(ranks: Array, reach: float, edge: float) -> list[tuple[float, float, int]]:
-    """Both ends of the bar of each group that does not differ, and how far down it lies."""
-    bars: list[tuple[float, float, int]] = []
-    for group in equal_groups(ranks, reach):
-        start, end = ranks[group[0]] - edge, ranks[group[-1]] + edge
-        taken = {level for _, last, level in bars if last + edge > start}
-        level = next(level for level in range(len(bars) + 1) if level not in taken)
-        bars.append((start, end, level))
-    return bars
-
-
-def _scale(axes: Axes, models: int, reach: float, datasets: int) -> None:
+def _scale(axes: Axes, ranking: Ranking) -> None:
     """Draw the axis of ranks, and above it the critical difference at the same scale."""
+    models, reach = len(ranking.models), ranking.difference
     axes.plot([1, models], [0, 0], "k", linewidth=1)
-    step = -(-(models - 1) // 12)  # no more ticks than can be read
-    for rank in range(1, models + 1, step):
+    for rank in ranking.ticks:
         axes.plot([rank, rank], [0, -0.3], "k", linewidth=1)
         axes.text(rank, -0.5, str(rank), ha="center", va="bottom", fontsize="small")
     axes.plot([1, 1 + reach], [-3.1, -3.1], "k|-", linewidth=1)
     label = f"critical difference {reach:.2f} (Nemenyi, {ALPHA:.0%})"
     axes.text(1, -3.4, label, ha="left", va="bottom", fontsize="small")
-    title = f"average rank over {datasets} data sets, 1 is best"
+    title = f"average rank over {ranking.datasets} data sets, 1 is best"
     axes.text(models, -1.6, title, ha="right", va="bottom", fontsize="small")
 
 
 def _names(
-    axes: Axes, ranks: Array, names: list[str], first: float
+    axes: Axes, ranking: Ranking, names: list[str], first: float
 ) -> tuple[list[Text], list[Text]]:
     """Name the better half on the left, the best on top, the others on the right."""
     left, right = axes.get_xlim()
-    half = (len(names) + 1) // 2
     on_left: list[Text] = []
     on_right: list[Text] = []
-    for place, (rank, name) in enumerate(zip(ranks, names, strict=True)):
-        better = place < half
-        x, y = (left, first + place) if better else (right, first + len(names) - 1 - place)
+    for place, (rank, name) in enumerate(zip(ranking.ranks, names, strict=True)):
+        better = place < ranking.better_half
+        x, y = left if better else right, first + ranking.line(place)
         axes.plot([rank, rank, x], [0, y, y], GREY, linewidth=0.8, zorder=1)
         text = f"{name}  {rank:.2f} " if better else f" {rank:.2f}  {name}"
         label = axes.text(

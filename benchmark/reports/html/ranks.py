@@ -1,18 +1,13 @@
-"""The critical-difference diagram of the page: average ranks, and which do not differ.
-
-Source: Demsar (2006), "Statistical comparisons of classifiers over multiple data sets", figure 1.
-"""
+"""The critical-difference diagram of the page, in pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmark.reports.across import standing
+from benchmark.reports.average_ranks import rank_models
 from benchmark.reports.ranking import Leaderboard
 from benchmark.reports.tables import plain
-from benchmark.statistics.ranks import average_ranks, critical_difference, equal_groups
 
 WIDTH, MARGIN, LINE = 760, 210, 22
 TOP = 64
@@ -20,6 +15,9 @@ TOP = 64
 
 BAR = 9
 """Distance of two bars."""
+
+EDGE = 0.012
+"""Share of the axis that a bar reaches beyond its models."""
 
 
 @dataclass(frozen=True)
@@ -65,38 +63,32 @@ def diagram(board: Leaderboard) -> Diagram | None:
     found = standing(board)
     if not found.enough:
         return None
-    ranks = average_ranks(found.scores.to_numpy())
-    order = np.argsort(ranks, kind="stable")
-    models, datasets = len(ranks), len(found.scores)
-    reach = critical_difference(models, datasets)
+    ranking = rank_models(found)
+    models = len(ranking.models)
 
     def x(rank: float) -> float:
         return round(MARGIN + (WIDTH - 2 * MARGIN) * (rank - 1) / (models - 1), 1)
 
-    groups = equal_groups(ranks, reach)
     bars = [
-        (x(ranks[group[0]]) - 4, x(ranks[group[-1]]) + 4, TOP + BAR * (level + 1.5))
-        for level, group in enumerate(groups)
+        (x(start), x(end), TOP + BAR * (level + 1.5))
+        for start, end, level in ranking.bars(EDGE * (models - 1))
     ]
-    begin = TOP + BAR * (len(bars) + 2) + 8
-    half = (models + 1) // 2
+    begin = max((height for *_, height in bars), default=TOP) + 2 * BAR
     labels = []
-    for place, model in enumerate(order):
-        is_left = place < half
-        y = begin + LINE * (place if is_left else models - 1 - place)
-        name, rank = plain(str(found.scores.columns[model]), 26), f"{ranks[model]:.2f}"
-        text = f"{name} {rank}" if is_left else f"{rank} {name}"
-        end, anchor = (MARGIN - 12, "end") if is_left else (WIDTH - MARGIN + 12, "start")
-        labels.append(Label(x(ranks[model]), y, end, anchor, text))
-    step = -(-(models - 1) // 12)  # no more ticks than can be read
+    for place, (model, rank) in enumerate(zip(ranking.models, ranking.ranks, strict=True)):
+        better = place < ranking.better_half
+        parts = (plain(model, 26), f"{rank:.2f}")
+        text = " ".join(parts if better else reversed(parts))
+        end, anchor = (MARGIN - 12, "end") if better else (WIDTH - MARGIN + 12, "start")
+        labels.append(Label(x(rank), begin + LINE * ranking.line(place), end, anchor, text))
     return Diagram(
         width=WIDTH,
-        height=begin + LINE * half,
+        height=begin + LINE * ranking.better_half,
         axis=(x(1), x(models), TOP),
-        ticks=[(x(rank), rank) for rank in range(1, models + 1, step)],
-        reach=x(1 + reach),
-        difference=reach,
+        ticks=[(x(rank), rank) for rank in ranking.ticks],
+        reach=x(1 + ranking.difference),
+        difference=ranking.difference,
         bars=bars,
         labels=labels,
-        datasets=datasets,
+        datasets=ranking.datasets,
     )
