@@ -32,7 +32,7 @@ COMMANDS = {
     "backtest": "run --input --stride --output --results",
     "export": "run --output --results",
     "leaderboard": "csv --output --plot --ranks --latex --results",
-    "report": "--output --results",
+    "report": "csv --output --results",
     "plot": "kind models --output --dataset --horizon --protocol --channel --window --results",
     "compare": "old new --tolerance --gate --path --published --markdown --results",
     "models": "",

@@ -182,14 +182,13 @@ def test_what_only_reads_makes_no_folder(command: Command, words: list[str]) -> 
     assert not Path("nothere").exists()
 
 
-def test_a_folder_without_runs_keeps_the_results_csv_it_has(command: Command, toy: Path) -> None:
+def test_a_folder_without_runs_is_its_results_csv_and_keeps_it(command: Command, toy: Path) -> None:
     folder = toy / "copied"
     folder.mkdir()
     (folder / "results.csv").write_text("run_id\n")
-    mistaken(
-        command("leaderboard", "--results", folder), f"holds no runs; name {folder}/results.csv"
-    )
+    mistaken(command("leaderboard", "--results", folder), f"{folder}/results.csv: line 1")
     assert (folder / "results.csv").read_text() == "run_id\n"
+    assert [path.name for path in folder.iterdir()] == ["results.csv"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 
 def report(
+    csv: Annotated[
+        Path | None, typer.Argument(help="A results CSV; default: all runs of --results.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="HTML file; default: report.html in the results folder.")
+        Path | None, typer.Option(help="HTML file; default: report.html beside the results CSV.")
     ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
@@ -31,9 +34,10 @@ def report(
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
 
-    path = output or results / "report.html"
-    check_output(path, ".html", ".htm")
-    csv = Store(results).csv_of_runs()
+    if output is not None:
+        check_output(output, ".html", ".htm")
+    csv = csv or Store(results).csv_of_runs()
+    path = output or csv.with_name("report.html")
     write_page(path, csv, read_results(csv), "Benchmark results")
     tell(make_console(), f"Report: {path}")
 

@@ -39,15 +39,18 @@ class Origin(NamedTuple):
     command: str
 
 
-def origin_of(folder: Path, fitted: str) -> Origin:
-    """Read a run's configuration.
+def origin_of(folder: Path, model: str, fitted: str) -> Origin:
+    """Read a run's configuration; where its folder is not there, go by the model's name.
 
     Args:
         folder: the run's, in the ``runs`` of a results folder.
+        model: its name, as the run's record has it.
         fitted: how the model is fitted, as the run's record has it.
     """
     path = folder / layout.CONFIG
-    unknown = Origin(_FAMILIES.get(fitted, "own"), "")
+    ours = {spec.name: spec for spec in _ours().values()}
+    family = _FAMILIES.get(fitted) or (_family(ours[model]) if model in ours else "own")
+    unknown = Origin(family, "")
     try:
         spec = load_kept_run(path)
     except UserError:

@@ -175,11 +175,17 @@ class Store:
                 return path
 
     def csv_of_runs(self) -> Path:
-        """Rebuild results.csv to be read only: without runs, refuse and make nothing."""
+        """Rebuild results.csv to be read only; one that lies there without runs is taken as it is.
+
+        Raises:
+            UserError: there is neither; nothing is made.
+        """
         if not list_runs(self.runs):
-            what = "holds no runs" if self.folder.is_dir() else "no such folder"
             csv = self.folder / layout.RESULTS
-            cure = f"name {csv}" if csv.is_file() else "name another, or run a benchmark first"
+            if csv.is_file():  # copied or committed by itself
+                return csv
+            what = "holds no runs" if self.folder.is_dir() else "no such folder"
+            cure = "name another, or run a benchmark first"
             if self.folder.name == layout.RUNS and any(self.folder.glob(f"*/{layout.CONFIG}")):
                 what, cure = "holds runs itself", f"name the folder above, {self.folder.parent}"
             raise UserError(str(self.folder), what, cure)

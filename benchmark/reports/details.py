@@ -74,6 +74,7 @@ class Run(NamedTuple):
     """A done run of a row of the leaderboard: its folder's name, and what its row says of it."""
 
     run_id: str
+    model: str
     fitted: str
     best_epoch: int
 
@@ -157,10 +158,10 @@ def runs_by_row(results: DataFrame) -> dict[Any, list[Run]]:
     """The done runs behind each row of a leaderboard, by `ROW`, in the order of their seeds."""
     done = results[results["status"] == "done"].sort_values("seed", kind="stable")
     epochs = done["best_epoch"].fillna(0).tolist()
-    names = (done[name].tolist() for name in (*ROW, "run_id", "fitted"))
+    names = (done[name].tolist() for name in (*ROW, "run_id", "model", "fitted"))
     runs: dict[Any, list[Run]] = {}
-    for *key, run_id, fitted, best_epoch in zip(*names, epochs, strict=True):
-        runs.setdefault(tuple(key), []).append(Run(run_id, fitted, best_epoch))
+    for *key, run_id, model, fitted, best_epoch in zip(*names, epochs, strict=True):
+        runs.setdefault(tuple(key), []).append(Run(run_id, model, fitted, best_epoch))
     return runs
 
 

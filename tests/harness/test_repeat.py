@@ -60,7 +60,7 @@ def test_the_command_makes_the_very_same_configuration(tmp_path_factory, name, c
     ours = load_run(find_config("models", name)).model_dump(mode="json", exclude={"search"})
     folder = write(tmp_path_factory.getbasetemp(), changed(ours, changes, drop))
     wanted = load_run(folder / "run.yaml")
-    program, verb, config, *words = shlex.split(origin_of(folder, "gradient").command)
+    program, verb, config, *words = shlex.split(origin_of(folder, "mine", "gradient").command)
     assert (program, verb) == ("benchmark", "run")
     pairs = list(zip(words[::2], words[1::2], strict=True))
     overrides = [value if option == "--set" else f"seed={value}" for option, value in pairs]
@@ -72,13 +72,13 @@ def test_the_command_makes_the_very_same_configuration(tmp_path_factory, name, c
 @pytest.mark.parametrize("name", NAMES)
 def test_one_of_ours_as_it_is_needs_no_option(tmp_path, name):
     ours = load_run(find_config("models", name)).model_dump(mode="json", exclude={"search"})
-    assert origin_of(write(tmp_path, ours), "gradient").command == f"benchmark run {name}"
+    assert origin_of(write(tmp_path, ours), "mine", "gradient").command == f"benchmark run {name}"
 
 
 def test_only_what_differs_is_told_in_words_that_need_no_quotes(tmp_path):
     ours = load_run(find_config("models", "gru")).model_dump(mode="json", exclude={"search"})
     changes = {"dataset": "ETTh2", "seed": 3, "model.hidden_size": 64, "training.epochs": 2}
-    assert origin_of(write(tmp_path, changed(ours, changes, [])), "gradient").command == (
+    assert origin_of(write(tmp_path, changed(ours, changes, [])), "mine", "gradient").command == (
         "benchmark run gru --set dataset=ETTh2 --set model.hidden_size=64 --set training.epochs=2 "
         "--seed 3"
     )
@@ -87,7 +87,7 @@ def test_only_what_differs_is_told_in_words_that_need_no_quotes(tmp_path):
 def test_a_users_class_is_repeated_from_its_own_run(tmp_path):
     document = {"name": "mine", "model": {"class": "my_module.Mine"}}
     folder = write(tmp_path / "my results", document)
-    assert origin_of(folder, "gradient") == (
+    assert origin_of(folder, "mine", "gradient") == (
         "own",
         "benchmark run 'my results/runs/one/run.yaml'",
     )
@@ -99,12 +99,14 @@ def test_a_users_class_is_repeated_where_the_results_folder_is_the_working_direc
     document = {"name": "mine", "model": {"class": "my_module.Mine"}}
     write(tmp_path / "here", document)
     monkeypatch.chdir(tmp_path / "here")
-    assert origin_of(Path("runs/one"), "gradient") == (
+    assert origin_of(Path("runs/one"), "mine", "gradient") == (
         "own",
         "benchmark run here/runs/one/run.yaml",
     )
     monkeypatch.chdir("runs")
-    assert origin_of(Path("one"), "gradient").command == "benchmark run here/runs/one/run.yaml"
+    assert (
+        origin_of(Path("one"), "mine", "gradient").command == "benchmark run here/runs/one/run.yaml"
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,18 +123,25 @@ def test_what_this_version_does_not_read_has_no_command(tmp_path, text):
     folder = tmp_path / "runs" / "one"
     folder.mkdir(parents=True)
     (folder / "run.yaml").write_text(text)
-    assert origin_of(folder, "gradient") == ("own", "")
-    assert origin_of(folder, "none") == ("naive", "")
-    assert origin_of(tmp_path, "closed_form") == ("closed form", "")
+    assert origin_of(folder, "mine", "gradient") == ("own", "")
+    assert origin_of(folder, "mine", "none") == ("naive", "")
+    assert origin_of(tmp_path, "mine", "closed_form") == ("closed form", "")
+
+
+def test_a_run_whose_folder_is_elsewhere_is_of_the_family_that_its_name_has_here(tmp_path):
+    assert origin_of(tmp_path, "gru", "gradient") == ("recurrent", "")
+    assert origin_of(tmp_path, "segrnn", "gradient") == ("design", "")
+    assert origin_of(tmp_path, "ridge", "closed_form") == ("closed form", "")
+    assert origin_of(tmp_path, "mine", "gradient") == ("own", "")
 
 
 def test_an_endless_configuration_is_not_read_to_its_end(tmp_path):
     path = write(tmp_path, {"name": "x", "model": {"class": "Linear"}}) / "run.yaml"
     write_sums(path.parent)
-    assert origin_of(path.parent, "gradient").command
+    assert origin_of(path.parent, "mine", "gradient").command
     with open(path, "ab") as stream:
         stream.truncate(1 << 36)  # sparse: takes no room, and minutes if it were read
-    assert origin_of(path.parent, "gradient") == ("own", "")
+    assert origin_of(path.parent, "mine", "gradient") == ("own", "")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def read(
     np.savez(run / "errors.npz", **ERRORS | (errors or {}))
     np.savez(run / "forecasts.npz", **FORECASTS | (forecasts or {}))
     (run / "training.json").write_text(json.dumps(training))
-    runs = [Run("a1", "gradient", 1)]
+    runs = [Run("a1", "gru", "gradient", 1)]
     return read_detail("gru", runs, folder)
 
 
@@ -107,6 +107,6 @@ def test_an_endless_curve_is_not_read_to_its_end(tmp_path: Path) -> None:
     read(tmp_path)
     with open(tmp_path / "a1" / "training.json", "ab") as stream:
         stream.truncate(1 << 35)  # sparse: takes no room
-    runs = [Run("a1", "gradient", 1)]
+    runs = [Run("a1", "gru", "gradient", 1)]
     with pytest.raises(UserError, match=r"training\.json: is longer than 10,000,000 bytes"):
         read_detail("gru", runs, tmp_path)

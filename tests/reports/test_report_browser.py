@@ -78,7 +78,7 @@ def save(path, records):
     csv = path.parent / "results.csv"
     write_csv(csv, records)
 
-    def origin(folder, fitted):
+    def origin(folder, model, fitted):
         return {"none": "naive", "gradient": "recurrent"}.get(fitted, fitted), "benchmark run gru"
 
     published = read_published(PUBLISHED)

@@ -86,7 +86,7 @@ def write(tmp_path, published):
         csv = tmp_path / "results.csv"
         write_csv(csv, records)
         origin = fields.pop(
-            "origin", lambda folder, fitted: (fitted, f"benchmark run {folder.name}")
+            "origin", lambda folder, model, fitted: (fitted, f"benchmark run {folder.name}")
         )
         source = page.Source(csv, read_results(csv), published, origin, **({"title": "T"} | fields))
         page.write_report(tmp_path / "report.html", source)
@@ -141,7 +141,7 @@ def test_no_name_becomes_an_element_and_every_name_is_shown_as_it_is(run, leave,
         title=one,
         command=two,
         notes=(three,),
-        origin=lambda folder, fitted: (two, one),
+        origin=lambda folder, model, fitted: (two, one),
     )
     elements = Elements(text)
     tags = [tag for tag, _ in elements.found]

@@ -59,7 +59,7 @@ class Source:
         results: its rows, as `benchmark.records.table.read_results` gives.
         published: figures of others, as `benchmark.reports.published.read_published` gives.
         origin: tells the family of a run's model and the command that makes the run again, by its
-            folder and how it is fitted.
+            folder, its name and how it is fitted.
         title: of the page.
         command: that made the results; none is shown where empty.
         notes: the caller's sentences at the top.
@@ -68,7 +68,7 @@ class Source:
     csv: Path
     results: DataFrame
     published: DataFrame
-    origin: Callable[[Path, str], tuple[str, str]]
+    origin: Callable[[Path, str, str], tuple[str, str]]
     title: str
     command: str = ""
     notes: tuple[str, ...] = ()
@@ -165,7 +165,10 @@ def _content(source: Source) -> dict[str, Any]:
     return {
         "data": script_json(data),
         "summary": _summary(source.results),
-        "truncated": list(_truncated(board, most, limits, detailed)),
+        "truncated": [
+            *_rows_left_out(board, most),
+            *(_figures_left_out(board, limits, detailed) if source.runs.is_dir() else ()),
+        ],
         "protocols": protocols,
         "versions": _versions(source.results),
         "ranks": diagram(board),
@@ -175,7 +178,7 @@ def _content(source: Source) -> dict[str, Any]:
 
 
 def _fact(source: Source, runs: Sequence[Run]) -> dict[str, Any]:
-    origins = [source.origin(source.runs / run.run_id, run.fitted) for run in runs]
+    origins = [source.origin(source.runs / run.run_id, run.model, run.fitted) for run in runs]
     return {
         "family": origins[0][0],
         "commands": [command for _, command in origins if command],
@@ -242,10 +245,8 @@ def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' if number > 1 else ''}"
 
 
-def _truncated(
-    board: Leaderboard, most: int, limits: figures.Limits, detailed: int
-) -> Iterator[str]:
-    """Say what the page leaves out to stay small enough to be opened."""
+def _rows_left_out(board: Leaderboard, most: int) -> Iterator[str]:
+    """Say which rows the page lacks, to stay small enough to be opened."""
     longest = max((len(group.rows) for group in board.groups), default=0)
     if longest > most or len(board.groups) > MOST_ROWS:
         tasks = f", of the first {MOST_ROWS:,} tasks" if len(board.groups) > MOST_ROWS else ""
@@ -253,7 +254,11 @@ def _truncated(
             f"The table holds the best {most} rows of each task{tasks}; leaderboard.csv has them "
             "all."
         )
-    if longest > limits.models:
+
+
+def _figures_left_out(board: Leaderboard, limits: figures.Limits, detailed: int) -> Iterator[str]:
+    """Say which rows and tasks have no figures, for the same reason."""
+    if any(len(group.rows) > limits.models for group in board.groups):
         yield f"Figures hold the best {limits.models} rows of a task and the best naive one."
     if detailed < len(board.groups):
         yield f"Figures are there for the first {detailed} of {len(board.groups)} tasks."
