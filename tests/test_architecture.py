@@ -38,7 +38,7 @@ COMMANDS = {
     "models": "",
     "check": "model --set",
     "audit": "model --set",
-    "pitfalls": "models --dataset --horizon --only --set --output",
+    "pitfalls": "models --dataset --horizon --only --seeds --set --output",
     "speed": "models --loop --cells --device --threads",
     "gradients": "--length --plot",
     "datasets": "",

@@ -12,6 +12,7 @@ from benchmark.cli.options import SetOption, check_output, make_console, tell
 from benchmark.config import nearest
 from benchmark.errors import UserError
 
+SEEDS = 3
 AUDITED = "akl_pedestrians"
 """The data set that ships with the project, so that an audit needs no network."""
 
@@ -72,6 +73,9 @@ def pitfalls(
         list[str] | None,
         typer.Option(metavar="MISTAKE", help="One mistake, e.g. epoch_on_test; repeatable."),
     ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="How many of a model that is trained by gradient.")
+    ] = SEEDS,
     set_: SetOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Also write the table there, as Markdown.")
@@ -108,10 +112,13 @@ def pitfalls(
     console = make_console()
     with console.status("") as status:
         try:
-            effects = measure(load(card), horizon, specs, companions, status.update, only or NAMES)
+            effects = measure(
+                load(card), horizon, specs, companions, status.update, only or NAMES, seeds
+            )
         except FloatingPointError as error:
             raise UserError(f"dataset {card.name}", str(error)) from error
     options = ["--dataset", dataset, "--horizon", str(horizon)]
+    options += ["--seeds", str(seeds)] if seeds != SEEDS else []
     options += [text for name in only or [] for text in ("--only", name)]
     options += [text for value in set_ or [] for text in ("--set", value)]
     command = shlex.join(["benchmark", "pitfalls", *(models or []), *options])

@@ -59,6 +59,34 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class OverSeeds:
+    """What one mistake does to one model's number, seed by seed.
+
+    Attributes:
+        seeds: of the model; what is not trained by gradient has one.
+        effects: of each seed.
+    """
+
+    seeds: tuple[int, ...]
+    effects: tuple[Effect, ...]
+
+    @property
+    def meaning(self) -> str:
+        """What was done; where that differs by seed, of which seeds it is true."""
+        seeds: dict[str, list[str]] = {}
+        for seed, effect in zip(self.seeds, self.effects, strict=True):
+            seeds.setdefault(effect.meaning, []).append(str(seed))
+        if len(seeds) == 1:
+            return self.effects[0].meaning
+        common = self.effects[0].meaning.partition(": ")[0]
+        told = (
+            f"{meaning.removeprefix(f'{common}: ')} (seed {', '.join(those)})"
+            for meaning, those in seeds.items()
+        )
+        return f"{common}: {'; '.join(told)}"
+
+
+@dataclass(frozen=True)
 class Score:
     """A fitted model's validation error (of the split that chose) and its errors on test."""
 
@@ -227,7 +255,8 @@ def measure(
     companions: Sequence[Series] = (),
     on_start: Callable[[str], None] = lambda text: None,
     only: Collection[str] = NAMES,
-) -> list[Effect]:
+    seeds: int = 1,
+) -> list[OverSeeds]:
     """Make every mistake with least squares and with every model given.
 
     Args:
@@ -237,6 +266,7 @@ def measure(
         companions: further data sets, for the mistake that needs several.
         on_start: told what is about to be measured.
         only: which mistakes, of `NAMES`.
+        seeds: how many of a model that is trained by gradient, from its own one on.
 
     Raises:
         UserError: a model's lookback and the horizon do not fit into the data, or it has gaps.
@@ -246,12 +276,19 @@ def measure(
         what = "masks missing values, and these mistakes are measured on whole series"
         raise UserError(f"dataset {series.name}", what, "choose another data set")
     bench = Bench(series, horizon)
-    effects: list[Effect] = []
+    found: list[OverSeeds] = []
     for mistake in (mistake for mistake in MISTAKES if mistake.__name__ in only):
+        title = mistake.__name__.replace("_", " ")
         for spec in (LEAST_SQUARES, *specs):
-            on_start(f"{mistake.__name__.replace('_', ' ')}: {spec.name}")
-            effects += mistake(bench, spec)
+            trained = how_fitted(spec.model, spec.name) == "gradient"
+            numbers = tuple(range(spec.seed, spec.seed + (seeds if trained else 1)))
+            by_seed: list[list[Effect]] = []
+            for seed in numbers:
+                on_start(f"{title}: {spec.name}" + (f", seed {seed}" if len(numbers) > 1 else ""))
+                by_seed.append(list(mistake(bench, spec.model_copy(update={"seed": seed}))))
+            found += [OverSeeds(numbers, effects) for effects in zip(*by_seed, strict=True)]
     if filled_failure.__name__ in only:
         on_start("filled failure")
-        effects += filled_failure([bench, *(Bench(one, horizon) for one in companions)])
-    return effects
+        failures = filled_failure([bench, *(Bench(one, horizon) for one in companions)])
+        found += [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in failures]
+    return found

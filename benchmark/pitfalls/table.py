@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 
-from benchmark.pitfalls.mistakes import Effect
-from benchmark.reports.tables import Cell, Column, Table, number
+from benchmark.pitfalls.mistakes import OverSeeds
+from benchmark.reports.tables import Cell, Column, Table, mean_and_std
 
 COLUMNS = (
     Column("mistake", number=False),
@@ -13,11 +15,12 @@ COLUMNS = (
     Column("honest MSE"),
     Column("with the mistake"),
     Column("difference"),
+    Column("seeds"),
     Column("what it is", number=False),
 )
 
 
-def pitfalls_table(effects: Sequence[Effect], dataset: str, horizon: int, command: str) -> Table:
+def pitfalls_table(effects: Sequence[OverSeeds], dataset: str, horizon: int, command: str) -> Table:
     """Lay the effects out, a row each.
 
     Args:
@@ -32,7 +35,8 @@ def pitfalls_table(effects: Sequence[Effect], dataset: str, horizon: int, comman
         rows=tuple(_row(effect) for effect in effects),
         intro=(
             "The test error (MSE, scaled series) of the same model by the protocol and with one "
-            "mistake, each switched on alone. Below 0% the mistake flatters.",
+            "mistake, each switched on alone; mean ± standard deviation over seeds, of the "
+            "difference seed by seed. Below 0% the mistake flatters.",
         ),
         notes=(
             "least_squares has nothing to train or to choose: what moves its number is the "
@@ -42,7 +46,15 @@ def pitfalls_table(effects: Sequence[Effect], dataset: str, horizon: int, comman
     )
 
 
-def _row(effect: Effect) -> tuple[Cell, ...]:
-    change = f"{100 * effect.change:+.2f}%"
-    numbers = number(effect.honest), number(effect.mistaken), change
-    return tuple(map(Cell, (effect.mistake, effect.model, *numbers, effect.meaning)))
+def _row(found: OverSeeds) -> tuple[Cell, ...]:
+    effects = found.effects
+    honest, mistaken = ([getattr(e, name) for e in effects] for name in ("honest", "mistaken"))
+    mean, std = _over([100 * effect.change for effect in effects])
+    change = f"{mean:+.2f}%" + ("" if math.isnan(std) else f"±{std:.2f}")
+    numbers = mean_and_std(*_over(honest)), mean_and_std(*_over(mistaken)), change
+    texts = (effects[0].mistake, effects[0].model, *numbers, str(len(effects)), found.meaning)
+    return tuple(map(Cell, texts))
+
+
+def _over(values: Sequence[float]) -> tuple[float, float]:
+    return fmean(values), stdev(values) if len(values) > 1 else math.nan

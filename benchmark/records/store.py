@@ -175,11 +175,7 @@ class Store:
                 return path
 
     def csv_of_runs(self) -> Path:
-        """Rebuild results.csv to be read only; one that lies there without runs is taken as it is.
-
-        Raises:
-            UserError: there is neither; nothing is made.
-        """
+        """Rebuild results.csv to be read only; one that lies there without runs is as it is."""
         if not list_runs(self.runs):
             csv = self.folder / layout.RESULTS
             if csv.is_file():  # copied or committed by itself

@@ -24,7 +24,8 @@ from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.least_squares import LeastSquares
 from benchmark.harness.spec import RunSpec
 from benchmark.pitfalls import mistakes
-from benchmark.pitfalls.mistakes import LEAST_SQUARES, Bench, Effect, Score
+from benchmark.pitfalls.mistakes import LEAST_SQUARES, Bench, Effect, OverSeeds, Score
+from benchmark.pitfalls.table import pitfalls_table
 
 Command = Callable[..., Any]
 
@@ -170,12 +171,19 @@ def all_of(task: Task, split: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_every_effect_is_the_same_the_second_time(task: Task) -> None:
-    def measured() -> list[Effect]:
-        return mistakes.measure(task.series, 12, [LINEAR], [replace(task.series, name="other")])
+    def measured() -> list[OverSeeds]:
+        others = [replace(task.series, name="other")]
+        return mistakes.measure(task.series, 12, [LINEAR], others, seeds=2)
 
     first = measured()
     assert first == measured()
-    named = [(effect.mistake, effect.model) for effect in first]
+    assert {found.seeds for found in first if found.effects[0].model == "linear"} == {(1, 2)}
+    assert {found.seeds for found in first if found.effects[0].model != "linear"} == {(1,)}
+    trained = next(found for found in first if found.effects[0].mistake == "epoch chosen on test")
+    for seed, effect in zip(trained.seeds, trained.effects, strict=True):
+        model = LINEAR.model_copy(update={"seed": seed})
+        assert list(mistakes.epoch_on_test(Bench(task.series, 12), model)) == [effect]
+    named = [(found.effects[0].mistake, found.effects[0].model) for found in first]
     assert list(dict.fromkeys(named)) == [
         ("drop_last in the test loader", "least_squares"),
         ("drop_last in the test loader", "linear"),
@@ -188,6 +196,24 @@ def test_every_effect_is_the_same_the_second_time(task: Task) -> None:
         ("scaler fitted on all rows", "linear"),
         ("failed run filled in", "10% worse than least_squares"),
     ]
+
+
+def test_what_differs_by_seed_is_told_of_each() -> None:
+    def found(*choices: str) -> OverSeeds:
+        effects = (Effect("m", "x", 2.0, 1.0, f"of 96, 192: {choice}") for choice in choices)
+        return OverSeeds((1, 2, 3), tuple(effects))
+
+    assert found("a", "a", "a").meaning == "of 96, 192: a"
+    assert found("a", "b", "a").meaning == "of 96, 192: a (seed 1, 3); b (seed 2)"
+
+
+def test_the_table_has_the_mean_and_the_spread_of_the_differences() -> None:
+    effects = (Effect("m", "x", 2.0, 1.0, "why"), Effect("m", "x", 4.0, 3.0, "why"))
+    table = pitfalls_table([OverSeeds((1, 2), effects)], "toy", 12, "made")
+    texts = [cell.text for cell in table.rows[0]]
+    spread = 100 * np.std([-0.5, -0.25], ddof=1)
+    change = f"-37.50%±{spread:.2f}"
+    assert texts == ["m", "x", "3.0000±1.4142", "2.0000±1.4142", change, "2", "why"]
 
 
 @pytest.fixture
@@ -266,7 +292,12 @@ def test_one_mistake_can_be_made_alone_with_settings_of_ones_own(
     cells = row.split(" | ")
     assert cells[0] == "| epoch chosen on test"
     assert cells[2] == cells[3]  # of one epoch there is nothing to choose
-    assert lines[-1].endswith("--horizon 12 --only epoch_on_test --set training.epochs=1")
+    assert "±" in cells[2]
+    assert cells[4:6] == ["+0.00%±0.00", "3"]
+    assert command(*words, *options, "--seeds", 1).code == 0
+    lines = Path("one.md").read_text().splitlines()
+    assert "±" not in lines[-4]
+    assert lines[-1].endswith("--horizon 12 --seeds 1 --only epoch_on_test --set training.epochs=1")
     refused = command(*words, "--only", "epoch_on_tests")
     assert refused.code == 2
     assert "--only: unknown mistake 'epoch_on_tests'; did you mean 'epoch_on_test'?" in refused.err
