@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,27 +20,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.audit.line import Line, Outcome, short, with_noise_from
 from benchmark.audit.opened import watch_opened
 from benchmark.data.card import load_card
-from benchmark.data.load import Series, load
-from benchmark.data.splits import SplitName, Splits
+from benchmark.data.load import load
+from benchmark.data.splits import SplitName
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
-from benchmark.errors import UserError
 from benchmark.evaluation.forecast import evaluate
-from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
-from benchmark.harness.run import Plan, plan, run
-from benchmark.harness.spec import Execution, RunSpec
-from benchmark.records import layout
-from benchmark.records.record import RunRecord
-from benchmark.records.store import Store
-from benchmark.training.heads import build_for_training
+from benchmark.evaluation.metrics import mse
+from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
+from benchmark.harness.spec import RunSpec
 
-TRAIN_WINDOWS = 48
-HELD_OUT_WINDOWS = 24
-BATCH_SIZE = 16
-NOISE_WIDTH = 10  # standard deviations of a channel
-SHADE = 1e-6  # relative: moves what is fitted on a row, and not what a row chooses among a few
 ROUNDING = 1e-4  # scaled units: sums in another order, as a batch of another size makes them
 
 
@@ -66,56 +57,6 @@ class Finding:
         return self.moved <= self.allowed and not self.seen
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What a run left behind, as far as a leak could show in it."""
-
-    record: RunRecord
-    weights: dict[str, Tensor]
-
-
-class _Line:
-    """Runs one model through the suite's line, on changed rows and for so many epochs."""
-
-    def __init__(self, spec: RunSpec, where: str, series: Series, results: Path) -> None:
-        self.spec = spec
-        self.where = where
-        self.series = series
-        self._results = results
-        self._runs = 0
-
-    def plan(self, series: Series, epochs: int = 1) -> Plan:
-        changes = {"epochs": epochs, "patience": epochs, "batch_size": BATCH_SIZE}
-        training = self.spec.training.model_copy(update=changes)
-        spec = self.spec.model_copy(update={"training": training})
-        return plan(spec, self.where, series)
-
-    def run(self, series: Series, epochs: int) -> _Outcome:
-        self._runs += 1
-        execution = Execution(self._results / str(self._runs), device="cpu", checkpoint=True)
-        planned = self.plan(series, epochs)
-        record = run(planned, execution)
-        checkpoint = Store(execution.results).runs / planned.run_id / layout.WEIGHTS
-        return _Outcome(record, torch.load(checkpoint, weights_only=True))
-
-    def noise_after(self, split: SplitName) -> Series:
-        """The series with all rows after a split's end replaced by noise."""
-        return _with_noise_from(self.series, self.plan(self.series).task.borders[split].stop)
-
-    def shaded(self, split: SplitName) -> Series:
-        """The series with the rows of a split a shade larger."""
-        rows = self.plan(self.series).task.borders[split]
-        values = self.series.values.copy()
-        values[rows.start : rows.stop] *= 1 + SHADE
-        return replace(self.series, values=values)
-
-    def forecaster(self, weights: Mapping[str, Tensor], task: Task) -> Forecaster:
-        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-        forecaster = build_for_training(self.spec.model, shape, self.spec.training, self.where)
-        forecaster.load_state_dict(weights)
-        return forecaster
-
-
 def audit(spec: RunSpec, where: str) -> list[Finding]:
     """Run every check; a few short fits on a CPU.
 
@@ -128,9 +69,9 @@ def audit(spec: RunSpec, where: str) -> list[Finding]:
         FloatingPointError: training diverged or a forecast is not finite.
     """
     card = load_card(spec.dataset)
-    series = _short(load(card), spec)
+    series = short(load(card), spec)
     with TemporaryDirectory() as folder, watch_opened(card.file) as opened:
-        line = _Line(spec, where, series, Path(folder))
+        line = Line(spec, where, series, Path(folder))
         fitted = line.run(series, epochs=2)
         findings = [
             *_scaler_findings(line),
@@ -141,39 +82,7 @@ def audit(spec: RunSpec, where: str) -> list[Finding]:
     return [*findings, Finding(sentence, 0.0, seen=", ".join(sorted(set(opened))))]
 
 
-def _short(series: Series, spec: RunSpec) -> Series:
-    """Cut a series to its first rows, split anew: enough for a few windows of each split."""
-    season = series.card.season
-    splits = Splits(
-        train=max(spec.lookback + spec.horizon + TRAIN_WINDOWS - 1, season + 1),
-        val=spec.horizon + HELD_OUT_WINDOWS - 1,
-        test=spec.horizon + HELD_OUT_WINDOWS - 1,
-    )
-    rows = int(splits.train + splits.val + splits.test)
-    if rows > len(series.values):
-        what = f"holds {len(series.values)} rows; an audit at lookback {spec.lookback} and horizon "
-        cure = "choose a shorter horizon or another data set"
-        raise UserError(f"dataset {series.name}", f"{what}{spec.horizon} needs {rows}", cure)
-    return replace(
-        series,
-        card=series.card.model_copy(update={"splits": splits}),
-        values=series.values[:rows],
-        timestamps=series.timestamps[:rows],
-    )
-
-
-def _with_noise_from(series: Series, row: int) -> Series:
-    """Replace all rows from `row` on by wide noise."""
-    spread = np.nanstd(series.values, axis=0)
-    width = NOISE_WIDTH * np.where(spread > 0, spread, 1.0)
-    values = series.values.copy()
-    noise = np.random.default_rng(row).normal(size=values[row:].shape)
-    noise = np.nanmean(series.values, axis=0) + width * noise
-    values[row:] = np.where(np.isnan(values[row:]), np.nan, noise)  # what is missing stays so
-    return replace(series, values=values)
-
-
-def _scaler_findings(line: _Line) -> list[Finding]:
+def _scaler_findings(line: Line) -> list[Finding]:
     scaler = line.plan(line.series).task.scaler
     findings = []
     borders: dict[SplitName, str] = {"train": "train", "val": "validation"}
@@ -188,7 +97,7 @@ def _scaler_findings(line: _Line) -> list[Finding]:
     return findings
 
 
-def _weight_findings(line: _Line, fitted: _Outcome) -> list[Finding]:
+def _weight_findings(line: Line, fitted: Outcome) -> list[Finding]:
     findings = []
     parts = line.forecaster(fitted.weights, line.plan(line.series).task).modules()
     closed = any(isinstance(part, ClosedFormForecaster) for part in parts)
@@ -222,16 +131,17 @@ def _weight_findings(line: _Line, fitted: _Outcome) -> list[Finding]:
     ]
 
 
-def _forecast_findings(line: _Line, fitted: _Outcome) -> list[Finding]:
+def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
     task = line.plan(line.series).task
     forecaster = line.forecaster(fitted.weights, task)
     before = _state(forecaster)
-    first = evaluate(forecaster, task, "cpu").samples
+    rebuilt = evaluate(forecaster, task, "cpu")
+    first = rebuilt.samples
     written = _moved(before, _state(forecaster))
     second = evaluate(forecaster, task, "cpu").samples
 
     middle = len(first.first_row) // 2
-    later = line.plan(_with_noise_from(line.series, int(first.first_row[middle]))).task
+    later = line.plan(with_noise_from(line.series, int(first.first_row[middle]))).task
     blind = evaluate(line.forecaster(fitted.weights, later), later, "cpu").samples
 
     windows = task.windows("test")
@@ -258,6 +168,11 @@ def _forecast_findings(line: _Line, fitted: _Outcome) -> list[Finding]:
         Finding(
             "Forecasting once more gives the same forecasts",
             _scaled(first.forecast, second.forecast, task),
+        ),
+        Finding(  # else what was looked at above is not the model that was scored
+            "What a run saves is all that its forecasts depend on",
+            abs(mse(rebuilt.errors) / fitted.record.mse - 1) if fitted.record.mse else 0.0,
+            ROUNDING,
         ),
     ]
 

@@ -13,6 +13,8 @@ from benchmark.config import nearest
 from benchmark.errors import UserError
 
 SEEDS = 3
+"""Of a model that is trained, in the table of mistakes."""
+
 AUDITED = "akl_pedestrians"
 """The data set that ships with the project, so that an audit needs no network."""
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 import benchmark.harness.run as run_module
-from benchmark.audit.audit import BATCH_SIZE, Finding, audit
+from benchmark.audit.audit import Finding, audit
+from benchmark.audit.line import BATCH_SIZE
 from benchmark.data.task import Scaler, Task
 from benchmark.harness.spec import find_config, load_run
 
@@ -31,10 +32,11 @@ BATCH = "A window's forecast does not depend on the other windows of its batch"
 ORDER = "A window's forecast does not depend on the batches before it, nor on their order"
 WRITTEN = "Forecasting does not change weights or buffers"
 AGAIN = "Forecasting once more gives the same forecasts"
+SAVED = "What a run saves is all that its forecasts depend on"
 FILE = "The model opens no file of the data set"
 ALL = {
     SCALER_TRAIN, SCALER_VAL, WEIGHTS_TRAIN, WEIGHTS_VAL, EPOCH, SEED, FUTURE, BATCH, ORDER,
-    WRITTEN, AGAIN, FILE,
+    WRITTEN, AGAIN, SAVED, FILE,
 }  # fmt: skip
 CLOSED = ALL - {WEIGHTS_TRAIN} | {CHOSEN}
 
@@ -135,6 +137,30 @@ def __init__(self, shape):
     assert {finding.check for finding in findings} == CLOSED
 
 
+@pytest.mark.parametrize(
+    "keep", ["self.level = {value}", "self.register_buffer('level', {value}, persistent=False)"]
+)
+def test_what_is_fitted_on_validation_does_not_hide_outside_the_saved_weights(
+    audited: Callable[..., list[Finding]], keep: str
+) -> None:
+    kept = keep.format(value="torch.tensor(float(next(validation.in_order(8))[1].mean()))")
+    body = f"""
+fitted = "closed_form"
+level = torch.zeros(())
+def fit(self, train, validation):
+    {kept}
+def forward(self, x):
+    return self.map(x) + self.level
+def __init__(self, shape):
+    super().__init__(shape)
+    self.map = TimeLinear(shape)
+"""
+    if "register" in keep:
+        body = body.replace("level = torch.zeros(())\n", "")
+        body += "    self.register_buffer('level', torch.zeros(()), persistent=False)\n"
+    assert failed(audited(body, "ClosedFormForecaster")) == {SAVED}
+
+
 BEHIND = (
     "def forward(self, x):\n"
     "    if x._base is None:\n        return self.map(x)\n"
@@ -163,7 +189,7 @@ BEHIND = (
             "def forward(self, x):\n    forecast = self.map(x) + 0.1 * self.last\n"
             "    self.last = float(x.mean())\n    return forecast",
             {ORDER, BATCH, AGAIN},
-            {FUTURE, WEIGHTS_VAL, EPOCH, WEIGHTS_TRAIN},
+            {FUTURE, WEIGHTS_VAL, EPOCH, WEIGHTS_TRAIN, SAVED},
             id="keeps a state between batches",
         ),
         pytest.param(
@@ -200,7 +226,7 @@ BEHIND = (
             "def forward(self, x):\n    if self.training:\n        return self.map(x)\n"
             "    return self.map(x) + torch.rand(())",
             {AGAIN, BATCH, ORDER, FUTURE},
-            {EPOCH, WEIGHTS_VAL},
+            {EPOCH, WEIGHTS_VAL, SAVED},
             id="is random while it forecasts",
         ),
     ],
