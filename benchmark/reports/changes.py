@@ -44,7 +44,7 @@ CATEGORIES = (
 JUDGED = ("regressed", "improved", "unchanged")
 """Both runs are done and under one protocol."""
 
-VERDICTS = ("significant", "within noise")
+SIGNIFICANT, BEYOND_SEEDS, NOISE = VERDICTS = ("significant", "beyond seeds", "within noise")
 """What the column verdict says where a difference could be judged."""
 
 _ONE_SIDED = ("not comparable", "vanished", "appeared")
@@ -158,7 +158,7 @@ def without_noise(comparison: Comparison) -> Comparison:
     That on the MSE speaks for the RMSE too; what neither it nor that on the MAE is about stays.
     """
     rows = comparison.rows.copy()
-    noise = (rows[name].eq(VERDICTS[1]).tolist() for name in ("verdict", "verdict_mae"))
+    noise = (rows[name].eq(NOISE).tolist() for name in ("verdict", "verdict_mae"))
     silent = [
         {name for name, is_noise in {"mse": mse, "rmse": mse, "mae": mae}.items() if is_noise}
         for mse, mae in zip(*noise, strict=True)
@@ -170,7 +170,7 @@ def without_noise(comparison: Comparison) -> Comparison:
             for names, own in zip(rows[side].tolist(), silent, strict=True)
         ]
     rows["category"] = [
-        _outcome(worse, better, VERDICTS[1])
+        _outcome(worse, better, NOISE)
         if category in JUDGED[:2] and not own.isdisjoint(changed)
         else category
         for category, worse, better, own, changed in zip(

@@ -10,7 +10,8 @@ There are two kinds of chance:
 Each tells how far equal runs differ by it in 95 of 100 cases. Both act at once and independently,
 so a difference is `significant` where it is beyond the root of the sum of their squares: asked one
 after the other, each against the whole difference, they would call equal runs different up to twice
-as often as they say. Where neither can be asked, there is no verdict.
+as often as they say. Where the losses are not there, what is beyond the seeds' chance is said to be
+that and no more. Where neither can be asked, there is no verdict.
 
 Where several seeds of a model are compared, their means are judged too: less is chance in them than
 in any single seed's difference.
@@ -25,7 +26,16 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from benchmark.reports.changes import JUDGED, KEY, VERDICTS, Comparison, relative, without_noise
+from benchmark.reports.changes import (
+    BEYOND_SEEDS,
+    JUDGED,
+    KEY,
+    NOISE,
+    SIGNIFICANT,
+    Comparison,
+    relative,
+    without_noise,
+)
 from benchmark.reports.ties import seed_noise
 
 if TYPE_CHECKING:
@@ -110,9 +120,10 @@ class Side:
 def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     """Add the column `verdict` to a comparison's rows, on their MSE, and the means over seeds.
 
-    It says `significant`, `within noise`, `not comparable` (two protocols), or nothing where there
-    is not what it takes. Where the gate asks for significant changes only, the MAE has a verdict of
-    its own in `verdict_mae`, and what is within noise is no change.
+    It says `significant`, `beyond seeds` (where nothing is known of the test windows' chance),
+    `within noise`, `not comparable` (two protocols), or nothing where there is not what it takes.
+    Where the gate asks for significant changes only, the MAE has a verdict of its own in
+    `verdict_mae`, and what is within noise is no change.
     """
     rows, strict = comparison.rows, comparison.gate.significant_only
     judge, pairs = _Judge((old, new), "mse"), _pairs(rows, "mse")
@@ -174,14 +185,13 @@ class _Judge:
             return "not comparable"
         if pair.category not in JUDGED:
             return ""
-        reaches = [
-            reach for reach in (self._windows(pairs), self._seeds(pairs)) if reach is not None
-        ]
-        if not reaches:
+        windows, seeds = self._windows(pairs), self._seeds(pairs)
+        if windows is None and seeds is None:
             return ""
         change = fmean(pair.score_new - pair.score_old for pair in pairs)
-        significant, noise = VERDICTS
-        return noise if abs(change) <= math.hypot(*reaches) else significant
+        if abs(change) <= math.hypot(windows or 0.0, seeds or 0.0):
+            return NOISE
+        return BEYOND_SEEDS if windows is None else SIGNIFICANT
 
     def _windows(self, pairs: Sequence[_Pair]) -> float | None:
         """How far equal runs differ by the test windows; None where losses are not known."""

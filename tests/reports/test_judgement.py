@@ -55,7 +55,7 @@ def test_a_solved_model_beside_a_trained_one_has_half_their_noise(run, table):
     assert judged.set_index("model")["verdict"]["ridge"] == "within noise"
     new = table(run("ridge", 0.55, fitted="gradient"))
     judged = judge(compare(old, new), Side(old, {}), Side(new, {})).rows
-    assert judged.set_index("model")["verdict"]["ridge"] == "significant"
+    assert judged.set_index("model")["verdict"]["ridge"] == "beyond seeds"
 
 
 def test_an_unchanged_mse_hides_no_other_score(run, table):
@@ -100,12 +100,11 @@ def test_a_change_of_the_mean_over_seeds_is_found_where_no_seed_alone_shows_it(r
     assert own["verdict"].tolist() == ["within noise"] * 3
     assert judged.means is not None
     (mean,) = judged.means.to_dict("records")
-    assert (mean["name"], mean["seeds"], mean["verdict"]) == ("gru", 3, "significant")
+    assert (mean["name"], mean["seeds"], mean["verdict"]) == ("gru", 3, "beyond seeds")
     assert (mean["mse_old"], mean["mse_new"]) == pytest.approx((0.51, 0.48))
     assert "<summary>means over seeds (1)</summary>" in to_markdown(judged)
-    assert "| ETTh1 | 96 | gru | 336 | 3 | 0.5100 | 0.4800 | -5.9% | significant |" in to_markdown(
-        judged
-    )
+    row = "| ETTh1 | 96 | gru | 336 | 3 | 0.5100 | 0.4800 | -5.9% | beyond seeds |"
+    assert row in to_markdown(judged)
     stream = io.StringIO()
     print_comparison(judged, Console(file=stream, width=80))
     assert stream.getvalue().index("Means over seeds") < stream.getvalue().index("no regression")
@@ -172,7 +171,7 @@ def test_a_run_that_is_in_both_files_is_one_seed(run, table):
     both = seeds(run)
     old = table(*both, run("rnn", 0.5))
     assert verdict(old, table(*both, run("rnn", 0.55)), "rnn") == "within noise"
-    assert verdict(old, table(*both, run("rnn", 0.57)), "rnn") == "significant"
+    assert verdict(old, table(*both, run("rnn", 0.57)), "rnn") == "beyond seeds"
 
 
 @pytest.mark.parametrize("twice", ["old", "new"])
@@ -182,7 +181,7 @@ def test_two_runs_of_a_key_have_less_noise_than_one(run, table, twice):
     runs = {"old": [run("rnn", 0.5)], "new": [run("rnn", 0.556)]}
     assert verdict(*(table(*noise, *own) for own in runs.values()), "rnn") == "within noise"
     runs[twice] += [run("rnn", runs[twice][0].mse)]
-    assert verdict(*(table(*noise, *own) for own in runs.values()), "rnn") == "significant"
+    assert verdict(*(table(*noise, *own) for own in runs.values()), "rnn") == "beyond seeds"
 
 
 def test_a_key_of_which_one_run_was_solved_is_not_judged_by_seeds(run, table):
@@ -196,9 +195,9 @@ def test_the_mae_is_judged_by_its_own_spread_over_seeds(run, table):
     """Three seeds by which the MSE hardly differs, and the MAE by 0.01: so 0.061 is its noise."""
     noise = [run("gru", 0.5 + s / 1e6, seed=s, mae=0.4 + s / 100) for s in range(3)]
     old = table(*noise, run("rnn", 0.5, mae=0.4))
-    for mae, expected in ((0.44, "within noise"), (0.47, "significant")):
+    for mae, expected in ((0.44, "within noise"), (0.47, "beyond seeds")):
         new = table(*noise, run("rnn", 0.6, mae=mae))
         compared = compare(old, new, Gate(significant_only=True))
         rows = judge(compared, Side(old, {}), Side(new, {})).rows.set_index("model")
-        assert rows.loc["rnn", "verdict"] == "significant"
+        assert rows.loc["rnn", "verdict"] == "beyond seeds"
         assert rows.loc["rnn", "verdict_mae"] == expected
