@@ -83,7 +83,7 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     Raises:
         UserError: anything wrong with the data, the model or its options.
     """
-    model, options = resolve_model(spec.model, where)  # before anything is fetched for it
+    _, options = resolve_model(spec.model, where)  # before anything is fetched for it
     series = series or load(load_card(spec.dataset))
     task = _task(series, spec.lookback, spec.horizon)
     trained = how_fitted(spec.model, where) == "gradient"
