@@ -139,16 +139,6 @@ def test_only_a_fit_by_gradient_is_shared_by_devices(toy: Path, member: str, dev
         assert planned(model=model, parallel={"devices": 2}).devices == devices
 
 
-@pytest.mark.parametrize(("member", "counts"), [("Ridge", False), ("Linear", True)])
-def test_how_one_trains_is_part_of_what_is_trained_alone(
-    toy: Path, member: str, counts: bool
-) -> None:
-    alone: dict[str, Any] = {"class": member}
-    for model in (alone, {"class": "Ensemble", "members": [{"model": alone}]}):
-        one, other = (planned(model=model, training={"epochs": epochs}) for epochs in (1, 2))
-        assert (one.run_id != other.run_id) == counts
-
-
 def test_another_season_is_another_run_under_another_protocol(
     toy: Path, write_dataset: Callable[..., Path]
 ) -> None:
