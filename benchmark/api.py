@@ -14,6 +14,7 @@ with the same configuration and seed, to the last bit. Of results, nothing is wr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,7 +233,7 @@ def fit(
 
 
 def load(
-    run: str | Path, *, results: str | Path = RESULTS, level: Literal[80, 95] = 80
+    run: str | Path, *, results: str | Path | None = None, level: Literal[80, 95] = 80
 ) -> SavedRun:
     """Load what `Fitted.save` or ``benchmark run --checkpoint`` kept; its data set is not read.
 
@@ -240,14 +241,16 @@ def load(
 
     Args:
         run: its folder, or its id or how only it begins.
-        results: the folder in which runs are looked for by id.
+        results: the folder in which runs are looked for by id; None takes that of the commands,
+            the environment's ``BENCHMARK_RESULTS`` where it is set.
         level: of the intervals, in percent.
 
     Raises:
         UserError: there is no such run, it was kept without its weights, or one of
             its files is damaged.
     """
-    return load_saved(str(run), Path(results), level)
+    folder = results or os.environ.get("BENCHMARK_RESULTS") or RESULTS
+    return load_saved(str(run), Path(folder), level)
 
 
 def evaluate(fitted: Fitted, task: Task) -> Result:

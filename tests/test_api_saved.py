@@ -23,6 +23,15 @@ def task(toy: Path) -> Task:
     return Task(load_dataset("toy"), lookback=24, horizon=12)
 
 
+def test_a_run_is_looked_for_where_the_commands_put_it(
+    command: Command, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--set", "dataset=toy", "--set", "lookback=24", "--set", "horizon=12")
+    monkeypatch.setenv("BENCHMARK_RESULTS", str(toy / "elsewhere"))
+    assert command("run", "ridge", *words, "--checkpoint").code == 0
+    assert load("ridge-toy").data.channels == load_dataset("toy").channels
+
+
 @pytest.fixture
 def ridge(task: Task) -> Fitted:
     return fit("ridge", task)

@@ -267,14 +267,17 @@ def _write_tables(
     write_csv(own, rows)
     table = read_results(own)
     board = leaderboard(table, read_losses(own, best_runs(table)))
-    write_leaderboard(folder, board, command=command, note=" ".join(outcome.notes))
+    left, of = len(outcome.run_ids) - len(rows), len(outcome.run_ids)
+    stopped = (f"{left} of {of} runs are not made yet: the suite was stopped.",)
+    notes = (*outcome.notes, *(stopped if left else ()))
+    write_leaderboard(folder, board, command=command, note=" ".join(notes))
     print_table(board, console)
-    for note in outcome.notes:
+    for note in notes:
         tell(console, f"Note: {note}", style="yellow")
     tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
     if missing_packages():
         tell(console, "No report.html: it takes pip install 'ts-benchmark[report]'.")
     else:
         page = folder / "report.html"
-        write_page(page, own, table, f"Suite {spec.name}", command, outcome.notes)
+        write_page(page, own, table, f"Suite {spec.name}", command, notes)
         tell(console, f"Report: {page}")

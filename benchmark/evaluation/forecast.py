@@ -95,9 +95,10 @@ def _forecasts(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield point forecast and target; add the quantiles to `sums`, and what is shown to `kept`."""
     for x, y in batches:
+        kept.see(x)
         quantiles = quantiles_of(forecaster, x)
         forecast = middle(quantiles, y)
-        kept.add(x, quantiles, y)
+        kept.add(quantiles, y)
         if sums is not None:
             sums.add(quantiles, y)
         yield forecast, y
@@ -114,5 +115,6 @@ def _extremes(
     index = extreme_windows(errors)
     x, y = windows.gather(torch.from_numpy(index).to(windows.device))
     kept = Kept(np.arange(len(index)))
-    kept.add(x, quantiles_of(forecaster, x), y)
+    kept.see(x)
+    kept.add(quantiles_of(forecaster, x), y)
     return replace(kept.samples(0, task, calibration), first_row=index + windows.first)

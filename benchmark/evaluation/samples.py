@@ -81,15 +81,17 @@ class Kept:
         self._start = 0
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def add(self, x: Tensor, quantiles: Tensor, y: Tensor) -> None:
-        """Look at the next batch: lookbacks, what was forecast of them (uncalibrated), targets."""
-        stop = self._start + len(y)
+    def see(self, x: Tensor) -> None:
+        """Look at the lookbacks of the next batch, before a forecaster can write into them."""
+        stop = self._start + len(x)
         inside = self.index[(self.index >= self._start) & (self.index < stop)] - self._start
-        if len(inside):
-            inside = inside.to(y.device)
-            recent = x[:, -MOST_HISTORY:]
-            self._parts.append((recent[inside], quantiles[inside], y[inside]))
-        self._start = stop
+        self._inside, self._start = inside.to(x.device), stop
+        self._history = x[:, -MOST_HISTORY:][self._inside]
+
+    def add(self, quantiles: Tensor, y: Tensor) -> None:
+        """Look at what was forecast of that batch, uncalibrated, and at its targets."""
+        if len(self._inside):
+            self._parts.append((self._history, quantiles[self._inside], y[self._inside]))
 
     def samples(self, first: int, task: Task, calibration: Calibration | None) -> Samples:
         """Return what was kept.

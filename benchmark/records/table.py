@@ -32,7 +32,7 @@ REQUIRED = (
 
 _MAY_BE_EMPTY = frozenset(("mse", "mae", "error"))
 _SPECIAL = re.compile(r'[",\r\n]')
-_WHOLE = re.compile(WHOLE)
+_WHOLE = re.compile(rf"(?:{WHOLE})(?:\.0)?")  # pandas writes 1.0 beside empty cells
 _NUMBER = re.compile(NUMBER)
 
 
@@ -236,7 +236,11 @@ def _series(column: Sequence[str], kind: type, full: bool) -> Series:
     if kind is float:
         return pd.Series([float(cell) if cell else math.nan for cell in column], dtype="float64")
     if kind is int and full:
-        return pd.Series([int(cell) for cell in column], dtype="int64")
+        return pd.Series([_integer(cell) for cell in column], dtype="int64")
     if kind is int:
-        return pd.Series([int(cell) if cell else pd.NA for cell in column], dtype="Int64")
+        return pd.Series([_integer(cell) if cell else pd.NA for cell in column], dtype="Int64")
     return pd.Series(column, dtype="str")
+
+
+def _integer(cell: str) -> int:
+    return int(cell.removesuffix(".0"))

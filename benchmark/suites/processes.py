@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -181,6 +182,7 @@ _load = lru_cache(maxsize=4)(lambda name: load(load_card(name)))
 
 def _begin(threads: int, events: multiprocessing.Queue[tuple[str, Epoch | None]]) -> None:
     global _reports
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _reports = events
     _reports.cancel_join_thread()  # a report that nobody reads must not keep a worker alive
     for variable in THREAD_VARIABLES:
@@ -190,6 +192,14 @@ def _begin(threads: int, events: multiprocessing.Queue[tuple[str, Epoch | None]]
     import benchmark.suites.attempt  # noqa: F401 - now: its seconds are none of the first run's
 
     torch.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone and cannot end it any more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _attempt(spec: RunSpec, where: str, run_id: str, execution: Execution) -> RunRecord:

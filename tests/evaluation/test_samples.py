@@ -48,6 +48,22 @@ def read(tmp_path: Path) -> Callable[[Evaluation, Task], dict[str, NDArray[np.fl
     return write_and_read
 
 
+class Careless(SeasonalNaive):
+    """Writes into its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        forecast = super().forward(x)
+        x.zero_()
+        return forecast
+
+
+def test_what_a_forecaster_does_to_its_input_is_no_history(naive: Evaluation, task: Task) -> None:
+    careless = evaluate(Careless(SHAPE), task, "cpu")
+    assert np.array_equal(careless.samples.history, naive.samples.history)
+    assert np.array_equal(careless.extremes.history, naive.extremes.history)
+    assert np.array_equal(careless.samples.forecast, naive.samples.forecast)
+
+
 def test_common_windows_are_the_raw_rows_in_original_units(
     naive: Evaluation, values: NDArray[np.float64]
 ) -> None:

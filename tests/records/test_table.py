@@ -48,6 +48,15 @@ def test_what_is_written_is_read_bit_for_bit(tmp_path, record, scores, model, pa
                 assert kind is not float or math.copysign(1, read) == math.copysign(1, wrote)
 
 
+def test_what_pandas_has_read_and_written_is_read_alike(tmp_path, record):
+    path, again = tmp_path / "results.csv", tmp_path / "again.csv"
+    rows = [record("trained", epochs=3, best_epoch=2), record("solved", epochs=None)]
+    write_csv(path, rows)
+    pd.read_csv(path).to_csv(again, index=False)
+    assert ",3.0," in again.read_text(encoding="utf-8")
+    pd.testing.assert_frame_equal(read_results(again), read_results(path))
+
+
 @pytest.mark.parametrize("name", ["NA", "007", "nan", "null", "True", "1e5", "None", "#N/A"])
 def test_a_text_stays_that_text(tmp_path, record, name):
     path = tmp_path / "results.csv"
@@ -101,7 +110,7 @@ def test_a_byte_order_mark_and_empty_lines_are_no_fault(write):
         ({"mse": "0,5"}, "mse", "must be a finite number"),
         ({"mse": ""}, "mse", "is empty in a done run"),
         ({"mse": "-1"}, "mse", "is negative"),
-        ({"seed": "1.0"}, "seed", "must be a whole number, got '1.0'"),
+        ({"seed": "1.5"}, "seed", "must be a whole number, got '1.5'"),
         ({"seed": ""}, "seed", "must be a whole number, it is empty"),
         ({"lookback": "0"}, "lookback", "is below 1"),
         ({"model": ""}, "model", "must be a text, it is empty"),

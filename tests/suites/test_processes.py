@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -183,6 +185,23 @@ def test_leaving_early_ends_what_is_under_way(toy: Path) -> None:
     assert is_gone(toy)
     assert heard == [planned.run_id]
     assert list((toy / "results" / "runs").iterdir()) == []
+
+
+def test_a_killed_suite_takes_its_processes_along(
+    toy: Path, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("hangs.yaml", {"name": "hangs", "models": ["Hanging.yaml"], "grids": GRID})
+    words = [sys.executable, "-m", "benchmark", "suite", "hangs.yaml", "--jobs", "2"]
+    suite = subprocess.Popen(words, cwd=toy, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (toy / "pid").exists() or not (toy / "pid").read_text():
+        assert suite.poll() is None
+        time.sleep(0.05)
+    suite.kill()
+    suite.wait()
+    until = time.monotonic() + 30
+    while not is_gone(toy):
+        assert time.monotonic() < until, "its process goes on"
+        time.sleep(0.05)
 
 
 def is_gone(toy: Path) -> bool:

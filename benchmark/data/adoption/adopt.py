@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.config import validate
+from benchmark.config import parse_yaml, validate
 from benchmark.data.adoption.look import Look, look
 from benchmark.data.card import (
     DatasetCard,
@@ -79,7 +79,12 @@ def propose(
         what = f"{season} steps do not fit into the train split of {len(train)} rows"
         raise UserError("--season", what, "choose a shorter one")
     seen = find_season(found.table.values[train.start : train.stop], found.card.step, season)
-    name = name or re.sub(r"[^A-Za-z0-9_.-]+", "_", stem(source)).lstrip("_.-") or "data"
+    if name is None:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem(source)).lstrip("_.-") or "data"
+        name = name if _is_text(name) else f"data_{name}"
+    elif not _is_text(name):
+        what = f"{name!r} is no text in YAML, where a run names its data set"
+        raise UserError("--name", what, f"e.g. --name data_{name}")
     channels, step = len(found.table.channels), found.card.step.words.removeprefix("a ")
     fields: dict[str, Any] = found.card.model_dump(mode="json") | {
         "name": name,
@@ -159,6 +164,13 @@ def card_text(card: DatasetCard) -> str:
 
 def _quoted(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        return isinstance(parse_yaml(name, "--name"), str)
+    except UserError:
+        return True  # no YAML at all, and told by the card's own check
 
 
 def _check_name(proposal: Proposal) -> None:

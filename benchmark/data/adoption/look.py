@@ -39,6 +39,7 @@ SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
 _TIME_NAME = re.compile(
     r"date|time|stamp|year|month|quarter|week|day|period|^ds$|^dt$", re.IGNORECASE
 )
+_NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 _NO_TIMES = "write times as 2016-07-01 00:15:00 into a column, and name it with --time-column"
 
 
@@ -169,9 +170,16 @@ def _check_header(path: Path, columns: list[str]) -> None:
     twice = next((column for column, times in Counter(columns).items() if times > 1), None)
     if twice is not None:
         raise UserError(where, f"names column '{twice}' twice", "rename one of them")
-    if any(re.fullmatch(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?", column.strip()) for column in columns):
+    numbers = [column.strip() for column in columns if _NUMBER.fullmatch(column.strip())]
+    if numbers and (columns[0].strip()[:1].isdigit() or not _count(numbers)):
         what = "holds numbers, where the columns' names should stand"
         raise UserError(where, what, "add a first line that names them")
+
+
+def _count(numbers: list[str]) -> bool:
+    """Whether they count from 0 or 1, as channels do that have no names: ``date,0,1,OT``."""
+    whole = [int(number) for number in numbers if number.isdigit()]
+    return whole[:1] in ([0], [1]) and whole == [whole[0] + n for n in range(len(numbers))]
 
 
 def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFrame:

@@ -115,6 +115,14 @@ async function copyText(text, near) {
   field.remove();
 }
 
+// Of every task that the filters leave, one that has no other row among them.
+function chosenFailures() {
+  const fits = (key, value) => filters[key].value === "" || filters[key].value === String(value);
+  const chosen = report.tasks.filter(({ dataset, horizon }) => fits("dataset", dataset) && fits("horizon", horizon));
+  const title = ({ label }) => (chosen.length > 1 ? `${label}: ` : "");
+  return chosen.flatMap((task) => task.failures.map((failure) => title(task) + failure));
+}
+
 function showTable() {
   const rows = chosenRows();
   const columns = visibleColumns(rows);
@@ -125,9 +133,9 @@ function showTable() {
   table.tBodies[0].replaceChildren(...sorted(rows).map((row) => bodyRow(row, columns, spreads)));
   byId("count").textContent = `${rows.length.toLocaleString("en")} of ${report.rows.length.toLocaleString("en")} rows`;
   const tasks = [...new Set(rows.map((row) => row.task))];
-  const [task] = tasks.length === 1 ? [report.tasks[tasks[0]]] : [{ notes: [], failures: [] }];
+  const [task] = tasks.length === 1 ? [report.tasks[tasks[0]]] : [{ notes: [] }];
   byId("table-notes").replaceChildren(...task.notes.map((note) => make("li", {}, note)));
-  byId("table-failures").replaceChildren(...task.failures.map((failure) => make("li", {}, failure)));
+  byId("table-failures").replaceChildren(...chosenFailures().map((failure) => make("li", {}, failure)));
   byId("notes").hidden = task.notes.length === 0;
   byId("notes-count").textContent = `Notes on these rows (${task.notes.length})`;
   document.dispatchEvent(new CustomEvent("tableshown", { detail: tasks }));

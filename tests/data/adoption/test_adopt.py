@@ -48,6 +48,37 @@ def test_frequency_gaps_and_missing_cells_are_found(
     assert card.splits.borders(rows)["train"] == range(0, int(0.7 * rows))
 
 
+@pytest.mark.parametrize("names", [["0", "OT"], ["0", "1"], ["1", "2"]])
+def test_channels_that_are_counted_and_not_named_have_their_number_for_a_name(
+    names: list[str], write_csv: Callable[..., Path]
+) -> None:
+    frame = table()
+    frame.columns = pd.Index(["date", *names])
+    proposal = propose(write_csv(frame))
+    assert proposal.found.table.channels == tuple(names)
+    card = validate(DatasetCard, parse_yaml(card_text(proposal.card), "card"), "card")
+    assert card.channels == tuple(names)
+
+
+@pytest.mark.parametrize("names", [["0.5", "1"], ["3", "4"], ["1", "0"], ["-1", "0"]])
+def test_a_row_of_numbers_is_no_header(names: list[str], write_csv: Callable[..., Path]) -> None:
+    frame = table()
+    frame.columns = pd.Index(["date", *names])
+    with pytest.raises(UserError, match="line 1: holds numbers, where the columns' names"):
+        propose(write_csv(frame))
+
+
+@pytest.mark.parametrize("name", ["2024", "null", "true", "1e5"])
+def test_a_name_that_yaml_takes_for_something_else_is_no_name(
+    name: str, write_csv: Callable[..., Path]
+) -> None:
+    path = write_csv(table())
+    path = path.rename(path.with_name(f"{name}.csv"))
+    assert propose(path).card.name == f"data_{name}"
+    with pytest.raises(UserError, match=f"--name: .*; e.g. --name data_{name}"):
+        propose(path, name=name)
+
+
 def test_columns_that_are_no_channels_are_left_out_with_their_reason(
     write_csv: Callable[..., Path],
 ) -> None:
