@@ -33,6 +33,19 @@ class Odd(Linear):
     def mixed(self, x):
         return x @ torch.zeros(7, 7)
 
+class Pair(Linear):
+    def forward(self, x):
+        return super().forward(x), x
+
+class Silent(Linear):
+    fitted = "none"
+    def forward(self, x):
+        super().forward(x)
+
+class Cut(Linear):
+    def forward(self, x):
+        return super().forward(x).detach()
+
 class Unbuilt(Linear):
     def __init__(self, shape, *, width: int = 3):
         super().__init__(shape, widht=width)
@@ -44,12 +57,15 @@ class Unbuilt(Linear):
     [
         ("Turned", ["a forecast must have shape (64, 12, 3), however: (64, 3, 12)"]),
         ("Naive", ["a forecast must have shape (139, 12, 3), however: (139, 1, 3)"]),
+        ("Pair", ["a forecast must be a tensor (B, H, C), however: forward returns a tuple"]),
+        ("Silent", ["a forecast must be a tensor (B, H, C), however: forward returns nothing"]),
+        ("Cut", ["however: no gradient comes to them (a detach(), no_grad() or numpy in forward?"]),
         ("Odd", [
             "RuntimeError: ", "at line 17 of users_own.py, 'return x @ torch.zeros(7, 7)', called "
             "at line 15 of users_own.py, 'return self.mixed(x)'; the whole traceback is in ",
         ]),
         ("Unbuilt", [
-            "TypeError: Linear.__init__() got an unexpected keyword argument 'widht', at line 21 "
+            "TypeError: Linear.__init__() got an unexpected keyword argument 'widht', at line 34 "
             "of users_own.py, 'super().__init__(shape, widht=width)'; the whole traceback is in ",
         ]),
     ],
@@ -84,8 +100,12 @@ def test_what_a_users_model_raises_is_told_by_its_line_and_the_rest_is_kept(
         ("from benchmark.forecasters.naive import LastValue\n"
          "class X(LastValue):\n    fitted = 'gradient'\n",
          "fitted is 'gradient', but there is no parameter to train; set fitted = \"none\" in X"),
+        ("from benchmark.forecasters.contract import Forecaster\n"
+         "class X(Forecaster):\n    def __init__(self, shape):\n        self.shape = shape\n"
+         "    def forward(self, x):\n        return x\n",
+         "X does not call super().__init__(shape); make that the first line of its __init__"),
     ],
-    ids=["import", "build", "train"],
+    ids=["import", "build", "train", "init"],
 )  # fmt: skip
 def test_a_check_of_what_is_not_there_to_be_checked_ends_at_once(
     command: Command, write_module: Callable[[str, str], None], text: str, part: str

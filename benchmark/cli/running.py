@@ -69,7 +69,7 @@ def run(
     overrides = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = load_run(path, overrides)
 
-    from benchmark.forecasters.contract import ShapeError
+    from benchmark.forecasters.contract import ForecastError
     from benchmark.harness.run import plan
     from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
@@ -107,7 +107,7 @@ def run(
                 store.rebuild_csv()
                 if isinstance(error, FloatingPointError):  # says its own cure
                     raise UserError(str(path), str(error)) from error
-                if isinstance(error, ShapeError):
+                if isinstance(error, ForecastError):
                     raise UserError(f"{path}: model", str(error)) from error
                 whole = store.runs / run_id / layout.TRACEBACK
                 with told_by_line(f"{path}: model", f"the whole traceback is in {whole}"):

@@ -60,7 +60,7 @@ def evaluate(
 
     Raises:
         FloatingPointError: a forecast is not finite.
-        ShapeError: a forecast is of another shape than its target.
+        ForecastError: a forecast is of another shape than its target.
     """
     windows = task.windows("test", device)
     forecaster.eval()

@@ -23,7 +23,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster, check_shape
+from benchmark.forecasters.contract import (
+    LEVELS,
+    Forecaster,
+    QuantileForecaster,
+    check_shape,
+    check_tensor,
+)
 
 DECILES = slice(1, -1)
 """Of `LEVELS`: all but the ends of the 95% interval."""
@@ -65,10 +71,14 @@ def quantiles_of(forecaster: Forecaster, x: Tensor) -> Tensor:
 
     Returns:
         ``(B, Q, H, C)``, or ``(B, 1, H, C)`` where only a point is forecast.
+
+    Raises:
+        ForecastError: it is no tensor.
     """
     if isinstance(forecaster, QuantileForecaster):
         return forecaster.quantiles(x)
     forecast: Tensor = forecaster(x)
+    check_tensor(forecast)
     return forecast[:, None]
 
 
@@ -76,7 +86,7 @@ def middle(quantiles: Tensor, target: Tensor) -> Tensor:
     """Return the point forecast ``(B, H, C)`` among quantiles ``(B, 1 or Q, H, C)``: the median.
 
     Raises:
-        ShapeError: it has not the shape of `target`.
+        ForecastError: it has not the shape of `target`.
     """
     forecast = quantiles[:, quantiles.shape[1] // 2]
     check_shape(forecast, target.shape)

@@ -20,8 +20,8 @@ LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 """Of every quantile forecast: the deciles, and the ends of the central 95% interval."""
 
 
-class ShapeError(ValueError):
-    """A forecast is not of the shape that the contract asks for; says of which."""
+class ForecastError(ValueError):
+    """A forecast is not what the contract asks for; says what it is."""
 
 
 @dataclass(frozen=True)
@@ -115,15 +115,28 @@ class ClosedFormForecaster(Forecaster):
         raise UserError("refit", what, "define its refit(self, windows), or leave refit out")
 
 
+def check_tensor(forecast: object) -> None:
+    """Refuse what ``forward`` returned where that is no tensor.
+
+    Raises:
+        ForecastError: it is none.
+    """
+    if not isinstance(forecast, Tensor):
+        kind = type(forecast).__name__
+        found = "forward returns nothing" if forecast is None else f"forward returns a {kind}"
+        raise ForecastError(f"a forecast must be a tensor (B, H, C), however: {found}")
+
+
 def check_shape(forecast: Tensor, expected: tuple[int, ...]) -> None:
     """Refuse a forecast of another shape: a loss or an error would broadcast it, to nonsense.
 
     Raises:
-        ShapeError: it is of another.
+        ForecastError: it is of another, or no tensor.
     """
+    check_tensor(forecast)
     if forecast.shape != expected:
         found = tuple(forecast.shape)
-        raise ShapeError(f"a forecast must have shape {tuple(expected)}, however: {found}")
+        raise ForecastError(f"a forecast must have shape {tuple(expected)}, however: {found}")
 
 
 class QuantileForecaster(Forecaster):

@@ -133,6 +133,9 @@ def build_forecaster(
         raise UserError(f"{where}: {prefix}", str(error)) from error
     except UserError as error:
         raise error.inside(where) from error
+    if "_parameters" not in vars(built):
+        what = f"{cls.__name__} does not call super().__init__(shape)"
+        raise UserError(f"{where}: {prefix}", what, "make that the first line of its __init__")
     trained = any(parameter.requires_grad for parameter in built.parameters())
     if not trained and how_fitted(spec, where) == "gradient":
         what = "fitted is 'gradient', but there is no parameter to train"

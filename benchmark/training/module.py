@@ -21,7 +21,13 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError
-from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster, check_shape
+from benchmark.forecasters.contract import (
+    LEVELS,
+    Forecaster,
+    ForecastError,
+    QuantileForecaster,
+    check_shape,
+)
 from benchmark.training.average import WeightAverage
 from benchmark.training.heads import quantile_loss
 from benchmark.training.score import ErrorSums, only_known
@@ -116,6 +122,9 @@ class TrainingModule(LightningModule):
         loss = self._batch_loss(forecast, y)
         if loss is None:
             return
+        if not loss.requires_grad:
+            what = "a forecast must follow from the weights, however: no gradient comes to them"
+            raise ForecastError(f"{what} (a detach(), no_grad() or numpy in forward?)")
         self._optimiser.zero_grad()
         self.manual_backward(loss)
         if self.spec.gradient_clip:

@@ -47,7 +47,7 @@ class ErrorSums:
         """Add a batch of forecasts and targets ``(B, H, C)``.
 
         Raises:
-            ShapeError: the forecasts have not the targets' shape.
+            ForecastError: the forecasts have not the targets' shape.
         """
         check_shape(forecast, target.shape)
         if self._masked:
