@@ -159,4 +159,4 @@ def test_an_endless_configuration_is_not_read_to_its_end(tmp_path):
 def test_the_family_is_where_the_class_and_the_configuration_lie(tmp_path, name, fitted, family):
     document = load_yaml(find_config("models", name))
     document.pop("search", None)
-    assert origin_of(write(tmp_path, document), fitted).family == family
+    assert origin_of(write(tmp_path, document), "mine", fitted).family == family
