@@ -66,7 +66,7 @@ def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | 
         cure = rewritten(path, decimal=",")
     elif 0 < wrong.sum() <= (1 - NEARLY) * len(texts):
         at, sound = wrong, len(texts) - int(wrong.sum())
-        kind = f"is {_kind(numbers[wrong][0])}, as {sound:,} of the column's {len(texts):,} are"
+        kind = f"is {_kind(numbers[wrong][0])}, unlike {sound:,} of the column's {len(texts):,}"
         cure = "empty the cell to have it missing, or remove the column"
     else:
         return None

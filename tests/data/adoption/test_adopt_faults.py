@@ -40,12 +40,12 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "one bad number": (
         changed(9, "2021-03-01 07:00:00,1,n/a?"),
         {},
-        "line 9, column 'heat': 'n/a.' is no number, as 199 of the column's 200 are; empty",
+        "line 9, column 'heat': 'n/a.' is no number, unlike 199 of the column's 200; empty",
     ),
     "one infinite": (
         changed(9, "2021-03-01 07:00:00,inf,1"),
         {},
-        "line 9, column 'load': 'inf' is infinite, as 199 of the column's 200 are; empty",
+        "line 9, column 'load': 'inf' is infinite, unlike 199 of the column's 200; empty",
     ),
     "one bad time": (changed(9, "soon,1,2"), {}, "line 9, column 'date': 'soon' is no time"),
     "time zone": (changed(9, "2021-03-01 07:00:00Z,1,2"), {}, "line 9, .*has a time zone"),
