@@ -40,7 +40,7 @@ from benchmark.harness.fitted import FittedPlan, fit_plan, score
 from benchmark.harness.run import plan
 from benchmark.harness.saved import SavedRun, keep, load_saved
 from benchmark.harness.spec import Execution, with_task
-from benchmark.places import RESULTS
+from benchmark.places import RESULTS, RESULTS_VARIABLE
 from benchmark.records.losses import read_losses, window_losses
 from benchmark.records.record import RunRecord
 from benchmark.records.table import csv_text, parse_results, read_results
@@ -249,7 +249,7 @@ def load(
         UserError: there is no such run, it was kept without its weights, or one of
             its files is damaged.
     """
-    folder = results or os.environ.get("BENCHMARK_RESULTS") or RESULTS
+    folder = results or os.environ.get(RESULTS_VARIABLE) or RESULTS
     return load_saved(str(run), Path(folder), level)
 
 

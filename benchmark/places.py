@@ -25,6 +25,9 @@ REFERENCE = _OWN / "results" / "reference" / "etth1" / "results.csv"
 RESULTS = _OWN / "results" if _CHECKOUT else Path("results")
 """Where results are written."""
 
+RESULTS_VARIABLE = "BENCHMARK_RESULTS"
+"""The environment variable that names another folder for them."""
+
 
 def is_installed(path: Path) -> bool:
     """Say whether a file lies among installed code, where nothing is to be written."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.errors import UserError
+from benchmark.places import RESULTS_VARIABLE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the YAML; repeatable."),
 ]
 ResultsOption = Annotated[
-    Path, typer.Option("--results", envvar="BENCHMARK_RESULTS", help="Results folder.")
+    Path, typer.Option("--results", envvar=RESULTS_VARIABLE, help="Results folder.")
 ]
 DeviceOption = Annotated[Device, typer.Option(help="Where to run.")]
 ThreadsOption = Annotated[int, typer.Option(min=0, help="CPU threads; 0 leaves torch's choice.")]

@@ -48,15 +48,12 @@ def origin_of(folder: Path, model: str, fitted: str) -> Origin:
         fitted: how the model is fitted, as the run's record has it.
     """
     path = folder / layout.CONFIG
-    ours = {spec.name: spec for spec in _ours().values()}
-    family = _FAMILIES.get(fitted) or (_family(ours[model]) if model in ours else "own")
-    unknown = Origin(family, "")
     try:
         spec = load_kept_run(path)
     except UserError:
-        return unknown
-    if not isinstance(spec.model.get("class"), str):
-        return unknown
+        spec = None
+    if spec is None or not isinstance(spec.model.get("class"), str):
+        return Origin(_FAMILIES.get(fitted) or _family_of_name(model), "")
     return Origin(_FAMILIES.get(fitted) or _family(spec), _command(spec, path))
 
 
@@ -66,6 +63,11 @@ def _family(spec: RunSpec) -> str:
         return "own"
     is_design = f"designs/{spec.name}" in design_names() or file.parent.name == "designs"
     return "design" if is_design else file.stem
+
+
+def _family_of_name(model: str) -> str:
+    ours = next((spec for spec in _ours().values() if spec.name == model), None)
+    return "own" if ours is None else _family(ours)
 
 
 def _command(spec: RunSpec, path: Path) -> str:
