@@ -39,6 +39,7 @@ COMMANDS = {
     "check": "model --set",
     "audit": "model --set",
     "pitfalls": "models --dataset --horizon --only --seeds --set --output",
+    "epochs": "models --dataset --horizon --seeds --blocks --set --output",
     "speed": "models --loop --cells --device --threads",
     "gradients": "--length --plot",
     "datasets": "",

@@ -1,7 +1,8 @@
-"""Commands that ask whether a number can be trusted: the audit, and what mistakes are worth."""
+"""Commands that ask what a number is worth: the audit, known mistakes, and an epoch's choice."""
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +14,16 @@ from benchmark.config import nearest
 from benchmark.errors import UserError
 
 SEEDS = 3
-"""Of a model that is trained, in the table of mistakes."""
+"""Of a model that is trained, in the tables of mistakes and of epochs."""
+
+BLOCKS = 4
+"""Of the rows before test, for the number of epochs that they choose."""
 
 AUDITED = "akl_pedestrians"
 """The data set that ships with the project, so that an audit needs no network."""
 
 COMPANIONS = ("ETTh1", "ETTh2", "exchange_rate", AUDITED)
-"""For the mistake that needs several data sets: those of these that are here."""
+"""For what needs several data sets: those of these that are here."""
 
 
 def audit(
@@ -129,6 +133,79 @@ def pitfalls(
     if output is not None:
         write_atomically(output, markdown(table, level=1))
         tell(console, f"Table: {output}")
+
+
+def epochs(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models' YAMLs; default: dlinear nlinear rnn gru.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="A card's name or path; repeatable. Default: four of ours, if here."),
+    ] = None,
+    horizon: Annotated[int, typer.Option(min=1, help="Steps forecast.")] = 336,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model.")] = SEEDS,
+    blocks: Annotated[
+        int, typer.Option(min=2, help="Blocks of the rows before test, held out in turn.")
+    ] = BLOCKS,
+    set_: SetOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write the tables there, as Markdown.")
+    ] = None,
+) -> None:
+    """Measure what each way to choose an epoch is worth.
+
+    Trains every model to its last epoch, lets validation MSE, validation MAE, a smoothed curve,
+    blocks, the mean of weights and others choose, and scores what each of them chose.
+    """
+    from benchmark.data.card import load_card
+    from benchmark.data.fetch import locate
+    from benchmark.data.load import load
+    from benchmark.harness.spec import find_config, load_run
+
+    _check_overrides(set_ or [])
+    specs = [
+        load_run(find_config("models", name), set_ or [])
+        for name in models or ("dlinear", "nlinear", "rnn", "gru")
+    ]
+    cards = [load_card(name) for name in dataset or COMPANIONS]
+    if not dataset:
+        cards = [card for card in cards if locate(card)]
+
+    from benchmark.epochs.study import study
+    from benchmark.epochs.table import epochs_tables
+    from benchmark.files import check_writable, write_atomically
+    from benchmark.reports.tables import markdown, print_tables
+
+    if output is not None:
+        check_output(output, ".md")
+        check_writable(output)
+    console = make_console()
+    found, total = [], len(cards) * len(specs) * (blocks + seeds)
+    with console.status("") as status:
+        begun = itertools.count(1)
+
+        def on_start(text: str) -> None:
+            status.update(f"{text} (training {next(begun)} of {total})")
+
+        for card in cards:
+            series = load(card)
+            for spec in specs:
+                try:
+                    found.append(study(series, horizon, spec, seeds, blocks, on_start))
+                except FloatingPointError as error:
+                    raise UserError(f"{spec.name} on {card.name}", str(error)) from error
+    options = [text for card in cards for text in ("--dataset", card.name)] if dataset else []
+    options += ["--horizon", str(horizon)]
+    options += ["--seeds", str(seeds)] if seeds != SEEDS else []
+    options += ["--blocks", str(blocks)] if blocks != BLOCKS else []
+    options += [text for value in set_ or [] for text in ("--set", value)]
+    command = shlex.join(["benchmark", "epochs", *(models or []), *options])
+    tables = epochs_tables(found, horizon, seeds, blocks, command)
+    print_tables(tables, console)
+    if output is not None:
+        write_atomically(output, "\n".join([markdown(table, level=1) for table in tables]))
+        tell(console, f"Tables: {output}")
 
 
 def _check_overrides(overrides: list[str]) -> None:

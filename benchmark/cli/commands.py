@@ -53,6 +53,7 @@ for command in (
     trying.check,
     auditing.audit,
     auditing.pitfalls,
+    auditing.epochs,
     trying.speed,
     trying.gradients,
 ):

@@ -25,16 +25,16 @@ from benchmark.evaluation.conformal import Calibration, calibrate
 from benchmark.evaluation.cost import num_weights
 from benchmark.evaluation.forecast import Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
-from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.contract import Forecaster
 from benchmark.forecasters.resolve import how_fitted
+from benchmark.harness.build import unfitted
 from benchmark.harness.machine import hardware, several
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.places import is_installed
 from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
 from benchmark.training.energy import EnergyMeter
-from benchmark.training.fit import fit, refit, seed_all
-from benchmark.training.heads import build_for_training
+from benchmark.training.fit import fit, refit
 from benchmark.training.report import FitOptions, FitReport
 
 if TYPE_CHECKING:
@@ -85,20 +85,14 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
         FloatingPointError: training diverged.
     """
     spec, started, device = planned.spec, datetime.now(UTC), resolve_device(execution)
-    shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-
-    def unfitted() -> Forecaster:
-        seed_all(spec.seed)
-        return build_for_training(spec.model, shape, spec.training, planned.where).to(device)
-
-    forecaster = unfitted()
+    forecaster = unfitted(spec, task, planned.where).to(device)
     if planned.devices > 1:
         _check_devices(planned, forecaster, device)
     train, validation = task.windows("train", device), task.windows("val", device)
     report = fit(forecaster, train, validation, spec.training, spec.seed, options)
     calibration = calibrate(forecaster, validation)
     if spec.refit:
-        fresh = unfitted()
+        fresh = unfitted(spec, task, planned.where).to(device)
         rows = task.windows_before_test(device)
         with EnergyMeter(device, planned.devices) as meter:
             began = time.perf_counter()

@@ -20,11 +20,10 @@ from benchmark.errors import UserError
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
-from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.resolve import how_fitted
+from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
-from benchmark.training.fit import fit, seed_all
-from benchmark.training.heads import build_for_training
+from benchmark.training.fit import fit
 
 Array = NDArray[np.float64]
 
@@ -123,7 +122,7 @@ class Bench:
 
     def score(self, spec: RunSpec, task: Task, *, chosen_on: SplitName) -> Score:
         """Fit on train windows and evaluate on test; `chosen_on` decides what validation is."""
-        forecaster = self._unfitted(spec, task)
+        forecaster = unfitted(spec, task, spec.name)
         train, chooser = task.windows("train"), task.windows(chosen_on)
         report = fit(forecaster, train, chooser, spec.training, spec.seed)
         return Score(report.val_mse, evaluate(forecaster, task, "cpu").errors)
@@ -134,15 +133,10 @@ class Bench:
         if lookback + self.horizon > len(train):
             return False
         try:
-            self._unfitted(spec, self.task(lookback))
+            unfitted(spec, self.task(lookback), spec.name)
         except UserError:
             return False
         return True
-
-    def _unfitted(self, spec: RunSpec, task: Task) -> Forecaster:
-        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-        seed_all(spec.seed)
-        return build_for_training(spec.model, shape, spec.training, spec.name)
 
 
 def drop_last(bench: Bench, spec: RunSpec) -> Iterator[Effect]:

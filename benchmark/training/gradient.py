@@ -83,8 +83,6 @@ class _KeepBest(Callback):
             }
         if epoch.number - self.best.number >= self.spec.patience or epoch.number == self.last:
             trainer.should_stop = True
-        if module.average is not None:
-            module.average.swap()
         for logger in trainer.loggers:
             logger.log_metrics(
                 {
@@ -96,6 +94,8 @@ class _KeepBest(Callback):
             )
         if self.options.on_epoch:
             self.options.on_epoch(epoch)
+        if module.average is not None:
+            module.average.swap()
 
     def _monitored(self, epoch: Epoch) -> float:
         return epoch.val_mse if self.spec.monitor == "mse" else epoch.val_mae

@@ -56,7 +56,7 @@ class FitOptions:
     """How a fit is run and shown; none of it changes the result but in its last digits.
 
     Attributes:
-        on_epoch: called after each epoch.
+        on_epoch: called after each epoch, while the forecaster has the weights that were scored.
         verbose: let Lightning print its notes and warnings.
         tensorboard: folder for TensorBoard's event files; None writes none.
         parallel: on how many devices.

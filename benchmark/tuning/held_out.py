@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmark.data.task import Task
 from benchmark.data.windows import Windows
-from benchmark.forecasters.contract import SeriesShape
+from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
-from benchmark.training.fit import fit, seed_all
-from benchmark.training.heads import build_for_training
+from benchmark.training.fit import fit
 from benchmark.training.report import Epoch, FitOptions, FitReport
 
 OnEpoch = Callable[[Epoch], None]
@@ -21,12 +21,12 @@ class HeldOut:
     """What a configuration is fitted on and scored on.
 
     Attributes:
-        shape: the sizes that the data decides.
+        task: the data, split and scaled.
         train: windows to train on.
         validation: windows held out.
     """
 
-    shape: SeriesShape
+    task: Task
     train: Windows
     validation: Windows
 
@@ -64,9 +64,7 @@ def validation_score(
             watch(monitored(epoch))
 
     for part in parts:
-        seed_all(spec.seed)
-        forecaster = build_for_training(spec.model, part.shape, spec.training, where)
-        forecaster = forecaster.to(part.train.device)
+        forecaster = unfitted(spec, part.task, where).to(part.train.device)
         options = FitOptions(on_epoch=each, parallel=spec.parallel)
         report = fit(forecaster, part.train, part.validation, spec.training, spec.seed, options)
         scores.append(monitored(report))

@@ -23,7 +23,6 @@ from benchmark.data.folds import folds
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError, reason_of
-from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import how_fitted, resolve_model
 from benchmark.harness.identity import identify
 from benchmark.harness.search import Dimension
@@ -244,12 +243,11 @@ def _held_out(search: Search, spec: RunSpec, device: torch.device) -> list[HeldO
     parts = []
     for horizon in search.horizons:
         task = Task(search.series, spec.lookback, horizon)
-        shape = SeriesShape(spec.lookback, horizon, task.channels, task.season)
         if search.folds == 1:
-            parts.append(HeldOut(shape, task.windows("train", device), task.windows("val", device)))
+            parts.append(HeldOut(task, task.windows("train", device), task.windows("val", device)))
         else:
             longest = _longest(spec, search.space)
-            parts += [HeldOut(shape, *fold) for fold in folds(task, search.folds, longest, device)]
+            parts += [HeldOut(task, *fold) for fold in folds(task, search.folds, longest, device)]
     return parts
 
 

@@ -1,0 +1,173 @@
+"""Train a model to its last epoch, keep every epoch's weights, and score what each way chooses."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.data.folds import folds
+from benchmark.data.load import Series
+from benchmark.data.task import Task
+from benchmark.data.windows import Windows
+from benchmark.epochs.ways import WAYS, Array, Curves
+from benchmark.errors import UserError
+from benchmark.forecasters.contract import Forecaster
+from benchmark.forecasters.resolve import how_fitted
+from benchmark.harness.build import unfitted
+from benchmark.harness.spec import RunSpec
+from benchmark.training.fit import fit
+from benchmark.training.report import Epoch, FitOptions
+from benchmark.training.score import score
+
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What each way's choice scores on test: one model, one data set, every seed.
+
+    Attributes:
+        dataset: its name.
+        model: its name.
+        mse: mean squared error on test by way, one for each seed.
+        of_seeds: the same of the mean forecast of all seeds, each chosen as a run would.
+        best: the least of any epoch, one for each seed; only test shows it.
+    """
+
+    dataset: str
+    model: str
+    mse: Mapping[str, tuple[float, ...]]
+    of_seeds: float
+    best: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A training that went on to its last epoch.
+
+    Attributes:
+        forecaster: what was trained.
+        epochs: what was reported after each.
+        weights: those that validation saw after each.
+    """
+
+    forecaster: Forecaster
+    epochs: Sequence[Epoch]
+    weights: Sequence[Weights]
+
+
+def study(
+    series: Series,
+    horizon: int,
+    spec: RunSpec,
+    seeds: int,
+    blocks: int,
+    on_start: Callable[[str], None] = lambda text: None,
+) -> Worth:
+    """Train a model with several seeds and score on test what each way would have chosen.
+
+    The blocks, which choose a number of epochs, are trained with the first seed alone.
+
+    Args:
+        series: the data.
+        horizon: steps forecast.
+        spec: the model, at its own lookback and with its own number of epochs.
+        seeds: how many, from its own one on.
+        blocks: of the rows before test, each held out in turn.
+        on_start: told what is about to be trained.
+
+    Raises:
+        UserError: the model is not trained by gradient, or its lookback and the horizon do not fit
+            into the data or a block.
+        FloatingPointError: training diverged.
+    """
+    if how_fitted(spec.model, spec.name) != "gradient":
+        raise UserError(
+            spec.name, "is not trained by gradient, so it has no epochs", "leave it out"
+        )
+    if spec.model["class"] == "Ensemble":
+        raise UserError(spec.name, "has members with epochs of their own", "give one of them")
+    task, name = Task(series, spec.lookback, horizon), f"{spec.name} on {series.name}"
+    by_block = []
+    for number, (rest, held_out) in enumerate(folds(task, blocks, spec.lookback)):
+        on_start(f"{name}: block {number + 1} of {blocks}")
+        by_block.append([epoch.val_mse for epoch in _train(spec, task, rest, held_out).epochs])
+    test = task.windows("test")
+    chosen: dict[str, list[float]] = {way.name: [] for way in WAYS}
+    best: list[float] = []
+    members: list[Forecaster] = []
+    for seed in range(spec.seed, spec.seed + seeds):
+        on_start(f"{name}: seed {seed}")
+        own = spec.model_copy(update={"seed": seed})
+        trained = _train(own, task, task.windows("train"), task.windows("val"))
+        by_epoch = [_with(trained, (epoch,)) for epoch in range(len(trained.epochs))]
+        errors = [score(forecaster, test)["mse"] for forecaster in by_epoch]
+        curves = _curves(trained.epochs, spec, np.mean(by_block, axis=0))
+        for way in WAYS:
+            epochs = way.choose(curves)
+            alone = len(epochs) == 1
+            mse = errors[epochs[0]] if alone else score(_with(trained, epochs), test)["mse"]
+            chosen[way.name].append(mse)
+        best.append(min(errors))
+        (as_a_run,) = WAYS[0].choose(curves)
+        members.append(by_epoch[as_a_run])
+    return Worth(
+        dataset=series.name,
+        model=spec.name,
+        mse={way: tuple(values) for way, values in chosen.items()},
+        of_seeds=score(_Mean(members), test)["mse"],
+        best=tuple(best),
+    )
+
+
+def _train(spec: RunSpec, task: Task, train: Windows, held_out: Windows) -> _Training:
+    forecaster = unfitted(spec, task, spec.name)
+    to_the_end = spec.training.model_copy(update={"patience": spec.training.epochs})
+    weights: list[Weights] = []
+
+    def keep(epoch: Epoch) -> None:
+        weights.append(copy.deepcopy(forecaster.state_dict()))
+
+    report = fit(forecaster, train, held_out, to_the_end, spec.seed, FitOptions(on_epoch=keep))
+    return _Training(forecaster, report.epochs, weights)
+
+
+def _curves(epochs: Sequence[Epoch], spec: RunSpec, blocks: Array) -> Curves:
+    val_mse = np.array([epoch.val_mse for epoch in epochs])
+    val_mae = np.array([epoch.val_mae for epoch in epochs])
+    monitor = val_mse if spec.training.monitor == "mse" else val_mae
+    return Curves(val_mse, val_mae, blocks, monitor, spec.training.patience)
+
+
+def _with(trained: _Training, epochs: Sequence[int]) -> Forecaster:
+    """The forecaster with the mean of some epochs' weights; what counts is the last one's."""
+    several = [trained.weights[epoch] for epoch in epochs]
+    forecaster = copy.deepcopy(trained.forecaster)
+    forecaster.load_state_dict(
+        {
+            name: torch.stack([weights[name] for weights in several]).mean(dim=0)
+            if last.is_floating_point() or last.is_complex()
+            else last
+            for name, last in several[-1].items()
+        }
+    )
+    return forecaster
+
+
+class _Mean(Forecaster):
+    """The mean forecast of forecasters that are fitted already."""
+
+    fitted = "none"
+
+    def __init__(self, members: Sequence[Forecaster]) -> None:
+        super().__init__(members[0].shape)
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, C)`` -> ``(B, H, C)``."""
+        return torch.stack([member(x) for member in self.members]).mean(dim=0)

@@ -1,0 +1,135 @@
+"""What each way to choose an epoch is worth, as two tables: by data set, and model by model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+
+import numpy as np
+
+from benchmark.epochs.study import Worth
+from benchmark.epochs.ways import WAYS
+from benchmark.reports.tables import Cell, Column, Table, marks, mean_and_std
+from benchmark.statistics.ranks import average_ranks, critical_difference, friedman
+
+FIRST = WAYS[0].name
+OF_SEEDS, BEST = "mean of seeds", "best on test"
+MEANINGS = {way.name: way.meaning for way in WAYS} | {
+    OF_SEEDS: "the mean forecast of all seeds, each with the epoch of its run",
+    BEST: "the least test MSE of all epochs: what no way may know",
+}
+
+
+def epochs_tables(
+    found: Sequence[Worth], horizon: int, seeds: int, blocks: int, command: str
+) -> list[Table]:
+    """Lay out what was found: the ways' mean change of the error, then every model's errors.
+
+    Args:
+        found: of every model on every data set.
+        horizon: steps forecast.
+        seeds: of each model.
+        blocks: held out for one of the ways.
+        command: what makes the tables again.
+    """
+    return [_worth(found, horizon, seeds, blocks, command), _errors(found, horizon)]
+
+
+def _worth(found: Sequence[Worth], horizon: int, seeds: int, blocks: int, command: str) -> Table:
+    change = [_changes(worth) for worth in found]
+    datasets = list(dict.fromkeys(worth.dataset for worth in found))
+    honest = [way for way in MEANINGS if way != BEST]
+    scores = np.array([[one[way] for way in honest] for one in change])
+    ranks = dict(zip(honest, average_ranks(scores), strict=True))
+    rows = []
+    for way, meaning in MEANINGS.items():
+        own = [one[way] for one in change]
+        by_dataset = [
+            fmean(one for one, worth in zip(own, found, strict=True) if worth.dataset == dataset)
+            for dataset in datasets
+        ]
+        lower = f"{sum(one < 0 for one in own)} of {len(own)}"
+        shown = [*map(_percent, by_dataset), _percent(fmean(own)), _percent(max(own))]
+        told = [] if way == FIRST else [lower]
+        rank = f"{ranks[way]:.2f}" if way in ranks else "-"
+        rows.append([way, *shown, *(told or ["-"]), rank, meaning])
+    columns = (
+        Column("epoch", number=False),
+        *(Column(dataset) for dataset in datasets),
+        Column("all"),
+        Column("worst"),
+        Column("lower in"),
+        Column("rank"),
+        Column("what is taken", number=False),
+    )
+    return Table(
+        title=f"What a way to choose an epoch is worth: horizon {horizon}",
+        columns=columns,
+        rows=tuple(tuple(map(Cell, row)) for row in rows),
+        intro=(
+            "The change of the test MSE against the epoch that a run keeps, mean over models and "
+            f"{seeds} seeds. Below 0% a way is better than that.",
+        ),
+        notes=(
+            f"Every model is trained to the last epoch of its YAML; blocks: {blocks}, trained with "
+            "the first seed. No way sees a test window but the last row, which is none.",
+            _verdict(scores, honest),
+            f"Made by: {command}",
+        ),
+    )
+
+
+def _verdict(scores: np.ndarray, ways: Sequence[str]) -> str:
+    """Whether the ways' ranks differ by more than chance, as far as so few can tell."""
+    pairs, count = scores.shape
+    told = (
+        f"rank: mean over {pairs} pairs of a model and a data set, 1 is best. Ranks that differ by "
+        f"less than {critical_difference(count, pairs):.2f} do not differ significantly (Nemenyi, "
+        "5%)"
+    )
+    if pairs > 1:
+        told += f"; that all {count} are equally good has p = {friedman(scores)[1]:.2g} (Friedman)"
+    return told + ". Pairs of one data set are not independent: both tests find too much."
+
+
+def _errors(found: Sequence[Worth], horizon: int) -> Table:
+    rows = []
+    for worth in found:
+        means = _means(worth)
+        spread = {way: _spread(values) for way, values in worth.mse.items()}
+        spread[BEST] = _spread(worth.best)
+        honest = [means[way] for way in MEANINGS if way != BEST]
+        marked = [*marks(honest), ""]
+        cells = [
+            Cell(mean_and_std(means[way], spread.get(way, math.nan)), mark)
+            for way, mark in zip(MEANINGS, marked, strict=True)
+        ]
+        rows.append((Cell(worth.dataset), Cell(worth.model), *cells))
+    names = (Column("data set", number=False), Column("model", number=False))
+    return Table(
+        title=f"Test MSE by the epoch that is taken: horizon {horizon}",
+        columns=(*names, *map(Column, MEANINGS)),
+        rows=tuple(rows),
+        intro=(
+            "Scaled series, mean ± standard deviation over seeds; best in bold, second underlined.",
+        ),
+    )
+
+
+def _means(worth: Worth) -> Mapping[str, float]:
+    means = {way: fmean(values) for way, values in worth.mse.items()}
+    return means | {OF_SEEDS: worth.of_seeds, BEST: fmean(worth.best)}
+
+
+def _changes(worth: Worth) -> dict[str, float]:
+    means = _means(worth)
+    return {way: mean / means[FIRST] - 1 for way, mean in means.items()}
+
+
+def _spread(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else math.nan
+
+
+def _percent(change: float) -> str:
+    return f"{100 * change:+.2f}%"
