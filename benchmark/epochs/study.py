@@ -17,7 +17,7 @@ from benchmark.data.windows import Windows
 from benchmark.epochs.ways import WAYS, Array, Curves
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
-from benchmark.forecasters.resolve import how_fitted
+from benchmark.forecasters.resolve import find_forecaster, how_fitted
 from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
@@ -90,7 +90,7 @@ def study(
         raise UserError(
             spec.name, "is not trained by gradient, so it has no epochs", "leave it out"
         )
-    if spec.model["class"] == "Ensemble":
+    if find_forecaster(spec.model["class"], spec.name).fitted_by_member:
         raise UserError(spec.name, "has members with epochs of their own", "give one of them")
     task, name = Task(series, spec.lookback, horizon), f"{spec.name} on {series.name}"
     by_block = []

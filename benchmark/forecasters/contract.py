@@ -71,12 +71,15 @@ class Forecaster(nn.Module, ABC):
     Attributes:
         fitted: ``gradient`` (trained by Lightning), ``closed_form`` (`ClosedFormForecaster`) or
             ``none`` (nothing to fit).
+        fitted_by_member: whether the models among its options are fitted, each by itself, and not
+            it as a whole; it is `fitted` as they are then.
         channel_independent: whether each channel is forecast from itself alone and by the same
             weights, so that permuting the channels permutes the forecast.
         recursive: whether a step of the forecast is computed from the step before it.
     """
 
     fitted: ClassVar[FitKind] = "gradient"
+    fitted_by_member: ClassVar[bool] = False
 
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__()

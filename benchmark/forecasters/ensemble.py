@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -53,6 +53,8 @@ class Ensemble(Forecaster):
         ValueError: a member sees more than the window holds.
         UserError: a member cannot be built.
     """
+
+    fitted_by_member: ClassVar[bool] = True
 
     def __init__(
         self,

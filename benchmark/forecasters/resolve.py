@@ -162,7 +162,7 @@ def source_digest(spec: Mapping[str, Any], where: str) -> str:
 
 
 def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
-    """How a model is fitted, or the models that it is made of: by gradient if any of them is.
+    """How a model is fitted; an ensemble as its members are, by gradient if any of them is.
 
     What is not fitted by gradient does not depend on its seed.
 
@@ -173,19 +173,29 @@ def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
     Raises:
         UserError: a class cannot be found.
     """
-    own, *parts = _classes(spec)
-    kinds: set[FitKind] = {find_forecaster(name, where).fitted for name in parts or [own]}
+    cls = find_forecaster(spec["class"], where)
+    members = list(_models(list(spec.values()))) if cls.fitted_by_member else []
+    kinds = {how_fitted(member, where) for member in members} or {cls.fitted}
     return next(kind for kind in get_args(FitKind) if kind in kinds)
 
 
 def _classes(part: Any) -> Iterator[str]:
+    """Every class that is named, outer ones first."""
+    for model in _models(part):
+        yield model["class"]
+        yield from _classes(list(model.values()))
+
+
+def _models(part: Any) -> Iterator[Mapping[str, Any]]:
+    """The outermost mappings that name a class."""
     if isinstance(part, Mapping):
         if isinstance(part.get("class"), str):
-            yield part["class"]
+            yield part
+            return
         part = list(part.values())
     if isinstance(part, list):
         for inner in part:
-            yield from _classes(inner)
+            yield from _models(inner)
 
 
 def _is_forecaster(member: object) -> bool:

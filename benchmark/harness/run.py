@@ -83,15 +83,16 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     Raises:
         UserError: anything wrong with the data, the model or its options.
     """
-    model, options = resolve_model(spec.model, where)  # before anything is fetched for it
+    _, options = resolve_model(spec.model, where)  # before anything is fetched for it
     series = series or load(load_card(spec.dataset))
     task = _task(series, spec.lookback, spec.horizon)
+    trained = how_fitted(spec.model, where) == "gradient"
     decisive = {
         "name": spec.name,
         "lookback": spec.lookback,
         "horizon": spec.horizon,
         "model": {"class": spec.model["class"], **options},
-        "training": spec.training.model_dump() if model.fitted == "gradient" else None,
+        "training": spec.training.model_dump() if trained else None,
     } | ({"refit": True} if spec.refit else {})
     config = identify(spec, where, task, decisive)
     run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"

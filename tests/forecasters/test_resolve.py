@@ -333,9 +333,26 @@ def test_ours_are_told_apart_by_the_packages_version_alone() -> None:
             },
             "gradient",
         ),
+        (
+            {
+                "class": "Ensemble",
+                "members": [
+                    {"model": {"class": "Ensemble", "members": [{"model": {"class": "Ridge"}}]}},
+                    {"model": {"class": "LastValue"}},
+                ],
+            },
+            "closed_form",
+        ),
     ],
 )
 def test_how_a_model_is_fitted_is_told_by_what_it_is_made_of(
     spec: dict[str, Any], expected: str
 ) -> None:
     assert how_fitted(spec, "x") == expected
+
+
+def test_a_model_that_fits_all_of_itself_is_fitted_as_it_says(
+    write: Callable[[str, str], Path],
+) -> None:
+    write("my_models", GOOD)
+    assert how_fitted({"class": "my_models.Held", "beside": {"class": "Linear"}}, "x") == "none"

@@ -152,8 +152,11 @@ def test_another_season_is_another_run_under_another_protocol(
 
 
 def test_training_options_are_no_part_of_what_is_not_trained(toy: Path) -> None:
-    model = {"class": "Ridge"}
-    assert planned(model=model).run_id == planned(model=model, training={"epochs": 9}).run_id
+    ridge = {"class": "Ridge"}
+    for model in (ridge, {"class": "Ensemble", "members": [{"model": ridge}]}):
+        assert planned(model=model).run_id == planned(model=model, training={"epochs": 9}).run_id
+    mixed = {"class": "Ensemble", "members": [{"model": ridge}, {"model": {"class": "Linear"}}]}
+    assert planned(model=mixed).run_id != planned(model=mixed, training={"epochs": 9}).run_id
 
 
 def test_other_data_under_the_same_name_are_another_run(
