@@ -26,6 +26,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.card import load_card
+from benchmark.data.frames import channels_of
 from benchmark.data.load import Series
 from benchmark.data.load import load as load_series
 from benchmark.data.task import Task
@@ -53,16 +54,19 @@ __all__ = [
     "Board", "Fitted", "Result", "Task", "evaluate", "fit", "leaderboard", "load", "load_dataset",
 ]  # fmt: skip
 
+History = ArrayLike | pd.DataFrame
+
 
 class Fitted(FittedPlan):
     """A model that is fitted on a task, ready to forecast and to be scored."""
 
-    def forecast(self, history: ArrayLike) -> NDArray[np.float64]:
+    def forecast(self, history: History) -> NDArray[np.float64]:
         """Forecast the steps after `history`.
 
         Args:
             history: ``(L or more, C)`` in original units; the last L rows are looked at. Where the
-                data set masks missing values, NaN is one, and the last value before it is read.
+                data set masks missing values, NaN is one, and the last value before it is read. A
+                DataFrame's columns are taken by the channels' names.
 
         Returns:
             ``(H, C)`` in original units.
@@ -75,7 +79,7 @@ class Fitted(FittedPlan):
         return self._forecast(history)[FORECAST]
 
     def interval(
-        self, history: ArrayLike, level: Literal[80, 95] = 80
+        self, history: History, level: Literal[80, 95] = 80
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the ends of a forecast's interval, calibrated on the validation windows.
 
@@ -87,8 +91,7 @@ class Fitted(FittedPlan):
             Its lower and its upper end, each ``(H, C)`` in original units.
 
         Raises:
-            UserError: the validation windows are too few for that level.
-            ValueError, FloatingPointError: as `forecast`.
+            UserError: the validation windows are too few for it; and as `forecast`.
         """
         _, *ends = self._forecast(history, level).values()
         if not ends:
@@ -106,7 +109,9 @@ class Fitted(FittedPlan):
         keep(self, Path(folder))
 
     @torch.no_grad()
-    def _forecast(self, history: ArrayLike, level: int = 80) -> dict[str, NDArray[np.float64]]:
+    def _forecast(self, history: History, level: int = 80) -> dict[str, NDArray[np.float64]]:
+        if isinstance(history, pd.DataFrame):  # whose columns may be in another order
+            history = channels_of(history, self.task.series.channels)
         past = np.asarray(history, dtype=np.float64)
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
@@ -246,8 +251,7 @@ def load(
         level: of the intervals, in percent.
 
     Raises:
-        UserError: there is no such run, it was kept without its weights, or one of
-            its files is damaged.
+        UserError: there is no such run, it has no weights, or one of its files is damaged.
     """
     folder = results or os.environ.get(RESULTS_VARIABLE) or RESULTS
     return load_saved(str(run), Path(folder), level)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import benchmark.api
@@ -171,6 +172,21 @@ def test_a_forecast_is_in_original_units(small: Task) -> None:
     for wrong in (values[:23], values[:30, :2], values[0]):
         with pytest.raises(ValueError, match=r"of shape \(24 or more, 3\)"):
             result_of.forecast(wrong)
+
+
+def test_a_frames_columns_are_taken_by_name(small: Task) -> None:
+    fitted = fit("last_value", small)
+    values, channels = small.series.values[:100], list(small.series.channels)
+    frame = pd.DataFrame(values, columns=channels).assign(beside="text")
+    expected = fitted.forecast(values)
+    turned = frame[["beside", *reversed(channels)]]
+    assert np.array_equal(fitted.forecast(turned), expected)
+    assert np.array_equal(fitted.interval(turned)[0], fitted.interval(values)[0])
+    with pytest.raises(ValueError, match=f"it has no column '{channels[1]}'; take history.to_nu"):
+        fitted.forecast(frame.drop(columns=channels[1]))
+    twice = pd.concat([frame, frame[channels[:1]]], axis=1)
+    with pytest.raises(ValueError, match=f"it has several columns '{channels[0]}'"):
+        fitted.forecast(twice)
 
 
 def test_a_forecast_reads_the_last_value_before_where_the_data_set_masks(

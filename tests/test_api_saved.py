@@ -133,6 +133,21 @@ def test_a_parquet_file_is_forecast_as_the_csv_of_its_rows(
     )
 
 
+def test_a_frame_is_forecast_as_the_csv_of_its_rows(ridge: Fitted, past: pd.DataFrame) -> None:
+    ridge.save("kept")
+    saved = load("kept")
+    expected = saved.forecast("past.csv").frame()
+    other_way_round = past[list(reversed(past.columns))]
+    nameless = past.rename_axis(None)
+    for frame in (past, other_way_round, nameless, past.reset_index()):
+        before = frame.copy()
+        pd.testing.assert_frame_equal(saved.forecast(frame).frame(), expected)
+        pd.testing.assert_frame_equal(frame, before)
+    name = past.columns[1]
+    with pytest.raises(UserError, match=f"DataFrame as CSV: line 1: column '{name}' is missing"):
+        saved.forecast(past.drop(columns=name))
+
+
 @pytest.mark.parametrize(("lookback", "horizon"), [(0, 12), (24, 0), (-1, 12)])
 def test_a_task_sees_and_forecasts_a_step_at_least(task: Task, lookback: int, horizon: int) -> None:
     with pytest.raises(UserError, match=f"must be 1 step or more, however: lookback={lookback}"):

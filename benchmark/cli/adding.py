@@ -33,7 +33,7 @@ def datasets_add(
     of the data beside it, into the data folder, BENCHMARK_DATA. All models run on it then.
     """
     from benchmark.data.adoption.adopt import adopt, propose
-    from benchmark.data.parquet import as_csv
+    from benchmark.data.frames import as_csv
 
     with as_csv(file) as csv:
         proposal = propose(

@@ -16,6 +16,7 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmark.config import Strict, nearest, validate
 from benchmark.data.card import DatasetCard
-from benchmark.data.parquet import as_csv
+from benchmark.data.frames import as_csv, frame_as_csv
 from benchmark.data.rows import Rows, read_rows, time_column
 from benchmark.data.task import Scaler, Task
 from benchmark.errors import UserError
@@ -38,6 +39,9 @@ from benchmark.records.forecast import Forecast
 from benchmark.records.layout import CONFIG, DATA, QUANTILES, WEIGHTS
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_DATA = 100_000_000
 """Bytes of what weights need to know of the data: a channel takes about a hundred."""
@@ -96,8 +100,10 @@ class SavedRun:
     data: SavedData
     model: OriginalUnits
 
-    def read(self, path: Path, *, whole: bool = False) -> Rows:
+    def read(self, source: Path | pd.DataFrame, *, whole: bool = False) -> Rows:
         """Read the last rows of a CSV or a Parquet file, as many as the model looks back; or all.
+
+        A DataFrame has its times in the data set's time column, or in its index.
 
         More than it looks back are read where its data set's card masks or fills missing values.
 
@@ -105,22 +111,22 @@ class SavedRun:
             UserError: as `as_csv` and `read_rows`.
         """
         needed = self.spec.lookback + (self.spec.horizon if whole else 0)
-        with as_csv(path) as csv:
+        with as_csv(source) if isinstance(source, Path) else frame_as_csv(source) as csv:
             return read_rows(self.data.card, self.data.channels, csv, needed, whole=whole)
 
     @torch.no_grad()
-    def forecast(self, rows: Rows | str | Path) -> Forecast:
-        """Forecast the steps after the last of some rows: those of `read`, or a file's.
+    def forecast(self, rows: Rows | pd.DataFrame | str | Path) -> Forecast:
+        """Forecast the steps after the last of some rows: those of `read`, a file's or a frame's.
 
         What is missing among them is read as in training: as the last value before, or without one
         as the mean of the train rows.
 
         Raises:
-            UserError: the file is not what `read` takes.
+            UserError: the file or the frame is not what `read` takes.
             FloatingPointError: the forecast is not finite.
         """
         if not isinstance(rows, Rows):
-            rows = self.read(Path(rows))
+            rows = self.read(Path(rows) if isinstance(rows, str) else rows)
         past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
         parts = self.model(torch.from_numpy(past[None]))
         found: dict[str, NDArray[np.float64]] = {n: part[0].numpy() for n, part in parts.items()}

@@ -12,7 +12,7 @@ import pytest
 from users_table import lines_of, table, written_anew
 
 from benchmark.data.adoption.adopt import propose
-from benchmark.data.parquet import as_csv
+from benchmark.data.frames import as_csv
 from benchmark.errors import UserError
 
 

@@ -1,11 +1,12 @@
-"""Parquet files: read by being written as a CSV, so that they are judged as one."""
+"""DataFrames and Parquet files: read by being written as a CSV, so that they are judged as one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,46 @@ from benchmark.data.card import PARQUET
 from benchmark.data.rewrite import assigned
 from benchmark.data.rows import TIME_COLUMN
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def channels_of(frame: pd.DataFrame, channels: Sequence[str]) -> pd.DataFrame:
+    """Return the columns that are channels, in the channels' order.
+
+    Raises:
+        ValueError: a channel has no column, or several.
+    """
+    names = list(map(str, frame.columns))
+    for channel in channels:
+        if names.count(channel) != 1:
+            count = "no column" if channel not in names else "several columns"
+            raise ValueError(
+                f"history must have a column of each channel, however: it has {count} {channel!r}; "
+                f"take history.to_numpy() if its columns are {', '.join(channels)}"
+            )
+    return frame.iloc[:, [names.index(channel) for channel in channels]]
+
+
+@contextmanager
+def frame_as_csv(frame: pd.DataFrame) -> Iterator[Path]:
+    """Hand over a DataFrame as a CSV, its times among its columns or its index.
+
+    Raises:
+        UserError: what is raised while the CSV is in use, as said of the DataFrame.
+    """
+    with TemporaryDirectory() as folder:
+        csv = Path(folder) / "frame.csv"
+        _write(frame, csv)
+        try:
+            yield csv
+        except UserError as error:
+            raise error.retold(
+                lambda fault: UserError(
+                    fault.where.replace(str(csv), "the DataFrame as CSV"), fault.what, fault.cure
+                )
+            ) from None
 
 
 @contextmanager
@@ -62,7 +103,14 @@ def _convert(path: Path, csv: Path) -> str:
     except (arrow.ArrowException, OSError, ValueError) as error:
         what = f"cannot be read as Parquet ({str(error).splitlines()[0]:.100})"
         raise UserError(str(path), what, "write it anew, or as CSV") from None
-    made = f"pd.read_parquet({str(path)!r})"
+    return f"pd.read_parquet({str(path)!r})" + _write(frame, csv)
+
+
+def _write(frame: pd.DataFrame, csv: Path) -> str:
+    """Write a DataFrame as CSV; return the pandas that is to be added to it to do the same."""
+    import pandas as pd
+
+    made, frame = "", frame.copy(deep=False)
     index = frame.index  # times are often the index, and without a name
     if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
         frame.index.name = TIME_COLUMN

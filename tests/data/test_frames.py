@@ -14,8 +14,8 @@ from users_table import table, written_anew
 
 from benchmark.data.adoption.adopt import adopt, propose
 from benchmark.data.card import load_card
+from benchmark.data.frames import as_csv
 from benchmark.data.load import load
-from benchmark.data.parquet import as_csv
 from benchmark.errors import UserError
 
 PARQUETS = {
@@ -113,7 +113,7 @@ def test_an_index_of_weeks_is_none_of_years_where_no_parquet_was_written_before(
     code = """
 import sys
 from pathlib import Path
-from benchmark.data.parquet import as_csv
+from benchmark.data.frames import as_csv
 with as_csv(Path(sys.argv[1])) as csv:
     print(csv.read_text())
 """
