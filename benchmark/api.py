@@ -91,7 +91,7 @@ class Fitted(FittedPlan):
             Its lower and its upper end, each ``(H, C)`` in original units.
 
         Raises:
-            UserError: the validation windows are too few for it; and as `forecast`.
+            UserError: the validation windows are too few for that level; else as `forecast`.
         """
         _, *ends = self._forecast(history, level).values()
         if not ends:
