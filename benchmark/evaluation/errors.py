@@ -54,6 +54,11 @@ class Errors:
     seasonal_error: Array
     known: NDArray[np.int64] | None = None
 
+    @property
+    def num_windows(self) -> int:
+        """How many windows have a target to be scored by."""
+        return len(self.squared) if self.known is None else int(self.known.any(axis=1).sum())
+
     def mean(self, part: Array) -> float:
         """Average ``(W, C)`` over all target values."""
         return float(part.mean() if self.known is None else _mean(part, self.known, None))

@@ -32,7 +32,7 @@ class Evaluation:
         samples: windows that are the same for every forecaster.
         extremes: its best, median and worst window, by squared error.
         quantiles: scores of the calibrated quantiles; None where there is no calibration.
-        num_windows: W.
+        num_windows: those that have a target, mostly all of W.
     """
 
     errors: Errors
@@ -82,7 +82,7 @@ def evaluate(
         samples=kept.samples(windows.first, task, calibration),
         extremes=_extremes(forecaster, windows, errors, task, calibration),
         quantiles=sums.scores() if sums else None,
-        num_windows=len(windows),
+        num_windows=errors.num_windows,
     )
 
 

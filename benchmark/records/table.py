@@ -190,7 +190,8 @@ def _typed(
 
     missing = [name for name in required if name not in raw.header]
     if missing:
-        hint = nearest(missing[0], [name[:60] for name in raw.header])
+        misspelt = [name[:60] for name in raw.header if name not in kinds]
+        hint = nearest(missing[0], misspelt) if misspelt else "name the file that a run wrote"
         what = f"has no column {', '.join(missing)}"
         raise UserError(f"{raw.path}: line 1", what, f"'{missing[0]}': {hint}")
     if not raw.rows:

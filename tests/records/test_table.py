@@ -180,8 +180,12 @@ def test_a_leaderboard_is_told_from_the_results_beside_it():
 def test_a_missing_column_is_named(write, column):
     row = minimal()
     del row[column]
-    with pytest.raises(UserError, match=f"line 1: has no column {column}"):
+    cure = f"'{column}': name the file that a run wrote"  # no other column stands in for it
+    with pytest.raises(UserError, match=f"line 1: has no column {column}; {cure}"):
         read_results(write(row))
+    near = f"{column}s"
+    with pytest.raises(UserError, match=f"'{column}': did you mean '{near}'?"):
+        read_results(write(row | {near: "1"}))
 
 
 @pytest.mark.parametrize(
