@@ -41,7 +41,7 @@ COMMANDS = {
     "pitfalls": "models --dataset --horizon --only --seeds --set --output",
     "epochs": "models --dataset --horizon --seeds --blocks --set --output",
     "speed": "models --loop --cells --device --threads",
-    "gradients": "--length --plot",
+    "gradients": "cells --length --plot",
     "datasets": "",
     "datasets list": "",
     "datasets add": "file --name --time-column --frequency --season --force --dry-run",

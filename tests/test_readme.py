@@ -12,7 +12,6 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from benchmark import cells
 from benchmark.cli import app
 from benchmark.records.record import column_table
 
@@ -81,12 +80,19 @@ def test_the_model_shown_passes_the_contract_and_trains(tmp_path, monkeypatch):
 
 
 def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypatch):
-    (tmp_path / "leaky.py").write_text(block("python", "class Leaky"), encoding="utf-8")
-    monkeypatch.setattr(cells, "__path__", [*cells.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "benchmark.cells.leaky", raising=False)
-    checked = CliRunner().invoke(app, ["check", "gru", "--set", "cell=leaky"])
+    (tmp_path / "my_cells.py").write_text(block("python", "class Leaky"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_cells", raising=False)
+    checked = CliRunner().invoke(app, ["check", "gru", "--set", "cell=my_cells.Leaky"])
     assert checked.exit_code == 0, checked.output
-    del sys.modules["benchmark.cells.leaky"]
+    shown = CliRunner().invoke(app, ["gradients", "gru", "my_cells.Leaky", "--length", "13"])
+    assert shown.exit_code == 0, shown.output
+    assert [line.split()[0] for line in shown.output.splitlines()[1:]] == ["gru", "my_cells.Leaky"]
+    short = ["--set", "model.hidden_size=4", "--set", "training.epochs=1", "--set", "horizon=24"]
+    own = ["--set", "model.cell=my_cells.Leaky", "--set", "name=leaky", "--set", "lookback=48"]
+    own += ["--set", "dataset=akl_pedestrians", "--set", "training.batch_size=512"]
+    run = CliRunner().invoke(app, ["run", "gru", *own, *short, "--results", str(tmp_path / "r")])
+    assert run.exit_code == 0, run.output
 
 
 def test_the_data_set_shown_loads(tmp_path, monkeypatch):

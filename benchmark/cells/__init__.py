@@ -4,7 +4,7 @@ Read them in the order elman, gru, lstm, slstm, mlstm, mamba, mamba2; xlstm is b
 mlstm.
 
 A cell is named by its file: ``cell: gru`` is the one `Cell` defined in ``gru.py``. Files that
-define none are what cells share.
+define none are what cells share. A user's own is named by its module: ``cell: my_module.MyCell``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from benchmark.cells.cell import Cell, State
 from benchmark.cells.stack import RecurrentStack
 from benchmark.config import nearest, signature_schema, validate
 from benchmark.errors import UserError
+from benchmark.imports import find_class
 
-__all__ = ["Cell", "RecurrentStack", "State", "cell_factory", "cell_names"]
+__all__ = ["Cell", "RecurrentStack", "State", "cell_factory", "cell_names", "find_cell"]
 
 
 def cell_names() -> list[str]:
@@ -32,12 +33,25 @@ def cell_factory(name: str, options: Mapping[str, Any]) -> Callable[[int, int], 
     """Return a function of (input_size, hidden_size) that builds the named cell.
 
     Args:
-        name: a cell's file name, e.g. ``gru``.
+        name: a cell's file name, e.g. ``gru``, or the dotted path of a class.
         options: the cell's own keyword arguments, e.g. ``{"nonlinearity": "relu"}``.
 
     Raises:
         UserError: no such cell, one without its equations, or an option it does not have.
     """
+    cell = find_cell(name)
+    checked = dict(validate(signature_schema(cell), options, "", "model.cell_options"))
+    return lambda input_size, hidden_size: cell(input_size, hidden_size, **checked)
+
+
+def find_cell(name: str) -> type[Cell]:
+    """Return the class of a cell, as `cell_factory` takes its name.
+
+    Raises:
+        UserError: no such cell, one without its equations, or an error inside a user's module.
+    """
+    if "." in name:
+        return find_class(name, "model.cell", Cell)  # type: ignore[type-abstract]
     if name not in _file_names():
         raise UserError("model.cell", f"unknown cell {name!r}", nearest(name, cell_names()))
     cells = _cells_in(name)
@@ -52,8 +66,7 @@ def cell_factory(name: str, options: Mapping[str, Any]) -> Callable[[int, int], 
         what = f"{cell.__name__} of benchmark/cells/{name}.py has no "
         what += " and no ".join(sorted(cell.__abstractmethods__))
         raise UserError("model.cell", what, "write it as benchmark/cells/elman.py does")
-    checked = dict(validate(signature_schema(cell), options, "", "model.cell_options"))
-    return lambda input_size, hidden_size: cell(input_size, hidden_size, **checked)
+    return cell
 
 
 def _file_names() -> list[str]:

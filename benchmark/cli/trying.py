@@ -151,6 +151,9 @@ def _print_cells(console: Console, device: torch.device) -> None:
 
 
 def gradients(
+    cells: Annotated[
+        list[str] | None, typer.Argument(help="Cells: gru, my_module.MyCell, ...; default: ours.")
+    ] = None,
     length: Annotated[int, typer.Option(min=2, help="Steps of the sequence.")] = 336,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw it: a .svg, .png or .pdf file.")
@@ -166,7 +169,7 @@ def gradients(
     from benchmark.cells import cell_names
     from benchmark.evaluation.gradient_flow import gradient_flow
 
-    flows = {name: gradient_flow(name, {}, length=length) for name in cell_names()}
+    flows = {name: gradient_flow(name, {}, length=length) for name in cells or cell_names()}
     distances = [d for d in (1, 4, 12, 24, 48, 96, 168, 335, 719) if d < length]
     table = Table(box=None, pad_edge=False)
     table.add_column("steps back")

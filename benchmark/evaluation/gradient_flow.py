@@ -32,7 +32,7 @@ def gradient_flow(
     """Measure the gradient's norm by distance.
 
     Args:
-        cell: a cell's name.
+        cell: a cell's name, or a dotted path.
         options: its own arguments.
         length: steps S.
         width: of input and state.

@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmark.cells import Cell
 from benchmark.errors import told_by_line
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 
 Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
 BATCH = 4
+CELL_STEPS = 7
 DEFAULT_SHAPES = (
     SeriesShape(lookback=336, horizon=48, channels=3, season=24),
     SeriesShape(lookback=336, horizon=400, channels=3, season=24),
@@ -210,6 +212,23 @@ def _permuted(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     return "" if off < 1e-5 else f"differs by up to {off:g}"
 
 
+def _steps(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """A cell run over a sequence, or once for several inputs, does what its step does."""
+    f.eval()
+    for cell in f.modules():
+        if not isinstance(cell, Cell):
+            continue
+        x = torch.randn(BATCH, CELL_STEPS, cell.input_size, generator=generator)
+        with torch.no_grad():
+            slow, state = cell.sequential(x)
+            off = _difference(cell(x)[0], slow)
+            for forked, each in zip(cell.fork(x, state).unbind(1), x.unbind(1), strict=True):
+                off = max(off, _difference(forked, cell.step(each, state)[0]))
+        if not off < 1e-4:  # NaN is no smaller
+            return f"{type(cell).__name__} differs from its step by up to {off:g}"
+    return ""
+
+
 CHECKS: tuple[Check, ...] = (
     _shape,
     _input_kept,
@@ -219,4 +238,5 @@ CHECKS: tuple[Check, ...] = (
     _gradient,
     _saved,
     _permuted,
+    _steps,
 )

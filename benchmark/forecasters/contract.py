@@ -6,9 +6,9 @@ Shapes, here and in every forecaster: B batch, L lookback, H horizon, C channels
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -90,6 +90,11 @@ class Forecaster(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """Forecast: scaled lookback ``(B, L, C)`` -> scaled horizon ``(B, H, C)``."""
+
+    @classmethod
+    def named_classes(cls, options: Mapping[str, Any]) -> Sequence[type]:
+        """Return the classes beside this one that options name: their code makes the run too."""
+        return ()
 
     def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
         """Forecast while training, when the true horizon ``(B, H, C)`` may be looked at.

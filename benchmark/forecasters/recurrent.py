@@ -13,12 +13,13 @@ Training reads windows. In use rows arrive one after another, and `Recurrent.sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
-from benchmark.cells import RecurrentStack, State, cell_factory
+from benchmark.cells import RecurrentStack, State, cell_factory, find_cell
 from benchmark.config import Positive, Probability
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.decoders import DirectDecoder, SegmentDecoder, SequenceDecoder
@@ -35,7 +36,8 @@ class Recurrent(Forecaster):
 
     Args:
         shape: the sizes the data decides.
-        cell: a file of ``benchmark/cells``: elman, gru, lstm, ...
+        cell: a file of ``benchmark/cells``: elman, gru, lstm, ...; or a cell of the user's own, as
+            ``my_module.MyCell``.
         cell_options: the cell's own arguments, e.g. ``{nonlinearity: relu}``.
         hidden_size: width of the state, of each direction.
         layers: depth.
@@ -134,6 +136,12 @@ class Recurrent(Forecaster):
         self.channel_independent = (
             independent and not per_channel and not self.normaliser.per_channel
         )
+
+    @classmethod
+    def named_classes(cls, options: Mapping[str, Any]) -> Sequence[type]:
+        """A cell of the user's own is code that the option `cell` names."""
+        name = options.get("cell")
+        return [find_cell(name)] if isinstance(name, str) and "." in name else []
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""

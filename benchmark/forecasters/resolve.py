@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import os
 import pkgutil
-import sys
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -22,8 +20,9 @@ from pydantic import BaseModel
 
 import benchmark.forecasters
 from benchmark.config import nearest, signature_schema, validate
-from benchmark.errors import UserError, told_by_line
+from benchmark.errors import UserError
 from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
+from benchmark.imports import find_class, is_concrete
 
 
 def known_forecasters() -> dict[str, type[Forecaster]]:
@@ -32,7 +31,7 @@ def known_forecasters() -> dict[str, type[Forecaster]]:
     for info in pkgutil.walk_packages(benchmark.forecasters.__path__, "benchmark.forecasters."):
         module = importlib.import_module(info.name)
         for name, member in vars(module).items():
-            if _is_forecaster(member) and member.__module__ == module.__name__:
+            if is_concrete(member, Forecaster) and member.__module__ == module.__name__:
                 found[name] = member
     return found
 
@@ -49,23 +48,7 @@ def find_forecaster(name: str, where: str) -> type[Forecaster]:
         if name not in known:
             raise UserError(where, f"unknown forecaster {name!r}", nearest(name, known))
         return known[name]
-    if not all(name.split(".")):
-        raise UserError(
-            where, f"{name!r} is not a dotted path", "write e.g. my_module.MyForecaster"
-        )
-    module_name, _, class_name = name.rpartition(".")
-    module = _import_from_here(module_name, where)
-    member = getattr(module, class_name, None)
-    if member is None:
-        classes = [key for key, value in vars(module).items() if _is_forecaster(value)]
-        raise UserError(where, f"{module_name} has no {class_name!r}", nearest(class_name, classes))
-    if not _is_forecaster(member):
-        raise UserError(
-            where,
-            f"{name} is not a concrete Forecaster",
-            "derive it from benchmark.forecasters.contract.Forecaster and define forward",
-        )
-    return member  # type: ignore[no-any-return]
+    return find_class(name, where, Forecaster)  # type: ignore[type-abstract]
 
 
 def resolve_model(
@@ -155,7 +138,7 @@ def source_digest(spec: Mapping[str, Any], where: str) -> str:
     Raises:
         UserError: a class cannot be found.
     """
-    classes = [find_forecaster(name, f"{where}: model.class") for name in _classes(spec)]
+    classes = _code_of(spec, where)
     paths = [inspect.getsourcefile(c) for c in classes if not c.__module__.startswith("benchmark.")]
     sources = b"".join(Path(path).read_bytes() for path in paths if path)
     return hashlib.sha256(sources).hexdigest()[:16] if sources else ""
@@ -179,11 +162,16 @@ def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
     return next(kind for kind in get_args(FitKind) if kind in kinds)
 
 
-def _classes(part: Any) -> Iterator[str]:
-    """Every class that is named, outer ones first."""
+def _code_of(part: Any, where: str) -> Iterator[type]:
+    """Every class that a model or one of its options names, outer ones first."""
     for model in _models(part):
-        yield model["class"]
-        yield from _classes(list(model.values()))
+        cls = find_forecaster(model["class"], f"{where}: model.class")
+        yield cls
+        try:
+            yield from cls.named_classes(model)
+        except UserError as error:
+            raise error.inside(where) from None
+        yield from _code_of(list(model.values()), where)
 
 
 def _models(part: Any) -> Iterator[Mapping[str, Any]]:
@@ -196,33 +184,3 @@ def _models(part: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(part, list):
         for inner in part:
             yield from _models(inner)
-
-
-def _is_forecaster(member: object) -> bool:
-    return (
-        inspect.isclass(member)
-        and issubclass(member, Forecaster)
-        and not inspect.isabstract(member)
-    )
-
-
-def _import_from_here(module_name: str, where: str) -> Any:
-    """Import a module with the current folder on the path, as ``python -m`` would have it."""
-    here = os.getcwd()
-    added = here not in sys.path
-    if added:
-        sys.path.insert(0, here)
-    try:
-        with told_by_line(where, "mend that line"):
-            return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not (module_name + ".").startswith(error.name + "."):
-            raise
-        raise UserError(
-            where,
-            f"cannot import {module_name!r}",
-            "run from the folder that holds it, or install it",
-        ) from None
-    finally:
-        if added:
-            sys.path.remove(here)

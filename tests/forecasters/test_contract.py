@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.cells import Cell, State
 from benchmark.config import load_yaml
 from benchmark.errors import UserError
 from benchmark.forecasters.check import CHECKS, Finding, check_forecaster
@@ -225,6 +226,27 @@ class MixesChannels(Honest):
         return super().forward(x + x[..., :1])
 
 
+class AnotherFastWay(Cell):
+    """Its step halves the state, and its way through a sequence does not."""
+
+    def initial_state(self, like: Tensor) -> State:
+        return (like.new_zeros(len(like), self.hidden_size),)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h = x + 0.5 * state[0]
+        return h, (h,)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        outputs = x.cumsum(dim=1)
+        return outputs, (outputs[:, -1],)
+
+
+class HoldsSuchACell(Honest):
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.cell = AnotherFastWay(3, 3)
+
+
 class Raises(Honest):
     fitted: ClassVar[FitKind] = "none"
 
@@ -246,7 +268,7 @@ class CannotBeBuilt(Honest):
         raise RuntimeError("no such kernel")
 
 
-SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, PERMUTED = (
+SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, PERMUTED, STEPS = (
     (check.__doc__ or "").strip().rstrip(".") for check in CHECKS
 )
 
@@ -264,6 +286,7 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (InfiniteGradient, GRADIENT, "none reaches spare"),
     (UnsavedWeight, SAVED, "differs by up to"),
     (MixesChannels, PERMUTED, "differs by up to"),
+    (HoldsSuchACell, STEPS, "AnotherFastWay differs from its step by up to"),
     (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
     (CannotBeFitted, SHAPE, "RuntimeError: the matrix is singular"),
 ]
@@ -273,7 +296,7 @@ ALONE_WRONG: set[type[Forecaster]] = {
     UnusedParameter,
     ParameterTimesZero,
 }
-ALONE_WRONG |= {BatchMean, UnsavedWeight, MixesChannels, InfiniteGradient}
+ALONE_WRONG |= {BatchMean, UnsavedWeight, MixesChannels, InfiniteGradient, HoldsSuchACell}
 
 
 def spec_of(cls: type[Forecaster]) -> dict[str, Any]:
