@@ -1,4 +1,4 @@
-"""Classes of a user's own, found by the dotted path that a YAML gives.
+"""Classes of a user's own: found by the dotted path that a YAML gives, with options it can give.
 
 Importing a module runs it, by design: a YAML that names one is a program.
 """
@@ -9,9 +9,12 @@ import importlib
 import inspect
 import os
 import sys
+from collections.abc import Container, Sequence
 from typing import Any, TypeVar
 
-from benchmark.config import nearest
+from pydantic import BaseModel
+
+from benchmark.config import nearest, signature_schema
 from benchmark.errors import UserError, told_by_line
 
 Base = TypeVar("Base")
@@ -43,6 +46,36 @@ def find_class(name: str, where: str, base: type[Base]) -> type[Base]:
         cure = f"derive it from {base.__module__}.{base.__name__} and define {methods}"
         raise UserError(where, f"{name} is not a concrete {base.__name__}", cure)
     return member  # type: ignore[no-any-return]
+
+
+def options_of(
+    cls: type, leading: Sequence[str], given: Container[str], place: str
+) -> type[BaseModel]:
+    """Read the options of a class off its constructor, as a strict model.
+
+    Args:
+        cls: the class.
+        leading: what its constructor is given by position, and no YAML gives.
+        given: names of the options that it is to be built with.
+        place: where they are given, for errors.
+
+    Raises:
+        UserError: the constructor does not take what leads, or takes by position what cannot come
+            from a YAML.
+    """
+    parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    all_of_them = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(by_position) < 1 + len(leading) and not all_of_them:
+        what = f"{cls.__name__}.__init__ takes no {' and '.join(leading)}"
+        raise UserError(place, what, f"write def __init__(self, {', '.join(leading)})")
+    for parameter in by_position[1 + len(leading) :]:
+        name = parameter.name
+        if parameter.default is parameter.empty or name in given:
+            what = f"{cls.__name__}.__init__ takes it by position, and a YAML gives it by name"
+            cure = f"write a * before it: def __init__(self, {', '.join(leading)}, *, {name})"
+            raise UserError(f"{place}.{name}", what, cure)
+    return signature_schema(cls)
 
 
 def is_concrete(member: object, base: type) -> bool:

@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from benchmark.cells.cell import Cell, State
+from benchmark.cells.own import tried
 from benchmark.cells.stack import RecurrentStack
-from benchmark.config import nearest, signature_schema, validate
+from benchmark.config import nearest, validate
 from benchmark.errors import UserError
-from benchmark.imports import find_class
+from benchmark.imports import find_class, options_of
 
 __all__ = ["Cell", "RecurrentStack", "State", "cell_factory", "cell_names", "find_cell"]
 
@@ -39,8 +40,11 @@ def cell_factory(name: str, options: Mapping[str, Any]) -> Callable[[int, int], 
     Raises:
         UserError: no such cell, one without its equations, or an option it does not have.
     """
-    cell = find_cell(name)
-    checked = dict(validate(signature_schema(cell), options, "", "model.cell_options"))
+    cell, place = find_cell(name), "model.cell_options"
+    schema = options_of(cell, ("input_size", "hidden_size"), options, place)
+    checked = dict(validate(schema, options, "", place))
+    if "." in name:
+        return lambda input_size, hidden_size: tried(cell, input_size, hidden_size, checked)
     return lambda input_size, hidden_size: cell(input_size, hidden_size, **checked)
 
 

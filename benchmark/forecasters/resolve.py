@@ -19,10 +19,10 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 import benchmark.forecasters
-from benchmark.config import nearest, signature_schema, validate
+from benchmark.config import nearest, validate
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
-from benchmark.imports import find_class, is_concrete
+from benchmark.imports import find_class, is_concrete, options_of
 
 
 def known_forecasters() -> dict[str, type[Forecaster]]:
@@ -86,18 +86,7 @@ def option_schema(cls: type[Forecaster], given: Container[str], place: str) -> t
     Raises:
         UserError: the constructor takes no shape, or by position what cannot come from a YAML.
     """
-    parameters = inspect.signature(cls.__init__).parameters.values()
-    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(by_position) < 2 and all(p.kind is not p.VAR_POSITIONAL for p in parameters):
-        what = f"{cls.__name__}.__init__ takes no shape"
-        raise UserError(place, what, "write def __init__(self, shape)")
-    for parameter in by_position[2:]:  # after self and shape
-        name = parameter.name
-        if parameter.default is parameter.empty or name in given:
-            what = f"{cls.__name__}.__init__ takes it by position, and a YAML gives it by name"
-            cure = f"write a * before it: def __init__(self, shape, *, {name})"
-            raise UserError(f"{place}.{name}", what, cure)
-    return signature_schema(cls)
+    return options_of(cls, ("shape",), given, place)
 
 
 def build_forecaster(

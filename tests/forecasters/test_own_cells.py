@@ -14,6 +14,7 @@ from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, source_digest
 
 SHAPE = SeriesShape(12, 4, 2, season=4)
+SPEC = {"class": "Recurrent", "cell": "my_cells.Mine", "hidden_size": 2}
 CELL = """
 import torch
 from benchmark.cells import Cell
@@ -37,9 +38,8 @@ class Other:
 
 def test_a_cell_of_the_users_own_is_part_of_the_digest(write: Callable[[str, str], Path]) -> None:
     path = write("my_cells", CELL)
-    alone = {"class": "Recurrent", "cell": "my_cells.Mine", "hidden_size": 2}
-    assert build_forecaster(alone, SHAPE, "x")(torch.zeros(1, 12, 2)).shape == (1, 4, 2)
-    for spec in (alone, {"class": "Ensemble", "members": [{"model": alone}]}):
+    assert build_forecaster(SPEC, SHAPE, "x")(torch.zeros(1, 12, 2)).shape == (1, 4, 2)
+    for spec in (SPEC, {"class": "Ensemble", "members": [{"model": SPEC}]}):
         path.write_text(CELL)
         before = source_digest(spec, "x")
         path.write_text(CELL.replace("tanh", "sigmoid"))
@@ -68,3 +68,47 @@ def test_a_mistake_in_naming_a_cell_is_told(
     for ask in (lambda: source_digest(spec, "x"), lambda: build_forecaster(spec, SHAPE, "x")):
         with pytest.raises(UserError, match=re.escape(says)):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("method", "says"),
+    [
+        (
+            "def step(self, x, s):\n        return x",
+            "step returned a tensor (2, 2), not the ",
+        ),
+        (
+            "def step(self, x, s):\n        return x, x",
+            "the state of step is a tensor (2, 2)",
+        ),
+        (
+            "def step(self, x, s):\n        return x[0], s",
+            "step's output is a tensor (2,), ",
+        ),
+        (
+            "def step(self, x, s):\n        return x, (1,)",
+            "the state of step holds a int, no",
+        ),
+        (
+            "def initial_state(self, like):\n        return None",
+            "initial_state is a NoneType, no",
+        ),
+        (
+            "def initial_state(self, like):\n        return (like[0, 0],)",
+            "the state of initial_state holds a tensor (), not a tensor of a batch of 2",
+        ),
+        (
+            "def __init__(self, i, h, k):\n        super().__init__(i, h)",
+            "by name; write a * before it: def __init__(self, input_size, hidden_size, *, k)",
+        ),
+        ("def __init__(self):\n        pass", "Mine.__init__ takes no input_size and hidden_size"),
+    ],
+)
+def test_a_mistake_in_a_cell_is_told_before_it_is_used(
+    write: Callable[[str, str], Path], method: str, says: str
+) -> None:
+    write("my_cells", CELL.replace("class Unfinished", f"    {method}\n\nclass Unfinished"))
+    with pytest.raises(UserError, match=re.escape(says)) as caught:
+        build_forecaster(SPEC, SHAPE, "x.yaml")
+    assert str(caught.value).startswith("x.yaml: model.cell")
+    assert "\n" not in str(caught.value)
