@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import gc
 import re
 import statistics
 import sys
@@ -146,6 +148,9 @@ def reset_peak_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     elif _CLEAR_REFS.exists():
+        gc.collect()
+        with suppress(AttributeError, OSError):  # glibc's alone
+            ctypes.CDLL(None).malloc_trim(0)  # else what earlier runs freed is still the process's
         with suppress(OSError):  # forbidden: see above
             _CLEAR_REFS.write_text("5")  # proc(5): resets the peak resident set size
 

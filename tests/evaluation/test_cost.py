@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -178,6 +179,18 @@ def test_peak_memory_sees_a_peak_and_forgets_it_after_a_reset() -> None:
     assert peak_memory_mb(CPU) - before == pytest.approx(200, abs=40)
     reset_peak_memory(CPU)
     assert peak_memory_mb(CPU) - before < 50
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's malloc_trim")
+def test_what_earlier_runs_have_freed_is_in_no_peak() -> None:
+    reset_peak_memory(CPU)
+    before = peak_memory_mb(CPU)
+    blocks = [bytes(64 * 2**10) for _ in range(3200)]  # 200 MiB, too small to be mapped
+    above = bytes(64 * 2**10)  # keeps the heap from ending where they are
+    del blocks
+    reset_peak_memory(CPU)
+    assert peak_memory_mb(CPU) - before < 50
+    assert len(above)
 
 
 def test_peak_memory_is_that_of_the_process_in_mebibytes() -> None:
