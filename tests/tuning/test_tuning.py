@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from benchmark.config import load_yaml
+from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.run import plan
-from benchmark.harness.spec import CONFIGS, load_run
+from benchmark.harness.spec import config_names, design_names, find_config, load_run
 from benchmark.tuning.chosen import best_trial
 from benchmark.tuning.trials import Trial, read_trials
 from benchmark.tuning.tune import prepare, tune
@@ -265,10 +266,13 @@ def test_every_configuration_gets_the_same_budget(small, command):
 def test_our_own_searches_can_start_and_are_the_same_for_every_cell(tmp_path):
     task = ["dataset=akl_pedestrians", "horizon=24"]
     spaces = {}
-    for path in sorted((CONFIGS / "models").glob("*.yaml")):
+    for name in (*config_names("models"), *design_names()):
+        path = find_config("models", name)
         if load_run(path).search:
-            spaces[path.stem] = prepare(path, task, tmp_path).space
-    assert len(spaces) == 12
+            spaces[name] = prepare(path, task, tmp_path).space
+        else:
+            assert how_fitted(load_run(path).model, name) != "gradient", name
+    assert len(spaces) == 31
     cells = ("gru", "lstm", "slstm", "mlstm", "xlstm", "mamba", "mamba2", "rnn")
     assert all(spaces[cell] == spaces["gru"] for cell in cells)
 
