@@ -137,7 +137,7 @@ def pitfalls(
 
 def epochs(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Models' YAMLs; default: dlinear nlinear rnn gru.")
+        list[str] | None, typer.Argument(help="Models' YAMLs; default: dlinear nlinear rnn.")
     ] = None,
     dataset: Annotated[
         list[str] | None,
@@ -166,7 +166,7 @@ def epochs(
     _check_overrides(set_ or [])
     specs = [
         load_run(find_config("models", name), set_ or [])
-        for name in models or ("dlinear", "nlinear", "rnn", "gru")
+        for name in models or ("dlinear", "nlinear", "rnn")
     ]
     cards = [load_card(name) for name in dataset or COMPANIONS]
     if not dataset:
