@@ -31,7 +31,7 @@ COMMANDS = {
     "forecast": "run --input --output --plot --level --results",
     "backtest": "run --input --stride --output --results",
     "export": "run --output --results",
-    "leaderboard": "csv --output --plot --ranks --latex --results",
+    "leaderboard": "csvs --output --plot --ranks --latex --results",
     "report": "csv --output --results",
     "plot": "kind models --output --dataset --horizon --protocol --channel --window --results",
     "compare": "old new --tolerance --gate --path --published --markdown --results",

@@ -204,26 +204,6 @@ def test_a_suite_whose_data_set_is_gone_says_so_in_its_table(
     assert missing.out.splitlines()[-1] == "not to be had: gone"
 
 
-def test_leaderboard_ranks_all_runs_or_one_csv(toy: Path, command: Command) -> None:
-    command("suite", "tiny.yaml")
-    (toy / "results" / "results.csv").unlink()  # it is rebuilt from the folders
-    answer = command("leaderboard", "--output", "board")
-    assert answer.code == 0
-    assert "toy, horizon 12" in answer.out
-    assert "linear" in (toy / "board" / "leaderboard.md").read_text()
-    one = command("leaderboard", toy / "results" / "results.csv")
-    assert one.out in answer.out
-
-
-def test_leaderboard_draws_error_by_cost(toy: Path, command: Command) -> None:
-    pytest.importorskip("matplotlib")
-    command("run", "linear.yaml")
-    answer = command("leaderboard", "--plot", "costs.svg")
-    assert (answer.code, answer.err) == (0, "")
-    assert answer.out.startswith("Plot: costs.svg\n")
-    assert "<svg" in (toy / "costs.svg").read_text()
-
-
 def test_compare_exits_with_1_where_something_regressed(toy: Path, command: Command) -> None:
     command("suite", "tiny.yaml")
     old = toy / "results" / "results.csv"

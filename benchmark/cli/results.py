@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,14 +13,17 @@ from benchmark.cli.options import ResultsOption, check_output, make_console, tel
 from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from benchmark.reports.ranking import Leaderboard
 
 
 def leaderboard(
-    csv: Annotated[
-        Path | None, typer.Argument(help="A results CSV; default: all runs of --results.")
+    csvs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Results CSVs, ranked together; default: all runs of --results."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Also write leaderboard.md and leaderboard.csv there.")
@@ -39,19 +43,20 @@ def leaderboard(
     """Rank what has been run.
 
     There is a table for each data set, horizon and protocol, and one over three data sets or more.
+    Of a run that several files hold, the first file's row counts.
     """
     from benchmark.records.store import Store
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
 
     if latex is not None:
         check_output(latex, ".tex", option="--latex")
-    path = csv or Store(results).csv_of_runs()
+    paths = csvs or [Store(results).csv_of_runs()]
     console = make_console()
-    board = _board(path)
+    board = _board(paths)
     if output is not None:
         words = [] if results == RESULTS else ["--results", str(results)]
-        if csv is not None:
-            words = [str(csv)]
+        if csvs:
+            words = list(map(str, csvs))
         command = shlex.join(["benchmark", "leaderboard", *words])
         write_leaderboard(output, board, command=command)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
@@ -78,18 +83,28 @@ def show_boards(path: Path, console: Console, only: set[str]) -> None:
     """Print the tables of every task that has a run in `only`."""
     from benchmark.reports.leaderboard import print_table
 
-    print_table(_board(path, only), console)
+    print_table(_board([path], only), console)
 
 
-def _board(path: Path, only: set[str] | None = None) -> Leaderboard:
-    """Rank the rows of every task that has a run in `only`, or of all."""
+def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:
+    """Rank the rows of every task that has a run in `only`, or of all; each run's first row."""
+    import pandas as pd
+
     from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
     from benchmark.reports.ranking import best_runs, leaderboard
 
-    rows = read_results(path)
+    rows = pd.concat(
+        [read_results(path).assign(_file=str(path)) for path in paths], ignore_index=True
+    )
+    rows = rows.drop_duplicates("run_id")
     if only is not None:
         chosen = rows[rows["run_id"].isin(only)]
         keys = ["dataset", "horizon", "fingerprint"]
         rows = rows.merge(chosen[keys].drop_duplicates(), on=keys)
-    return leaderboard(rows, read_losses(path, best_runs(rows)))
+    best = best_runs(rows)
+    losses: dict[str, NDArray[np.float64]] = {}
+    for path in paths:
+        own = rows.loc[rows["_file"] == str(path), "run_id"]
+        losses |= read_losses(path, best[best["run_id"].isin(own)])
+    return leaderboard(rows, losses)

@@ -1,0 +1,79 @@
+"""The command that ranks: all runs of a folder, one file, or several files together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def run(toy: Path, command: Command) -> Run:
+    """Run a model on the toy data set into a folder of results."""
+
+    def run(model: str, folder: str = "results", *more: str) -> None:
+        sets = ("dataset=toy", "lookback=24", "horizon=12", *more)
+        words = [word for item in sets for word in ("--set", item)]
+        assert command("run", model, *words, "--results", folder).code == 0
+
+    return run
+
+
+def test_leaderboard_ranks_all_runs_or_one_csv(toy: Path, run: Run, command: Command) -> None:
+    run("ridge")
+    run("seasonal_naive")
+    (toy / "results" / "results.csv").unlink()  # it is rebuilt from the folders
+    answer = command("leaderboard", "--output", "board")
+    assert answer.code == 0
+    assert "toy, horizon 12" in answer.out
+    assert "ridge" in (toy / "board" / "leaderboard.md").read_text()
+    one = command("leaderboard", toy / "results" / "results.csv")
+    assert one.out in answer.out
+
+
+def test_several_files_are_ranked_together_each_run_once(
+    toy: Path, run: Run, command: Command
+) -> None:
+    for model in ("ridge", "seasonal_naive"):
+        run(model)
+        run(model, "all")
+    run("window_mean", "theirs")
+    run("window_mean", "all")
+    run("ridge", "theirs")  # is in ours already
+    files = ("results/results.csv", "theirs/results.csv")
+    together = command("leaderboard", *files, "--output", "board")
+    assert (together.code, together.err) == (0, "")
+    table = (toy / "board" / "leaderboard.md").read_text()
+    assert f"\nbenchmark leaderboard {' '.join(files)}\n" in table
+    scores = [line.split(" | ")[:7] for line in table.splitlines() if line.startswith("| ")]
+    command("leaderboard", "--results", "all", "--output", "other")
+    expected = (toy / "other" / "leaderboard.md").read_text().splitlines()
+    assert scores == [line.split(" | ")[:7] for line in expected if line.startswith("| ")]
+    assert "vs best" in table  # the runs beside either file tell their windows
+    twice = command("leaderboard", files[0], *files)
+    assert (twice.code, twice.out) == (0, command("leaderboard", *files).out)
+
+
+def test_the_first_file_has_the_word_on_a_run_of_both(
+    toy: Path, run: Run, command: Command
+) -> None:
+    run("ridge")
+    text = Path("results/results.csv").read_text()
+    mse = next(cell for cell in text.splitlines()[1].split(",") if cell.startswith("0."))
+    Path("other.csv").write_text(text.replace(mse, "0.25"))
+    assert f"{float(mse):.4f}" in command("leaderboard", "results/results.csv", "other.csv").out
+    assert "0.2500" in command("leaderboard", "other.csv", "results/results.csv").out
+
+
+def test_leaderboard_draws_error_by_cost(toy: Path, run: Run, command: Command) -> None:
+    pytest.importorskip("matplotlib")
+    run("ridge")
+    answer = command("leaderboard", "--plot", "costs.svg")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("Plot: costs.svg\n")
+    assert "<svg" in (toy / "costs.svg").read_text()
