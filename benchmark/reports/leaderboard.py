@@ -48,7 +48,8 @@ _MEANING = (
     "seeds.",
     f"Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
     "Best in bold, second underlined. MACs: multiply-accumulates of one forecast, in products of "
-    "matrices and convolutions; ms: of one forecast, by itself; windows/s: 256 at a time.",
+    "matrices and convolutions; MiB: the most memory held, of the GPU or else of the process; ms: "
+    "of one forecast, by itself; windows/s: 256 at a time.",
 )
 _MEANING_SHORT = (
     "MSE and MAE on the scaled test series, mean ± std over seeds; "
@@ -60,6 +61,7 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("MACs", "macs", count),
     ("train s", "train_seconds", amount),
     ("train J", "energy_j", amount),
+    ("MiB", "peak_memory_mb", amount),
     ("ms", "latency_ms", amount),
     ("windows/ s", "throughput", amount),
 )

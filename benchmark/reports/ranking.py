@@ -31,7 +31,9 @@ METRICS = (
     "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80", "width_80",
     "coverage_95",
 )  # fmt: skip
-COSTS = ("params", "macs", "train_seconds", "energy_j", "latency_ms", "throughput")
+COSTS = (
+    "params", "macs", "train_seconds", "energy_j", "peak_memory_mb", "latency_ms", "throughput",
+)  # fmt: skip
 GROUP = ["dataset", "horizon", "fingerprint"]
 NOISY = ("mse", "mae", "rmse", "mase", "crps")
 """Metrics whose best row is marked, and so whose noise over seeds is asked for."""

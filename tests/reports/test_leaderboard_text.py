@@ -125,10 +125,11 @@ def test_a_tuned_row_is_named_with_its_trials(run, table):
 
 def test_every_cost_that_a_row_has_is_a_column(run, table):
     costs = {"macs": 2_500_000, "energy_j": 12.5, "latency_ms": 0.25, "throughput": 4000.0}
+    costs["peak_memory_mb"] = 612.0
     board = leaderboard(table(run("gru", params=7, train_seconds=1.5, **costs)))
     head, _, row = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
-    assert "| params | MACs | train s | train J | ms | windows/ s |" in head
-    assert "| 7 | 2.5M | 1.5 | 12.5 | 0.25 | 4,000 |" in row
+    assert "| params | MACs | train s | train J | MiB | ms | windows/ s |" in head
+    assert "| 7 | 2.5M | 1.5 | 12.5 | 612 | 0.25 | 4,000 |" in row
     lines = {line["metric"]: line["mean"] for line in csv.DictReader(io.StringIO(to_csv(board)))}
     assert {name: float(lines[name]) for name in costs} == costs
 
@@ -139,7 +140,7 @@ def test_a_file_from_before_a_cost_was_measured_is_ranked_and_compared_without_i
     new = table(run("gru", 0.5, params=7, train_seconds=1.5, macs=10, throughput=9.0))
     path = tmp_path / "results.csv"
     (header, row) = csv.reader(path.read_text().splitlines())
-    gone = ("energy_j", "macs", "latency_ms", "throughput")
+    gone = ("energy_j", "macs", "latency_ms", "throughput", "peak_memory_mb")
     kept = [place for place, name in enumerate(header) if name not in gone]
     lines = [",".join(cells[place] for place in kept) for cells in (header, row)]
     path.write_text(f"{lines[0]},inference_us\n{lines[1]},17.5\n")

@@ -50,6 +50,7 @@ OTHERS = (
     Shown("macs", "MACs", "multiply-accumulates of one forecast", count),
     Shown("train_seconds", "train s", "seconds of fitting", amount),
     Shown("energy_j", "train J", "joules of fitting", amount),
+    Shown("peak_memory_mb", "MiB", "most memory held, of the GPU or else of the process", amount),
     Shown("latency_ms", "ms", "milliseconds of one forecast by itself", amount),
     Shown("throughput", "windows/s", "windows forecast a second, 256 at a time", amount),
 )
