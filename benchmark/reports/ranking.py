@@ -175,7 +175,7 @@ def leaderboard(
 def _chance(rows: DataFrame, noise: Mapping[str, NoiseFloor]) -> Iterable[str]:
     yield from tie_notes(rows)
     if "mse" in noise:
-        yield noise_note(noise["mse"])
+        yield noise_note(rows, noise["mse"])
 
 
 def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:

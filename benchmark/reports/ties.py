@@ -206,13 +206,20 @@ def beyond(noise: NoiseFloor) -> float:
     return noise.smallest_difference(SeedMean(1), SeedMean(1))
 
 
-def noise_note(noise: NoiseFloor) -> str:
-    """Say the noise floor in one line."""
+def noise_note(rows: DataFrame, noise: NoiseFloor) -> str:
+    """Say the noise floor in one line, and by which spread rows are judged."""
+    from benchmark.statistics.noise import LEAST_SEEDS
+
+    few = rows["seeds"][rows["fitted"] == "gradient"] < LEAST_SEEDS
     pooled = f"{noise.configurations} configuration{'s' if noise.configurations > 1 else ''}"
     freedom = f"{noise.freedom} degree{'s' if noise.freedom > 1 else ''} of freedom"
+    judged = (
+        f"Rows of one seed that differ by less than {number(beyond(noise))} may differ by their "
+        "seeds alone; a row of three seeds or more is judged by its own spread."
+        if few.any()
+        else "Every row that depends on its seed has three or more and is judged by its own spread."
+    )
     return (
         f"Seed noise: over its seeds the MSE of one configuration has a standard deviation of "
-        f"{number(noise.std)} (pooled over {pooled}, {freedom}). Rows of one seed that differ by "
-        f"less than {number(beyond(noise))} may differ by their seeds alone; a row of three seeds "
-        "or more is judged by its own spread."
+        f"{number(noise.std)} (pooled over {pooled}, {freedom}). {judged}"
     )
