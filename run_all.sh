@@ -11,7 +11,8 @@ usage: ./run_all.sh [SUITE] [OPTION ...]   run a suite (default: etth1) and writ
 
 Suites: etth1 (the reference leaderboard), quick (a taste), full (every data set, three seeds),
 or the path of a suite's YAML. OPTIONs go to 'benchmark suite', e.g. --set training.epochs=2,
---strict, --device cpu.
+--strict, --device cpu. As many runs go on at once as there are cores, four at most; --jobs N says
+otherwise.
 
 Environment: BENCHMARK_DATA (folder of data files, default datasets/), BENCHMARK_RESULTS (default
 results/), PYTHON (interpreter for .venv, default python3).
@@ -37,6 +38,17 @@ set_up() {
     echo "$wanted" >"$stamp"
 }
 
+# How many runs at once: sharing the cores, they are done sooner than one after the other on all.
+at_once() {
+    local cores
+    cores=$(getconf _NPROCESSORS_ONLN)
+    if command -v nvidia-smi >/dev/null; then # one GPU is one run's
+        echo 1
+    else
+        echo $((cores < 4 ? cores : 4))
+    fi
+}
+
 case ${1:-} in
     -h | --help)
         usage
@@ -54,6 +66,9 @@ case ${1:-} in
             shift
         fi
         set_up tensorboard,report
+        if [[ " $* " != *" --executor"* ]]; then # a cluster has an answer of its own
+            set -- --jobs "$(at_once)" "$@"      # of two, the last one counts
+        fi
         exec .venv/bin/python -m benchmark suite "$suite" "$@"
         ;;
 esac

@@ -26,6 +26,7 @@ if [[ $1 == -m && $2 != venv ]]; then
 fi
 """
 ON_ALL_CORES = "<pytest><--numprocesses><auto><--maxprocesses><8><--dist><loadfile>"
+AT_ONCE = f"<--jobs><{1 if shutil.which('nvidia-smi') else 2}>"  # of two cores
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -39,7 +40,16 @@ def tree(tmp_path: Path) -> Path:
     stub = tmp_path / "python-stub"
     stub.write_text(STUB)
     stub.chmod(0o755)
+    tool(tmp_path, "getconf", "echo ${CORES:-2}")
     return folder
+
+
+def tool(tmp_path: Path, name: str, script: str) -> None:
+    """Put a program where the shell looks first."""
+    path = tmp_path / "tools" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/usr/bin/env bash\n{script}\n")
+    path.chmod(0o755)
 
 
 @pytest.fixture
@@ -48,6 +58,7 @@ def run(tree: Path, tmp_path: Path) -> Run:
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {"PYTHON": str(tmp_path / "python-stub"), "CALLS": str(tmp_path / "calls")}
+        variables["PATH"] = f"{tmp_path / 'tools'}:{os.environ['PATH']}"
         return subprocess.run(
             [str(tree / "run_all.sh"), *words],
             capture_output=True,
@@ -87,13 +98,15 @@ def test_help_sets_up_nothing_and_names_every_way_to_call_it(
 @pytest.mark.parametrize(
     ("words", "handed_on"),
     [
-        ([], "<benchmark><suite><etth1>"),
-        (["quick"], "<benchmark><suite><quick>"),
-        (["my suites/a b.yaml"], "<benchmark><suite><my suites/a b.yaml>"),
-        (["--strict"], "<benchmark><suite><etth1><--strict>"),
+        ([], f"<benchmark><suite><etth1>{AT_ONCE}"),
+        (["quick"], f"<benchmark><suite><quick>{AT_ONCE}"),
+        (["my suites/a b.yaml"], f"<benchmark><suite><my suites/a b.yaml>{AT_ONCE}"),
+        (["--strict"], f"<benchmark><suite><etth1>{AT_ONCE}<--strict>"),
+        (["quick", "--jobs", "7"], f"<benchmark><suite><quick>{AT_ONCE}<--jobs><7>"),
+        (["quick", "--executor", "ray"], "<benchmark><suite><quick><--executor><ray>"),
         (
             ["full", "--set", "training.epochs=2", "--device", "cpu"],
-            "<benchmark><suite><full><--set><training.epochs=2><--device><cpu>",
+            f"<benchmark><suite><full>{AT_ONCE}<--set><training.epochs=2><--device><cpu>",
         ),
         (["--tests"], ON_ALL_CORES),
         (["--tests", "-k", "a or b", "tests/data"], f"{ON_ALL_CORES}<-k><a or b><tests/data>"),
@@ -102,6 +115,14 @@ def test_help_sets_up_nothing_and_names_every_way_to_call_it(
 def test_arguments_are_handed_on_as_they_are(run: Run, words: list[str], handed_on: str) -> None:
     done = run(*words)
     assert (done.returncode, done.stdout) == (0, handed_on)
+
+
+@pytest.mark.skipif(AT_ONCE == "<--jobs><1>", reason="has a GPU")
+def test_as_many_runs_go_on_at_once_as_help(run: Run, tmp_path: Path) -> None:
+    for cores, jobs in ((1, 1), (3, 3), (4, 4), (64, 4)):
+        assert run(CORES=str(cores)).stdout == f"<benchmark><suite><etth1><--jobs><{jobs}>"
+    tool(tmp_path, "nvidia-smi", "exit 0")
+    assert run(CORES="64").stdout == "<benchmark><suite><etth1><--jobs><1>"
 
 
 @pytest.mark.parametrize("code", ["1", "2", "130"])
