@@ -13,7 +13,7 @@ from benchmark.reports.tables import (
     mean_and_std,
     number,
 )
-from benchmark.reports.ties import noise_marks, unmarked_note
+from benchmark.reports.ties import noise_marks, noise_rival, unmarked_note
 
 _MEANING = (
     "Quantiles from residuals on validation (split conformal), scored on test: CRPS, twice the "
@@ -38,7 +38,8 @@ def quantile_table(group: Group) -> Table | None:
         return None
     pairs = zip(rows["crps"], rows["crps_std"], strict=True)
     scores = [mean_and_std(mean, std) for mean, std in pairs]
-    found = noise_marks("crps", rows, group.noise.get("crps"))
+    noise = group.noise.get("crps")
+    found, rival = noise_marks("crps", rows, noise), noise_rival("crps", rows, noise)
     cells = [
         [Cell(str(place + 1)) for place in range(len(rows))],
         [Cell(name) for name in rows["name"]],
@@ -53,7 +54,7 @@ def quantile_table(group: Group) -> Table | None:
         columns=_COLUMNS,
         rows=tuple(zip(*cells, strict=True)),
         intro=(_MEANING,),
-        notes=tuple(unmarked_note([] if any(found) else ["CRPS"])),
+        notes=tuple(unmarked_note({} if rival is None else {"CRPS": rows["name"].iloc[rival]})),
     )
 
 

@@ -166,19 +166,31 @@ def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
         A mark for each row; none at all where another row is within seed noise of the best one.
     """
     values = rows[metric].tolist()
-    if noise is not None:
-        from benchmark.statistics.noise import SeedMean
+    return marks(values) if noise_rival(metric, rows, noise) is None else [""] * len(values)
 
-        trained = rows["fitted"] == "gradient"
-        seeds = rows["seeds"].astype("float64").where(trained, math.inf)
-        means = [SeedMean(*own) for own in zip(seeds, rows[f"{metric}_std"], strict=True)]
-        known = [place for place, value in enumerate(values) if not math.isnan(value)]
-        best, *others = sorted(known, key=lambda place: values[place])
-        for place in others:
-            reach = noise.smallest_difference(means[best], means[place])
-            if values[place] - values[best] < reach:
-                return [""] * len(values)
-    return marks(values)
+
+def noise_rival(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> int | None:
+    """Return the place of the first row that may be better than the best but for its seeds.
+
+    Args:
+        metric: as `noise_marks` takes it, with the rest.
+        rows: likewise.
+        noise: likewise.
+    """
+    if noise is None:
+        return None
+    from benchmark.statistics.noise import SeedMean
+
+    values = rows[metric].tolist()
+    trained = rows["fitted"] == "gradient"
+    seeds = rows["seeds"].astype("float64").where(trained, math.inf)
+    means = [SeedMean(*own) for own in zip(seeds, rows[f"{metric}_std"], strict=True)]
+    known = [place for place, value in enumerate(values) if not math.isnan(value)]
+    best, *others = sorted(known, key=lambda place: values[place])
+    for place in others:
+        if values[place] - values[best] < noise.smallest_difference(means[best], means[place]):
+            return place
+    return None
 
 
 def noise_cells(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Cell]:
@@ -190,11 +202,12 @@ def noise_cells(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
     return [Cell(number(value), mark) for value, mark in zip(values, found, strict=True)]
 
 
-def unmarked_note(titles: Sequence[str]) -> Iterable[str]:
-    """Say which columns `noise_marks` left without a mark, if any."""
-    if titles:
+def unmarked_note(rivals: Mapping[str, str]) -> Iterable[str]:
+    """Say which columns `noise_marks` left without a mark, if any, and because of which row."""
+    if rivals:
+        told = ", ".join(f"{title} ({name})" for title, name in rivals.items())
         yield (
-            f"No {', '.join(titles)} is bold: the best differs from another row's by less than "
+            f"No {told} is bold: the best differs from that of the row in brackets by less than "
             "seed noise."
         )
 
