@@ -64,8 +64,8 @@ def test_each_metric_is_judged_by_its_own_noise_and_skill_by_that_of_the_mse(run
     assert "| 0.5100±0.0100 | <u>0.3100±0.0000</u> |" in row(board, "lstm")
     assert "| 0.500 |" in row(board, "gru")
     assert notes(board) == [
-        "- No MSE (lstm), skill (lstm) is bold: the best differs from that of the row in brackets by "
-        "less than seed noise."
+        "- No MSE (lstm), skill (lstm) is bold: the best differs from that of the row in brackets "
+        "by less than seed noise."
     ]
     assert set(board.groups[0].noise) == {"mse", "mae", "rmse"}
     apart = leaderboard(table(*rows[:3], *trained(run, "lstm", 0.53, mae=0.31), naive))
