@@ -14,13 +14,13 @@ from benchmark.data.load import Series
 from benchmark.data.splits import SplitName, Splits
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.forecasters.contract import Forecaster
-from benchmark.harness.build import unfitted
+from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records import layout
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
+from benchmark.training.heads import build_for_training
 
 TRAIN_WINDOWS = 48
 HELD_OUT_WINDOWS = 24
@@ -76,7 +76,8 @@ class Line:
 
     def forecaster(self, weights: Mapping[str, Tensor], task: Task) -> Forecaster:
         """The model as its saved weights make it again."""
-        forecaster = unfitted(self.spec, task, self.where)
+        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+        forecaster = build_for_training(self.spec.model, shape, self.spec.training, self.where)
         forecaster.load_state_dict(weights)
         return forecaster
 
