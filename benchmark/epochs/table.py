@@ -49,11 +49,10 @@ def _worth(found: Sequence[Worth], horizon: int, seeds: int, blocks: int, comman
             fmean(one for one, worth in zip(own, found, strict=True) if worth.dataset == dataset)
             for dataset in datasets
         ]
-        lower = f"{sum(one < 0 for one in own)} of {len(own)}"
+        lower = "-" if way == FIRST else f"{sum(one < 0 for one in own)} of {len(own)}"
         shown = [*map(_percent, by_dataset), _percent(fmean(own)), _percent(max(own))]
-        told = [] if way == FIRST else [lower]
         rank = f"{ranks[way]:.2f}" if way in ranks else "-"
-        rows.append([way, *shown, *(told or ["-"]), rank, meaning])
+        rows.append([way, *shown, lower, rank, meaning])
     columns = (
         Column("epoch", number=False),
         *(Column(dataset) for dataset in datasets),
@@ -74,13 +73,13 @@ def _worth(found: Sequence[Worth], horizon: int, seeds: int, blocks: int, comman
         notes=(
             f"Every model is trained to the last epoch of its YAML; blocks: {blocks}, trained with "
             "the first seed. No way sees a test window but the last row, which is none.",
-            _verdict(scores, honest),
+            _verdict(scores),
             f"Made by: {command}",
         ),
     )
 
 
-def _verdict(scores: np.ndarray, ways: Sequence[str]) -> str:
+def _verdict(scores: np.ndarray) -> str:
     """Whether the ways' ranks differ by more than chance, as far as so few can tell."""
     pairs, count = scores.shape
     told = (
