@@ -1,7 +1,8 @@
-"""The README is held to what it says: its examples run, its tables are those of the results."""
+"""The README and the pages beside it are held to what they say: examples run, tables are real."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import sys
@@ -13,49 +14,111 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from benchmark.cli import app
-from benchmark.records.record import column_table
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+NAMES = ["README.md", *(f"docs/{name}.md" for name in ("data", "models", "protocol", "results"))]
+PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in NAMES}
+README = PAGES["README.md"]
+FENCED = re.compile(r"```(\w+)\n(.*?)```", flags=re.DOTALL)
 
 
-def between(name: str) -> str:
-    return README.split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0].strip()
+def between(page: str, name: str) -> list[str]:
+    """The lines of a table that stands between two comments."""
+    shown = PAGES[page].split(f"<!-- {name} -->")[1].split(f"<!-- /{name} -->")[0]
+    return [line for line in shown.splitlines() if line.startswith("|")]
 
 
-def block(language: str, containing: str) -> str:
-    (found,) = [text for kind, text in BLOCKS if kind == language and containing in text]
+def block(page: str, language: str, containing: str) -> str:
+    blocks = FENCED.findall(PAGES[page])
+    (found,) = [text for kind, text in blocks if kind == language and containing in text]
     return found
 
 
-def test_how_many_rows_may_be_the_best_is_what_the_leaderboard_says():
-    written = (ROOT / "results/reference/etth1/leaderboard.md").read_text(encoding="utf-8")
+def reference(path: str) -> str:
+    return (ROOT / "results/reference" / path).read_text(encoding="utf-8")
+
+
+def first_table(text: str, title: str = "# ") -> list[str]:
+    """The lines of the first table below a title."""
+    lines = itertools.dropwhile(lambda line: line[:1] != "|", text.split(title, 1)[1].splitlines())
+    return list(itertools.takewhile(lambda line: line[:1] == "|", lines))
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_how_many_rows_may_be_the_best_is_what_the_leaderboard_says(page):
+    written = reference("etth1/leaderboard.md")
     (counts,) = set(re.findall(r"Judged all at once, (\d+) of (\d+) rows may be", written))
-    shown = re.findall(r"Judged all at once, (\d+) of the (\d+) may be best", README)
+    shown = re.findall(r"Judged all at once, (\d+) of the (\d+) may be best", PAGES[page])
     assert shown == [counts]
 
 
-@pytest.mark.parametrize(("name", "suite"), [("leaderboard", "etth1"), ("cells", "cells")])
-def test_a_leaderboard_shown_is_the_one_that_the_reference_results_hold(name, suite):
-    written = (ROOT / f"results/reference/{suite}/leaderboard.md").read_text(encoding="utf-8")
-    written = written.split("\n### ")[0]  # quantiles have a table of their own
-    table = [line for line in between(name).splitlines() if line.startswith("|")]
-    assert len(table) >= 10
-    assert table == [line for line in written.splitlines() if line.startswith("|")]
+def test_the_leaderboard_shown_has_columns_of_the_one_in_the_reference_results():
+    written = [cells(line) for line in first_table(reference("etth1/leaderboard.md"))]
+    shown = [cells(line) for line in between("README.md", "leaderboard")]
+    places = [written[0].index(title) for title in shown[0]]
+    assert len(places) >= 8
+    assert len(shown) == len(written) >= 20
+    assert shown == [[row[place] for place in places] for row in written]
+    left_out = len(written[0]) - len(places)
+    assert (
+        re.search(r"without (\w+) of its columns", README)[1]
+        == ("no", "one", "two", "three", "four", "five", "six", "seven")[left_out]
+    )
 
 
-def test_the_columns_are_those_of_a_record():
-    assert between("columns") == column_table().strip()
+def test_the_table_of_cells_shown_is_the_one_in_the_reference_results():
+    shown = between("docs/results.md", "cells")
+    assert len(shown) >= 10
+    assert shown == first_table(reference("cells/leaderboard.md"))
+
+
+def test_how_near_published_figures_are_is_what_the_comparison_says():
+    written = reference("reproduction/published.md")
+    told = re.search(
+        r"Within 3% of a published figure: (\d+) of (\d+) pairs .*every figure for them: (\d+)\. "
+        r".*far off in (\d+) more",
+        written,
+    )
+    near, pairs, every, by_seeds = told.groups()
+    assert re.findall(r"(\d+)\sof\s(\d+)\spairs", README) == [(near, pairs)]
+    results = " ".join(PAGES["docs/results.md"].split())
+    assert f"Of {pairs} pairs of a model and a task, {near} come within 3%" in results
+    assert f", {every} of every such figure" in results
+    assert between("docs/results.md", "summary") == first_table(written, "the summary")
+    assert int(by_seeds) == 4
+    assert "and four more are no further" in results
+
+
+def test_the_number_of_published_figures_is_that_of_the_table():
+    figures = len((ROOT / "results/published.csv").read_text(encoding="utf-8").splitlines()) - 1
+    told = re.findall(r"([\d,]+)\spublished\s+figures", README + PAGES["docs/results.md"])
+    assert set(told) == {f"{figures:,}"}
+
+
+def test_every_link_leads_to_a_file():
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if "://" not in link
+    ]
+    assert len(links) > 40
+    assert [(page, link) for page, link in links if not (page.parent / link).exists()] == []
 
 
 def commands() -> list[str]:
-    lines = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines()]
-    lines = [line.split("#")[0].strip().removeprefix(".venv/bin/") for line in lines]
+    blocks = [found for page in PAGES.values() for found in FENCED.findall(page)]
+    lines = [line for kind, text in blocks if kind == "bash" for line in text.splitlines()]
+    lines = [line.split("#")[0].strip() for line in lines]
     return [line for line in lines if line.startswith("benchmark ")]
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", sorted(set(commands())))
 def test_every_command_shown_exists_with_its_options(line):
     words = shlex.split(line)[1:]
     command = get_command(app)
@@ -64,9 +127,16 @@ def test_every_command_shown_exists_with_its_options(line):
     command.make_context(line, words)  # raises on an unknown option or a missing argument
 
 
+def test_every_command_is_shown():
+    names = {line.split()[1] for line in commands()}
+    assert names == set(get_command(app).commands)
+
+
 def test_the_model_shown_passes_the_contract_and_trains(tmp_path, monkeypatch):
-    (tmp_path / "my_module.py").write_text(block("python", "class Smoothing"), encoding="utf-8")
-    shown = yaml.safe_load(block("yaml", "my_module.Smoothing"))
+    (tmp_path / "my_module.py").write_text(
+        block("README.md", "python", "class Smoothing"), encoding="utf-8"
+    )
+    shown = yaml.safe_load(block("README.md", "yaml", "my_module.Smoothing"))
     shown |= {"dataset": "akl_pedestrians", "horizon": 24}
     shown["training"] |= {"epochs": 1, "batch_size": 512}
     (tmp_path / "smoothing.yaml").write_text(yaml.safe_dump(shown), encoding="utf-8")
@@ -80,7 +150,9 @@ def test_the_model_shown_passes_the_contract_and_trains(tmp_path, monkeypatch):
 
 
 def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypatch):
-    (tmp_path / "my_cells.py").write_text(block("python", "class Leaky"), encoding="utf-8")
+    (tmp_path / "my_cells.py").write_text(
+        block("docs/models.md", "python", "class Leaky"), encoding="utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "my_cells", raising=False)
     checked = CliRunner().invoke(app, ["check", "gru", "--set", "cell=my_cells.Leaky"])
@@ -97,7 +169,7 @@ def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypat
 
 def test_the_data_set_shown_loads(tmp_path, monkeypatch):
     (tmp_path / "datasets").mkdir()
-    card = block("yaml", "my_series.csv")
+    card = block("docs/data.md", "yaml", "my_series.csv")
     (tmp_path / "datasets" / "my_series.yaml").write_text(card, encoding="utf-8")
     rows = [f"2024-01-01 {i // 4:02d}:{15 * (i % 4):02d}:00,{i},{i * i}" for i in range(96)]
     rows += [row.replace("01-01", "01-02") for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from benchmark.reports.agreement import agreement_table
 from benchmark.reports.published import PublishedComparison
 from benchmark.reports.tables import (
     Cell,
@@ -138,12 +139,17 @@ class _Sources:
 
 
 def to_markdown(comparison: PublishedComparison) -> str:
-    """Write our rows and the published ones as Markdown, a table a data set and horizon."""
-    return "\n".join(markdown(table) for _, table in tables(comparison))
+    """Write our rows and the published ones as Markdown: the summary, then task by task."""
+    return "\n".join(markdown(table) for table in _all(comparison, compact=False))
 
 
 def print_published(comparison: PublishedComparison, console: Console | None = None) -> None:
     """Print our rows and the published ones to the terminal."""
-    print_tables(
-        (table for _, table in tables(comparison, compact=True)), console, elsewhere="--markdown"
-    )
+    print_tables(_all(comparison, compact=True), console, elsewhere="--markdown")
+
+
+def _all(comparison: PublishedComparison, compact: bool) -> Iterator[Table]:
+    summary = agreement_table(comparison.matches)
+    if summary is not None:
+        yield summary
+    yield from (table for _, table in tables(comparison, compact))

@@ -11,8 +11,10 @@ import pytest
 
 from benchmark.records.record import RunRecord
 from benchmark.records.table import read_results, write_csv
+from benchmark.reports.published import read_published
 
 Make = Callable[..., Any]
+PUBLISHED_HEADER = "dataset,model,lookback,horizon,mse,mae,test_batch,protocol,source,remark\n"
 
 
 @pytest.fixture
@@ -57,6 +59,18 @@ def table(tmp_path: Path) -> Callable[..., Any]:
         path = tmp_path / "results.csv"
         write_csv(path, records)
         return read_results(path)
+
+    return build
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Callable[..., Any]:
+    """Read rows as a table of published figures."""
+
+    def build(*rows: str) -> Any:
+        path = tmp_path / "published.csv"
+        path.write_text(PUBLISHED_HEADER + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+        return read_published(path)
 
     return build
 

@@ -15,17 +15,6 @@ from benchmark.reports.published import compare_published, read_published
 from benchmark.reports.published_tables import print_published, to_markdown
 
 SHIPPED = Path(__file__).parents[2] / "results" / "published.csv"
-HEADER = "dataset,model,lookback,horizon,mse,mae,test_batch,protocol,source,remark\n"
-
-
-@pytest.fixture
-def published(tmp_path):
-    def build(*rows):
-        path = tmp_path / "published.csv"
-        path.write_text(HEADER + "".join(row + "\n" for row in rows), encoding="utf-8")
-        return read_published(path)
-
-    return build
 
 
 def test_every_shipped_figure_has_a_source_and_says_how_the_test_set_was_scored():
