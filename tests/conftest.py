@@ -80,6 +80,14 @@ def _ctrl_c_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def _modules_of_users_are_forgotten() -> Iterator[None]:
+    """What a page calls `my_module` or `my_cells` is another file in the next test."""
+    yield
+    for name in ("my_module", "my_cells"):
+        sys.modules.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def values() -> NDArray[np.float64]:
     """The toy data set's values ``(700, 3)``, in their own units."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
@@ -141,7 +140,6 @@ def test_the_model_shown_passes_the_contract_and_trains(tmp_path, monkeypatch):
     shown["training"] |= {"epochs": 1, "batch_size": 512}
     (tmp_path / "smoothing.yaml").write_text(yaml.safe_dump(shown), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_module", raising=False)
     checked = CliRunner().invoke(app, ["check", "my_module.Smoothing"])
     assert checked.exit_code == 0, checked.output
     ran = CliRunner().invoke(app, ["run", "smoothing.yaml", "--results", str(tmp_path / "results")])
@@ -154,7 +152,6 @@ def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypat
         block("docs/models.md", "python", "class Leaky"), encoding="utf-8"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_cells", raising=False)
     checked = CliRunner().invoke(app, ["check", "gru", "--set", "cell=my_cells.Leaky"])
     assert checked.exit_code == 0, checked.output
     shown = CliRunner().invoke(app, ["gradients", "gru", "my_cells.Leaky", "--length", "13"])

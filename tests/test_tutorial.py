@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +34,12 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, as the tutorial asks for."""
     (workplace / "datasets").rmdir()
     for variable in ("BENCHMARK_DATA", "BENCHMARK_RESULTS"):
         monkeypatch.delenv(variable)
-    sys.modules.pop("my_module", None)  # another test's
-    yield workplace
-    sys.modules.pop("my_module", None)
+    return workplace
 
 
 def follow(page: str, command: Callable[..., Any]) -> str:
