@@ -1,15 +1,8 @@
 """Two results files run by run: what got better, what got worse, what came and went.
 
-Runs are matched on data set, lookback, horizon, model and seed, and only under one protocol
-fingerprint. A run regressed if a metric that it is held to (MSE and MAE, unless its
+A run regressed if a metric that it is held to (MSE and MAE, unless its
 `benchmark.reports.gate.Gate` says otherwise) worsened by more than its tolerance; it improved if at
 least one improved by more and none worsened. A change of exactly the tolerance is none.
-
-One name can stand for several configurations. Each is compared with the very same one where both
-files have it. Where a model has but one on either side and they differ, these two are compared and
-the row says so; others have nothing to be compared with. Only where a file tells no configurations,
-or has several runs of one and of a seed, means are compared and the row is reported as ambiguous;
-if any of the runs failed, the row counts as failed.
 """
 
 from __future__ import annotations
@@ -21,12 +14,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from benchmark.reports.gate import HIGHER_IS_BETTER, Gate
+from benchmark.reports.matching import KEY, matched
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-KEY = ["dataset", "horizon", "model", "lookback", "seed"]
-_MODEL = ["dataset", "horizon", "model", "lookback"]
 CATEGORIES = (
     "failed",
     "regressed",
@@ -109,10 +101,7 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
     """
     gate = gate or Gate()
     metrics = gate.metrics_named()
-    # A side without rows has no configurations to leave untold.
-    if any(len(side) and (side["config"] == "").all() for side in (old, new)):
-        old, new = old.assign(config=""), new.assign(config="")
-    rows = _joined(_one_a_key(old, metrics), _one_a_key(new, metrics))
+    rows = matched(old, new, metrics)
     one_protocol = rows["fingerprint_old"] == rows["fingerprint_new"]
     for metric in metrics:
         change = relative(rows[f"{metric}_old"], rows[f"{metric}_new"])
@@ -178,67 +167,6 @@ def without_noise(comparison: Comparison) -> Comparison:
         )
     ]
     return replace(comparison, rows=_worst_first(rows))
-
-
-def _one_a_key(results: DataFrame, metrics: tuple[str, ...]) -> DataFrame:
-    """One row a key and configuration: means of the metrics, failed if any of its runs failed."""
-    ordered = results.sort_values("error", ascending=False)  # a failure's error comes first
-    ordered = ordered.astype(dict.fromkeys(metrics, "float64"))
-    ordered = ordered.assign(trained=ordered["fitted"] == "gradient")
-    rows = ordered.groupby([*KEY, "fingerprint", "config"], as_index=False).agg(
-        **{metric: (metric, "mean") for metric in metrics},
-        status=("status", "max"),  # of "done" and "failed"
-        error=("error", "first"),
-        runs=("run_id", "size"),
-        trained=("trained", "all"),
-    )
-    rows.loc[rows["status"] == "failed", list(metrics)] = math.nan
-    rows["alone"] = rows.groupby([*_MODEL, "fingerprint"])["config"].transform("nunique") == 1
-    rows["place"] = rows.index
-    return rows
-
-
-def _joined(old: DataFrame, new: DataFrame) -> DataFrame:
-    """Match the same settings, then a model's only ones: under one protocol, then under two."""
-    import pandas as pd
-
-    several = {
-        model
-        for side in (old, new)
-        for model in side.loc[~side["alone"], _MODEL].itertuples(index=False, name=None)
-    }
-    parts = []
-    for same, only in (
-        (["fingerprint", "config"], False),
-        (["fingerprint"], True),
-        (["config"], False),
-        ([], True),
-    ):
-        left, right = (side[side["alone"]] if only else side for side in (old, new))
-        both = left.merge(right, how="inner", on=[*KEY, *same], suffixes=("_old", "_new"))
-        for name in same:
-            both[f"{name}_old"] = both[f"{name}_new"] = both.pop(name)
-        old = old[~old["place"].isin(both["place_old"])]
-        new = new[~new["place"].isin(both["place_new"])]
-        parts.append(both)
-    for side, suffix in ((old, "_old"), (new, "_new")):
-        parts.append(side.set_index(KEY).add_suffix(suffix).reset_index())
-    rows = pd.concat(parts, ignore_index=True)
-    for name in ("status", "fingerprint", "config", "error"):
-        for side_name in ("old", "new"):
-            rows[f"{name}_{side_name}"] = rows[f"{name}_{side_name}"].fillna("")
-    rows["name"] = _names(rows, several)
-    return rows.drop(columns=["place_old", "place_new", "alone_old", "alone_new"])
-
-
-def _names(rows: DataFrame, several: set[tuple[Any, ...]]) -> list[str]:
-    """Name each row's model, with its configuration where it is one of several."""
-    config = rows["config_old"].mask(rows["config_old"] == "", rows["config_new"])
-    models = rows[_MODEL].itertuples(index=False, name=None)
-    return [
-        f"{model[2]} [{start}]" if model in several else model[2]
-        for model, start in zip(models, config.str[:6], strict=True)
-    ]
 
 
 def relative(old: Series, new: Series) -> Series:

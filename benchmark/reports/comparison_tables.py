@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from benchmark.reports.changes import JUDGED, VERDICTS, Comparison, held_to
+from benchmark.reports.matching import ALL_SEEDS
 from benchmark.reports.ranking import MOST_NAMES
 from benchmark.reports.seed_means import means_tables
 from benchmark.reports.tables import (
@@ -116,7 +116,7 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
         spare = 6 if tells_no_row_from_another else 0
         is_number = name in ("horizon", "lookback", "seed")
         columns.append(Column(title, number=is_number, spare=spare))
-        cells.append([Cell(str(value)) for value in rows[name]])
+        cells.append([Cell(_value(name, value)) for value in rows[name]])
     for metric in ("mse", "mae"):
         for column, texts in _change(rows, metric, arrows).items():
             columns.append(column)
@@ -134,6 +134,10 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
         rows=tuple(zip(*cells, strict=True)),
         notes=tuple(notes),
     )
+
+
+def _value(name: str, value: object) -> str:
+    return "all" if name == "seed" and value == ALL_SEEDS else str(value)
 
 
 def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[Column, list[str]]:
@@ -239,13 +243,21 @@ def _settings(rows: DataFrame) -> Iterator[str]:
         )
 
 
-def _ambiguous(rows: DataFrame) -> list[str]:
-    rows = rows[(rows[list(_RUNS)] > 1).any(axis=1)]
-    sides = ([0 if math.isnan(n) else int(n) for n in rows[side]] for side in _RUNS)
-    return [
-        f"{name}: ambiguous, {old} old and {new} new runs; means compared"
-        for name, old, new in zip(_row_names(rows), *sides, strict=True)
+def _ambiguous(rows: DataFrame) -> Iterator[str]:
+    """Say which rows are means over several runs, and why."""
+    counts = rows[list(_RUNS)].fillna(0).astype(int)
+    rows = rows.assign(**dict(counts))
+    apart = rows["seed"] == ALL_SEEDS
+    names = [
+        f"{name} ({old} / {new})"
+        for name, old, new in rows.loc[apart, ["name", *_RUNS]].itertuples(index=False, name=None)
     ]
+    if names:
+        listed = ", ".join(_first(list(dict.fromkeys(names)), MOST_NAMES))
+        yield f"no seed is in both files, so means over all of each are compared: {listed}"
+    rows = rows[(counts > 1).any(axis=1) & ~apart]
+    for name, old, new in zip(_row_names(rows), *(rows[side] for side in _RUNS), strict=True):
+        yield f"{name}: ambiguous, {old} old and {new} new runs; means compared"
 
 
 def _unheld(comparison: Comparison) -> list[str]:
@@ -273,6 +285,7 @@ def _row_names(rows: DataFrame) -> list[str]:
     names = ("file", "dataset", "horizon", "name", "lookback", "seed")
     columns = (rows[name].tolist() for name in names)
     return [
-        f"{f'{file}: ' if file else ''}{dataset} H={horizon} {model} L={lookback} seed {seed}"
+        f"{f'{file}: ' if file else ''}{dataset} H={horizon} {model} L={lookback} "
+        f"{'all seeds' if seed == ALL_SEEDS else f'seed {seed}'}"
         for file, dataset, horizon, model, lookback, seed in zip(*columns, strict=True)
     ]

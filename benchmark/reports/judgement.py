@@ -23,19 +23,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from benchmark.reports.changes import (
     BEYOND_SEEDS,
     JUDGED,
-    KEY,
     NOISE,
     SIGNIFICANT,
     Comparison,
     relative,
     without_noise,
 )
+from benchmark.reports.matching import ALL_SEEDS, KEY
 from benchmark.reports.ties import seed_noise
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ class Side:
     def _by_key(self) -> dict[tuple[Any, ...], list[str]]:
         runs: dict[tuple[Any, ...], list[str]] = {}
         columns = (self.done[name].tolist() for name in (*KEY, "fingerprint", "config", "run_id"))
-        for *key, config, run_id in zip(*columns, strict=True):
-            for name in {config, ""}:
-                runs.setdefault((*key, name), []).append(run_id)
+        for *model, own_seed, fingerprint, own_config, run_id in zip(*columns, strict=True):
+            for seed, config in product({own_seed, ALL_SEEDS}, {own_config, ""}):
+                runs.setdefault((*model, seed, fingerprint, config), []).append(run_id)
         return runs
 
     def losses(
