@@ -42,6 +42,7 @@ COMMANDS = {
     "epochs": "models --dataset --horizon --seeds --blocks --set --output",
     "speed": "models --loop --cells --device --threads",
     "gradients": "cells --length --plot",
+    "abilities": "cells --only --seeds --threads --output",
     "datasets": "",
     "datasets list": "",
     "datasets add": "file --name --time-column --frequency --season --force --dry-run",

@@ -56,6 +56,7 @@ for command in (
     auditing.epochs,
     trying.speed,
     trying.gradients,
+    trying.abilities,
 ):
     app.command()(command)
 app.add_typer(datasets, name="datasets")

@@ -1,7 +1,9 @@
-"""Commands that try models out: the contract, and speed."""
+"""Commands that try models and cells out: the contract, speed, and what a cell can learn."""
 
 from __future__ import annotations
 
+import itertools
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +13,10 @@ from benchmark.cli.options import (
     Device,
     DeviceOption,
     ThreadsOption,
+    check_output,
     execution_of,
     make_console,
+    tell,
 )
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
@@ -20,6 +24,8 @@ from benchmark.places import RESULTS
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
+
+    from benchmark.abilities.study import Answers
 
 
 def check(
@@ -182,3 +188,61 @@ def gradients(
         from benchmark.reports.plots import plot_gradient_flow
 
         plot_gradient_flow(flows, plot)
+
+
+def abilities(
+    cells: Annotated[
+        list[str] | None, typer.Argument(help="Cells: gru, my_module.MyCell, ...; default: ours.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK", help="One task: parity, recall or adding; repeatable."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each cell on each task.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write the table there, as Markdown.")
+    ] = None,
+) -> None:
+    """Show what each cell learns easily, and what it does not.
+
+    Trains every cell, bare and at the same size, on three small tasks: to keep a state that flips,
+    to find what was stored under a key, and to add numbers seen long ago.
+    """
+    from benchmark.abilities.tasks import NAMES, TASKS
+    from benchmark.config import nearest
+
+    for name in only or []:
+        if name not in NAMES:
+            raise UserError("--only", f"unknown task {name!r}", nearest(name, NAMES))
+    tasks = [task for task in TASKS if task.name in (only or NAMES)]
+
+    import torch
+
+    from benchmark.abilities.study import train_and_ask, width_of
+    from benchmark.abilities.table import abilities_table
+    from benchmark.cells import cell_names
+    from benchmark.files import check_writable, write_atomically
+    from benchmark.reports.tables import markdown, print_tables
+
+    if output is not None:
+        check_output(output, ".md")
+        check_writable(output)
+    torch.set_num_threads(threads)
+    jobs = [(cell, task, width_of(cell, task)) for cell in cells or cell_names() for task in tasks]
+    answers: list[Answers] = []
+    console = make_console()
+    with console.status("") as status:
+        for seed, (cell, task, width) in itertools.product(range(1, seeds + 1), jobs):
+            number = f"training {len(answers) + 1} of {len(jobs) * seeds}"
+            status.update(f"{cell} learns {task.name}, seed {seed} ({number})")
+            answers.append(train_and_ask(cell, task, width, seed))
+    options = [text for name in only or [] for text in ("--only", name)]
+    command = shlex.join(
+        ["benchmark", "abilities", *(cells or []), *options, "--seeds", str(seeds)]
+    )
+    table = abilities_table(answers, tasks, command)
+    print_tables([table], console)
+    if output is not None:
+        write_atomically(output, markdown(table, level=1))
+        tell(console, f"Table: {output}")

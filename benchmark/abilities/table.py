@@ -1,0 +1,65 @@
+"""Right answers as one table: a row a cell, a column a task and length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from benchmark.abilities.study import Answers
+from benchmark.abilities.tasks import AbilityTask
+from benchmark.reports.tables import MISSING, Cell, Column, Table
+
+SOLVED = 0.99
+"""A mean share of right answers from which a task counts as solved; it stands in bold."""
+
+
+def abilities_table(
+    answers: Sequence[Answers], tasks: Sequence[AbilityTask], command: str
+) -> Table:
+    """Lay the answers out, cells in the order in which they come, guessing last.
+
+    Args:
+        answers: of every cell on every task, a seed each.
+        tasks: in the order of the columns.
+        command: what makes the table again.
+    """
+    columns, constant = [Column("cell", number=False)], [Cell("guessing")]
+    rows = {one.cell: [Cell(one.cell)] for one in answers}
+    for task in tasks:
+        own = [one for one in answers if one.task == task.name]
+        lengths = [length for length in (task.length, task.longer) if length is not None]
+        for place, length in enumerate(lengths):
+            columns.append(Column(f"{task.name}, {length} steps"))
+            constant.append(Cell(f"{task.chance:.0%}"))
+            for cell, row in rows.items():
+                row.append(_share([_of(one, place) for one in own if one.cell == cell]))
+    seeds = len({one.seed for one in answers})
+    over = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
+    sizes = [one.weights for one in answers]
+    return Table(
+        title="What a cell learns easily",
+        columns=tuple(columns),
+        rows=(*map(tuple, rows.values()), tuple(constant)),
+        intro=(
+            f"Share of right answers{over}; bold from {SOLVED:.0%}. One layer of the cell between "
+            f"two linear maps, {min(sizes):,} to {max(sizes):,} weights, the same budget for all. "
+            "Lengths beyond a task's first were not seen in training.",
+        ),
+        notes=(
+            *(f"{task.name}: {task.meaning} {task.steps:,} steps of training." for task in tasks),
+            f"Made by: {command}",
+        ),
+    )
+
+
+def _of(one: Answers, place: int) -> float:
+    return (one.right, one.right_longer if one.right_longer is not None else math.nan)[place]
+
+
+def _share(shares: Sequence[float]) -> Cell:
+    if not shares:
+        return Cell(MISSING)
+    mean = fmean(shares)
+    spread = f"±{100 * stdev(shares):.0f}" if len(shares) > 1 else ""
+    return Cell(f"{100 * mean:.0f}{spread}%", "best" if mean >= SOLVED else "")
