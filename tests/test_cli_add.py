@@ -174,7 +174,7 @@ def test_a_channel_that_is_constant_in_train_is_told_and_can_be_left_out(
     frame.loc[:209, "setpoint"] = 21.5  # later it changes, but 210 rows are train
     frame.loc[5, "setpoint"] = np.nan
     frame.to_csv(tmp_path / "my.csv", index=False)
-    note = "setpoint (21.5) in all of train: easy, and counts in every mean"
+    note = "setpoint (21.5) in train, not after: unscaled, may outweigh all"
     added = command("datasets", "add", tmp_path / "my.csv")
     assert f"constant {note} left_out in the card" in " ".join(added.out.split())
     checked = command("datasets", "check", "my").out.splitlines()

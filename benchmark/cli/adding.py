@@ -65,7 +65,7 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     import numpy as np
 
     from benchmark.data.missing import longest_gap
-    from benchmark.data.table import constant_channels
+    from benchmark.data.remarks import remarks
 
     card, found, season = proposal.card, proposal.found, proposal.season
     times, gaps = found.table.timestamps, np.isnan(found.table.values)
@@ -96,9 +96,9 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     text += "" if season.seen else "; it does not stand out"
     rows.append(("season", text, "--season STEPS"))
     borders = card.splits.borders(len(gaps))
-    constant = constant_channels(names, found.table.values[: borders["train"].stop])
-    if constant:
-        rows.append(("constant", constant, "left_out in the card"))
+    cures = {"constant": "left_out in the card"}
+    for label, text in remarks(names, found.table.values, borders["train"]).items():
+        rows.append((label, text, cures.get(label, "")))
     text = ", ".join(f"{split} {rows.start:,}-{rows.stop:,}" for split, rows in borders.items())
     return [*rows, ("splits", text, "splits in the card")]
 

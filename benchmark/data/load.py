@@ -14,8 +14,8 @@ from benchmark.data.checksum import verify
 from benchmark.data.fetch import fetch
 from benchmark.data.missing import settle
 from benchmark.data.parse import parse
+from benchmark.data.remarks import remarks
 from benchmark.data.seasons import customary_season
-from benchmark.data.table import constant_channels
 from benchmark.errors import UserError
 
 
@@ -96,10 +96,10 @@ def describe(card: DatasetCard, progress: bool = True) -> dict[str, str]:
     if card.missing == "mask":
         missing = np.isnan(series.values)
         facts["masked"] = f"{missing.sum():,} of {missing.size:,} values ({missing.mean():.2%})"
-    constant = constant_channels(series.channels, series.values[: borders["train"].stop])
-    if constant:
-        facts["constant"] = f"{constant}; move it to left_out in the card to leave it out"
-    return facts
+    found = remarks(series.channels, series.values, borders["train"])
+    if "constant" in found:
+        found["constant"] += "; move it to left_out in the card to leave it out"
+    return facts | found
 
 
 def _read(card: DatasetCard, path: Path) -> Series:

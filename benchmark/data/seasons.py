@@ -87,10 +87,16 @@ def natural_seasons(step: Frequency) -> list[int]:
 def customary_season(step: Frequency) -> int:
     """Return the season that a time step implies where nothing else is known; 1 for none.
 
+    Of steps shorter than a day that do not divide one, a week may be whole, but implies nothing.
+
     >>> [customary_season(Frequency.parse(step)) for step in ("15min", "h", "D", "2W", "MS")]
     [96, 24, 7, 26, 12]
+    >>> customary_season(Frequency.parse("7min"))
+    1
     """
-    return (natural_seasons(step) or [1])[0]
+    shortest = (natural_seasons(step) or [1])[0]
+    seconds = 0 if step.unit in IN_CALENDAR else step.count * SECONDS[step.unit]
+    return 1 if seconds < DAY < shortest * seconds else shortest
 
 
 def autocorrelation(values: Array, smoothed: int) -> Array:

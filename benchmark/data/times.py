@@ -147,10 +147,12 @@ def step_fault(
     where = _place(card, path, row + first_line)
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
-        return UserError(where, what, "sort them by time")
+        cure = rewritten(path, "sort them", f".sort_values({card.time_column!r}, kind='stable')")
+        return UserError(where, what, cure)
     cure = STEPS_CURE
     if steps[row - 1] == 0:
-        return UserError(where, f"{time} stands there twice", cure)
+        first = rewritten(path, "keep the first", f".drop_duplicates({card.time_column!r})")
+        return UserError(where, f"{time} stands there twice", f"{cure}; or {first}")
     misfit = card.step.misfit(times[row])
     if misfit:
         return UserError(where, f"{time} {misfit}", cure)

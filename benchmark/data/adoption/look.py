@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPLITS = {"train": 0.7, "val": 0.1, "test": 0.2}
+FEW_REPEATED = 0.05
+"""Share of rows up to which those that share their time with another may be left out."""
 
 _TIME_NAME = re.compile(
     r"date|time|stamp|year|month|quarter|week|day|period|^ds$|^dt$", re.IGNORECASE
@@ -248,8 +250,20 @@ def _check_order(
         fault = repeat_fault(path, frame, time_column, channels)
         if fault:
             raise fault
-        with cured("mend the file: sort its rows, and have one for each time"):
+        with cured(_order_cure(path, time_column, times)):
             raise step_fault(card, path, times, steps <= 0)
     fault = calendar_fault(path, time_column, times)
     if fault:
         raise fault
+
+
+def _order_cure(path: Path, time_column: str, times: Times) -> str:
+    """How to put rows into order; where many share their time, no line that would drop them."""
+    repeated = 1 - len(np.unique(times)) / len(times)
+    if repeated > FEW_REPEATED:
+        return "mend the file: sort its rows, and have one for each time"
+    deed, change = "sort its rows", f".sort_values({time_column!r})"
+    if repeated:
+        deed += ", the first alone of those that share a time,"
+        change = f".drop_duplicates({time_column!r}){change}"
+    return rewritten(path, deed, change)

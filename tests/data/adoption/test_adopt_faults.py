@@ -67,7 +67,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "twice": (
         changed(9, "2021-03-01 06:00:00,1,2"),
         {},
-        "line 9, .*06:00:00 stands there twice; mend the file: sort its rows, and have one for",
+        "line 9, .*06:00:00 stands there twice; sort its rows, the first alone of those that share",
     ),
     "unordered": (changed(9, "2021-03-01 01:00:00,1,2"), {}, "line 9, .*01:00:00 stands after"),
     "off the grid": (

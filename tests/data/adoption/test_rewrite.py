@@ -177,6 +177,18 @@ def test_a_clock_put_back_is_no_long_format(write_csv: Callable[..., Path]) -> N
         propose(write_csv(frame))
 
 
+@pytest.mark.parametrize("repeated", [0, 3])
+def test_rows_in_another_order_are_told_the_line_that_sorts_them(
+    repeated: int, write_csv: Callable[..., Path]
+) -> None:
+    frame = pd.concat([FRAME[200:], FRAME[:200], FRAME[100 : 100 + repeated]])
+    with pytest.raises(UserError, match=r"stands after .*; sort its rows") as caught:
+        propose(write_csv(frame))
+    assert ("the first alone" in caught.value.cure) == (repeated > 0)
+    mended = propose(written_anew(caught.value.cure)).found.table
+    assert mended.values.tolist() == FRAME[["load", "heat"]].to_numpy().tolist()
+
+
 @pytest.mark.parametrize("line", [1, 5])
 def test_a_file_in_latin_1_is_told_the_line_that_writes_it_anew(
     line: int, write_csv: Callable[..., Path]

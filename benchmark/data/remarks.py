@@ -1,0 +1,64 @@
+"""Values that are no error and yet worth a word, before a model is judged by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+MOST_ALIKE = 0.05
+"""Share of a channel's values up to which equal ones far off look like a code, not a state."""
+
+
+def remarks(channels: Sequence[str], values: Array, train: range) -> dict[str, str]:
+    """Say of a data set what may surprise, a label and a text each; empty where nothing does.
+
+    Args:
+        channels: C names.
+        values: all rows ``(T, C)``; NaN where one is missing, but each channel has one in train.
+        train: the rows that models are fitted on.
+    """
+    found = {
+        "constant": _constant(channels, values, train),
+        "far off": ", ".join(filter(None, map(_far_off, channels, values.T))),
+    }
+    cure = "empty these cells in the file if they mean that nothing was measured"
+    found["far off"] += f"; {cure}" if found["far off"] else ""
+    return {label: text for label, text in found.items() if text}
+
+
+def _constant(channels: Sequence[str], values: Array, train: range) -> str:
+    """Channels that never change over the train rows, and whether they do so later."""
+    low, high = (of(values[: train.stop], axis=0) for of in (np.nanmin, np.nanmax))
+    still = np.flatnonzero(low == high)
+    later = values[train.stop :]
+    moves = {int(i) for i in still if np.any((later[:, i] != low[i]) & ~np.isnan(later[:, i]))}
+    parts = []
+    for indices, note in (
+        ([int(i) for i in still if i not in moves], "always: easy, and counts in every mean"),
+        (sorted(moves), "in train, not after: unscaled, may outweigh all"),
+    ):
+        names = [f"{channels[i]} ({low[i]:.10g})" for i in indices]
+        parts += [f"{', '.join(names)} {note}"] if names else []
+    return "; ".join(parts)
+
+
+def _far_off(name: str, column: Array) -> str:
+    """A channel's lowest or highest value, if no other is as near as these are to each other.
+
+    So stands what loggers write where nothing was measured: -999 among temperatures.
+    """
+    known = column[~np.isnan(column)]
+    for value in (known.min(), known.max()):
+        others = known[known != value]
+        count = len(known) - len(others)
+        if not len(others) or count > MOST_ALIKE * len(known):
+            continue
+        low, high = others.min(), others.max()
+        if high > low and max(low - value, value - high) > high - low:
+            cells = f"{count:,} cell{'s' if count > 1 else ''}"
+            return f"{name}: {value:.10g} in {cells}, the others lie from {low:.10g} to {high:.10g}"
+    return ""
