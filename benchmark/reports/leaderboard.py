@@ -119,6 +119,7 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
             *_cut(len(rows), most),
             *group.notes,
             *unmarked_note(unsure),
+            *_without_baseline(rows),
             *_tuned(rows),
             *failures(group.failed, MOST_FAILURES if compact else None),
         ),
@@ -148,6 +149,11 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
             unsure["skill"] = unsure["MSE"]
     columns["skill"] = _marked(texts, found)
     return columns, unsure
+
+
+def _without_baseline(rows: DataFrame) -> Iterable[str]:
+    if BASELINE not in set(rows["model"]):
+        yield f"Skill is beside {BASELINE}, which has no row here: benchmark run {BASELINE}."
 
 
 def _cut(rows: int, most: int | None) -> Iterable[str]:
