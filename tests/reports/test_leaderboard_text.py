@@ -37,7 +37,7 @@ def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):
 
 
 def test_a_table_without_the_row_that_skill_is_beside_says_so(run, table):
-    note = "- Skill is beside seasonal\\_naive, which has no row here: benchmark run seasonal"
+    note = "- Skill is beside seasonal_naive, which has no row here: benchmark run seasonal_naive."
     assert note in to_markdown(leaderboard(table(run("gru"))))
     assert note not in to_markdown(leaderboard(table(run("gru"), run("seasonal_naive"))))
 
