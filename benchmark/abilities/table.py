@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean, stdev
 
 from benchmark.abilities.study import Answers
 from benchmark.abilities.tasks import AbilityTask
 from benchmark.reports.tables import MISSING, Cell, Column, Table
+from benchmark.statistics.noise import over_seeds
 
 SOLVED = 0.99
 """A mean share of right answers from which a task counts as solved; it stands in bold."""
@@ -60,6 +60,6 @@ def _of(one: Answers, place: int) -> float:
 def _share(shares: Sequence[float]) -> Cell:
     if not shares:
         return Cell(MISSING)
-    mean = fmean(shares)
-    spread = f"±{100 * stdev(shares):.0f}" if len(shares) > 1 else ""
+    mean, std = over_seeds(shares)
+    spread = "" if math.isnan(std) else f"±{100 * std:.0f}"
     return Cell(f"{100 * mean:.0f}{spread}%", "best" if mean >= SOLVED else "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 
 from benchmark.epochs.study import Worth
 from benchmark.epochs.ways import WAYS
 from benchmark.reports.tables import Cell, Column, Table, marks, mean_and_std
+from benchmark.statistics.noise import over_seeds
 from benchmark.statistics.ranks import average_ranks, critical_difference, friedman
 
 FIRST = WAYS[0].name
@@ -96,8 +97,8 @@ def _errors(found: Sequence[Worth], horizon: int) -> Table:
     rows = []
     for worth in found:
         means = _means(worth)
-        spread = {way: _spread(values) for way, values in worth.mse.items()}
-        spread[BEST] = _spread(worth.best)
+        spread = {way: over_seeds(values)[1] for way, values in worth.mse.items()}
+        spread[BEST] = over_seeds(worth.best)[1]
         honest = [means[way] for way in MEANINGS if way != BEST]
         marked = [*marks(honest), ""]
         cells = [
@@ -124,10 +125,6 @@ def _means(worth: Worth) -> Mapping[str, float]:
 def _changes(worth: Worth) -> dict[str, float]:
     means = _means(worth)
     return {way: mean / means[FIRST] - 1 for way, mean in means.items()}
-
-
-def _spread(values: Sequence[float]) -> float:
-    return stdev(values) if len(values) > 1 else math.nan
 
 
 def _percent(change: float) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean, stdev
 
 from benchmark.pitfalls.mistakes import OverSeeds
 from benchmark.reports.tables import Cell, Column, Table, mean_and_std
+from benchmark.statistics.noise import over_seeds
 
 COLUMNS = (
     Column("mistake", number=False),
@@ -49,12 +49,8 @@ def pitfalls_table(effects: Sequence[OverSeeds], dataset: str, horizon: int, com
 def _row(found: OverSeeds) -> tuple[Cell, ...]:
     effects = found.effects
     honest, mistaken = ([getattr(e, name) for e in effects] for name in ("honest", "mistaken"))
-    mean, std = _over([100 * effect.change for effect in effects])
+    mean, std = over_seeds([100 * effect.change for effect in effects])
     change = f"{mean:+.2f}%" + ("" if math.isnan(std) else f"±{std:.2f}")
-    numbers = mean_and_std(*_over(honest)), mean_and_std(*_over(mistaken)), change
+    numbers = mean_and_std(*over_seeds(honest)), mean_and_std(*over_seeds(mistaken)), change
     texts = (effects[0].mistake, effects[0].model, *numbers, str(len(effects)), found.meaning)
     return tuple(map(Cell, texts))
-
-
-def _over(values: Sequence[float]) -> tuple[float, float]:
-    return fmean(values), stdev(values) if len(values) > 1 else math.nan

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,11 @@ class NoiseFloor:
             own = [mean.seeds - 1 if mean.counts else self.freedom for mean in noisy]
             freedom = _freedom_of_sum(parts, own)
         return _quantile(freedom, (1 + level) / 2) * math.sqrt(variance)
+
+
+def over_seeds(scores: Sequence[float]) -> tuple[float, float]:
+    """Return the mean over seeds and its standard deviation, NaN where there is one seed."""
+    return fmean(scores), stdev(scores) if len(scores) > 1 else math.nan
 
 
 def floor_of_mean(floors: Sequence[NoiseFloor]) -> NoiseFloor:
