@@ -187,3 +187,16 @@ def test_a_channel_that_is_constant_in_train_is_told_and_can_be_left_out(
     frame.loc[100, "setpoint"] = 21.6
     frame.to_csv(tmp_path / "my.csv", index=False)
     assert "constant" not in command("datasets", "add", tmp_path / "my.csv", "--force").out
+
+
+def test_a_step_that_no_day_is_made_of_assumes_no_season(
+    workplace: Path, tmp_path: Path, command: Command
+) -> None:
+    times = pd.date_range("2024-01-01", periods=4000, freq="7min")  # of which a week is 1,440
+    noise = np.random.default_rng(1).normal(size=4000).round(3)
+    pd.DataFrame({"date": times, "a": noise}).head(900).to_csv(tmp_path / "my.csv", index=False)
+    added = command("datasets", "add", tmp_path / "my.csv").out
+    assert "none, 1 step" in added
+    assert added.splitlines()[-1].endswith("--set lookback=24 --set horizon=12")
+    pd.DataFrame({"date": times, "a": noise}).to_csv(tmp_path / "my.csv", index=False)
+    assert "none, 1 step" in command("datasets", "add", tmp_path / "my.csv", "--force").out

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # channels named in the table
 USUAL = 336  # lookback and horizon of a run that says nothing of them
+SHORT = 12  # horizon for a short series without a season
 
 
 def datasets_add(
@@ -89,7 +90,7 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     others = [
         f"{length}: {r:.2f}" for length, r in season.correlations.items() if length != season.length
     ]
-    text = f"{season.length} steps"
+    text = f"{season.length} steps" if season.length > 1 else "none, 1 step"
     if season.length in season.correlations:
         text += f", autocorrelation {season.correlations[season.length]:.2f}"
     text += f" ({', '.join(others)})" if others else ""
@@ -111,6 +112,7 @@ def _next(proposal: Proposal) -> str:
     held_out = min(len(borders["val"]), len(borders["test"]))
     if held_out >= USUAL and len(borders["train"]) >= 2 * USUAL:
         return command
-    horizon = max(1, min(card.season, held_out // 2))
-    lookback = max(1, min(2 * card.season, len(borders["train"]) - 2 * horizon))
+    steps = card.season if card.season > 1 else SHORT
+    horizon = max(1, min(steps, held_out // 2))
+    lookback = max(1, min(2 * steps, len(borders["train"]) - 2 * horizon))
     return f"{command} --set lookback={lookback} --set horizon={horizon}"
