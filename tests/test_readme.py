@@ -13,6 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from benchmark.cli import app
+from benchmark.reports.gate import Gate, load_gate
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["README.md", *(f"docs/{name}.md" for name in ("data", "models", "protocol", "results"))]
@@ -112,7 +113,8 @@ def test_every_link_leads_to_a_file():
 
 def commands() -> list[str]:
     blocks = [found for page in PAGES.values() for found in FENCED.findall(page)]
-    lines = [line for kind, text in blocks if kind == "bash" for line in text.splitlines()]
+    texts = [text.replace("\\\n", "") for kind, text in blocks if kind == "bash"]
+    lines = [line for text in texts for line in text.splitlines()]
     lines = [line.split("#")[0].strip() for line in lines]
     return [line for line in lines if line.startswith("benchmark ")]
 
@@ -124,6 +126,12 @@ def test_every_command_shown_exists_with_its_options(line):
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
     command.make_context(line, words)  # raises on an unknown option or a missing argument
+
+
+def test_the_gate_shown_lets_noise_pass_and_nothing_else():
+    gate = load_gate(ROOT / "results/reference/gate.yaml")
+    assert "--gate results/reference/gate.yaml" in README
+    assert gate == Gate(significant_only=True)
 
 
 def test_every_command_is_shown():
