@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -218,6 +219,7 @@ def abilities(
     tasks = [task for task in TASKS if task.name in (only or NAMES)]
 
     import torch
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from benchmark.abilities.study import train_and_ask, width_of
     from benchmark.abilities.table import abilities_table
@@ -230,19 +232,28 @@ def abilities(
         check_writable(output)
     torch.set_num_threads(threads)
     jobs = [(cell, task, width_of(cell, task)) for cell in cells or cell_names() for task in tasks]
+    trainings = list(itertools.product(range(1, seeds + 1), jobs))
     answers: list[Answers] = []
     console = make_console()
-    with console.status("") as status:
-        for seed, (cell, task, width) in itertools.product(range(1, seeds + 1), jobs):
-            number = f"training {len(answers) + 1} of {len(jobs) * seeds}"
-            status.update(f"{cell} learns {task.name}, seed {seed} ({number})")
+    shown = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*shown, console=console, transient=True) as progress, suppress(KeyboardInterrupt):
+        bar = progress.add_task("", total=len(trainings))
+        for seed, (cell, task, width) in trainings:
+            progress.update(bar, description=f"{cell} learns {task.name}, seed {seed}")
             answers.append(train_and_ask(cell, task, width, seed))
+            progress.advance(bar)
+    if not answers:
+        raise typer.Exit(1)
     options = [text for name in only or [] for text in ("--only", name)]
     command = shlex.join(
         ["benchmark", "abilities", *(cells or []), *options, "--seeds", str(seeds)]
     )
     table = abilities_table(answers, tasks, command)
     print_tables([table], console)
+    if len(answers) < len(trainings):  # no file says that this is all
+        told = f"Stopped after {len(answers)} of {len(trainings)} trainings; nothing is written."
+        tell(console, told, style="yellow")
+        raise typer.Exit(1)
     if output is not None:
         write_atomically(output, markdown(table, level=1))
         tell(console, f"Table: {output}")

@@ -98,6 +98,25 @@ def test_the_table_says_who_solves_what(command, tmp_path, monkeypatch):
     assert "±" in lines[2]
 
 
+def test_what_was_answered_before_ctrl_c_is_shown(command, tmp_path, monkeypatch):
+    import benchmark.abilities.study as study
+
+    seen = []
+
+    def interrupted(cell, task, width, seed):
+        seen.append(task.name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return Answers(task.name, cell, seed, width, 999, 0.25, None)
+
+    monkeypatch.setattr(study, "train_and_ask", interrupted)
+    told = command("abilities", "gru", "--output", tmp_path / "abilities.md")
+    assert (told.code, told.err) == (1, "")
+    assert ["gru", "25%", "-", "25%", "-", "-"] in [line.split() for line in told.out.splitlines()]
+    assert told.out.splitlines()[-1] == "Stopped after 2 of 9 trainings; nothing is written."
+    assert not (tmp_path / "abilities.md").exists()
+
+
 def test_what_is_solved_is_bold_and_seeds_make_a_mean():
     seeds = ((1, 0.99, 0.98), (2, 1.0, 0.96))
     answers = [Answers("parity", "gru", seed, 32, 999, *shares) for seed, *shares in seeds]
