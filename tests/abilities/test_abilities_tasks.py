@@ -107,12 +107,14 @@ def test_what_was_answered_before_ctrl_c_is_shown(command, tmp_path, monkeypatch
         seen.append(task.name)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return Answers(task.name, cell, seed, width, 999, 0.25, None)
+        return Answers(task.name, cell, seed, width, 999, 0.25, 0.2 if task.longer else None)
 
     monkeypatch.setattr(study, "train_and_ask", interrupted)
     told = command("abilities", "gru", "--output", tmp_path / "abilities.md")
     assert (told.code, told.err) == (1, "")
-    assert ["gru", "25%", "-", "25%", "-", "-"] in [line.split() for line in told.out.splitlines()]
+    assert ["gru", "25%", "20%", "25%", "-", "-"] in [
+        line.split() for line in told.out.splitlines()
+    ]
     assert told.out.splitlines()[-1] == "Stopped after 2 of 9 trainings; nothing is written."
     assert not (tmp_path / "abilities.md").exists()
 
