@@ -300,6 +300,9 @@ def test_ctrl_c_says_what_is_kept(
     assert answer.code == 130
     assert "Finished runs are kept; the same command goes on from here." in answer.err
     assert not list((toy / "results").rglob("record.json"))
+    monkeypatch.setattr("benchmark.audit.audit.audit", interrupt)
+    answer = command("audit", "model.yaml")  # which keeps nothing
+    assert (answer.code, answer.err) == (130, "\nStopped.\n")
 
 
 def test_a_models_mistake_is_told_before_data_are_fetched_for_it(

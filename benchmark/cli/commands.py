@@ -22,7 +22,8 @@ from benchmark.cli import (
 from benchmark.errors import UserError, told_by_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
-STOPPED = "Stopped. Finished runs are kept; the same command goes on from here."
+GOES_ON = " Finished runs are kept; the same command goes on from here."
+RESUMED = ("run", "suite", "tune")  # commands of which that is true
 
 app = typer.Typer(
     help="Benchmark time-series forecasters: run models and suites, rank and compare results.",
@@ -80,5 +81,5 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:  # what Typer makes of Ctrl-C
         if end.code == INTERRUPTED:
-            sys.stderr.write(f"\n{STOPPED}\n")
+            sys.stderr.write(f"\nStopped.{GOES_ON if sys.argv[1] in RESUMED else ''}\n")
         raise
