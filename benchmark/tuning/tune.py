@@ -95,8 +95,11 @@ def prepare(
     fixed = {override.partition("=")[0].strip() for override in overrides}
     space = {key: dimension for key, dimension in spec.search.items() if key not in fixed}
     if not space:
-        what = "leaves nothing to try" if spec.search else "is missing"
-        raise UserError(f"{where}: search", what, "e.g. search: {model.hidden_size: [64, 128]}")
+        if spec.search:
+            kept = ", ".join(f"--set {key}" for key in spec.search)
+            raise UserError(f"{where}: search", "leaves nothing to try", f"leave out {kept}")
+        cure = "e.g. search: {model.hidden_size: [64, 128]}"
+        raise UserError(f"{where}: search", "is missing", cure)
     _, options = resolve_model(spec.model, where)
     start = _check(spec, space, where)
     series = series or load(load_card(spec.dataset))

@@ -48,6 +48,10 @@ def test_a_mistake_in_a_search_is_found_before_the_first_trial(
 def test_a_configuration_without_a_search_or_without_training_is_told_so(small, command):
     small(search={})
     assert command("tune", "small.yaml").err.startswith("error: small.yaml: search: is missing; ")
+    told = command(
+        "tune", "small.yaml", "--set", "search={lookback: [24, 36]}", "--set", "lookback=24"
+    )
+    assert told.err.endswith("search: leaves nothing to try; leave out --set lookback\n")
     small(model={"class": "Ridge"})
     fixed = ("--set", "search={training.epochs: [3]}")
     told = command("tune", "small.yaml", *fixed).err
