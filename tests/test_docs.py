@@ -102,3 +102,15 @@ def test_the_table_of_choices_is_what_the_runs_say():
             assert f"{own['mse'][int(lookback)]:.4f}" == mse
         assert int(chosen[0].split(":")[0]) == own["val_mse"].idxmin()
         assert int(chosen[-1].split(":")[0]) == own["mse"].idxmin()
+
+
+def test_the_table_of_abilities_is_the_one_in_the_reference_results():
+    shown, written = (
+        [line for line in text.splitlines() if line.startswith("|")]
+        for text in (
+            PAGE.split("<!-- abilities -->")[1].split("<!-- /abilities -->")[0],
+            (ROOT / "results/reference/abilities.md").read_text(encoding="utf-8"),
+        )
+    )
+    assert shown == written
+    assert len(shown) == len(cell_names()) + 3
