@@ -81,5 +81,6 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:  # what Typer makes of Ctrl-C
         if end.code == INTERRUPTED:
-            sys.stderr.write(f"\nStopped.{GOES_ON if sys.argv[1] in RESUMED else ''}\n")
+            goes_on = any(word in RESUMED for word in sys.argv[1:2])
+            sys.stderr.write(f"\nStopped.{GOES_ON if goes_on else ''}\n")
         raise
