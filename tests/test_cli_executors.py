@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import benchmark.harness.fitted as harness
-from benchmark.cli.commands import STOPPED
+from benchmark.cli.commands import GOES_ON
 from benchmark.records.store import Store
 
 Command = Callable[..., Any]
@@ -95,7 +95,7 @@ def test_a_suite_that_is_stopped_before_its_first_row_has_no_table_to_write(
     monkeypatch.setattr(harness, "evaluate", stop)
     answer = command("suite", "tiny.yaml")
     assert answer.code == 130
-    assert answer.err.strip() == STOPPED
+    assert answer.err.strip() == f"Stopped.{GOES_ON}"
     assert answer.out == "No run is done yet: there is no leaderboard to write.\n"
     assert not (toy / "results" / "tiny").exists()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.cli.commands import STOPPED
+from benchmark.cli.commands import GOES_ON
 from benchmark.records.store import Store
 from benchmark.suites.conduct import STOPPING
 
@@ -109,7 +109,7 @@ def test_a_stopped_suite_goes_on_to_the_same_results(
         process.kill()
     assert process.returncode == code, err
     if stop == signal.SIGINT:
-        assert err.strip() == STOPPED
+        assert err.strip() == f"Stopped.{GOES_ON}"
         assert "toy, horizon 6" in out  # the tables of what is done
         assert "Leaderboard: " in out
         out = "".join(lines)
