@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import settings
 from numpy.typing import NDArray
@@ -72,6 +73,12 @@ def _times() -> NDArray[np.datetime64]:
     return np.datetime64("2020-01-01T00", "s") + np.arange(sum(SPLITS.values())) * np.timedelta64(
         3600, "s"
     )
+
+
+@pytest.hookimpl(tryfirst=True)  # before a module's fixtures
+def pytest_runtest_setup() -> None:
+    """Sizes here are too small to be shared among threads; on a busy machine that is far slower."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,10 @@ Command = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def suite(toy: Path, write_yaml: Callable[[str, Any], str]) -> Iterator[None]:
-    """A suite of one naive run; torch has its number of threads back afterwards."""
-    threads = torch.get_num_threads()
+def suite(toy: Path, write_yaml: Callable[[str, Any], str]) -> None:
+    """A suite of one naive run."""
     grids = [{"datasets": ["toy"], "horizons": [12], "lookbacks": [24]}]
     write_yaml("tiny.yaml", {"name": "tiny", "models": ["seasonal_naive"], "grids": grids})
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(

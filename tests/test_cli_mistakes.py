@@ -118,6 +118,7 @@ def test_every_fault_of_a_file_is_told_at_once(
         (["run", "model.yaml", "--set", "horizon"], "--set horizon: is not of the form key=value"),
         (["run", "model.yaml", "--set", "=3"], "--set =3: is not of the form key=value"),
         (["run", "model.yaml", "--set", "horizn=3"], "horizn: unknown key; did you mean"),
+        (["run", "gru", "--set", "patch=3"], "unknown key; did you mean 'model.patch'?"),
         (["run", "model.yaml", "--set", "horizon.x=3"], "'horizon' is a value, not a mapping"),
         (["run", "model.yaml", "--set", "horizon=[3"], "--set horizon=[3: not valid YAML"),
         (["run", "model.yaml", "--seed", 2**32], "with overrides: seed: input should be less"),

@@ -53,14 +53,13 @@ def test_the_page_shows_such_commands() -> None:
 @pytest.mark.slow
 def test_one_run_is_on_two_devices(toy: Path, command: Callable[..., Any]) -> None:
     """The example as it is, but for the sizes that make it large."""
-    threads = torch.get_num_threads()
+    torch.set_num_threads(2)  # which the two share
     (toy / "large.yaml").write_text(block("# large.yaml"), encoding="utf-8")
     line = next(line for line in commands() if "large.yaml" in line)
     small = {"dataset": "toy", "lookback": 48, "horizon": 12, "model.hidden_size": 8}
     small |= {"training.epochs": 1}
     sets = [word for key, value in small.items() for word in ("--set", f"{key}={value}")]
     answer = command(*shlex.split(line)[1:], *sets, "--device", "cpu")
-    torch.set_num_threads(threads)
     assert answer.code == 0, answer.err
     (record,) = Store(toy / "results").records()
     assert (record.model, record.device, record.epochs) == ("large_gru", "2 x cpu", 1)

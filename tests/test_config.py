@@ -16,11 +16,11 @@ from benchmark.config import (
     Strict,
     apply_overrides,
     nearest,
-    parse_yaml,
     signature_schema,
     validate,
 )
 from benchmark.errors import MOST_TOLD, UserError, cured
+from benchmark.plain_yaml import parse_yaml
 
 
 class Optimiser(Strict):
@@ -42,6 +42,7 @@ class Spec(Strict):
     split: Split | None = None
     grids: tuple[Split, ...] = ()
     blocks: Annotated[tuple[Split, ...], Field(min_length=1)] = (Split(train=1, test=1),)
+    options: dict[str, Any] = Field(default={})
 
 
 # --- overrides -----------------------------------------------------------------------------------
@@ -137,6 +138,28 @@ def test_a_list_that_may_not_be_empty_is_so_called_only_where_it_is() -> None:
 def test_an_unknown_key_in_an_optional_model_gets_that_models_nearest_name() -> None:
     data = {"name": "x", "split": {"train": 1, "test": 2, "trian": 3}}
     assert faults(data) == ["gru.yaml: split.trian: unknown key; did you mean 'train'?"]
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix", "key", "meant"),
+    [
+        ({"kind": "adam"}, "", "kind", "optimiser.kind"),
+        ({"kind": "adam"}, "model", "model.kind", "model.optimiser.kind"),
+        ({"optimiser": {"dropout": 0.1}}, "", "optimiser.dropout", "dropout"),
+        ({"size": 3}, "", "size", "options.size"),
+        ({"optimiser": {"size": 3}}, "", "optimiser.size", "options.size"),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_told_the_right_one(
+    given: dict[str, Any], prefix: str, key: str, meant: str
+) -> None:
+    told = faults({"name": "x", "options": {"size": 2}, **given}, prefix)
+    assert told == [f"gru.yaml: {key}: unknown key; did you mean '{meant}'?"]
+
+
+def test_a_key_like_no_other_is_told_what_there_is() -> None:
+    known = "blocks, dropout, grids, kernel, lookback, name, optimiser, options, split"
+    assert faults({"name": "x", "batch": 3}) == [f"gru.yaml: batch: unknown key; known: {known}"]
 
 
 def test_a_prefix_says_where_the_values_stand_in_the_file() -> None:

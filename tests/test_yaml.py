@@ -13,16 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.config import (
-    MAX_DEPTH,
-    MAX_YAML_LENGTH,
-    Strict,
-    apply_overrides,
-    load_yaml,
-    parse_yaml,
-    validate,
-)
+from benchmark.config import Strict, apply_overrides, validate
 from benchmark.errors import UserError
+from benchmark.plain_yaml import MAX_DEPTH, MAX_YAML_LENGTH, load_yaml, parse_yaml
 
 
 def fault(text: str) -> str:

@@ -14,8 +14,8 @@ def models() -> None:
     """List the models of the suite."""
     from rich.table import Table
 
-    from benchmark.config import load_yaml
     from benchmark.harness.spec import config_names, design_names, find_config
+    from benchmark.plain_yaml import load_yaml
 
     table = Table("model", "lookback", "description", box=None, pad_edge=False)
     for name in [*config_names("models"), *design_names()]:

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from benchmark.config import Positive, Strict, load_yaml, nearest, validate
+from benchmark.config import Positive, Strict, nearest, validate
 from benchmark.data.frequency import Frequency
 from benchmark.data.splits import Splits
 from benchmark.errors import UserError
 from benchmark.places import DATASETS, own_data_folder
+from benchmark.plain_yaml import load_yaml
 
 PARQUET = (".parquet", ".pq")
 DATA_ENDINGS = (".csv", ".csv.gz", *PARQUET)

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.config import parse_yaml
 from benchmark.errors import UserError
 from benchmark.harness.spec import (
     RunSpec,
@@ -20,6 +19,7 @@ from benchmark.harness.spec import (
     load_kept_run,
     load_run,
 )
+from benchmark.plain_yaml import parse_yaml
 from benchmark.records import layout
 
 FORECASTERS = Path(__file__).parents[1] / "forecasters"

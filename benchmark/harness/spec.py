@@ -16,17 +16,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator
 
-from benchmark.config import (
-    MAX_YAML_LENGTH,
-    Positive,
-    Strict,
-    apply_overrides,
-    load_yaml,
-    nearest,
-    validate,
-)
+from benchmark.config import Positive, Strict, apply_overrides, nearest, validate
 from benchmark.errors import UserError
 from benchmark.harness.search import Dimension, Tuned, check_keys
+from benchmark.plain_yaml import MAX_YAML_LENGTH, load_yaml
 from benchmark.records import layout
 from benchmark.records.checksums import check_file
 from benchmark.training.parallel import ONE, Parallel

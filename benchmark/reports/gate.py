@@ -16,7 +16,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from benchmark.config import Strict, load_yaml, nearest, validate
+from benchmark.config import Strict, nearest, validate
+from benchmark.plain_yaml import load_yaml
 
 TEST_SCORES = ("mse", "mae", "rmse", "mase", "smape", "mae_original", "crps")
 COSTS = ("params", "macs", "train_seconds", "energy_j", "latency_ms", "peak_memory_mb")

@@ -105,7 +105,7 @@ def count(value: float) -> str:
 
 def percent(change: float) -> str:
     """Write a relative difference, e.g. +1.2%; '-' where there is none."""
-    return MISSING if math.isnan(change) else f"{100 * change:+.1f}%"
+    return MISSING if math.isnan(change) else f"{100 * change:+z.1f}%"
 
 
 def marks(values: Sequence[float], decimals: int = 4, lower_is_better: bool = True) -> list[Mark]:

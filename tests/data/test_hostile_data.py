@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.config import load_yaml, parse_yaml, validate
+from benchmark.config import validate
 from benchmark.data import files
 from benchmark.data.adoption.look import look
 from benchmark.data.card import DatasetCard
@@ -18,6 +18,7 @@ from benchmark.data.load import load
 from benchmark.data.parse import parse
 from benchmark.data.rows import read_rows
 from benchmark.errors import MOST_TOLD, UserError
+from benchmark.plain_yaml import load_yaml, parse_yaml
 
 HEADER = "date,a,b\n"
 ROW = "2020-01-01 00:00:00,1,2\n"

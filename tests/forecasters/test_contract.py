@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.cells import Cell, State
-from benchmark.config import load_yaml
 from benchmark.errors import UserError
 from benchmark.forecasters.check import CHECKS, Finding, check_forecaster
 from benchmark.forecasters.contract import (
@@ -24,6 +23,7 @@ from benchmark.forecasters.contract import (
     WindowSource,
 )
 from benchmark.harness.spec import config_names, design_names, find_config
+from benchmark.plain_yaml import load_yaml
 
 SEASON = 24
 

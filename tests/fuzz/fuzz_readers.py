@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from benchmark.config import load_yaml, validate
+from benchmark.config import validate
 from benchmark.data.card import DatasetCard, load_card
 from benchmark.data.parse import parse
 from benchmark.data.rows import read_rows
 from benchmark.errors import MOST_TOLD, UserError
 from benchmark.harness.spec import CONFIGS, load_run, load_suite
+from benchmark.plain_yaml import load_yaml
 from benchmark.records.arrays import read_arrays
 from benchmark.records.csv_rows import MAX_CHARACTERS
 from benchmark.records.losses import read_losses

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.config import load_yaml
 from benchmark.harness.repeat import origin_of
 from benchmark.harness.spec import config_names, design_names, find_config, load_run
+from benchmark.plain_yaml import load_yaml
 from benchmark.records.checksums import write_sums
 
 NAMES = [*config_names("models"), *design_names()]

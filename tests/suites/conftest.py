@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from rich.console import Console
 
 from benchmark.harness.spec import Execution, load_suite
@@ -80,12 +79,3 @@ def run_tiny(toy: Path, suite_yaml: Callable[..., str]) -> Callable[..., Done]:
         return Done(outcome, text.getvalue())
 
     return run
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """This process computes with one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

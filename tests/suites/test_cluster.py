@@ -80,7 +80,6 @@ def test_rows_are_those_of_this_machine_and_what_is_lost_or_hangs_harms_no_other
     toy: Path,
     elsewhere: Path,
     run_tiny: RunTiny,
-    one_thread: None,
     write_module: Callable[[str, str], None],
     write_yaml: Callable[[str, Any], str],
 ) -> None:

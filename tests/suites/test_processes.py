@@ -111,7 +111,7 @@ def rows(toy: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_rows_are_the_same_to_the_last_bit_and_a_killed_process_costs_no_run(
-    toy: Path, run_tiny: RunTiny, one_thread: None
+    toy: Path, run_tiny: RunTiny
 ) -> None:
     made = partial(Processes, jobs=2, threads=1)
     models = ["linear.yaml", "Killed.yaml", "naive.yaml"]

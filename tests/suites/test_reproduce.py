@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,22 +29,7 @@ MODEL = {
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def restored_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def folder(toy: Path, command: Any, write_yaml: Any, restored_threads: None) -> Path:
+def folder(toy: Path, command: Any, write_yaml: Any) -> Path:
     """The folder of a finished run."""
     answer = command("run", write_yaml("small.yaml", MODEL), "--threads", 1)
     assert answer.code == 0, answer.err
@@ -62,9 +46,7 @@ def edit(folder: Path, **values: Any) -> None:
 
 
 @pytest.mark.parametrize("model", ["ridge", "dlinear", "gru"])
-def test_a_committed_row_is_reproduced_to_the_last_digit(
-    tmp_path: Path, one_thread: None, model: str
-) -> None:
+def test_a_committed_row_is_reproduced_to_the_last_digit(tmp_path: Path, model: str) -> None:
     """On one thread, to the last bit where the row's CPU and torch are this machine's.
 
     Elsewhere to 1e-4: libraries choose their loops by the CPU's vector instructions and by version,
@@ -127,7 +109,6 @@ def test_as_many_threads_as_then_are_taken_unless_told_otherwise(
     folder: Path, command: Any
 ) -> None:
     edit(folder, threads=3)
-    torch.set_num_threads(1)
     answer = command("reproduce", "small")
     assert "threads, versions and data are the same" in answer.out
     answer = command("reproduce", "small", "--threads", 1)
@@ -166,9 +147,7 @@ def test_data_that_changed_since_is_told(folder: Path, command: Any, values: Any
     assert any(line.startswith(" data ") for line in answer.out.splitlines())
 
 
-def test_a_row_whose_settings_are_not_known_says_so(
-    toy: Path, command: Any, restored_threads: None
-) -> None:
+def test_a_row_whose_settings_are_not_known_says_so(toy: Path, command: Any) -> None:
     words = ("--set", "dataset=toy", "--set", "lookback=48", "--set", "horizon=12")
     assert command("run", "ridge", *words, "--set", "name=ridge", "--threads", 1).code == 0
     (csv,) = toy.glob("results/results.csv")

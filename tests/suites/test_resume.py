@@ -66,7 +66,7 @@ def suite(
         },
     )
     suite_yaml(models=["naive.yaml", "slow.yaml"], seeds=[1])
-    return [sys.executable, "-m", "benchmark", "suite", "tiny.yaml"]
+    return [sys.executable, "-m", "benchmark", "suite", "tiny.yaml", "--threads", "1"]
 
 
 def start(command: list[str]) -> subprocess.Popen[str]:

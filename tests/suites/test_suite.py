@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 import benchmark.suites.suite as suites
-from benchmark.config import load_yaml
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.harness.run import Plan
 from benchmark.harness.spec import config_names, design_names, find_config, load_run, load_suite
+from benchmark.plain_yaml import load_yaml
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
 from benchmark.suites.attempt import InProcess

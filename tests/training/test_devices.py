@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,8 @@ TWO = Parallel(devices=2)
 
 
 @pytest.fixture(autouse=True)
-def _two_threads() -> Iterator[None]:
-    threads = torch.get_num_threads()
+def _two_threads() -> None:
     torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
 
 
 def train(task: Task, parallel: Parallel) -> tuple[Forecaster, FitReport, list[Epoch]]:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark.config import load_yaml
 from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.run import plan
 from benchmark.harness.spec import config_names, design_names, find_config, load_run
+from benchmark.plain_yaml import load_yaml
 from benchmark.tuning.chosen import best_trial
 from benchmark.tuning.trials import Trial, read_trials
 from benchmark.tuning.tune import prepare, tune

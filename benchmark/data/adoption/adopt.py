@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.config import parse_yaml, validate
+from benchmark.config import validate
 from benchmark.data.adoption.look import Look, look
 from benchmark.data.card import (
     DatasetCard,
@@ -26,6 +26,7 @@ from benchmark.data.rewrite import stem
 from benchmark.data.seasons import Season, find_season
 from benchmark.errors import UserError
 from benchmark.files import sweep, writing
+from benchmark.plain_yaml import parse_yaml
 
 _LICENCE = "not stated"
 

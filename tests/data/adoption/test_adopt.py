@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from users_table import table
 
-from benchmark.config import parse_yaml, validate
+from benchmark.config import validate
 from benchmark.data.adoption.adopt import adopt, card_text, propose
 from benchmark.data.card import DatasetCard, load_card
 from benchmark.data.load import load
 from benchmark.errors import UserError
+from benchmark.plain_yaml import parse_yaml
 
 
 @settings(

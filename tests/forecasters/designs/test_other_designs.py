@@ -15,11 +15,11 @@ import torch
 from design_oracles import ORACLES
 from torch import Tensor, nn
 
-from benchmark.config import load_yaml
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.designs.time_machine import SEQUENCES
 from benchmark.forecasters.resolve import build_forecaster
 from benchmark.harness.spec import find_config
+from benchmark.plain_yaml import load_yaml
 
 NAMES = list(ORACLES)
 B, L, H, C, D, F = 3, 13, 10, 4, 8, 5

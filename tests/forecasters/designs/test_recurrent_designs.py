@@ -15,10 +15,10 @@ import torch
 from slstm_oracle import Weights, below, slstm_blocks
 from torch import Tensor
 
-from benchmark.config import load_yaml
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster
 from benchmark.harness.spec import find_config
+from benchmark.plain_yaml import load_yaml
 
 NAMES = ["segrnn", "p_slstm", "xlstm_time", "xlstm_mixer"]
 B, L, H, C, P, D, K = 3, 12, 10, 4, 4, 8, 2
