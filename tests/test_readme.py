@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import re
 import shlex
@@ -54,6 +55,18 @@ def test_how_many_rows_may_be_the_best_is_what_the_leaderboard_says(page):
     (counts,) = set(re.findall(r"Judged all at once, (\d+) of (\d+) rows may be", written))
     shown = re.findall(r"Judged all at once, (\d+) of the (\d+) may be best", PAGES[page])
     assert shown == [counts]
+
+
+def test_a_naive_forecast_and_ridge_stand_in_every_ranking():
+    assert "Naive forecasts and closed-form regression stand in every ranking" in README
+    rankings = []
+    for path in sorted((ROOT / "results/reference").glob("*/leaderboard.md")):
+        with (path.parent / "results.csv").open(encoding="utf-8", newline="") as stream:
+            models = {row["model"] for row in csv.DictReader(stream)}
+        if len(models) > 1:  # or a study of one model
+            rankings.append(path.parent.name)
+            assert {"seasonal_naive", "ridge"} <= models, path
+    assert {"etth1", "cells", "tuned", "best"} <= set(rankings)
 
 
 def test_the_leaderboard_shown_has_columns_of_the_one_in_the_reference_results():
