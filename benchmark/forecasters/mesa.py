@@ -156,7 +156,8 @@ class Mesa(ClosedFormForecaster):
             truth = y.double().transpose(1, 2) - centre  # (1, C, H)
             wrong = keys @ (basis.mT @ (memory.xy * scale[:, None])) - truth  # (P, C, H)
             wrong = torch.where(truth.isnan(), 0.0, wrong)
-            errors += (wrong @ self.parts[:, None]).square().sum(dim=(2, 3)).T
+            of_part = wrong.flatten(0, 1) @ self.parts  # (K, P C, H), in K products of matrices
+            errors += of_part.square().unflatten(1, wrong.shape[:2]).sum(dim=(2, 3)).T
         self.penalty.copy_(penalties[errors.argmin(dim=0)])
 
     def refit(self, windows: WindowSource) -> None:
