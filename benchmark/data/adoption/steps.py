@@ -23,12 +23,19 @@ _MOSTLY = 0.9
 _ODD = 0.02
 """Share of the steps of a series of working days that may begin or end on no such day."""
 
+_REGULAR = 0.5
+"""Share of the steps that are as long as the most frequent one, from which it is the rule."""
+
+_BESIDE = 0.05
+"""Share of an hour, a minute, ... by which the middle one of other steps may miss whole ones."""
+
 
 def most_frequent_step(times: Times) -> Frequency:
     """Return the most frequent step from one time to the next.
 
     It is one of the calendar where that explains more of them, and all times are on its grid; of
     working days, nearly all, as a series that has a Saturday once is none of seven days a week.
+    Where no step is frequent, it is the one that they keep on average, if that is a whole one.
     """
     found, share = _most_frequent(np.diff(times).astype(np.int64))
     step = next(
@@ -40,7 +47,7 @@ def most_frequent_step(times: Times) -> Frequency:
         odd = ((steps <= 0) | (steps % max(count, 1) != 0)).mean()
         if count > 0 and odd <= (_ODD if unit == "B" else 0) and explained > share:
             step, share = Frequency(count, unit), explained
-    return step
+    return step if share >= _REGULAR else _about(times) or step
 
 
 def _most_frequent(steps: NDArray[Any]) -> tuple[int, float]:
@@ -85,15 +92,33 @@ def step_cure(path: Path, time_column: str, times: Times, frequency: str | None)
     """
     import pandas as pd
 
+    by_hand = "mend the file, or give another step with --frequency"
     if frequency is None:
-        return "mend the file, or give the step with --frequency"
+        about = _about(times)
+        by_hand = "mend the file, or give the step with --frequency"
+        if about is None:
+            return by_hand
+        frequency = str(about)
     by_day = frequency in ("D", "B")  # an afternoon is of its day, whichever midnight is nearer
     rounded = pd.DatetimeIndex(times)
     with suppress(ValueError):  # a week, of which pandas does not know where it begins
         rounded = rounded.normalize() if by_day else rounded.round(frequency)
     if rounded.has_duplicates or bool((rounded == times).all()):
-        return "mend the file, or give another step with --frequency"
+        return by_hand
     how = "normalize()" if by_day else f"round({frequency!r})"
     deed = "leave out its times of day" if by_day else "round its times"
     change = assigned(time_column, f"pd.to_datetime(t[{time_column!r}]).dt.{how}")
     return f"mend the file, or {rewritten(path, deed, change)}"
+
+
+def _about(times: Times) -> Frequency | None:
+    """The step that times keep on average and most of them not exactly, as a clock that drifts."""
+    steps = np.diff(times).astype(np.int64)
+    if _most_frequent(steps)[1] >= _REGULAR:
+        return None
+    middle = float(np.median(steps))
+    for unit, seconds in reversed(SECONDS.items()):
+        count = round(middle / seconds)
+        if count and abs(middle - count * seconds) <= _BESIDE * seconds:
+            return Frequency(count, unit)
+    return None

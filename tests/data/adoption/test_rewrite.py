@@ -105,6 +105,11 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         {"frequency": "h"},
         "not h; mend the file, or round its times with pandas",
     ),
+    "off the grid, by a clock that drifts": (
+        FRAME.assign(when=WHEN + NOISE),
+        {},
+        "not h; mend the file, or round its times with pandas",
+    ),
     "thousands": (
         numbers(lambda value: f"{value:,.1f}"),
         {},
