@@ -9,14 +9,15 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cells import native
@@ -78,10 +79,12 @@ def _seconds(forecaster: Forecaster, x: Tensor) -> float:
 
 @torch.no_grad()
 def count_macs(forecaster: nn.Module, x: Tensor) -> int:
-    """Count the multiply-accumulates of matrix products and convolutions in one forward pass.
+    """Count the multiply-accumulates of one forward pass.
 
-    Elementwise work is not counted. What is counted is the plain torch path on a CPU: compiled
-    operators and the kernels of an accelerator show no counter what they multiply.
+    They are those of matrix products, of convolutions, and of solving equations by a Cholesky
+    factor; elementwise work and Fourier transforms are not counted. What is counted is the plain
+    torch path on a CPU: compiled operators, fused attention and the kernels of an accelerator show
+    no counter what they multiply.
 
     Args:
         forecaster: any module.
@@ -90,9 +93,21 @@ def count_macs(forecaster: nn.Module, x: Tensor) -> int:
     if x.device.type != "cpu":
         forecaster, x = copy.deepcopy(forecaster).cpu(), x.cpu()
     counter = FlopCounterMode(display=False, custom_mapping=_UNSEEN)
-    with native.switched_off(), counter:
+    with native.switched_off(), _plain_attention(), counter:
         forecaster(x)
     return int(counter.get_total_flops()) // 2
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Have torch's own encoder layers and attention multiply matrices, one product at a time."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 Shape = Sequence[int]
@@ -115,11 +130,22 @@ def _flops_of_lstm(x: Shape, from_input: Shape, from_past: Shape, *_: object, **
     return 2 * prod(x[:2]) * (prod(from_input) + prod(from_past))
 
 
+def _flops_of_cholesky(matrix: Shape, **_: object) -> int:
+    return prod(matrix) * matrix[-1] // 3
+
+
+def _flops_of_cholesky_solve(right: Shape, factor: Shape, *_: object, **__: object) -> int:
+    """Of two triangular systems; the right side is ``(..., N, K)``."""
+    return 2 * prod(right) * factor[-1]
+
+
 _UNSEEN = {
     torch.ops.aten.dot: _flops_of_dot,
     torch.ops.aten.mv: _flops_of_mv,
     torch.ops.aten.addmv: _flops_of_addmv,
     torch.ops.aten.mkldnn_rnn_layer: _flops_of_lstm,
+    torch.ops.aten.linalg_cholesky_ex: _flops_of_cholesky,
+    torch.ops.aten.cholesky_solve: _flops_of_cholesky_solve,
 }
 """Products that torch's counter passes over: it gives their arguments' shapes."""
 

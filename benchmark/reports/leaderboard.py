@@ -48,8 +48,8 @@ _MEANING = (
     "seeds.",
     f"Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
     "Best in bold, second underlined. MACs: multiply-accumulates of one forecast, in products of "
-    "matrices and convolutions; MiB: the most memory held, of the GPU or else of the process; ms: "
-    "of one forecast, by itself; windows/s: 256 at a time.",
+    "matrices, convolutions and solving equations; MiB: the most memory held, of the GPU or else "
+    "of the process; ms: of one forecast, by itself; windows/s: 256 at a time.",
 )
 _MEANING_SHORT = (
     "MSE and MAE on the scaled test series, mean ± std over seeds; "

@@ -100,6 +100,9 @@ class Product(nn.Module):
         (lambda x: nn.functional.linear(x[0], torch.ones(4, 5), torch.ones(4)), 5 * 4),
         (lambda x: torch.einsum("nk,nk->", x, x), 3 * 5),
         (lambda x: nn.functional.conv1d(x[None], torch.ones(2, 3, 4)), 2 * 2 * 3 * 4),
+        (lambda x: torch.linalg.cholesky_ex(torch.eye(6))[0], 6**3 // 6),
+        (lambda x: torch.cholesky_solve(torch.ones(6, 2), torch.eye(6)), 2 * 6 * 6),
+        (lambda x: nn.functional.scaled_dot_product_attention(*3 * [x[None]]), 2 * 3 * 3 * 5),
         (lambda x: torch.exp(x * x + x).sum(), 0),
     ],
 )
@@ -107,6 +110,24 @@ def test_products_of_matrices_vectors_and_convolutions_count_and_elementwise_wor
     multiply: Callable[[Tensor], Tensor], expected: int
 ) -> None:
     assert count_macs(Product(multiply), torch.randn(3, 5)) == expected
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_products_of_torchs_encoder_layer_are_counted_as_by_hand(
+    fused: bool, training: bool
+) -> None:
+    """In evaluation it is one fused operator, whose products no counter sees."""
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True).train(training)
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(fused)
+    try:
+        found = count_macs(layer, torch.randn(1, 7, 16))
+        assert torch.backends.mha.get_fastpath_enabled() == fused
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+    projections, attention, feed_forward = 4 * 16 * 16, 2 * 7 * 16, 2 * 16 * 32
+    assert found == 7 * (projections + attention + feed_forward)
 
 
 @pytest.mark.parametrize("wish", [None, "", "0", "1"])
