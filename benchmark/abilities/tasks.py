@@ -115,7 +115,7 @@ TASKS = (
         length=32,
         longer=64,
         steps=1000,
-        tolerance=1.0,  # the sign
+        tolerance=1.0,  # nearer than the other sign, on either side
         chance=0.5,
     ),
     AbilityTask(
@@ -128,7 +128,7 @@ TASKS = (
         length=KEYS + 1,
         longer=None,
         steps=2000,
-        tolerance=1.0,  # every sign
+        tolerance=1.0,  # so every sign
         chance=0.5**BITS,
     ),
     AbilityTask(

@@ -157,7 +157,8 @@ class Mesa(ClosedFormForecaster):
             wrong = keys @ (basis.mT @ (memory.xy * scale[:, None])) - truth  # (P, C, H)
             wrong = torch.where(truth.isnan(), 0.0, wrong)
             of_part = wrong.flatten(0, 1) @ self.parts  # (K, P C, H), in K products of matrices
-            errors += of_part.square().unflatten(1, wrong.shape[:2]).sum(dim=(2, 3)).T
+            squares = of_part.square().sum(dim=2).view(-1, *wrong.shape[:2])  # (K, P, C)
+            errors += squares.sum(dim=2).T
         self.penalty.copy_(penalties[errors.argmin(dim=0)])
 
     def refit(self, windows: WindowSource) -> None:

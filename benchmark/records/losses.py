@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,7 +29,8 @@ def read_losses(
 
     They are looked for in ``runs`` beside the CSV, and one folder up, where a suite's are. A folder
     whose errors do not give the row's score is of another run of the same configuration, made
-    before or since, and is left out.
+    before or since, and is left out; so is one with another number of windows than the others have
+    under the same protocol.
 
     Args:
         csv: the file that the results came from.
@@ -55,7 +57,19 @@ def read_losses(
                 losses = _read(path, _ARRAYS[metric])
                 if math.isclose(np.mean(losses), scores[run_id], rel_tol=_ROUNDING):
                     found[run_id] = losses
-    return found
+    return _of_the_same_windows(found, done)
+
+
+def _of_the_same_windows(
+    found: dict[str, NDArray[np.float64]], done: DataFrame
+) -> dict[str, NDArray[np.float64]]:
+    """Leave out those of another number of windows than the most of their protocol have."""
+    protocols = dict(zip(done["run_id"].tolist(), done["fingerprint"].tolist(), strict=True))
+    lengths: dict[str, Counter[int]] = defaultdict(Counter)
+    for run_id, losses in found.items():
+        lengths[protocols[run_id]][len(losses)] += 1
+    usual = {protocol: counts.most_common(1)[0][0] for protocol, counts in lengths.items()}
+    return {run: own for run, own in found.items() if len(own) == usual[protocols[run]]}
 
 
 def window_losses(errors: NDArray[Any], known: NDArray[Any] | None) -> NDArray[np.float64]:

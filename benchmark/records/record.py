@@ -156,7 +156,8 @@ class RunRecord(Strict):
     macs: _Count | None = Field(
         None,
         description="Multiply-accumulates of one window's forecast, all channels: products of "
-        "matrices and convolutions in the plain torch path, no elementwise work",
+        "matrices, convolutions and solving equations in the plain torch path; no elementwise "
+        "work, no Fourier transforms",
     )
     latency_ms: _Amount | None = Field(
         None, description="Wall-clock milliseconds of one window's forecast, by itself"

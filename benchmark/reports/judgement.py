@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 MEANS = ("dataset", "horizon", "name", "lookback", "seeds", "mse_old", "mse_new", "verdict")
 """Columns of the means over seeds, and mse_change."""
 
+ALIKE = 1e-5
+"""Relative difference of scores that another machine makes: no change, and no other run."""
+
 _JUDGED_BY = ("runs_old", "runs_new", "trained_old", "trained_new")
 
 
@@ -190,7 +193,8 @@ class _Judge:
         if windows is None and seeds is None:
             return ""
         change = fmean(pair.score_new - pair.score_old for pair in pairs)
-        if abs(change) <= math.hypot(windows or 0.0, seeds or 0.0):
+        rounding = ALIKE * abs(fmean(pair.score_old for pair in pairs))
+        if abs(change) <= max(math.hypot(windows or 0.0, seeds or 0.0), rounding):
             return NOISE
         return BEYOND_SEEDS if windows is None else SIGNIFICANT
 
@@ -228,9 +232,13 @@ def _noise(old: Side, new: Side, metric: Metric) -> dict[tuple[Any, ...], NoiseF
     from benchmark.statistics.noise import LEAST_SEEDS
 
     # One configuration may have changed its scores between the files, by its code: what seeds do
-    # is seen inside each. A run that is in both is one seed, not two.
-    apart = new.done.assign(config="new " + new.done["config"])
-    runs = pd.concat([old.done, apart]).drop_duplicates(["run_id", metric])
+    # is seen inside each. A run that is in both is one seed, not two; on another machine its score
+    # has other last digits.
+    scores = dict(zip(old.done["run_id"], old.done[metric], strict=True))
+    before = new.done["run_id"].map(scores).astype("float64")
+    other = ~((new.done[metric] - before).abs() <= ALIKE * before.abs())
+    apart = new.done.assign(config="new " + new.done["config"])[other]
+    runs = pd.concat([old.done, apart])
     own = {
         row: floors[metric]
         for row, floors in seed_noise(runs, (metric,), apart=("model", "lookback")).items()

@@ -181,11 +181,13 @@ def _chance(rows: DataFrame, noise: Mapping[str, NoiseFloor]) -> Iterable[str]:
 def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     values = done[[*ROW, *METRICS, *COSTS]].astype(dict.fromkeys(COSTS, "float64"))
     grouped = values.groupby(ROW)
-    rows = grouped[[*METRICS, *COSTS]].mean()
-    rows = rows.join(grouped[list(METRICS)].std(ddof=1).add_suffix("_std"))
     by_row = done.groupby(ROW)
-    rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
     # A mean over some of the seeds would not be comparable: none of it then.
+    known = grouped[list(METRICS)].count().eq(by_row.size(), axis=0)
+    rows = grouped[list(METRICS)].mean().where(known).join(grouped[list(COSTS)].mean())
+    spread = grouped[list(METRICS)].std(ddof=1).where(known)
+    rows = rows.join(spread.add_suffix("_std"))
+    rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
     rows["val_mse"] = by_row["val_mse"].mean().where(by_row["val_mse"].count() == rows["runs"])
     rows["fitted"] = by_row["fitted"].first()
     rows["fit_rows"] = by_row["fit_rows"].first()

@@ -25,6 +25,9 @@ DRAWS = 1000
 SEED = 20260101
 CELLS_A_BLOCK = 12
 """Windows are averaged into cells, so many a block: the same answer from fewer numbers."""
+TELLING = 1e-6
+"""Share of a pair's variance below which a draw does not tell it: two models that are alike on most
+windows are alike on all of some draws. There the variance over all windows stands."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Resampled:
         mean: mean loss, less the models' average ``(k,)``.
         variance: estimated variance of each pair's difference of means ``(k, k)``.
         mean_drawn: the same means on every draw, less `mean` ``(B, k)``.
-        variance_drawn: the same variances on every draw ``(B, k, k)``.
+        variance_drawn: the same variances on every draw that tells them ``(B, k, k)``.
         block: windows a block.
     """
 
@@ -86,6 +89,8 @@ def resample(losses: Array, horizon: int, draws: int = DRAWS, seed: int = SEED) 
     for draw in range(draws):
         drawn = cells[:, _blocks(cells.shape[1], length, rng)]
         mean_drawn[draw], variance_drawn[draw] = _moments(drawn, bandwidth)
+    untold = variance_drawn < TELLING * variance
+    variance_drawn = np.where(untold, variance, variance_drawn)
     return Resampled(mean, variance, mean_drawn - mean, variance_drawn, block)
 
 

@@ -174,6 +174,25 @@ def test_a_run_that_is_in_both_files_is_one_seed(run, table):
     assert verdict(old, table(*both, run("rnn", 0.57)), "rnn") == "beyond seeds"
 
 
+@pytest.mark.parametrize(("digits", "expected"), [(1e-8, "within noise"), (1e-3, "beyond seeds")])
+def test_a_run_made_again_on_another_machine_is_one_seed_as_well(run, table, digits, expected):
+    before = [run("gru", 0.5 + s / 100, seed=s, run_id=f"gru{s}") for s in range(3)]
+    after = [run("gru", own.mse + digits, seed=own.seed, run_id=own.run_id) for own in before]
+    old, new = table(*before, run("rnn", 0.5)), table(*after, run("rnn", 0.55))
+    assert verdict(old, new, "rnn") == expected
+
+
+def test_other_last_digits_are_no_significant_change(run, table):
+    losses = np.random.default_rng(0).gamma(2, 0.2, 400)
+    for change, expected in ((1e-7, "within noise"), (1e-3, "significant")):
+        sides = []
+        for own in (losses, losses * (1 + change)):
+            results = table(run("ridge", float(own.mean()), run_id="a", fitted="closed_form"))
+            sides.append((results, Side(results, {"mse": {"a": own}})))
+        (old, before), (new, after) = sides
+        assert judge(compare(old, new), before, after).rows["verdict"].tolist() == [expected]
+
+
 @pytest.mark.parametrize("twice", ["old", "new"])
 def test_two_runs_of_a_key_have_less_noise_than_one(run, table, twice):
     """0.053 in place of 0.061: a half, and not a whole, of the variance on that side."""

@@ -58,9 +58,7 @@ def test_csv_is_long_and_unrounded(run, table):
     only = board.groups[0].rows.iloc[0]
     assert float(lines["mse"]["mean"]) == only["mse"] == pytest.approx(0.15, rel=1e-15)
     assert float(lines["mse"]["std"]) == only["mse_std"]
-    assert lines["smape"]["mean"] == "3.5"
-    assert lines["smape"]["std"] == ""
-    assert "rmse" not in lines
+    assert not {"smape", "rmse"} & set(lines)  # known of one seed only, and of none
     assert {line["rank"] for line in lines.values()} == {"1"}
 
 

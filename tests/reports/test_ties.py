@@ -164,6 +164,16 @@ def test_losses_are_read_beside_the_csv_or_a_folder_up_and_only_those_of_the_row
         read_losses(path, results)
 
 
+def test_losses_of_another_number_of_windows_than_the_others_are_left_out(table, run, tmp_path):
+    records = [run("gru", 0.5, seed=0), run("gru", 0.5, seed=1), run("ridge", 0.5)]
+    results, path = table(*records), tmp_path / "results.csv"
+    for place, record in enumerate(records):
+        save(tmp_path / "runs", record, series(place, 0.5)[place == 1 :])
+    losses = read_losses(path, results)
+    assert sorted(losses) == sorted(record.run_id for record in (records[0], records[2]))
+    assert leaderboard(results, losses).groups[0].rows["p_value"].isna().all()
+
+
 def test_of_two_folders_of_a_run_the_one_beside_the_csv_counts(table, run, tmp_path):
     record = run()
     results, path = table(record), tmp_path / "suite" / "results.csv"

@@ -129,6 +129,21 @@ def test_the_same_model_twice_is_a_tie_and_a_constant_more_is_certainly_worse(ov
     assert p_values.tolist() == [1, 1, 0]
 
 
+def test_models_that_differ_in_few_windows_bring_no_others_back(overlapping):
+    """Most draws hold none of these windows: they say nothing of how sure that difference is."""
+    losses = overlapping(4, 2545, 96) + 5
+    losses[1:] += [[2], [3], [4]]
+    twin = losses[0].copy()
+    twin[100:150] += 0.5
+    alone, beside = (resample(np.stack(rows), 96) for rows in (losses, [*losses, twin]))
+    p_values = confidence_set(beside)
+    np.testing.assert_array_equal(p_values[:4], confidence_set(alone))
+    assert p_values[1:4].max() < 0.01 < 0.1 < p_values[4]
+    difference, low, high = difference_intervals(beside, 0)
+    assert 0 < difference[4] == pytest.approx(50 * 0.5 / 2545)
+    assert -0.05 < low[4] < 0 < high[4] < 0.05
+
+
 def test_data_sets_are_drawn_as_wholes():
     values = np.random.default_rng(0).standard_normal((40, 2)) * [1, 3] + [5, 0]
     low, high = dataset_interval(values)
