@@ -73,7 +73,7 @@ class Fitted(FittedPlan):
 
         Raises:
             ValueError: the history is shorter than the lookback, has other channels, or a value
-                that is not finite.
+                that is not finite, or times that go backward.
             FloatingPointError: the forecast is not finite.
         """
         return self._forecast(history)[FORECAST]
@@ -118,7 +118,7 @@ class Fitted(FittedPlan):
             raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
         if self.task.series.card.missing == "mask":  # wherever the gaps are, or whether any
             past = self.task.scaler.filled(past)  # from before the lookback, too
-        past = past[-self.task.lookback :]
+        past = np.ascontiguousarray(past[-self.task.lookback :])  # no view of a turned array
         if not np.isfinite(past).all():
             step, channel = np.argwhere(~np.isfinite(past))[0]
             what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"

@@ -17,6 +17,7 @@ from benchmark.errors import UserError
 from benchmark.plain_yaml import parse_yaml
 
 LONGEST_NAME = 200  # characters
+ALIKE = 0.6  # of keys, as there are few and short ones
 MOST_COMPARED = 2_000
 """Of names, where the nearest one is searched for: comparing more takes long, for a hint."""
 
@@ -61,13 +62,19 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     return result
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Say which candidate a misspelt name was probably meant to be, or list a few of them."""
+def nearest(name: str, candidates: Iterable[str], alike: float = 0.5) -> str:
+    """Say which candidate a misspelt name was probably meant to be, or list a few of them.
+
+    Args:
+        name: as it was written.
+        candidates: what there is.
+        alike: share of letters in common, and in order, from which one is meant.
+    """
     candidates = sorted(each for each in candidates if len(each) <= LONGEST_NAME)
     name = name[:LONGEST_NAME]  # what is longer was never a name, and takes long to compare
     by_lower_case = {candidate.casefold(): candidate for candidate in candidates}
     few = len(candidates) <= MOST_COMPARED
-    matches = few and difflib.get_close_matches(name.casefold(), by_lower_case, n=1, cutoff=0.6)
+    matches = few and difflib.get_close_matches(name.casefold(), by_lower_case, n=1, cutoff=alike)
     if matches:
         return f"did you mean '{by_lower_case[matches[0]]}'?"
     shown = ", ".join(candidates[:30]) + (", ..." if len(candidates) > 30 else "")
@@ -150,7 +157,7 @@ def _right_key(
             return f"did you mean '{'.'.join([prefix, *home] if prefix else home)}'?"
     for part in around:
         tree = tree.get(part, tree)  # an index of a list has no keys of its own
-    return nearest(key, tree)
+    return nearest(key, tree, ALIKE)
 
 
 def _tree(model: type[BaseModel]) -> dict[str, Any]:

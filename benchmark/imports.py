@@ -92,6 +92,10 @@ def _import_from_here(module_name: str, where: str) -> Any:
     try:
         with told_by_line(where, "mend that line"):
             return importlib.import_module(module_name)
+    except SystemExit as end:
+        what = f"importing {module_name!r} ends the program, with sys.exit({end.code!r})"
+        cure = "put what it does as a program under: if __name__ == '__main__'"
+        raise UserError(where, what, cure) from None
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise

@@ -50,12 +50,15 @@ def audit(
         spec = validate(RunSpec, apply_overrides(data, overrides), where)
 
     from benchmark.audit.audit import audit as audit_run
+    from benchmark.forecasters.contract import ForecastError
 
     console = make_console()
     try:
         findings = audit_run(spec, where)
     except FloatingPointError as error:
         raise UserError(where, str(error)) from error
+    except ForecastError as error:
+        raise UserError(f"{where}: model", str(error)) from error
     for finding in findings:
         mark = "[green]yes[/green]" if finding.passed else "[red]no [/red]"
         console.print(f"{mark}  {finding.check}.", highlight=False)

@@ -196,7 +196,7 @@ def data_folder() -> Path:
     """Return the folder of the data files: ``$BENCHMARK_DATA``, or the default one.
 
     Raises:
-        UserError: the variable names something that is not a folder.
+        UserError: the variable names something that is not a folder, or may not be read.
     """
     named = os.environ.get(DATA_VARIABLE)
     if not named:
@@ -205,6 +205,8 @@ def data_folder() -> Path:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "no such folder"
         raise UserError(f"{DATA_VARIABLE}={named}", what, "create it or unset the variable")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise UserError(f"{DATA_VARIABLE}={named}", "may not be read", "change its permissions")
     return folder
 
 

@@ -23,8 +23,12 @@ def channels_of(frame: pd.DataFrame, channels: Sequence[str]) -> pd.DataFrame:
     """Return the columns that are channels, in the channels' order.
 
     Raises:
-        ValueError: a channel has no column, or several.
+        ValueError: a channel has no column, or several; or the index is of times that go backward.
     """
+    import pandas as pd
+
+    if isinstance(frame.index, pd.DatetimeIndex) and not frame.index.is_monotonic_increasing:
+        raise ValueError("history must be in order of time, however: its index goes backward")
     names = list(map(str, frame.columns))
     for channel in channels:
         if names.count(channel) != 1:
@@ -45,15 +49,31 @@ def frame_as_csv(frame: pd.DataFrame) -> Iterator[Path]:
     """
     with TemporaryDirectory() as folder:
         csv = Path(folder) / "frame.csv"
+        _check_names(frame)
         _write(frame, csv)
         try:
             yield csv
         except UserError as error:
-            raise error.retold(
-                lambda fault: UserError(
-                    fault.where.replace(str(csv), "the DataFrame as CSV"), fault.what, fault.cure
-                )
-            ) from None
+            raise error.retold(lambda fault: _of_frame(fault, csv)) from None
+
+
+def _of_frame(fault: UserError, csv: Path) -> UserError:
+    """Tell a fault of the CSV that was written of the DataFrame: a cure may name what is gone."""
+    cure = fault.cure.partition(" with pandas")[0] if str(csv) in fault.cure else fault.cure
+    return UserError(fault.where.replace(str(csv), "the DataFrame as CSV"), fault.what, cure)
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    """Refuse a name that two columns have, or the index and a column."""
+    names = [str(name) for name in frame.columns]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError("the DataFrame", f"has several columns {twice!r}", "rename all but one")
+    index = (str(name) for name in frame.index.names if name is not None)
+    both = next((name for name in index if name in names), None)
+    if both is not None:
+        what = f"has {both!r} as its index and as a column"
+        raise UserError("the DataFrame", what, "drop the one: .reset_index(drop=True)")
 
 
 @contextmanager

@@ -84,12 +84,15 @@ class Task:
     """
 
     def __init__(self, series: Series, lookback: int, horizon: int) -> None:
-        if min(lookback, horizon) < 1:
-            what = f"must be 1 step or more, however: {lookback=}, {horizon=}"
+        sizes = lookback, horizon
+        whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in sizes)
+        if not whole or min(sizes) < 1:
+            rule = "1 step or more" if whole else "whole numbers of steps"
+            what = f"must be {rule}, however: {lookback=}, {horizon=}"
             raise UserError(f"{series.name}: lookback and horizon", what, "choose both above 0")
         self.series = series
-        self.lookback = lookback
-        self.horizon = horizon
+        self.lookback = int(lookback)
+        self.horizon = int(horizon)
         self.borders = series.card.splits.borders(len(series.values))
         self._check_lengths()
         used = series.values[: self.borders["test"].stop]

@@ -101,7 +101,7 @@ def _problem(check: Check, spec: Mapping[str, Any], shape: SeriesShape, where: s
             if isinstance(part, ClosedFormForecaster):
                 part.fit(_NoiseWindows(part.shape, generator), _NoiseWindows(part.shape, generator))
         return check(forecaster, spec, generator)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return f"{type(error).__name__}: {error}"
 
 

@@ -86,8 +86,10 @@ def export(run: SavedRun, folder: Path) -> Exported:
 
     Raises:
         UserError: torch cannot export the model, what it exports forecasts otherwise, or the folder
-            cannot be written.
+            cannot be written, or holds files of the user's.
     """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MODEL).is_file():
+        raise UserError(str(folder), "holds files, and no earlier export", "name a new folder")
     x = _lookbacks(run)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about its own RNN modules

@@ -180,8 +180,10 @@ def resolve_device(execution: Execution) -> torch.device:
     """The torch device that an execution asks for.
 
     Raises:
-        UserError: CUDA is asked for and not there.
+        UserError: CUDA is asked for and not there, or a device that there is none of.
     """
+    if execution.device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device {execution.device!r}", "is none", "take auto, cpu or cuda")
     if execution.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda", "torch sees no NVIDIA GPU", "use --device cpu")
     if execution.device == "auto":

@@ -19,6 +19,11 @@ from benchmark.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
+TOLD, LEAST, MOST = 6, 10, 17
+"""Digits of a number in a file: of how its channel changes, in all, and what a float64 has."""
+
+_ENDS = ("lo", "hi")
+
 Values = NDArray[np.float64]
 Times = NDArray[np.datetime64]
 
@@ -50,8 +55,16 @@ class Forecast:
     level: int
 
     def columns(self) -> list[tuple[str, Values]]:
-        """Name each channel's forecast ``(H,)``, followed by the ends of its interval."""
-        parts = {"": self.values, f"_lo{self.level}": self.low, f"_hi{self.level}": self.high}
+        """Name each channel's forecast ``(H,)``, followed by the ends of its interval.
+
+        These are ``<channel>_lo80`` and ``<channel>_hi80``; where a channel is called so itself,
+        there is one more underscore, or as many as it takes.
+        """
+        bar = "_"
+        while any(f"{bar}{end}{self.level}" in name for name in self.channels for end in _ENDS):
+            bar += "_"
+        ends = zip(_ENDS, (self.low, self.high), strict=True)
+        parts = {"": self.values, **{f"{bar}{end}{self.level}": part for end, part in ends}}
         return [
             (channel + suffix, part[:, number])
             for number, channel in enumerate(self.channels)
@@ -78,9 +91,21 @@ def write_forecast(path: Path, forecast: Forecast) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([forecast.time_column, *names])
+    digits = np.repeat(_digits(forecast.past), len(columns) // len(forecast.channels)).tolist()
     for time, row in zip(forecast.times, np.stack(columns, axis=1), strict=True):
-        writer.writerow([time_text(time), *(f"{value:.10g}" for value in row)])
+        numbers = (f"{value:.{few}g}" for value, few in zip(row, digits, strict=True))
+        writer.writerow([time_text(time), *numbers])
     write_atomically(path, text.getvalue())
+
+
+def _digits(past: Values) -> NDArray[np.int64]:
+    """Digits that each channel's numbers take ``(C,)``: ten, or those that tell its changes."""
+    spread = np.ptp(past, axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        before = np.log10(np.abs(past).max(axis=0) / spread)  # digits that all its numbers share
+    before = np.where(np.isfinite(before), before, 0)
+    digits: NDArray[np.int64] = np.clip(np.ceil(before) + TOLD, LEAST, MOST).astype(np.int64)
+    return digits
 
 
 def time_text(time: np.datetime64) -> str:

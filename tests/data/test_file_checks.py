@@ -71,7 +71,7 @@ def test_lines_are_counted_from_one_where_there_is_no_header(fault, make_card, w
     [
         (
             "day,load,heat",
-            "line 1: time column 'date' is missing .known: day.; correct the header",
+            "line 1: time column 'date' is missing .did you mean 'day'.*; correct the header",
         ),
         ("x,load,heat", "time column 'date' is missing .known: x.; correct the header"),
         ("load,heat", "time column 'date' is missing; correct the header, or time_column in the"),
