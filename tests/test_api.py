@@ -181,9 +181,15 @@ def test_a_frames_columns_are_taken_by_name(small: Task) -> None:
     expected = fitted.forecast(values)
     turned = frame[["beside", *reversed(channels)]]
     assert np.array_equal(fitted.forecast(turned), expected)
+    assert np.array_equal(fitted.forecast(frame[channels[::-1]]), expected)  # a view, turned round
+    assert np.array_equal(fitted.forecast(values[::-1].copy()[::-1]), expected)
     assert np.array_equal(fitted.interval(turned)[0], fitted.interval(values)[0])
     with pytest.raises(ValueError, match=f"it has no column '{channels[1]}'; take history.to_nu"):
         fitted.forecast(frame.drop(columns=channels[1]))
+    dated = frame.set_index(pd.date_range("2020-01-01", periods=100, freq="h"))
+    assert np.array_equal(fitted.forecast(dated), expected)
+    with pytest.raises(ValueError, match="must be in order of time, however: its index goes back"):
+        fitted.forecast(dated[::-1])
     twice = pd.concat([frame, frame[channels[:1]]], axis=1)
     with pytest.raises(ValueError, match=f"it has several columns '{channels[0]}'"):
         fitted.forecast(twice)
@@ -301,6 +307,7 @@ class Both(Forecaster):
         ),
         ("gru", {"name": "a b"}, "gru.yaml with overrides: name: string should match pattern"),
         ("ridge", {"epochs": 1}, "ridge.yaml: epochs: unknown option"),
+        ("ridge", {"device": "gpu"}, "device 'gpu': is none; take auto, cpu or cuda"),
         (Linear, {"epocs": 1}, "fit(Linear): epocs: unknown option; did you mean 'epochs'?"),
         (Both, {"loss": "mae"}, "fit(Both): loss: is the model's and its training's; rename one"),
         (type("Local", (Both,), {}), {}, "fit(Local): is no class of a file's own; write it into"),

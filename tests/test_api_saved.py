@@ -146,12 +146,26 @@ def test_a_frame_is_forecast_as_the_csv_of_its_rows(ridge: Fitted, past: pd.Data
     name = past.columns[1]
     with pytest.raises(UserError, match=f"DataFrame as CSV: line 1: column '{name}' is missing"):
         saved.forecast(past.drop(columns=name))
+    twice = pd.concat([past, past[[name]]], axis=1)
+    with pytest.raises(UserError, match=f"the DataFrame: has several columns '{name}'; rename"):
+        saved.forecast(twice)
+    with pytest.raises(UserError, match="the DataFrame: has 'date' as its index and as a column"):
+        saved.forecast(past.assign(date=past.index))
+    with pytest.raises(UserError, match=r"has a time zone; write all times in UTC$"):
+        saved.forecast(past.tz_localize("Europe/Berlin", ambiguous=True))
 
 
 @pytest.mark.parametrize(("lookback", "horizon"), [(0, 12), (24, 0), (-1, 12)])
 def test_a_task_sees_and_forecasts_a_step_at_least(task: Task, lookback: int, horizon: int) -> None:
     with pytest.raises(UserError, match=f"must be 1 step or more, however: lookback={lookback}"):
         Task(task.series, lookback, horizon)
+
+
+@pytest.mark.parametrize("lookback", [24.0, 23.5, True])
+def test_a_task_sees_whole_numbers_of_steps(task: Task, lookback: Any) -> None:
+    with pytest.raises(UserError, match=f"whole numbers of steps, however: lookback={lookback}"):
+        Task(task.series, lookback, 12)
+    assert type(Task(task.series, np.int64(24), 12).lookback) is int  # type: ignore[arg-type]
 
 
 def test_the_folder_of_the_runs_themselves_is_told_from_an_empty_one(

@@ -306,6 +306,18 @@ def test_ctrl_c_says_what_is_kept(
     assert (answer.code, answer.err) == (130, "\nStopped.\n")
 
 
+def test_a_module_that_ends_the_program_is_told(
+    toy: Path, command: Command, write_module: Callable[[str, str], None]
+) -> None:
+    write_module("users_script", "import sys\nsys.exit(0)\n")
+    answer = command("check", "users_script.Model")
+    assert answer.code == 2
+    assert answer.err == (
+        "error: users_script.Model: model.class: importing 'users_script' ends the program, with sys.exit(0); "
+        "put what it does as a program under: if __name__ == '__main__'\n"
+    )
+
+
 def test_a_models_mistake_is_told_before_data_are_fetched_for_it(
     toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
 ) -> None:

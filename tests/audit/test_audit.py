@@ -358,7 +358,8 @@ def test_the_command_tells_each_check_and_exits_with_1_on_a_leak(
     write_module(
         "users_audited",
         HEAD + "class Leaky(Base):\n    def forward(self, x):\n"
-        "        return self.map(x) + x.mean()\n",
+        "        return self.map(x) + x.mean()\n"
+        "class Short(Base):\n    def forward(self, x):\n        return self.map(x)[:, 1:]\n",
     )
     sets = ("--set", "dataset=toy", "--set", "lookback=24", "--set", "horizon=12")
     good = command("audit", "users_audited.Base", *sets)
@@ -370,6 +371,9 @@ def test_the_command_tells_each_check_and_exits_with_1_on_a_leak(
     lines = bad.out.splitlines()
     at = lines.index(f"no   {BATCH}.")
     assert lines[at + 1].startswith("       moves by up to 0.")
+    short = command("audit", "users_audited.Short", *sets)
+    assert (short.code, short.err.count("\n")) == (2, 1)
+    assert short.err.startswith("error: users_audited.Short: model: ")
     unknown = command("audit", "users_audited.Leaky", "--set", "lookbak=3")
     assert unknown.err.startswith("error: users_audited.Leaky: lookbak: unknown key; did you mean")
 

@@ -200,6 +200,19 @@ def test_an_exported_model_that_forecasts_otherwise_is_not_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_of_the_users_files_is_left_alone(saved: Any, tmp_path: Path) -> None:
+    run = saved(build_forecaster({"class": "LastValue"}, SHAPE, "m.yaml"))
+    folder = tmp_path / "project"
+    folder.mkdir()
+    export(run, folder)  # an empty one will do, and an earlier export
+    export(run, folder)
+    (folder / "model.pt2").unlink()
+    (folder / "README.md").write_text("mine")
+    with pytest.raises(UserError, match="project: holds files, and no earlier export; name a new"):
+        export(run, folder)
+    assert (folder / "README.md").read_text() == "mine"
+
+
 def test_a_file_in_the_way_is_one_line(saved: Any, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(UserError, match="out: is a file, or lies below one"):
