@@ -313,8 +313,8 @@ def test_a_module_that_ends_the_program_is_told(
     answer = command("check", "users_script.Model")
     assert answer.code == 2
     assert answer.err == (
-        "error: users_script.Model: model.class: importing 'users_script' ends the program, with sys.exit(0); "
-        "put what it does as a program under: if __name__ == '__main__'\n"
+        "error: users_script.Model: model.class: importing 'users_script' ends the program, with "
+        "sys.exit(0); put what it does as a program under: if __name__ == '__main__'\n"
     )
 
 
