@@ -32,6 +32,10 @@ def find_class(name: str, where: str, base: type[Base]) -> type[Base]:
         UserError: there is no such class, it is none of `base` or lacks a method, or an error
             inside the module, with its line.
     """
+    if name.endswith(".py"):
+        stem = os.path.basename(name).removesuffix(".py")
+        cure = f"name the class in it, {stem}.My{base.__name__}, where {stem}.py is"
+        raise UserError(where, f"{name!r} is a file", cure)
     if not all(name.split(".")):
         cure = f"write e.g. my_module.My{base.__name__}"
         raise UserError(where, f"{name!r} is not a dotted path", cure)

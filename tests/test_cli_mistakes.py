@@ -137,6 +137,7 @@ def test_every_fault_of_a_file_is_told_at_once(
         (["datasets", "fetch", "tyo"], "dataset 'tyo': no such card; did you mean 'toy'?"),
         (["datasets", "check", "absent.yaml"], "absent.yaml: no such file"),
         (["check", "lineer"], "unknown model 'lineer'; did you mean 'linear'?"),
+        (["check", "mine/bugs.py"], "'mine/bugs.py' is a file; name the class in it, bugs.MyForec"),
         (["check", "no_such.Model"], "cannot import 'no_such'"),
         (["check", "gru", "--set", "hidden_sise=3"],
          "gru: model.hidden_sise: unknown key; did you mean 'hidden_size'?"),

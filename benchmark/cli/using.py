@@ -144,7 +144,7 @@ def export(
 
 def _listed(names: tuple[str, ...], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(name.strip() or "a column without a name" for name in names[:most]) + more
 
 
 def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:

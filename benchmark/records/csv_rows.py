@@ -95,6 +95,13 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     if len(header) > MAX_COLUMNS:
         what = f"has {len(header):,} columns, more than {MAX_COLUMNS:,}"
         raise _too_large(f"{path}: line 1", what)
+    marks = {";": "semicolons", "\t": "tabs"}
+    between = next((mark for mark in marks if mark in header[0]), None)
+    if len(header) == 1 and between is not None:  # as a spreadsheet saves it
+        what = f"has {marks[between]} between its columns"
+        read = f"pd.read_csv({str(path)!r}, sep={between!r})"
+        cure = f"write it with commas: {read}.to_csv('commas.csv', index=False)"
+        raise UserError(f"{path}: line 1", what, cure)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise UserError(f"{path}: line 1", f"has column {twice[0]!r:.60} twice", "remove one")

@@ -97,7 +97,9 @@ def prepare(
     if not space:
         if spec.search:
             kept = ", ".join(f"--set {key}" for key in spec.search)
-            raise UserError(f"{where}: search", "leaves nothing to try", f"leave out {kept}")
+            others = f"--set 'search={{{next(iter(spec.search))}: [...]}}'"
+            cure = f"leave out {kept}, or say what to try: {others}"
+            raise UserError(f"{where}: search", "leaves nothing to try", cure)
         cure = "e.g. search: {model.hidden_size: [64, 128]}"
         raise UserError(f"{where}: search", "is missing", cure)
     _, options = resolve_model(spec.model, where)

@@ -198,8 +198,10 @@ def test_a_missing_column_is_named(write, column):
         (",".join(REQUIRED).encode(), "has a header but no rows"),
         (b"a,b,a\n1,2,3\n", "has column 'a' twice"),
         (b"a,b\n1,2\n1,2,3\n", "line 3: has 3 cells, the header has 2"),
+        (b"a;b\n1;0,2\n", "line 1: has semicolons between its columns; write it with commas: pd."),
+        (b"a\tb\n1\t2\n", "line 1: has tabs between its columns; write it with commas: pd.read"),
         (b'a,b\n1,"2\n', "is no CSV"),
-        (b"a;b\n" + b"x" * 200_000 + b";1\n", "is no CSV"),
+        (b"ab\n" + b"x" * 200_000 + b"\n", "is no CSV"),
     ],
 )
 def test_a_file_that_is_no_results_table_is_refused(tmp_path, content, what):

@@ -51,7 +51,10 @@ def test_a_configuration_without_a_search_or_without_training_is_told_so(small, 
     told = command(
         "tune", "small.yaml", "--set", "search={lookback: [24, 36]}", "--set", "lookback=24"
     )
-    assert told.err.endswith("search: leaves nothing to try; leave out --set lookback\n")
+    assert told.err.endswith(
+        "search: leaves nothing to try; leave out --set lookback, or say what to try: "
+        "--set 'search={lookback: [...]}'\n"
+    )
     small(model={"class": "Ridge"})
     fixed = ("--set", "search={training.epochs: [3]}")
     told = command("tune", "small.yaml", *fixed).err
