@@ -238,7 +238,7 @@ def _noise(old: Side, new: Side, metric: Metric) -> dict[tuple[Any, ...], NoiseF
     before = new.done["run_id"].map(scores).astype("float64")
     other = ~((new.done[metric] - before).abs() <= ALIKE * before.abs())
     apart = new.done.assign(config="new " + new.done["config"])[other]
-    runs = pd.concat([old.done, apart])
+    runs = pd.concat([old.done, apart]).drop_duplicates(["run_id", metric])
     own = {
         row: floors[metric]
         for row, floors in seed_noise(runs, (metric,), apart=("model", "lookback")).items()

@@ -172,6 +172,9 @@ def test_a_run_that_is_in_both_files_is_one_seed(run, table):
     old = table(*both, run("rnn", 0.5))
     assert verdict(old, table(*both, run("rnn", 0.55)), "rnn") == "within noise"
     assert verdict(old, table(*both, run("rnn", 0.57)), "rnn") == "beyond seeds"
+    assert verdict(table(*both, *both, run("rnn", 0.5)), table(run("rnn", 0.55)), "rnn") == (
+        "within noise"
+    )
 
 
 @pytest.mark.parametrize(("digits", "expected"), [(1e-8, "within noise"), (1e-3, "beyond seeds")])
