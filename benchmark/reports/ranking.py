@@ -179,16 +179,14 @@ def _chance(rows: DataFrame, noise: Mapping[str, NoiseFloor]) -> Iterable[str]:
 
 
 def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
-    values = done[[*ROW, *METRICS, *COSTS]].astype(dict.fromkeys(COSTS, "float64"))
-    grouped = values.groupby(ROW)
-    by_row = done.groupby(ROW)
+    values = done[[*ROW, *METRICS, "val_mse", *COSTS]].astype(dict.fromkeys(COSTS, "float64"))
+    grouped, by_row = values.groupby(ROW), done.groupby(ROW)
+    scores = grouped[[*METRICS, "val_mse"]]
     # A mean over some of the seeds would not be comparable: none of it then.
-    known = grouped[list(METRICS)].count().eq(by_row.size(), axis=0)
-    rows = grouped[list(METRICS)].mean().where(known).join(grouped[list(COSTS)].mean())
-    spread = grouped[list(METRICS)].std(ddof=1).where(known)
-    rows = rows.join(spread.add_suffix("_std"))
+    known = scores.count().eq(by_row.size(), axis=0)
+    rows = scores.mean().where(known).join(grouped[list(COSTS)].mean())
+    rows = rows.join(scores.std(ddof=1).where(known)[list(METRICS)].add_suffix("_std"))
     rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
-    rows["val_mse"] = by_row["val_mse"].mean().where(by_row["val_mse"].count() == rows["runs"])
     rows["fitted"] = by_row["fitted"].first()
     rows["fit_rows"] = by_row["fit_rows"].first()
     rows["tuned"] = by_row["tuned"].max()
