@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 from codecs import iterdecode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import isfinite, isnan
 from pathlib import Path
 
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.header import codec
+from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
 MISSING_CELLS = {"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>"}
@@ -42,6 +44,21 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
         except csv.Error as error:
             return UserError(f"{path}: line {rows.line_num}", f"is not CSV ({error})", REPLACE_FILE)
     return None
+
+
+@contextmanager
+def without_card(path: Path) -> Iterator[None]:
+    """Tell the faults of a user's own file, which no card describes, with cures that it has."""
+    try:
+        yield
+    except UserError as error:
+        cures = {
+            REPLACE_FILE: "write it anew",
+            STATE_ENCODING: rewritten(path, "write it as utf-8", encoding="latin-1"),
+        }
+        raise error.retold(
+            lambda fault: UserError(fault.where, fault.what, cures.get(fault.cure, fault.cure))
+        ) from None
 
 
 def _wrong_length(place: str, found: int, expected: int, is_last: bool) -> UserError:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
+from benchmark.data.rewrite import rewritten
 from benchmark.data.separators import separator_fault
 from benchmark.errors import UserError
 
@@ -60,9 +63,12 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     """
     where = f"{path}: line 1"
     with opened_text(path) as stream:
-        line = stream.readline()
+        line, second = stream.readline(), stream.readline()
     if not line.strip():
         raise UserError(where, "is empty", instead)
+    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        options = {"encoding": "utf-16"} | ({"sep": "\t"} if b"\t" in line else {})
+        raise UserError(where, "is UTF-16 text", rewritten(path, "write it as utf-8", **options))
     if b"\0" in line or line.startswith((b"\x1f\x8b", b"PK\x03\x04")):
         raise UserError(where, "is binary data, not text", "name a CSV file, or a .gz of one")
     if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
@@ -76,6 +82,10 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
         what = f"is not {card.encoding} text (byte 0x{line[error.start]:02x})"
         raise UserError(where, what, STATE_ENCODING) from None
     except csv.Error as error:
+        if _one_row(line + second, codec(card)):
+            instead = rewritten(path, change=".rename(columns=lambda name: ' '.join(name.split()))")
+            what = "ends inside a column's name: names must not hold line breaks"
+            raise UserError(where, what, instead) from None
         raise UserError(where, f"is not CSV ({error})", instead) from None
     if len(cells) == 1:
         what = f"has no comma: {cells[0]!r:.60}"
@@ -86,6 +96,14 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
 def codec(card: DatasetCard) -> str:
     """Return the codec to decode with: UTF-8 may begin with a byte-order mark."""
     return "utf-8-sig" if card.encoding == "utf-8" else card.encoding
+
+
+def _one_row(lines: bytes, encoding: str) -> bool:
+    """Say whether two lines are one row: a cell in quotes begins in one and ends in the other."""
+    try:
+        return bool(next(csv.reader(StringIO(lines.decode(encoding)), strict=True)))
+    except (UnicodeDecodeError, csv.Error):
+        return False
 
 
 def _check_channels(where: str, expected: tuple[str, ...], found: list[str]) -> None:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
-from benchmark.data.faults import MISSING_CELLS, cell_fault
-from benchmark.data.files import opened_text
+from benchmark.data.faults import MISSING_CELLS, cell_fault, without_card
+from benchmark.data.files import STATE_ENCODING, opened_text
 from benchmark.data.header import codec, read_header
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
@@ -74,6 +74,13 @@ def read_rows(
             is not one step after the one before, or has a cell that is no number, unless the card
             allows it; names the line.
     """
+    with without_card(path):
+        return _read_rows(card, channels, path, needed, whole)
+
+
+def _read_rows(
+    card: DatasetCard, channels: Sequence[str], path: Path, needed: int, whole: bool
+) -> Rows:
     card = card.model_copy(update={"time_column": time_column(card), "irregular_steps": 0})
     wanted = (time_column(card), *channels)
     header = read_header(card, path, NAME_A_CSV)
@@ -125,7 +132,10 @@ def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
         try:
             next(rows)
             yield from ((rows.line_num, row) for row in rows)
-        except (UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
+            what = f"is not {card.encoding} text (byte 0x{error.object[error.start]:02x})"
+            raise UserError(f"{path}: line {rows.line_num + 1}", what, STATE_ENCODING) from None
+        except csv.Error as error:
             where = f"{path}: line {rows.line_num + 1}"
             raise UserError(where, f"is not CSV ({error})", NAME_A_CSV) from None
 

@@ -20,21 +20,29 @@ from benchmark.errors import UserError
 LOOKED_AT = 5_000_000
 """Bytes of a file: enough for days above 12, which tell the number of the day from the month's."""
 
+_MARKS = ";\t|"
+_TOLD = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
 _DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
 
 
 def separator_fault(path: Path, first_line: bytes) -> UserError | None:
-    """Describe a table of semicolons or tabs, by its first line; None where it is no such table.
+    """Describe a table of other separators, by its first line; None where it is one of commas.
+
+    Excel may be told of the separator by a line of its own, ``sep=;``, even where it is a comma.
 
     Args:
         path: the file.
         first_line: of it.
     """
-    separators = [mark for mark in ";\t" if mark.encode() in first_line]
-    if b"," in first_line or not separators:
+    told = _TOLD.fullmatch(first_line.strip())
+    separators = [mark for mark in _MARKS if mark.encode() in first_line]
+    if told:
+        options: dict[str, Any] = {"sep": told[1].decode(), "skiprows": 1}
+    elif separators and b"," not in first_line:
+        options = {"sep": separators[0]}
+    else:
         return None
-    options: dict[str, Any] = {"sep": separators[0]}
     with opened_text(path) as stream:
         content = stream.read(LOOKED_AT)
     try:
@@ -43,12 +51,13 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
         options["encoding"] = "latin-1"
         text = content.decode("latin-1")
     try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=separators[0]) if row][1:]
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=options["sep"]) if row]
+        rows = rows[1 + options.get("skiprows", 0) :]
     except csv.Error:
         rows = []
     options |= _numbers([cell for row in rows for cell in row])
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
-    what = f"has no comma: {header!r:.60}"
+    what = f"is a word to Excel: {header!r}" if told else f"has no comma: {header!r:.60}"
     dates = _dates(rows)
     if dates is None:
         return UserError(f"{path}: line 1", what, rewritten(path, **options))

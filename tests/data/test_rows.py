@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from users_table import written_anew
 
 from benchmark.config import validate
 from benchmark.data.card import DatasetCard
@@ -204,9 +205,14 @@ def test_one_irregular_step_that_the_data_set_had_excuses_none_here(tmp_path: Pa
 
 def test_text_that_is_not_in_the_data_sets_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
-    path.write_bytes(text_of(ROWS, ["when", *CHANNELS]).encode() + b"\xff,1,1\n")
-    with pytest.raises(UserError, match=r"new.csv: line 5: is not CSV \('utf-8' codec"):
-        read(path)
+    for line, name in enumerate(["wärme", "note"]):
+        columns = ["when", *CHANNELS, name]
+        rows = [[*row, "ä"] for row in ROWS]
+        path.write_bytes(text_of(rows, columns).encode("latin-1"))
+        told = f"new.csv: line {line + 1}: is not utf-8 text .byte 0xe4.; write it as utf-8 with"
+        with pytest.raises(UserError, match=f"{told} .*, encoding='latin-1'") as caught:
+            read(path)
+        assert "ä" in written_anew(caught.value.cure).read_text("utf-8")
 
 
 GAPPY = text_of(

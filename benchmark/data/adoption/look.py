@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +20,8 @@ from benchmark.data.adoption.numbers import no_numbers, number_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import WHOLE_DATE, date_fault
-from benchmark.data.faults import find_fault
-from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
+from benchmark.data.faults import find_fault, without_card
+from benchmark.data.files import opened_text
 from benchmark.data.header import codec, read_header
 from benchmark.data.parse import parse
 from benchmark.data.rewrite import rewritten
@@ -73,7 +71,7 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
     Raises:
         UserError: the file is no such CSV, has no times or no numbers; names line and column.
     """
-    with _without_card(path):
+    with without_card(path):
         return _look(path, time_column, frequency)
 
 
@@ -145,21 +143,6 @@ def _settled(
     return Look(card, table, len(table.values) - len(times), left_out)
 
 
-@contextmanager
-def _without_card(path: Path) -> Iterator[None]:
-    """Tell the faults of a file that is nobody else's, and has no card, with cures that it has."""
-    try:
-        yield
-    except UserError as error:
-        cures = {
-            REPLACE_FILE: "write it anew",
-            STATE_ENCODING: rewritten(path, "write it as utf-8", encoding="latin-1"),
-        }
-        raise error.retold(
-            lambda fault: UserError(fault.where, fault.what, cures.get(fault.cure, fault.cure))
-        ) from None
-
-
 def _provisional() -> DatasetCard:
     """A card that says nothing yet of the file, for the parts that read by a card."""
     fields: dict[str, Any] = dict.fromkeys(("title", "file", "licence", "citation"), "none")
@@ -173,7 +156,8 @@ def _check_header(path: Path, columns: list[str]) -> None:
     if twice is not None:
         raise UserError(where, f"names column '{twice}' twice", "rename one of them")
     numbers = [column.strip() for column in columns if _NUMBER.fullmatch(column.strip())]
-    if numbers and (columns[0].strip()[:1].isdigit() or not _count(numbers)):
+    named = any(_TIME_NAME.search(column) for column in columns) or _count(numbers)
+    if numbers and (columns[0].strip()[:1].isdigit() or not named):
         what = "holds numbers, where the columns' names should stand"
         raise UserError(where, what, "add a first line that names them")
 

@@ -49,8 +49,8 @@ def test_frequency_gaps_and_missing_cells_are_found(
     assert card.splits.borders(rows)["train"] == range(0, int(0.7 * rows))
 
 
-@pytest.mark.parametrize("names", [["0", "OT"], ["0", "1"], ["1", "2"]])
-def test_channels_that_are_counted_and_not_named_have_their_number_for_a_name(
+@pytest.mark.parametrize("names", [["0", "OT"], ["0", "1"], ["101", "7"], ["0.5", "1"]])
+def test_beside_a_column_that_is_called_like_a_time_channels_may_have_numbers_for_names(
     names: list[str], write_csv: Callable[..., Path]
 ) -> None:
     frame = table()
@@ -64,7 +64,7 @@ def test_channels_that_are_counted_and_not_named_have_their_number_for_a_name(
 @pytest.mark.parametrize("names", [["0.5", "1"], ["3", "4"], ["1", "0"], ["-1", "0"]])
 def test_a_row_of_numbers_is_no_header(names: list[str], write_csv: Callable[..., Path]) -> None:
     frame = table()
-    frame.columns = pd.Index(["date", *names])
+    frame.columns = pd.Index(["a", *names])
     with pytest.raises(UserError, match="line 1: holds numbers, where the columns' names"):
         propose(write_csv(frame))
 

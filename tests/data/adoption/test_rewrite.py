@@ -210,6 +210,38 @@ def test_a_file_in_latin_1_is_told_the_line_that_writes_it_anew(
     assert len(propose(written_anew(caught.value.cure)).found.table.channels) == 2
 
 
+@pytest.mark.parametrize("mark", [",", "\t"])
+def test_a_file_in_utf_16_is_told_the_line_that_writes_it_anew(
+    mark: str, write_csv: Callable[..., Path]
+) -> None:
+    path = write_csv(FRAME.rename(columns={"heat": "Wärme"}))
+    path.write_text(path.read_text("utf-8").replace(",", mark), encoding="utf-16")
+    with pytest.raises(UserError, match="line 1: is UTF-16 text; write it as utf-8") as caught:
+        propose(path)
+    assert propose(written_anew(caught.value.cure)).found.table.channels == ("load", "Wärme")
+
+
+@pytest.mark.parametrize(("mark", "point"), [(",", "."), (";", ",")])
+def test_a_line_that_tells_excel_of_the_separator_is_skipped(
+    mark: str, point: str, write_csv: Callable[..., Path]
+) -> None:
+    path = write_csv(FRAME)
+    path.write_text(f"sep={mark}\n" + FRAME.to_csv(index=False, sep=mark, decimal=point))
+    with pytest.raises(UserError, match=f"line 1: is a word to Excel: 'sep={mark}'") as caught:
+        propose(path)
+    table = propose(written_anew(caught.value.cure)).found.table
+    np.testing.assert_array_equal(table.values, FRAME[["load", "heat"]])
+
+
+def test_a_line_break_in_a_columns_name_is_told_the_line_that_takes_it_out(
+    write_csv: Callable[..., Path],
+) -> None:
+    path = write_csv(FRAME.rename(columns={"heat": "heat\n[kW]"}))
+    with pytest.raises(UserError, match="line 1: ends inside a column's name") as caught:
+        propose(path)
+    assert propose(written_anew(caught.value.cure)).found.table.channels == ("load", "heat [kW]")
+
+
 def test_a_parquet_file_is_written_as_csv_to_be_mended(user: Path) -> None:
     pytest.importorskip("pyarrow")
     path = user / "my.parquet"
