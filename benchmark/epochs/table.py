@@ -17,7 +17,8 @@ from benchmark.statistics.ranks import average_ranks, critical_difference, fried
 FIRST = WAYS[0].name
 OF_SEEDS, BEST = "mean of seeds", "best on test"
 MEANINGS = {way.name: way.meaning for way in WAYS} | {
-    OF_SEEDS: "the mean forecast of all seeds, each with the epoch of its run",
+    OF_SEEDS: "the mean forecast of all seeds, each with the epoch of its run: no choice, and its "
+    "MSE cannot be above the mean of theirs; how far below it is, is what is measured",
     BEST: "the least test MSE of all epochs: what no way may know",
 }
 
@@ -40,9 +41,9 @@ def epochs_tables(
 def _worth(found: Sequence[Worth], horizon: int, seeds: int, blocks: int, command: str) -> Table:
     change = [_changes(worth) for worth in found]
     datasets = list(dict.fromkeys(worth.dataset for worth in found))
-    honest = [way for way in MEANINGS if way != BEST]
-    scores = np.array([[one[way] for way in honest] for one in change])
-    ranks = dict(zip(honest, average_ranks(scores), strict=True))
+    names = [way.name for way in WAYS]
+    scores = np.array([[one[way] for way in names] for one in change])
+    ranks = dict(zip(names, average_ranks(scores), strict=True))
     rows = []
     for way, meaning in MEANINGS.items():
         own = [one[way] for one in change]
@@ -50,7 +51,7 @@ def _worth(found: Sequence[Worth], horizon: int, seeds: int, blocks: int, comman
             fmean(one for one, worth in zip(own, found, strict=True) if worth.dataset == dataset)
             for dataset in datasets
         ]
-        lower = "-" if way == FIRST else f"{sum(one < 0 for one in own)} of {len(own)}"
+        lower = "-" if way in (FIRST, OF_SEEDS) else f"{sum(one < 0 for one in own)} of {len(own)}"
         shown = [*map(_percent, by_dataset), _percent(fmean(own)), _percent(max(own))]
         rank = f"{ranks[way]:.2f}" if way in ranks else "-"
         rows.append([way, *shown, lower, rank, meaning])
@@ -84,9 +85,9 @@ def _verdict(scores: np.ndarray) -> str:
     """Whether the ways' ranks differ by more than chance, as far as so few can tell."""
     pairs, count = scores.shape
     told = (
-        f"rank: mean over {pairs} pairs of a model and a data set, 1 is best. Ranks that differ by "
-        f"less than {critical_difference(count, pairs):.2f} do not differ significantly (Nemenyi, "
-        "5%)"
+        f"rank: of the ways to choose, mean over {pairs} pairs of a model and a data set, 1 is "
+        f"best. Ranks that differ by less than {critical_difference(count, pairs):.2f} do not "
+        "differ significantly (Nemenyi, 5%)"
     )
     if pairs > 1:
         told += f"; that all {count} are equally good has p = {friedman(scores)[1]:.2g} (Friedman)"
@@ -94,25 +95,26 @@ def _verdict(scores: np.ndarray) -> str:
 
 
 def _errors(found: Sequence[Worth], horizon: int) -> Table:
+    names = [way.name for way in WAYS]
     rows = []
     for worth in found:
         means = _means(worth)
         spread = {way: over_seeds(values)[1] for way, values in worth.mse.items()}
         spread[BEST] = over_seeds(worth.best)[1]
-        honest = [means[way] for way in MEANINGS if way != BEST]
-        marked = [*marks(honest), ""]
+        marked = dict(zip(names, marks([means[way] for way in names]), strict=True))
         cells = [
-            Cell(mean_and_std(means[way], spread.get(way, math.nan)), mark)
-            for way, mark in zip(MEANINGS, marked, strict=True)
+            Cell(mean_and_std(means[way], spread.get(way, math.nan)), marked.get(way, ""))
+            for way in MEANINGS
         ]
         rows.append((Cell(worth.dataset), Cell(worth.model), *cells))
-    names = (Column("data set", number=False), Column("model", number=False))
+    first = (Column("data set", number=False), Column("model", number=False))
     return Table(
         title=f"Test MSE by the epoch that is taken: horizon {horizon}",
-        columns=(*names, *map(Column, MEANINGS)),
+        columns=(*first, *map(Column, MEANINGS)),
         rows=tuple(rows),
         intro=(
-            "Scaled series, mean ± standard deviation over seeds; best in bold, second underlined.",
+            "Scaled series, mean ± standard deviation over seeds; of the ways to choose an epoch "
+            "the best in bold, the second underlined.",
         ),
     )
 

@@ -32,13 +32,14 @@ def mase(e: Errors) -> float | None:
     """Mean absolute scaled error: mean over channels of MAE / seasonal error of the train rows.
 
     1 equals a seasonal naive forecast one season ahead, in sample (Hyndman and Koehler 2006).
-    A channel that repeats itself exactly on the train rows has no such scale and is left out;
-    where that is all of them there is no value (None).
+    A channel that repeats itself exactly on the train rows has no such scale and is left out, as is
+    one without a target; where that is all of them there is no value (None).
     """
-    usable = e.seasonal_error > 0
+    absolute = e.by_channel(e.absolute)
+    usable = (e.seasonal_error > 0) & ~np.isnan(absolute)
     if not usable.any():
         return None
-    return float((e.by_channel(e.absolute)[usable] / e.seasonal_error[usable]).mean())
+    return float((absolute[usable] / e.seasonal_error[usable]).mean())
 
 
 def smape(e: Errors) -> float:
@@ -59,8 +60,11 @@ def r2(e: Errors) -> float | None:
 
 
 def mae_original(e: Errors) -> float:
-    """Mean absolute error in original units, averaged over channels (which may differ in unit)."""
-    return float((e.by_channel(e.absolute) * e.scale).mean())
+    """Mean absolute error in original units, averaged over channels (which may differ in unit).
+
+    A channel without a target is left out.
+    """
+    return float(np.nanmean(e.by_channel(e.absolute) * e.scale))
 
 
 METRICS: dict[str, Callable[[Errors], float | None]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmark.reports.published import FEWER
 from benchmark.reports.tables import Cell, Column, Table, percent
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def agreement_table(matches: DataFrame) -> Table | None:
             *(Column(f"at {horizon}") for horizon in horizons),
         ),
         rows=tuple(rows),
-        intro=(_sentence(pairs), _MEANING),
+        intro=(_sentence(pairs, _unscored(matches)), _MEANING),
     )
 
 
@@ -75,15 +76,28 @@ _MEANING = (
 )
 
 
-def _sentence(pairs: DataFrame) -> str:
+def _sentence(pairs: DataFrame, unscored: int) -> str:
     far = pairs["nearest"].abs() > WITHIN
     every = (pairs["farthest"].abs() <= WITHIN).sum()
     told = (
         f"Within {WITHIN:.0%} of a published figure: {(~far).sum()} of {len(pairs)} pairs of a "
-        f"model and a task; of every figure for them: {every}."
+        f"model's setting and a task; of every figure for them: {every}."
     )
     close = (far & pairs["within"]).sum()
-    return told + (f" One more seed of ours might be as far off in {close} more." if close else "")
+    told += f" One more seed of ours might be as far off in {close} more." if close else ""
+    told += (
+        f" Figures left out: {unscored}, of shortened test sets, over whose windows ours cannot be "
+        "scored without the folders of all runs."
+        if unscored
+        else ""
+    )
+    return told
+
+
+def _unscored(matches: DataFrame) -> int:
+    """Count the figures at our lookback on known windows over which ours have no score."""
+    same = matches["published_lookback"] == matches["lookback"].astype("str")
+    return int((same & (matches["windows"] != FEWER) & matches["own_mse"].isna()).sum())
 
 
 def _cell(pairs: DataFrame) -> Cell:

@@ -6,6 +6,7 @@ counts alike, however many windows it has.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ METRICS = ("mse", "mae")
 
 _MEANING = (
     "MSE at each horizon, mean over seeds; then mean MSE and MAE over the horizons, each counting "
-    "alike. Best in bold, second underlined; neither where seed noise may hide which is best.",
+    "alike. Best in bold, second underlined, where seed noise cannot hide which that is.",
 )
 
 
@@ -101,11 +102,24 @@ def _mean(metric: str, rows: Sequence[DataFrame]) -> DataFrame:
     """Means over horizons, with the spread that independent seeds at each would give them."""
     import pandas as pd
 
-    spread = sum(own[f"{metric}_std"] ** 2 for own in rows) ** 0.5 / len(rows)
-    mean = sum(own[metric] for own in rows) / len(rows)
-    seeds = pd.concat([own["seeds"] for own in rows], axis=1).min(axis=1)
-    columns = {metric: mean, f"{metric}_std": spread, "seeds": seeds, "fitted": rows[0]["fitted"]}
-    return pd.DataFrame(columns)
+    from benchmark.statistics.noise import freedom_of_sum
+
+    variances = pd.concat([own[f"{metric}_std"] ** 2 for own in rows], axis=1)
+    seeds = pd.concat([own["seeds"] for own in rows], axis=1)
+    freedom = [
+        freedom_of_sum(parts, own) if sum(parts) > 0 else math.nan
+        for parts, own in zip(
+            variances.to_numpy().tolist(), (seeds - 1).to_numpy().tolist(), strict=True
+        )
+    ]
+    columns = {
+        metric: sum(own[metric] for own in rows) / len(rows),
+        f"{metric}_std": variances.sum(axis=1, skipna=False) ** 0.5 / len(rows),
+        f"{metric}_freedom": freedom,
+        "seeds": seeds.min(axis=1),
+        "fitted": rows[0]["fitted"],
+    }
+    return pd.DataFrame(columns, index=rows[0].index)
 
 
 def _noise(metric: str, groups: Sequence[Group]) -> NoiseFloor | None:

@@ -199,7 +199,7 @@ class _Judge:
         return BEYOND_SEEDS if windows is None else SIGNIFICANT
 
     def _windows(self, pairs: Sequence[_Pair]) -> float | None:
-        """How far equal runs differ by the test windows; None where losses are not known."""
+        """How far equal runs differ by the test windows; None where they are unknown or few."""
         configs = pairs[0].config_old, pairs[0].config_new
         old, new = (
             side.losses(pairs, config, self._metric)
@@ -207,8 +207,11 @@ class _Judge:
         )
         if old is None or new is None or old.shape[1] != new.shape[1]:
             return None
+        from benchmark.statistics.bootstrap import can_resample
         from benchmark.statistics.diebold_mariano import diebold_mariano
 
+        if not can_resample(old.shape[1], pairs[0].horizon):
+            return None
         return diebold_mariano(new, old, pairs[0].horizon).reach
 
     def _seeds(self, pairs: Sequence[_Pair]) -> float | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.records.table import read_table
 from benchmark.reports.ranking import Leaderboard, leaderboard
-from benchmark.statistics.noise import NoiseFloor, SeedMean
+from benchmark.statistics.noise import LEAST_SEEDS, NoiseFloor, SeedMean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,9 @@ KINDS: dict[str, type] = {
 
 OURS = ["dataset", "horizon", "fingerprint", "model", "lookback", "config"]
 SHORTENED = "shortened test set"
+FEWER = "fewer"
+"""Windows of a shortened test set, where nobody said how many."""
+
 METRICS = ("mse", "mae")
 _KEYS = ["dataset_key", "model_key", "horizon"]
 
@@ -149,7 +152,7 @@ def _on_their_windows(
         batch = matches.loc[place, "test_batch"]
         known = not (pd.isna(batch) or pd.isna(total[key]))
         kept = int(total[key] // batch * batch) if known else 0
-        matches.loc[place, "windows"] = f"{kept} of {int(total[key])}" if kept else "fewer"
+        matches.loc[place, "windows"] = f"{kept} of {int(total[key])}" if kept else FEWER
         for name in METRICS:
             score = _mean_of_first(kept, runs[key], losses.get(name, {})) if kept else math.nan
             matches.loc[place, f"own_{name}"] = score
@@ -172,10 +175,12 @@ def _our_rows(board: Leaderboard) -> DataFrame:
 
 
 def _reach(std: Series, seeds: Series) -> list[float]:
-    """How far one more seed may be from the mean of `seeds` of them; NaN where that is one."""
+    """How far one more seed may be from the mean of `seeds` of them; NaN where they are too few."""
     one = SeedMean(1)
     return [
-        NoiseFloor(spread, 1, n - 1).smallest_difference(SeedMean(n), one) if n > 1 else math.nan
+        NoiseFloor(spread, 1, n - 1).smallest_difference(SeedMean(n), one)
+        if n >= LEAST_SEEDS
+        else math.nan
         for spread, n in zip(std, seeds, strict=True)
     ]
 

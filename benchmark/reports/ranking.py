@@ -179,12 +179,14 @@ def _chance(rows: DataFrame, noise: Mapping[str, NoiseFloor]) -> Iterable[str]:
 
 
 def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
-    values = done[[*ROW, *METRICS, "val_mse", *COSTS]].astype(dict.fromkeys(COSTS, "float64"))
-    grouped, by_row = values.groupby(ROW), done.groupby(ROW)
-    scores = grouped[[*METRICS, "val_mse"]]
+    values = done[[*ROW, "seed", *METRICS, "val_mse", *COSTS]]
+    values = values.astype(dict.fromkeys(COSTS, "float64"))
+    by_row = done.groupby(ROW)
     # A mean over some of the seeds would not be comparable: none of it then.
-    known = scores.count().eq(by_row.size(), axis=0)
-    rows = scores.mean().where(known).join(grouped[list(COSTS)].mean())
+    known = values.groupby(ROW)[[*METRICS, "val_mse"]].count().eq(by_row.size(), axis=0)
+    of_seeds = values.groupby([*ROW, "seed"]).mean().groupby(ROW)  # a seed run twice is one
+    scores = of_seeds[[*METRICS, "val_mse"]]
+    rows = scores.mean().where(known).join(of_seeds[list(COSTS)].mean())
     rows = rows.join(scores.std(ddof=1).where(known)[list(METRICS)].add_suffix("_std"))
     rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
     rows["fitted"] = by_row["fitted"].first()
@@ -260,7 +262,7 @@ def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
         )
     twice = column["runs"] > column["seeds"]
     if twice.any():
-        yield f"Several runs of one configuration and seed, averaged: {_named(labels, twice)}."
+        yield f"Several runs of one configuration and seed, as one: {_named(labels, twice)}."
     namesakes = column["name"] != column["model"]
     if namesakes.any():
         yield (

@@ -31,7 +31,7 @@ TIES = ("vs_best", "vs_best_low", "vs_best_high", "p_value")
 
 
 def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) -> DataFrame:
-    """Compare every row with the best one, window by window, losses averaged over its runs.
+    """Compare every row with the best one, window by window, losses averaged over its seeds.
 
     Args:
         rows: the ranked rows of one group, best first.
@@ -48,20 +48,17 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
     rows = rows.assign(**dict.fromkeys(TIES, math.nan))
     if not losses:
         return rows
-    by_row: dict[tuple[str, int, str], list[str]] = {}
-    columns = (runs[name].tolist() for name in ("model", "lookback", "config", "run_id"))
-    for *key, run_id in zip(*columns, strict=True):
-        by_row.setdefault(tuple(key), []).append(run_id)
+    by_row: dict[tuple[str, int, str], dict[int, list[str]]] = {}
+    columns = (runs[name].tolist() for name in ("model", "lookback", "config", "seed", "run_id"))
+    for *key, seed, run_id in zip(*columns, strict=True):
+        by_row.setdefault(tuple(key), {}).setdefault(seed, []).append(run_id)
     keys = zip(rows["model"], rows["lookback"], rows["config"], strict=True)
     compared = (
-        (index, by_row[key])
+        (index, list(by_row[key].values()))
         for index, key in zip(rows.index, keys, strict=True)
-        if all(run_id in losses for run_id in by_row[key])
+        if all(run_id in losses for run_ids in by_row[key].values() for run_id in run_ids)
     )
-    known = {
-        index: [losses[run_id] for run_id in run_ids]
-        for index, run_ids in islice(compared, MOST_COMPARED)
-    }
+    known = dict(islice(compared, MOST_COMPARED))
     if len(known) < 2 or rows.index[0] not in known:
         return rows
 
@@ -70,7 +67,13 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
     from benchmark.statistics.bootstrap import can_resample, difference_intervals, resample
     from benchmark.statistics.confidence_set import confidence_set
 
-    series = np.stack([np.mean(own, axis=0) for own in known.values()])  # (rows, W)
+    def mean(of_seed: Sequence[str]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = np.mean([losses[run_id] for run_id in of_seed], axis=0)
+        return found
+
+    series = np.stack(
+        [np.mean(list(map(mean, own)), axis=0) for own in known.values()]
+    )  # (rows, W)
     if can_resample(series.shape[1], horizon):
         resampled = resample(series, horizon)
         found = (*difference_intervals(resampled, reference=0), confidence_set(resampled))
@@ -108,14 +111,16 @@ def tie_notes(rows: DataFrame) -> Iterable[str]:
                 "test window, in the runs' folders beside the CSV, and enough windows."
             )
         return
-    tied, compared = int((rows["p_value"] >= ALPHA).sum()), int(rows["p_value"].notna().sum())
+    tied, compared = rows[rows["p_value"] >= ALPHA], int(rows["p_value"].notna().sum())
     only = f" Only the best {compared} are compared." if compared == MOST_COMPARED else ""
     yield (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
         f"block-bootstrap interval, each row for itself; {TIED}: tied with the best, the interval "
         "holds 0 (of twenty rows that are equal, three or four would lack it). Judged all at once, "
-        f"{tied} of {compared} rows may be the best (90% Model Confidence Set). Both judge the "
-        "chance of the test windows, not that of the seeds." + only
+        f"{len(tied)} of {compared} rows, up to an MSE of {number(tied['mse'].max())}, cannot be "
+        "excluded (90% Model Confidence Set: it keeps what is plainly worse, too, where its errors "
+        "vary more than the windows can settle). Both judge the chance of the test windows, not "
+        "that of the seeds." + only
     )
 
 
@@ -154,7 +159,7 @@ def seed_noise(
 
 
 def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Mark]:
-    """Mark the best and the second best, unless seeds alone may have decided which is the best.
+    """Mark the best and the second best, unless seeds alone may have decided which that is.
 
     Args:
         metric: a column of the rows, lower is better; at least one value is known.
@@ -163,19 +168,28 @@ def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
         noise: of that metric; None where it is not known.
 
     Returns:
-        A mark for each row; none at all where another row is within seed noise of the best one.
+        A mark for each row; none at all where another row is within seed noise of the best one,
+        none of the second where one behind it is within seed noise of that.
     """
     values = rows[metric].tolist()
-    return marks(values) if noise_rival(metric, rows, noise) is None else [""] * len(values)
+    if noise_rival(metric, rows, noise) is not None:
+        return [""] * len(values)
+    found = marks(values)
+    if noise_rival(metric, rows, noise, behind=1) is not None:
+        found = [mark if mark == "best" else "" for mark in found]
+    return found
 
 
-def noise_rival(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> int | None:
+def noise_rival(
+    metric: str, rows: DataFrame, noise: NoiseFloor | None, behind: int = 0
+) -> int | None:
     """Return the place of the first row that may be better than the best but for its seeds.
 
     Args:
         metric: as `noise_marks` takes it, with the rest.
         rows: likewise.
         noise: likewise.
+        behind: rows that are better than the one compared with: 1 takes the second for the best.
     """
     if noise is None:
         return None
@@ -184,10 +198,12 @@ def noise_rival(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> int |
     values = rows[metric].tolist()
     trained = rows["fitted"] == "gradient"
     seeds = rows["seeds"].astype("float64").where(trained, math.inf)
-    means = [SeedMean(*own) for own in zip(seeds, rows[f"{metric}_std"], strict=True)]
+    freedom = rows.get(f"{metric}_freedom", seeds - 1)  # of a mean over tasks it is more
+    means = list(map(SeedMean, seeds, rows[f"{metric}_std"], freedom))
     known = [place for place, value in enumerate(values) if not math.isnan(value)]
-    best, *others = sorted(known, key=lambda place: values[place])
-    for place in others:
+    ordered = sorted(known, key=lambda place: values[place])[behind:]
+    for place in ordered[1:]:
+        best = ordered[0]
         if values[place] - values[best] < noise.smallest_difference(means[best], means[place]):
             return place
     return None

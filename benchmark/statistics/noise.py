@@ -25,15 +25,22 @@ class SeedMean:
     Attributes:
         seeds: how many; infinite where a score hangs on no seed and has no noise.
         std: standard deviation over them; NaN where it is not known.
+        freedom: degrees of freedom of that; NaN where they are one less than the seeds.
     """
 
     seeds: float
     std: float = math.nan
+    freedom: float = math.nan
 
     @property
     def counts(self) -> bool:
         """Whether its own spread is known well enough to be used."""
         return self.seeds >= LEAST_SEEDS and not math.isnan(self.std)
+
+    @property
+    def own_freedom(self) -> float:
+        """Degrees of freedom of its own spread."""
+        return self.seeds - 1 if math.isnan(self.freedom) else self.freedom
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,13 @@ class NoiseFloor:
     Attributes:
         std: pooled standard deviation of one seed's score.
         configurations: that it is estimated from, each with two seeds or more.
-        freedom: degrees of freedom, seeds less configurations.
+        freedom: degrees of freedom, seeds less configurations; of a mean of scores, no whole
+            number.
     """
 
     std: float
     configurations: int
-    freedom: int
+    freedom: float
 
     def smallest_difference(self, first: SeedMean, second: SeedMean, level: float = 0.95) -> float:
         """The smallest difference between two means of seeds that is beyond noise.
@@ -71,8 +79,8 @@ class NoiseFloor:
             return 0.0
         freedom: float = self.freedom
         if any(mean.counts for mean in noisy):
-            own = [mean.seeds - 1 if mean.counts else self.freedom for mean in noisy]
-            freedom = _freedom_of_sum(parts, own)
+            own = [mean.own_freedom if mean.counts else self.freedom for mean in noisy]
+            freedom = freedom_of_sum(parts, own)
         return _quantile(freedom, (1 + level) / 2) * math.sqrt(variance)
 
 
@@ -89,13 +97,13 @@ def floor_of_mean(floors: Sequence[NoiseFloor]) -> NoiseFloor:
     """
     parts = [(floor.std / len(floors)) ** 2 for floor in floors]
     variance = sum(parts)
-    freedom = sum(floor.freedom for floor in floors)
+    freedom: float = sum(floor.freedom for floor in floors)
     if variance:
-        freedom = math.floor(_freedom_of_sum(parts, [floor.freedom for floor in floors]))
+        freedom = freedom_of_sum(parts, [floor.freedom for floor in floors])
     return NoiseFloor(math.sqrt(variance), sum(floor.configurations for floor in floors), freedom)
 
 
-def _freedom_of_sum(variances: Sequence[float], freedom: Sequence[float]) -> float:
+def freedom_of_sum(variances: Sequence[float], freedom: Sequence[float]) -> float:
     """Degrees of freedom of a sum of estimated variances, not all 0, by Welch and Satterthwaite."""
     uncertain = sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
     return sum(variances) ** 2 / uncertain

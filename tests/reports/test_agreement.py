@@ -18,7 +18,9 @@ COLUMNS = ["name", "lookback", "dataset", "horizon", "mse_difference", "mse_with
 
 
 def matches(*rows):
-    return pd.DataFrame(rows, columns=COLUMNS).assign(fingerprint="f")
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    same = {"published_lookback": found["lookback"].astype("str"), "windows": "all"}
+    return found.assign(fingerprint="f", own_mse=0.4, **same)
 
 
 def test_a_pair_is_told_by_its_nearest_and_its_farthest_figure():
@@ -48,14 +50,24 @@ def test_the_table_counts_pairs_and_marks_those_that_agree_with_nobody():
         )
     )
     assert table.intro[0] == (
-        "Within 3% of a published figure: 1 of 3 pairs of a model and a task; of every figure for "
-        "them: 0. One more seed of ours might be as far off in 1 more."
+        "Within 3% of a published figure: 1 of 3 pairs of a model's setting and a task; of every "
+        "figure for them: 0. One more seed of ours might be as far off in 1 more."
     )
     written = [line for line in markdown(table).splitlines() if line.startswith("|")]
     assert written[0] == "| model | lookback | data set | at 96 | at 192 |"
     assert written[2] == "| gru | 96 | ETTh1 | +1.0% (-5.0%) | +4.0% ≈ |"
     assert written[3] == "| lstm | 96 | ETTh2 |  | -20.0% |"
     assert [[cell.mark for cell in row[3:]] for row in table.rows] == [["", "bad"], ["", "bad"]]
+
+
+def test_figures_that_only_the_runs_can_be_compared_with_are_counted():
+    found = matches(*[("gru", 96, "ETTh1", 96, 0.01, False)] * 5)
+    found["windows"] = ["all", "2688 of 2689", "2688 of 2689", "2688 of 2689", "fewer"]
+    found["own_mse"] = [0.4, math.nan, math.nan, 0.4, math.nan]
+    found["published_lookback"] = ["96", "96", "336", "96", "96"]
+    told = agreement_table(found).intro[0]
+    assert "Figures left out: 1, of shortened test sets" in told
+    assert "left out" not in agreement_table(found.iloc[[0, 2, 3, 4]]).intro[0]
 
 
 def test_nothing_to_compare_makes_no_table():

@@ -166,6 +166,15 @@ def test_losses_of_other_numbers_of_windows_are_not_paired(run, table):
         assert judge(compare(old, new), before, after).rows["verdict"].tolist() == verdicts
 
 
+@pytest.mark.parametrize("windows", [1, 7, 15])
+def test_fewer_windows_than_two_blocks_judge_nothing(run, table, windows):
+    old = table(run("x", 0.5, fitted="none", horizon=8, run_id="a"))
+    new = table(run("x", 0.9, fitted="none", horizon=8, run_id="b"))
+    losses = np.linspace(0.2, 0.8, windows)
+    sides = Side(old, {"mse": {"a": losses}}), Side(new, {"mse": {"b": losses + 0.4}})
+    assert judge(compare(old, new), *sides).rows["verdict"].tolist() == [""]
+
+
 def test_a_run_that_is_in_both_files_is_one_seed(run, table):
     """Were it two, t(4) = 2.78 would take the place of t(2), and 0.039 that of 0.061."""
     both = seeds(run)

@@ -32,6 +32,10 @@ RUNS = st.lists(
 )
 
 
+def averaged(scores):
+    return [statistics.fmean(column) for column in zip(*scores, strict=True)]
+
+
 def by_hand(runs):
     """Groups of (rank, model, lookback, mse, std, skill, done seeds, failed seeds), by loops."""
     groups = {}
@@ -41,15 +45,20 @@ def by_hand(runs):
     result = {}
     for key, rows in sorted(groups.items()):
         means = {}
+        of_seeds = {}
         for row, seeds in rows.items():
-            done = [scores for _, scores in seeds if scores]
+            done = {}
+            for seed, scores in seeds:
+                if scores:
+                    done.setdefault(seed, []).append(scores)
+            of_seeds[row] = [averaged(own) for own in done.values()]
             if done:
-                means[row] = [statistics.fmean(column) for column in zip(*done, strict=True)]
+                means[row] = averaged(of_seeds[row])
         ranked = sorted(means, key=lambda row: (*means[row], *row))
         table = []
         for rank, row in enumerate(ranked, start=1):
             model, lookback = row
-            mses = [scores[0] for _, scores in rows[row] if scores]
+            mses = [scores[0] for scores in of_seeds[row]]
             naive = {n[1]: means[n][0] for n in means if n[0] == "seasonal_naive"}
             base = naive.get(lookback, min(naive.values(), default=math.nan))
             done = {seed for seed, scores in rows[row] if scores}

@@ -80,7 +80,7 @@ def test_rows_whose_interval_holds_zero_are_marked_as_ties_and_worse_ones_are_no
     assert " ≈ |" in lines["close"]
     assert "\\]" in lines["worse"]
     assert "≈" not in lines["worse"] + lines["unknown"] + lines["best"]
-    assert "2 of 3 rows may be the best" in board_markdown(board)
+    assert "2 of 3 rows, up to an MSE of" in board_markdown(board)
 
 
 def test_the_csv_holds_the_comparison_on_the_lines_of_the_mse(board):

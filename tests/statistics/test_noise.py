@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from benchmark.statistics.noise import NoiseFloor, SeedMean, floor_of_mean, noise_floors
 
@@ -17,6 +18,20 @@ def test_a_task_without_noise_takes_nothing_from_the_others_freedom() -> None:
     mean = floor_of_mean([NoiseFloor(0.02, 3, 6), NoiseFloor(0.0, 1, 2)])
     assert (mean.std, mean.freedom) == (pytest.approx(0.01), 6)
     assert floor_of_mean([NoiseFloor(0.0, 1, 2)] * 2) == NoiseFloor(0.0, 2, 4)
+
+
+def test_degrees_of_freedom_of_a_mean_are_not_rounded_down() -> None:
+    for std in (0.1, 0.09840311219811274, 0.3):
+        assert floor_of_mean([NoiseFloor(std, 2, 1)] * 3).freedom == pytest.approx(3)
+    halves = floor_of_mean([NoiseFloor(0.1, 1, 1), NoiseFloor(0.1, 1, 2)])
+    assert halves.freedom == pytest.approx(4 / 1.5)
+
+
+def test_a_mean_over_tasks_has_the_freedom_it_is_given() -> None:
+    floor, never = NoiseFloor(0.02, 3, 6), SeedMean(math.inf)
+    reach = floor.smallest_difference(SeedMean(3, 0.1, 8), never)
+    assert reach == pytest.approx(stats.t.ppf(0.975, 8) * 0.1 / 3**0.5)
+    assert reach < floor.smallest_difference(SeedMean(3, 0.1), never)
 
 
 def test_two_seeds_do_not_tell_a_spread_of_their_own() -> None:
