@@ -26,7 +26,7 @@ METRICS = ("mse", "mae")
 
 _MEANING = (
     "MSE at each horizon, mean over seeds; then mean MSE and MAE over the horizons, each counting "
-    "alike. Best in bold, second underlined, where seed noise cannot hide which that is.",
+    "alike. Best in bold, second underlined; neither where seed noise may hide which is best.",
 )
 
 

@@ -47,10 +47,10 @@ _MEANING = (
     "rows), each the mean over all windows, steps and channels; mean ± standard deviation over "
     "seeds.",
     f"Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
-    "Best in bold, second underlined, where seed noise cannot hide which that is. MACs: "
-    "multiply-accumulates of one forecast, in products of matrices, convolutions and solving "
-    "equations; MiB: the most memory held, of the GPU or else of the process; ms: of one forecast, "
-    "by itself; windows/s: 256 at a time.",
+    "Best in bold, second, as it came out, underlined; neither where seed noise may hide which is "
+    "best. MACs: multiply-accumulates of one forecast, in products of matrices, convolutions and "
+    "solving equations; MiB: the most memory held, of the GPU or else of the process; ms: of one "
+    "forecast, by itself; windows/s: 256 at a time.",
 )
 _MEANING_SHORT = (
     "MSE and MAE on the scaled test series, mean ± std over seeds; "

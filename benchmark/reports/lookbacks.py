@@ -23,7 +23,7 @@ _MEANING = (
     "chosen: the lookback with the least validation MSE; MSE: its test MSE, by which rows are "
     "sorted. Read down that one to compare models that each look as far back as validation says.",
     "regret: that MSE less the lowest of the row; only test shows it, so nothing is chosen by it. "
-    "Best in bold, second underlined, where seed noise cannot hide which that is.",
+    "Best in bold, second underlined; neither where seed noise may hide which is best.",
 )
 
 

@@ -159,7 +159,7 @@ def seed_noise(
 
 
 def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Mark]:
-    """Mark the best and the second best, unless seeds alone may have decided which that is.
+    """Mark the best and the second best, unless seeds alone may have decided which is the best.
 
     Args:
         metric: a column of the rows, lower is better; at least one value is known.
@@ -168,28 +168,19 @@ def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
         noise: of that metric; None where it is not known.
 
     Returns:
-        A mark for each row; none at all where another row is within seed noise of the best one,
-        none of the second where one behind it is within seed noise of that.
+        A mark for each row; none at all where another row is within seed noise of the best one.
     """
     values = rows[metric].tolist()
-    if noise_rival(metric, rows, noise) is not None:
-        return [""] * len(values)
-    found = marks(values)
-    if noise_rival(metric, rows, noise, behind=1) is not None:
-        found = [mark if mark == "best" else "" for mark in found]
-    return found
+    return marks(values) if noise_rival(metric, rows, noise) is None else [""] * len(values)
 
 
-def noise_rival(
-    metric: str, rows: DataFrame, noise: NoiseFloor | None, behind: int = 0
-) -> int | None:
+def noise_rival(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> int | None:
     """Return the place of the first row that may be better than the best but for its seeds.
 
     Args:
         metric: as `noise_marks` takes it, with the rest.
         rows: likewise.
         noise: likewise.
-        behind: rows that are better than the one compared with: 1 takes the second for the best.
     """
     if noise is None:
         return None
@@ -201,9 +192,8 @@ def noise_rival(
     freedom = rows.get(f"{metric}_freedom", seeds - 1)  # of a mean over tasks it is more
     means = list(map(SeedMean, seeds, rows[f"{metric}_std"], freedom))
     known = [place for place, value in enumerate(values) if not math.isnan(value)]
-    ordered = sorted(known, key=lambda place: values[place])[behind:]
-    for place in ordered[1:]:
-        best = ordered[0]
+    best, *others = sorted(known, key=lambda place: values[place])
+    for place in others:
         if values[place] - values[best] < noise.smallest_difference(means[best], means[place]):
             return place
     return None
