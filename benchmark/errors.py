@@ -12,6 +12,9 @@ from traceback import extract_tb
 MOST_TOLD = 50
 """Faults of one file that are told at once."""
 
+LONGEST = 500
+"""Characters of an exception in one line."""
+
 MOST_LINES = 3
 """Lines of a user's own code that are told of one error, the last ones."""
 
@@ -139,14 +142,9 @@ def reason_of(error: BaseException) -> str:
     return str(error) if isinstance(error, UserError) else error_text(error)
 
 
-def error_text(error: BaseException, longest: int = 500) -> str:
-    """Put an exception into one printable line.
-
-    Args:
-        error: any.
-        longest: characters kept.
-    """
+def error_text(error: BaseException) -> str:
+    """Put an exception into one printable line of a bearable length."""
     message = " ".join(str(error).split())
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     printable = "".join(character if character.isprintable() else "?" for character in text)
-    return printable if len(printable) <= longest else printable[: longest - 3] + "..."
+    return printable if len(printable) <= LONGEST else printable[: LONGEST - 3] + "..."

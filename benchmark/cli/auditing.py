@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import SetOption, check_output, make_console, tell
-from benchmark.config import nearest
 from benchmark.errors import UserError
 
 SEEDS = 3
@@ -95,6 +94,7 @@ def pitfalls(
     Drops windows, chooses on test, scales on test rows and fills failures in, each mistake alone,
     and shows the number it makes beside the honest one.
     """
+    from benchmark.config import nearest
     from benchmark.data.card import load_card
     from benchmark.data.fetch import locate
     from benchmark.data.load import load

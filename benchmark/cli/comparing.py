@@ -14,9 +14,10 @@ from benchmark.places import PUBLISHED, RESULTS
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from benchmark.records.losses import Losses, Metric
     from benchmark.reports.changes import Comparison
     from benchmark.reports.gate import Gate
-    from benchmark.reports.judgement import Losses, Metric, Side
+    from benchmark.reports.judgement import Side
 
 REGRESSED = 1
 INCOMPARABLE = 3

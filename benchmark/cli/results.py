@@ -92,7 +92,7 @@ def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:
 
     from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
-    from benchmark.reports.ranking import best_runs, leaderboard
+    from benchmark.reports.ranking import GROUP, best_runs, leaderboard
 
     rows = pd.concat(
         [read_results(path).assign(_file=str(path)) for path in paths], ignore_index=True
@@ -100,8 +100,7 @@ def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:
     rows = rows.drop_duplicates("run_id")
     if only is not None:
         chosen = rows[rows["run_id"].isin(only)]
-        keys = ["dataset", "horizon", "fingerprint"]
-        rows = rows.merge(chosen[keys].drop_duplicates(), on=keys)
+        rows = rows.merge(chosen[GROUP].drop_duplicates(), on=GROUP)
     best = best_runs(rows)
     losses: dict[str, NDArray[np.float64]] = {}
     for path in paths:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
+    Metric = Literal["mse", "mae"]
+    Losses = Mapping[str, NDArray[np.float64]]
+
 _ARRAYS = {"mse": "squared", "mae": "absolute"}
 _ROUNDING = 1e-5  # relative; the file keeps float32, the row float64
 
 
 def read_losses(
-    csv: Path, results: DataFrame, metric: Literal["mse", "mae"] = "mse"
+    csv: Path, results: DataFrame, metric: Metric = "mse"
 ) -> dict[str, NDArray[np.float64]]:
     """Read the error of every test window of the runs whose folders are still there.
 

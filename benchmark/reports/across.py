@@ -15,18 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.reports.average_ranks import ALPHA, rank_models
 from benchmark.reports.ranking import BASELINE, Group, Leaderboard
 from benchmark.reports.tables import Cell, Column, Table, number
 from benchmark.reports.ties import TIED
 from benchmark.statistics.long_run import Array
-from benchmark.statistics.ranks import (
-    Rate,
-    average_ranks,
-    critical_difference,
-    friedman,
-    skill_score,
-    win_rate,
-)
+from benchmark.statistics.ranks import Rate, friedman, skill_score, win_rate
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,7 +28,6 @@ if TYPE_CHECKING:
 LEAST = 3
 """Fewer data sets, or models, cannot be compared."""
 
-ALPHA = 0.05
 FEW = 10
 """Friedman's chi-square is rough below about ten data sets (Demsar 2006, p. 10)."""
 
@@ -140,11 +133,9 @@ def across_table(board: Leaderboard) -> Table | None:
     found = standing(board)
     if not found.enough:
         return None
-    order = np.argsort(average_ranks(found.scores.to_numpy()), kind="stable")
-    names = [found.scores.columns[place] for place in order]
+    ranking = rank_models(found.scores)
+    names, ranks, reach = list(ranking.models), ranking.ranks, ranking.difference
     scores = found.scores[names].to_numpy()  # (D, k), best average rank first
-    ranks = average_ranks(scores)
-    reach = critical_difference(len(names), len(scores))
     tied = ranks <= ranks[0] + reach
     columns = [Column("#"), Column("model", number=False), Column("rank")]
     cells = [

@@ -6,13 +6,17 @@ Source: Demsar (2006), "Statistical comparisons of classifiers over multiple dat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.reports.across import ALPHA, Standing
 from benchmark.statistics.long_run import Array
 from benchmark.statistics.ranks import average_ranks, critical_difference, equal_groups
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ALPHA = 0.05
 MAX_TICKS = 12
 """More can not be read."""
 
@@ -63,13 +67,13 @@ class Ranking:
         return bars
 
 
-def rank_models(found: Standing) -> Ranking:
-    """Rank the models of data sets and models that are enough."""
-    ranks = average_ranks(found.scores.to_numpy())
+def rank_models(scores: DataFrame) -> Ranking:
+    """Rank models by their error on every data set ``(D, M)``, a named column each."""
+    ranks = average_ranks(scores.to_numpy())
     order = np.argsort(ranks, kind="stable")
     return Ranking(
-        tuple(str(found.scores.columns[place]) for place in order),
+        tuple(str(scores.columns[place]) for place in order),
         ranks[order],
-        critical_difference(len(ranks), len(found.scores), ALPHA),
-        len(found.scores),
+        critical_difference(len(ranks), len(scores), ALPHA),
+        len(scores),
     )

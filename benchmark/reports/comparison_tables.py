@@ -81,12 +81,10 @@ def to_markdown(comparison: Comparison, what: str = "") -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
+def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a comparison to the terminal, its summary last."""
-    from rich.console import Console
     from rich.text import Text
 
-    console = console or Console()
     rows = comparison.rows
     unchanged = rows["category"] == "unchanged"
     hidden = int(unchanged.sum()) if unchanged.sum() > UNCHANGED_SHOWN else 0

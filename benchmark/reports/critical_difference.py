@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
-from benchmark.reports.across import ALPHA, LEAST, standing
-from benchmark.reports.average_ranks import Ranking, rank_models
+from benchmark.reports.across import LEAST, standing
+from benchmark.reports.average_ranks import ALPHA, Ranking, rank_models
 from benchmark.reports.plots import escape_mathtext, new_figure, save_figure
 from benchmark.reports.ranking import Leaderboard
 
@@ -48,7 +48,7 @@ def plot_ranks(board: Leaderboard, path: Path, option: str = "--ranks") -> None:
             f"data sets with {LEAST} models done: {datasets}; models done on all: {models}",
             f"run the same models, {LEAST} or more, on {LEAST} data sets or more",
         )
-    ranking = rank_models(found)
+    ranking = rank_models(found.scores)
     names = [escape_mathtext(name) for name in ranking.models]
     span = len(names) - 1
     bars = ranking.bars(EDGE * span)

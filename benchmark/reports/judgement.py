@@ -25,7 +25,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import product
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.reports.changes import (
     BEYOND_SEEDS,
@@ -44,10 +44,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
+    from benchmark.records.losses import Losses, Metric
     from benchmark.statistics.noise import NoiseFloor
 
-    Losses = Mapping[str, NDArray[np.float64]]
-    Metric = Literal["mse", "mae"]
 
 MEANS = ("dataset", "horizon", "name", "lookback", "seeds", "mse_old", "mse_new", "verdict")
 """Columns of the means over seeds, and mse_change."""

@@ -219,7 +219,7 @@ def tables_of(board: Leaderboard) -> list[Table]:
     return [*(_table(group, compact=False) for group in board.groups), *_over_groups(board)]
 
 
-def print_table(board: Leaderboard, console: Console | None = None) -> None:
+def print_table(board: Leaderboard, console: Console) -> None:
     """Print the best rows of each task to the terminal."""
     most = rows_a_task(len(board.groups), MOST_PRINTED)
     tables = [_table(group, compact=True, most=most) for group in board.groups]

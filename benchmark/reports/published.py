@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.records.table import read_table
-from benchmark.reports.ranking import Leaderboard, leaderboard
+from benchmark.reports.ranking import ROW, Leaderboard, leaderboard
 from benchmark.statistics.noise import LEAST_SEEDS, NoiseFloor, SeedMean
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
-    Losses = Mapping[str, NDArray[np.float64]]
+    from benchmark.records.losses import Losses
+
 
 KINDS: dict[str, type] = {
     "dataset": str,
@@ -38,7 +37,6 @@ KINDS: dict[str, type] = {
     "remark": str,  # what running it here has shown
 }
 
-OURS = ["dataset", "horizon", "fingerprint", "model", "lookback", "config"]
 SHORTENED = "shortened test set"
 FEWER = "fewer"
 """Windows of a shortened test set, where nobody said how many."""
@@ -107,7 +105,7 @@ def compare_published(
     figures["dataset_key"] = _key(figures["dataset"])
     matches = ours.merge(figures.drop(columns=["dataset", "model"]), how="left", on=_KEYS)
     same = matches["published_lookback"] == matches["lookback"].astype("str")
-    has_same = same.groupby([matches[name] for name in OURS]).transform("max")
+    has_same = same.groupby([matches[name] for name in ROW]).transform("max")
     matches = matches[same | ~has_same]
     matches = _on_their_windows(matches, results, losses or {})
     for metric in METRICS:
@@ -144,11 +142,11 @@ def _on_their_windows(
     windows = protocol.str.startswith("full").map({True: "all", False: "?"})
     matches = matches.assign(windows=windows, own_mse=matches["mse"], own_mae=matches["mae"])
     done = results[results["status"] == "done"]
-    done = done.merge(matches.loc[shortened, OURS].drop_duplicates(), on=OURS)
-    runs = {key: own.tolist() for key, own in done.groupby(OURS)["run_id"]}
-    total = done.groupby(OURS)["test_windows"].max().to_dict()
+    done = done.merge(matches.loc[shortened, ROW].drop_duplicates(), on=ROW)
+    runs = {key: own.tolist() for key, own in done.groupby(ROW)["run_id"]}
+    total = done.groupby(ROW)["test_windows"].max().to_dict()
     for place in matches.index[shortened]:
-        key = tuple(matches.loc[place, OURS])
+        key = tuple(matches.loc[place, ROW])
         batch = matches.loc[place, "test_batch"]
         known = not (pd.isna(batch) or pd.isna(total[key]))
         kept = int(total[key] // batch * batch) if known else 0
@@ -170,7 +168,7 @@ def _our_rows(board: Leaderboard) -> DataFrame:
     import pandas as pd
 
     rows = pd.concat([group.rows.assign(label=group.label) for group in board.groups])
-    rows = rows[[*OURS, "name", "label", "mse", "mse_std", "mae", "mae_std", "seeds"]]
+    rows = rows[[*ROW, "name", "label", "mse", "mse_std", "mae", "mae_std", "seeds"]]
     return rows.assign(dataset_key=_key(rows["dataset"]), model_key=_key(rows["model"]))
 
 

@@ -143,7 +143,7 @@ def to_markdown(comparison: PublishedComparison) -> str:
     return "\n".join(markdown(table) for table in _all(comparison, compact=False))
 
 
-def print_published(comparison: PublishedComparison, console: Console | None = None) -> None:
+def print_published(comparison: PublishedComparison, console: Console) -> None:
     """Print our rows and the published ones to the terminal."""
     print_tables(_all(comparison, compact=True), console, elsewhere="--markdown")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 from benchmark.reports.ranking import Group
 from benchmark.reports.tables import (
-    MISSING,
     Cell,
     Column,
     Table,
     mean_and_std,
     number,
+    share,
 )
 from benchmark.reports.ties import noise_marks, noise_rival, unmarked_note
 
@@ -45,9 +43,9 @@ def quantile_table(group: Group) -> Table | None:
         [Cell(name) for name in rows["name"]],
         [Cell(str(lookback)) for lookback in rows["lookback"]],
         [Cell(*pair) for pair in zip(scores, found, strict=True)],
-        [Cell(_share(value)) for value in rows["coverage_80"]],
+        [Cell(share(value)) for value in rows["coverage_80"]],
         [Cell(number(value, 3)) for value in rows["width_80"]],
-        [Cell(_share(value)) for value in rows["coverage_95"]],
+        [Cell(share(value)) for value in rows["coverage_95"]],
     ]
     return Table(
         title=f"{group.title}: quantiles",
@@ -56,7 +54,3 @@ def quantile_table(group: Group) -> Table | None:
         intro=(_MEANING,),
         notes=tuple(unmarked_note({} if rival is None else {"CRPS": rows["name"].iloc[rival]})),
     )
-
-
-def _share(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{100 * value:.1f}%"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
+    from benchmark.records.losses import Losses
     from benchmark.statistics.noise import NoiseFloor
 
 BASELINE = "seasonal_naive"
@@ -121,9 +122,7 @@ def best_runs(results: DataFrame) -> DataFrame:
     return done.merge(best[ROW], on=ROW)
 
 
-def leaderboard(
-    results: DataFrame, losses: Mapping[str, NDArray[np.float64]] | None = None
-) -> Leaderboard:
+def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard:
     """Rank models by mean MSE (then MAE, name, lookback) within each data set, horizon, protocol.
 
     Args:

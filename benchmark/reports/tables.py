@@ -84,13 +84,13 @@ def mean_and_std(mean: float, std: float, decimals: int = 4) -> str:
     return number(mean, decimals) + spread
 
 
-def amount(value: float, unit: str = "") -> str:
+def amount(value: float) -> str:
     """Write a cost with three significant digits, e.g. 0.0123, 4.56, 12,345; below 0.001 as 0."""
     if not math.isfinite(value):
         return MISSING
     if value < 1e-3:
-        return "0" + unit
-    return (f"{value:,.0f}" if value >= 100 else f"{value:.3g}") + unit
+        return "0"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def count(value: float) -> str:
@@ -101,6 +101,11 @@ def count(value: float) -> str:
         if value >= scale:
             return f"{value / scale:.3g}{suffix}" if value < 999.5 * scale else f"{value:.2e}"
     return f"{value:.0f}"
+
+
+def share(value: float) -> str:
+    """Write a share, e.g. 90.1%; '-' where there is none."""
+    return f"{100 * value:.1f}%" if math.isfinite(value) else MISSING
 
 
 def percent(change: float) -> str:
@@ -189,21 +194,17 @@ def _markdown_cell(cell: Cell) -> str:
     return f"<u>{text}</u>" if cell.mark == "second" else text
 
 
-def print_tables(
-    tables: Iterable[Table], console: Console | None = None, *, elsewhere: str = ""
-) -> None:
+def print_tables(tables: Iterable[Table], console: Console, *, elsewhere: str = "") -> None:
     """Print tables to the terminal, without the columns that it is too narrow for.
 
     Args:
         tables: what to print.
-        console: where to; the terminal where None.
+        console: where to.
         elsewhere: the option that gives the whole tables; "" where there is none.
     """
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
-    console = console or Console()
     for table in tables:
         console.print(Text(plain(table.title), style="bold"))
         for line in table.intro:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame
 
+    from benchmark.records.losses import Losses
     from benchmark.statistics.noise import NoiseFloor
 
-    Losses = Mapping[str, NDArray[np.float64]]
 
 TIED = "≈"
 ALPHA = 0.10

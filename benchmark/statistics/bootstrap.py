@@ -39,14 +39,12 @@ class Resampled:
         variance: estimated variance of each pair's difference of means ``(k, k)``.
         mean_drawn: the same means on every draw, less `mean` ``(B, k)``.
         variance_drawn: the same variances on every draw that tells them ``(B, k, k)``.
-        block: windows a block.
     """
 
     mean: Array
     variance: Array
     mean_drawn: Array
     variance_drawn: Array
-    block: int
 
     def t(self) -> Array:
         """Every pair's difference of mean losses in standard errors, row less column ``(k, k)``."""
@@ -91,7 +89,7 @@ def resample(losses: Array, horizon: int, draws: int = DRAWS, seed: int = SEED) 
         mean_drawn[draw], variance_drawn[draw] = _moments(drawn, bandwidth)
     untold = variance_drawn < TELLING * variance
     variance_drawn = np.where(untold, variance, variance_drawn)
-    return Resampled(mean, variance, mean_drawn - mean, variance_drawn, block)
+    return Resampled(mean, variance, mean_drawn - mean, variance_drawn)
 
 
 def _cells(losses: Array, width: int) -> Array:

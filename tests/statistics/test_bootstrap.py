@@ -56,7 +56,7 @@ def test_an_interval_reaches_as_far_as_95_in_100_draws_in_standard_errors_of_the
     t_drawn = np.arange(1, 1001) / 1000
     mean_drawn = np.stack([np.zeros(1000), t_drawn], axis=1)
     ones = np.ones((1000, 2, 2))  # the draws' variance, a quarter of the data's
-    resampled = Resampled(np.zeros(2), np.full((2, 2), 4.0), mean_drawn, ones, 1)
+    resampled = Resampled(np.zeros(2), np.full((2, 2), 4.0), mean_drawn, ones)
     _, low, high = difference_intervals(resampled, reference=0)
     assert high[1] == pytest.approx(2 * 0.95, abs=0.01)
     assert low[1] == -high[1]
@@ -113,7 +113,7 @@ def test_no_model_is_surer_to_be_out_than_one_that_was_dropped_before_it():
     mean_drawn = np.random.default_rng(0).standard_normal((400, 4))
     ones = np.ones((4, 4))
     mean = np.array([0.0, 2.0, 2.1, 2.2])  # the last pair stands out more than all four do
-    resampled = Resampled(mean, ones, mean_drawn, np.broadcast_to(ones, (400, 4, 4)), 1)
+    resampled = Resampled(mean, ones, mean_drawn, np.broadcast_to(ones, (400, 4, 4)))
     expected, highest = [], 0.0
     for left in (4, 3, 2):  # with one variance for all, the worst mean goes first
         drawn = np.ptp(mean_drawn[:, :left], axis=1)

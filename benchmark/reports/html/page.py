@@ -35,11 +35,10 @@ from benchmark.reports.specs import PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
 from benchmark.reports.tables import Table, plain
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from pandas import DataFrame
 
-    Losses = Mapping[str, NDArray[np.float64]]
+    from benchmark.records.losses import Losses
+
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("page.js", "table.js", "figures.js")

@@ -63,7 +63,7 @@ def diagram(board: Leaderboard) -> Diagram | None:
     found = standing(board)
     if not found.enough:
         return None
-    ranking = rank_models(found)
+    ranking = rank_models(found.scores)
     models = len(ranking.models)
 
     def x(rank: float) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
-from benchmark.reports.tables import Mark, amount, count, mean_and_std, number, plain
+from benchmark.reports.tables import Mark, amount, count, mean_and_std, number, plain, share
 from benchmark.reports.ties import TIED, noise_marks
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ def _fixed(decimals: int) -> Callable[[float], str]:
     return lambda value: number(value, decimals)
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.1f}%" if math.isfinite(value) else number(value)
-
-
 SCORES = (
     Shown("mse", "MSE", "mean squared error on test, scaled series, mean ± std over seeds", number),
     Shown("mae", "MAE", "mean absolute error on test, scaled series, mean ± std", number),
@@ -45,7 +41,7 @@ SCORES = (
 )
 OTHERS = (
     Shown("skill", "skill", f"1 - MSE / MSE of {BASELINE}; higher is better", _fixed(3)),
-    Shown("coverage_80", "in 80%", "test values inside the calibrated 80% interval", _share),
+    Shown("coverage_80", "in 80%", "test values inside the calibrated 80% interval", share),
     Shown("params", "params", "fitted parameters", count),
     Shown("macs", "MACs", "multiply-accumulates of one forecast", count),
     Shown("train_seconds", "train s", "seconds of fitting", amount),
