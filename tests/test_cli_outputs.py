@@ -18,6 +18,13 @@ LINEAR = "name: linear\ndataset: toy\nhorizon: 12\nmodel: {class: Linear}\n"
         (("forecast", "linear", "--input", "in.csv", "--output"), ".csv"),
         (("backtest", "linear", "--output"), ".csv"),
         (("leaderboard", "--latex"), ".tex"),
+        (("leaderboard", "--plot"), ".svg or .png or .pdf"),
+        (("leaderboard", "--ranks"), ".svg or .png or .pdf"),
+        (("plot", "costs", "--output"), ".svg or .png or .pdf"),
+        (
+            ("forecast", "x", "--input", "in.csv", "--output", "out.csv", "--plot"),
+            ".svg or .png or .pdf",
+        ),
         (("report", "--output"), ".html or .htm"),
         (("tune", "linear.yaml", "--output"), ".yaml or .yml"),
         (("pitfalls", "linear.yaml", "--dataset", "toy", "--output"), ".md"),

@@ -74,6 +74,10 @@ def execution_of(
     )
 
 
+FIGURES = (".svg", ".png", ".pdf")
+"""How the name of a figure's file may end: that decides its format."""
+
+
 def check_output(
     path: Path, *endings: str, read: Iterable[Path | None] = (), option: str = "--output"
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import ResultsOption, check_output, make_console, tell
+from benchmark.cli.options import FIGURES, ResultsOption, check_output, make_console, tell
 from benchmark.errors import UserError
 from benchmark.places import PUBLISHED, RESULTS
 
@@ -125,6 +125,7 @@ def plot(
     unread = [name for name, value in given.items() if value and name not in _TAKES[kind]]
     if unread:
         raise UserError(f"plot {kind}", f"takes no {', no '.join(unread)}", "leave that out")
+    check_output(output, *FIGURES)
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
     from benchmark.reports.critical_difference import plot_ranks
@@ -158,15 +159,10 @@ def _chart(
     output: Path,
 ) -> None:
     from benchmark.reports import figures
-    from benchmark.reports.details import labels, read_detail, runs_by_row
-    from benchmark.reports.ranking import ROW
+    from benchmark.reports.details import labels, read_details, runs_by_row
 
-    names = labels(group.rows)
-    runs = runs_by_row(results)
-    keys = list(group.rows[ROW].itertuples(index=False, name=None))
-    places = figures.choose_models(names, models)
-    read = [read_detail(names[place], runs[keys[place]], folder) for place in places]
-    details = [detail for detail in read if detail is not None]
+    places = figures.choose_models(labels(group.rows), models)
+    details = read_details(group.rows, places, runs_by_row(results), folder)
     if not details:
         what = "has no folder of these runs with their forecasts and errors"
         raise UserError(str(folder), what, "run them again with --force")

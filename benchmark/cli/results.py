@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import ResultsOption, check_output, make_console, tell
+from benchmark.cli.options import FIGURES, ResultsOption, check_output, make_console, tell
 from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
@@ -48,8 +48,13 @@ def leaderboard(
     from benchmark.records.store import Store
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
 
-    if latex is not None:
-        check_output(latex, ".tex", option="--latex")
+    for path, option, endings in (
+        (plot, "--plot", FIGURES),
+        (ranks, "--ranks", FIGURES),
+        (latex, "--latex", (".tex",)),
+    ):
+        if path is not None:
+            check_output(path, *endings, option=option)
     paths = csvs or [Store(results).csv_of_runs()]
     console = make_console()
     board = _board(paths)

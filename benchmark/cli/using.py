@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import ResultsOption, check_output, make_console, tell
+from benchmark.cli.options import FIGURES, ResultsOption, check_output, make_console, tell
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
 
@@ -56,6 +56,8 @@ def forecast(
     from benchmark.records.forecast import time_text, write_forecast
 
     check_output(output, ".csv", read=[input_])
+    if plot is not None:
+        check_output(plot, *FIGURES, option="--plot")
     saved = load_saved(run, results, level)
     rows = saved.read(input_)
     console = make_console()

@@ -65,7 +65,7 @@ def plot_ranks(board: Leaderboard, path: Path, option: str = "--ranks") -> None:
         y = BAR * (level + 1)
         axes.plot([start, end], [y, y], "k", linewidth=3, solid_capstyle="butt")
     _fit(figure, axes, *_names(axes, ranking, names, first))
-    save_figure(figure, path, option)
+    save_figure(figure, path)
 
 
 def _scale(axes: Axes, ranking: Ranking) -> None:

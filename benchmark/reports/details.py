@@ -9,7 +9,7 @@ Shapes: H horizon, C channels, N windows, P steps before a window's horizon, K c
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -163,6 +163,25 @@ def runs_by_row(results: DataFrame) -> dict[Any, list[Run]]:
     for *key, run_id, model, fitted, best_epoch in zip(*names, epochs, strict=True):
         runs.setdefault(tuple(key), []).append(Run(run_id, model, fitted, best_epoch))
     return runs
+
+
+def read_details(
+    rows: DataFrame, places: Iterable[int], runs: Mapping[Any, Sequence[Run]], folder: Path
+) -> list[Detail]:
+    """Read what the runs of some rows of a group left behind, where their folders are there.
+
+    Args:
+        rows: of the group.
+        places: of the rows to read.
+        runs: as `runs_by_row` gives.
+        folder: holds a folder for each run.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    names, keys = labels(rows), list(rows[ROW].itertuples(index=False, name=None))
+    read = (read_detail(names[place], runs[keys[place]], folder) for place in places)
+    return [detail for detail in read if detail is not None]
 
 
 def read_detail(label: str, runs: Sequence[Run], folder: Path) -> Detail | None:

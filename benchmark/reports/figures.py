@@ -168,8 +168,7 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
         y: title of the vertical axis; the specification's own where empty.
 
     Raises:
-        UserError: vl-convert is not installed, the ending is none of these, or the file cannot be
-            written.
+        UserError: vl-convert is not installed, or the file cannot be written.
     """
     try:
         import vl_convert
@@ -188,14 +187,12 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
     titles = {"y": y} if y else {}
     spec = specs.complete(specs.SPECS[kind](), rows, colours, **titles)
     spec |= {"width": WIDTH, "config": _CONFIG}
-    if path.suffix == ".svg":
-        content = vl_convert.vegalite_to_svg(spec).encode()
-    elif path.suffix == ".png":
-        content = vl_convert.vegalite_to_png(spec, scale=PIXELS)
-    elif path.suffix == ".pdf":
-        content = vl_convert.vegalite_to_pdf(spec)
-    else:
-        raise UserError(str(path), "is no format for a figure", "name a .svg, .png or .pdf file")
+    written: dict[str, Callable[[], bytes]] = {
+        ".svg": lambda: vl_convert.vegalite_to_svg(spec).encode(),
+        ".png": lambda: vl_convert.vegalite_to_png(spec, scale=PIXELS),
+        ".pdf": lambda: vl_convert.vegalite_to_pdf(spec),
+    }
+    content = written[path.suffix.lower()]()
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

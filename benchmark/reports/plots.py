@@ -99,7 +99,7 @@ def plot_costs(board: Leaderboard, path: Path, option: str = "--plot") -> None:
     figure.draw_without_rendering()  # lays the panels out: only then labels have a size and a place
     for axes, own in labels:
         _spread(axes, own)
-    save_figure(figure, path, option)
+    save_figure(figure, path)
 
 
 def pareto_front(cost: Sequence[float], error: Sequence[float]) -> list[int]:
@@ -255,21 +255,17 @@ def new_figure(width: float, height: float, option: str = "--plot") -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
-def save_figure(figure: Figure, path: Path, option: str = "--plot") -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure, without a date, and make its folder.
 
     Args:
         figure: what to write.
         path: where to; its ending (.svg, .png, .pdf) decides the format.
-        option: what asked for it.
 
     Raises:
         UserError: the file cannot be written.
     """
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-        except ValueError as error:
-            cure = "name a .svg, .png or .pdf file"
-            raise UserError(f"{option} {path}", str(error), cure) from None
+        dated = path.suffix.lower() != ".svg"
+        figure.savefig(path, metadata=None if dated else {"Date": None})

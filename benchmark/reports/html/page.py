@@ -13,7 +13,7 @@ from benchmark.files import write_atomically
 from benchmark.records.layout import run_folders
 from benchmark.records.losses import read_losses
 from benchmark.reports.across import across_table
-from benchmark.reports.details import Run, labels, read_detail, runs_by_row
+from benchmark.reports.details import Run, read_details, runs_by_row
 from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
@@ -191,13 +191,8 @@ def _figures(
     """The object that a task's figures are drawn from, and its split borders; None without runs."""
     if not source.runs.is_dir():
         return None, None
-    names = labels(group.rows)
-    keys = list(group.rows[ROW].itertuples(index=False, name=None))
-    read = (
-        read_detail(names[place], runs[keys[place]], source.runs)
-        for place in figures.chosen_rows(group, limits)
-    )
-    details = [detail for detail in read if detail is not None]
+    places = figures.chosen_rows(group, limits)
+    details = read_details(group.rows, places, runs, source.runs)
     if not details:
         return None, None
     borders = next((each.borders.tolist() for each in details if each.borders is not None), None)
