@@ -14,12 +14,12 @@ def models() -> None:
     """List the models of the suite."""
     from rich.table import Table
 
-    from benchmark.harness.spec import config_names, design_names, find_config
+    from benchmark.harness.spec import own_models
     from benchmark.plain_yaml import load_yaml
 
     table = Table("model", "lookback", "description", box=None, pad_edge=False)
-    for name in [*config_names("models"), *design_names()]:
-        data = load_yaml(find_config("models", name))
+    for name, path in own_models().items():
+        data = load_yaml(path)
         table.add_row(name, str(data.get("lookback", 336)), data.get("description", ""))
     make_console().print(table, markup=False)
 

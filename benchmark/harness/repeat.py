@@ -11,14 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.errors import UserError
-from benchmark.harness.spec import (
-    RunSpec,
-    config_names,
-    design_names,
-    find_config,
-    load_kept_run,
-    load_run,
-)
+from benchmark.harness.spec import RunSpec, design_names, load_kept_run, load_run, own_models
 from benchmark.plain_yaml import parse_yaml
 from benchmark.records import layout
 
@@ -95,8 +88,7 @@ def _told(spec: RunSpec) -> dict[str, Any]:
 
 @cache
 def _ours() -> dict[str, RunSpec]:
-    names = config_names("models") + design_names()
-    return {name: load_run(find_config("models", name)) for name in names}
+    return {name: load_run(path) for name, path in own_models().items()}
 
 
 @cache

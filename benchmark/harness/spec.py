@@ -155,6 +155,16 @@ def design_names() -> list[str]:
     return sorted(f"designs/{path.stem}" for path in (CONFIGS / "models/designs").glob("*.yaml"))
 
 
+def own_models(designs: bool = True) -> dict[str, Path]:
+    """Our models' YAMLs by name, whatever files of these names lie where the user is.
+
+    Args:
+        designs: with those of published designs, at the end.
+    """
+    names = config_names("models") + (design_names() if designs else [])
+    return {name: CONFIGS / "models" / f"{name}.yaml" for name in names}
+
+
 def find_config(kind: Literal["models", "suites"], name: str) -> Path:
     """Return the YAML that a name or a path stands for.
 
@@ -171,7 +181,7 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
     named = CONFIGS / kind / f"{name}.yaml"
     if not os.path.isfile(named):
         what = f"unknown {kind.removesuffix('s')} {name!r}"
-        known = config_names(kind) + (design_names() if kind == "models" else [])
+        known = own_models() if kind == "models" else config_names(kind)
         raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, known))
     return named
 

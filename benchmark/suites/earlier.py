@@ -20,10 +20,10 @@ from benchmark.harness.spec import (
     CONFIGS,
     RunSpec,
     config_names,
-    design_names,
     load_kept_run,
     load_run,
     load_suite,
+    own_models,
     with_task,
 )
 from benchmark.records import layout
@@ -125,8 +125,7 @@ def _candidates(csv: Path) -> Iterator[tuple[str, RunSpec]]:
         own = load_suite(file)
         for grid in own.grids:
             yield from ((model.where, model.spec) for model in load_models(grid, own, str(file)))
-    for name in config_names("models") + design_names():
-        path = CONFIGS / "models" / f"{name}.yaml"
+    for path in own_models().values():
         yield str(path), load_run(path)
 
 
@@ -139,4 +138,4 @@ def _changed(row: Row, planned: Plan) -> tuple[str, ...]:
 
 
 def _nearest_name(row: Row) -> str:
-    return nearest(str(row["model"]), config_names("models") + design_names())
+    return nearest(str(row["model"]), own_models())

@@ -24,9 +24,9 @@ from benchmark.harness.spec import (
     Grid,
     RunSpec,
     SuiteSpec,
-    config_names,
     find_config,
     load_run,
+    own_models,
     place_of,
     with_task,
 )
@@ -166,20 +166,23 @@ def _plan_all(tasks: Sequence[tuple[Model, RunSpec]], used: Mapping[str, str | N
     return list({planned.run_id: planned for planned in plans}.values())
 
 
-def _names_of(grid: Grid, suite: SuiteSpec) -> list[str]:
-    """Names or paths of a grid's models: ours by name for ``all``, each once."""
-    ours = config_names("models")
-    names = [
-        each for name in grid.models or suite.models for each in (ours if name == "all" else [name])
-    ]
-    unknown = set(grid.without) - set(names)
+def _paths_of(grid: Grid, suite: SuiteSpec, where: str) -> list[Path]:
+    """The YAMLs of a grid's models, each once; ``all`` stands for ours."""
+    named: dict[str, Path | None] = {}
+    for name in grid.models or suite.models:
+        named |= own_models(designs=False) if name == "all" else {name: None}
+    unknown = set(grid.without) - named.keys()
     if unknown:
         raise UserError(
             f"suite {suite.name}: grids.without",
             f"{', '.join(sorted(unknown))} is none of the grid's models",
             "take it out",
         )
-    return [name for name in dict.fromkeys(names) if name not in grid.without]
+    return [
+        path or find_config("models", _beside(name, where))
+        for name, path in named.items()
+        if name not in grid.without
+    ]
 
 
 def load_models(
@@ -191,11 +194,10 @@ def load_models(
         UserError: a fault in one of them, or there is no such model.
     """
     own = [f"{key}={json.dumps(value)}" for key, value in (suite.set | grid.set).items()]
-    return [_load_model(name, where, [*own, *overrides]) for name in _names_of(grid, suite)]
+    return [_load_model(path, [*own, *overrides]) for path in _paths_of(grid, suite, where)]
 
 
-def _load_model(name: str, where: str, overrides: Sequence[str]) -> Model:
-    path = find_config("models", _beside(name, where))
+def _load_model(path: Path, overrides: Sequence[str]) -> Model:
     spec, place = load_run(path, overrides), place_of(path, overrides)
     resolve_model(spec.model, place)
     random = how_fitted(spec.model, place) == "gradient"  # then it depends on its seed

@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 
 import benchmark.suites.suite as suites
+from benchmark.config import validate
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.harness.run import Plan
-from benchmark.harness.spec import config_names, design_names, find_config, load_run, load_suite
+from benchmark.harness.spec import (
+    SuiteSpec,
+    config_names,
+    design_names,
+    find_config,
+    load_run,
+    load_suite,
+)
 from benchmark.plain_yaml import load_yaml
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
@@ -234,9 +242,9 @@ def test_a_model_beside_its_suite_is_found_from_anywhere(
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     where = f"../{toy.name}/tiny.yaml"
-    load_suite(Path(where))
-    model = suites._load_model("linear.yaml", where, [])
-    assert model.spec.name == "linear"
+    suite = load_suite(Path(where))
+    models = suites.load_models(suite.grids[0], suite, where)
+    assert [model.spec.name for model in models] == ["naive", "linear"]
 
 
 def test_a_folder_called_like_one_of_our_models_does_not_hide_it(toy: Path) -> None:
@@ -244,6 +252,17 @@ def test_a_folder_called_like_one_of_our_models_does_not_hide_it(toy: Path) -> N
     assert find_config("models", "ridge").suffix == ".yaml"
     with pytest.raises(UserError, match="unknown model"):
         find_config("models", "x" * 5000)
+
+
+def test_files_called_like_our_models_do_not_stand_for_them_where_nobody_named_them(
+    toy: Path, command: Callable[..., Any]
+) -> None:
+    (toy / "gru").write_text("not a model")
+    assert "\ngru " in command("models").out
+    grid = {"datasets": ["toy"], "horizons": [6], "without": ["lstm"]}
+    suite = validate(SuiteSpec, {"name": "s", "models": ["all"], "grids": [grid]}, "s.yaml")
+    names = [model.spec.name for model in suites.load_models(suite.grids[0], suite, "s.yaml")]
+    assert names == [name for name in config_names("models") if name != "lstm"]
 
 
 @pytest.mark.parametrize("name", config_names("suites"))
