@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmark.abilities.tasks import TASKS
 from benchmark.cells import cell_names
 
 ROOT = Path(__file__).parents[1]
@@ -114,3 +115,9 @@ def test_the_table_of_abilities_is_the_one_in_the_reference_results():
     )
     assert shown == written
     assert len(shown) == len(cell_names()) + 3
+
+
+def test_the_table_of_abilities_says_what_the_tasks_ask():
+    notes = (ROOT / "results/reference/abilities.md").read_text(encoding="utf-8").splitlines()
+    asked = [f"- {task.name}: {task.meaning} {task.steps:,} steps of training." for task in TASKS]
+    assert [line for line in asked if line not in notes] == []

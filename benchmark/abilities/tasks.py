@@ -89,12 +89,12 @@ def recall(count: int, length: int, source: torch.Generator) -> tuple[Tensor, Te
 
 
 def adding(count: int, length: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The sum of the two numbers that were marked, anywhere in a sequence of numbers.
+    """0.5 + (X_1 + X_2) / 4, of the two that were marked in a sequence of numbers from -1 to 1.
 
     What is marked early has to survive all that follows, and so has its gradient.
 
     Reference: S. Hochreiter, J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997),
-    section 5.4: numbers from -1 to 1, asked for 0.5 + (X_1 + X_2) / 4.
+    section 5.4.
     """
     numbers = 2 * torch.rand(count, length, generator=source) - 1
     marked = torch.rand(count, length, generator=source).topk(2, dim=1).indices
@@ -133,8 +133,8 @@ TASKS = (
     ),
     AbilityTask(
         name="adding",
-        meaning=f"numbers, two of them marked; at the end: their sum, to {NEAR}. Asks for a "
-        "gradient that reaches far back.",
+        meaning="numbers from -1 to 1, two of them marked; at the end: 0.5 plus a quarter of their "
+        f"sum, to {NEAR}. Asks for a gradient that reaches far back.",
         draw=adding,
         inputs=2,
         outputs=1,
