@@ -169,7 +169,7 @@ def gradients(
     """Show how far back each cell learns from.
 
     Measures the gradient of an untrained cell's last output by the input of each earlier step,
-    relative to that of the last step. Where it is nothing, nothing can be learnt.
+    relative to that of the last step. Where it is nothing, training has to open a gate first.
     """
     from rich.table import Table
 

@@ -1,8 +1,8 @@
 """How far back a cell can learn from: the gradient of its last output by the input of each step.
 
 An untrained cell reads noise; what is measured is the norm of d output_S / d x_t, for a random
-direction of the output, against the distance S - t. Where it has fallen to nothing, training
-cannot find a dependence that long.
+direction of the output, against the distance S - t. Where it has fallen to nothing before training,
+a dependence that long is learned only if training first opens a gate.
 
 Reference: Y. Bengio et al., Learning long-term dependencies with gradient descent is difficult,
 IEEE Transactions on Neural Networks 5 (1994).
