@@ -3,8 +3,9 @@
     h_t = f(W x_t + b + R h_{t-1} + c)            f = tanh or relu
 
 Every step multiplies the past by R and squashes it, so over many steps the gradient is a product
-of many Jacobians R^T diag(f'): it vanishes where their norms are below one and explodes above
-(Bengio et al. 1994). The cells that follow each mend this in their own way.
+of many Jacobians R^T diag(f'): it vanishes where their norms stay below one; where they are above
+one it may explode, and need not (Bengio et al. 1994). The cells that follow each mend this in their
+own way.
 
 Reference: J. Elman, Finding structure in time, Cognitive Science 14 (1990), 179-211.
 """
