@@ -25,9 +25,9 @@ def quoted_in(text):
 
 
 def left_sides_in(text):
-    """What code calls each thing that an equation defines: no tilde, no prime, log_f for log f."""
+    """What code calls each thing that an equation defines: log_f for log f, no prime, no [e,n]."""
     sides = [s for left in re.findall(r"^    (\w.*?) +=", text, re.M) for s in left.split(", ")]
-    return [re.sub(r"[~']?(_t)?$", "", side).replace(" ", "_") for side in sides]
+    return [re.sub(r"[~']?(_t)?(\[.*\])?$", "", side).replace(" ", "_") for side in sides]
 
 
 def names_in(tree, context):

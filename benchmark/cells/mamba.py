@@ -1,29 +1,33 @@
 """Mamba: a memory that is linear in its past, with gates that look at the input alone.
 
-    x_t, z_t = W_in u_t                             two branches of E channels; u_t is the input
-    x_t  = SiLU(conv(x)_t)                          each channel over its last J steps
-    r_t, B_t, C_t = W_x x_t                         what is selected depends on the input
-    dt_t = softplus(W_dt r_t + b_dt)                step size of each channel
-    A    = -exp(A_log)                              N speeds of forgetting a channel
-    h_t  = exp(dt_t A) * h_{t-1} + (dt_t x_t) B_t   memory: N numbers a channel
-    y_t  = C_t . h_t + D x_t
+    x'_t, z_t = W_in u_t                two branches of E channels; u_t is the input
+    x_t  = SiLU(conv(x')_t)             each channel over its last J steps
+    r_t, B_t, C_t = W_x x_t             what is selected depends on the input
+    dt_t = softplus(W_dt r_t + b_dt)    step size of each channel
+    A    = -exp(A_log)                  N speeds of forgetting a channel
+    h_t[e,n] = exp(dt_t[e] A[e,n]) h_{t-1}[e,n] + dt_t[e] x_t[e] B_t[n]      the memory
+    y_t[e] = sum_n C_t[n] h_t[e,n] + D[e] x_t[e]
     out_t = W_out (y_t * SiLU(z_t))
 
-The lines of dt, h and y are a continuous system dh/dt = A h + B x, y = C h + D x, sampled with a
-step dt that the input chooses: A exactly (zero-order hold), B by Euler's rule.
+for each channel e and each of its states n. The lines of dt, h and y are a continuous system
+dh/dt = A h + B x, y = C h + D x, sampled with a step dt that the input chooses: A exactly
+(zero-order hold), B by Euler's rule.
 
-Differs from the LSTM by what the gates may see. There exp(dt A) is a forget gate and dt an input
-gate, but neither looks at h_{t-1}, and h is not squashed: h_t is linear in h_{t-1}. So nothing in a
-step waits for the step before but one multiplication and one addition, and all large products are
-done for the whole sequence at once. In exchange each channel remembers N numbers instead of one,
-at N speeds of forgetting, written by B and read by C; a convolution supplies the short past.
+Differs from the LSTM by what the gates may see. Here exp(dt A) does what a forget gate does, and dt
+what an input gate does; but neither looks at h_{t-1}, and h is not squashed: h_t is linear in
+h_{t-1}. So nothing in a step waits for the step before but one multiplication and one addition, and
+all large products are done for the whole sequence at once. In exchange each channel remembers N
+numbers instead of one, at N speeds of forgetting, written by B and read by C; a convolution
+supplies the short past. From the mLSTM: each channel forgets at N speeds of its own instead of one
+a head; dt is both gates; there is no normaliser.
 
 Where the width of the input differs from D, W_in alone takes it up; nothing else sees the input.
 The original divides the initial W_out by the root of the number of layers, which a cell does not
 know. There, blocks have a norm before and a residual around them: here that is for the stack.
 
 Shapes: B batch, S steps, D width of the output, E = expand * D channels, N states a channel, J
-taps, R width of r. In code, as in the paper, B and C are also the names above.
+taps, R width of r. In code, as in the paper, B, C and D are also the names above; D is learned,
+one number a channel.
 
 Reference: A. Gu and T. Dao, Mamba: linear-time sequence modeling with selective state spaces
 (2023), arXiv:2312.00752, Section 3.
