@@ -1,9 +1,10 @@
 """Mamba-2: a Mamba whose channels forget together, in heads.
 
-    z_t, x_t, B_t, C_t, dt~_t = W_in u_t            all from the input; u_t is it
-    x_t, B_t, C_t = SiLU(conv(x, B, C)_t)           each channel over its last J steps
+    z_t, x'_t, B'_t, C'_t, dt~_t = W_in u_t         all from the input; u_t is it
+    x_t, B_t, C_t = SiLU(conv(x', B', C')_t)        each channel over its last J steps
     dt_t = softplus(dt~_t + b_dt)                   step size, one number a head
-    h_t  = exp(dt_t A) h_{t-1} + B_t (dt_t x_t)^T   memory: a matrix (N, P) a head; A < 0 a number
+    A    = -exp(A_log)                              speed of forgetting, one number a head
+    h_t  = exp(dt_t A) h_{t-1} + B_t (dt_t x_t)^T   memory: a matrix (N, P) a head
     y_t  = C_t^T h_t + D x_t
     out_t = W_out RMSNorm(y_t * SiLU(z_t))
 
@@ -13,13 +14,15 @@ choose from, but the recurrence can now be unrolled into matrix products (see `s
 a larger N or a longer sequence better than a scan does. B, C and dt come straight from
 the input, in the same product as x, and a norm follows the gate.
 
-The same recurrence, with an exponential input gate and a normaliser, is the mLSTM.
+With keys and queries of each head's own (here all heads share B and C), a separate exponential
+input gate and a normaliser it would be the mLSTM's memory.
 
 Where the width of the input differs from D, W_in alone takes it up, as in Mamba. The original has
 N = 128 and heads of 64 channels for a width of 768 and more.
 
 Shapes: B batch, S steps, D width of the output, E = expand * D channels, K heads, P = E / K
-channels of a head, N states a channel, J taps.
+channels of a head, N states a channel, J taps. In code, as in the paper, B, C and D are also the
+names above; D is learned, one number a head.
 
 Reference: T. Dao and A. Gu, Transformers are SSMs: generalized models and efficient algorithms
 through structured state space duality (2024), arXiv:2405.21060, Sections 6 and 7.
