@@ -8,6 +8,8 @@ one it may explode, and need not (Bengio et al. 1994). The cells that follow eac
 own way.
 
 Reference: J. Elman, Finding structure in time, Cognitive Science 14 (1990), 179-211.
+
+Shapes: B batch, I input width, D hidden width; x (I), h (D), W (D, I), R (D, D), b and c (D).
 """
 
 from __future__ import annotations

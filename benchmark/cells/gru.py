@@ -14,6 +14,9 @@ the paper's equation 8; that lets all three products with h be one matrix produc
 
 Reference: K. Cho et al., Learning phrase representations using RNN encoder-decoder (2014),
 arXiv:1406.1078, Section 2.3.
+
+Shapes: B batch, I input width, D hidden width; x (I), h (D), and for each of r, z, n: W (D, I),
+R (D, D), b and c (D).
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ the GRU ties them as 1 - z and z.
 
 Reference: S. Hochreiter and J. Schmidhuber, Long short-term memory, Neural Computation 9 (1997);
 forget gate: F. Gers et al., Learning to forget, Neural Computation 12 (2000).
+
+Shapes: B batch, I input width, D hidden width; x (I), h and c (D), and for each of i, f, g, o:
+W (D, I), R (D, D), and two biases (D).
 """
 
 from __future__ import annotations
