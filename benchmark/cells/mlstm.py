@@ -3,7 +3,7 @@
     u_t, z_t = W_up x_t                           two branches, each E wide
     a_t  = SiLU(conv(u)_t)                        a short look back
     q_t  = W_q a_t                                query
-    k_t  = W_k a_t / sqrt(W)                      key
+    k_t  = W_k a_t                                key
     v_t  = W_v u_t                                value
     i~_t = w_i . (q_t, k_t, v_t) + b_i            one number; tildes as in the sLSTM
     f~_t = w_f . (q_t, k_t, v_t) + b_f            one number
@@ -12,18 +12,21 @@
     m_t  = max(i~_t, log f_t + m_{t-1})           stabiliser, as in the sLSTM
     i'_t = exp(i~_t - m_t)                        both gates in terms of the stabiliser
     f'_t = exp(log f_t + m_{t-1} - m_t)
-    C_t  = f'_t C_{t-1} + i'_t k_t v_t^T          the memory: value v_t is stored under key k_t
-    n_t  = f'_t n_{t-1} + i'_t k_t                the normaliser
+    C_t  = f'_t C_{t-1} + i'_t (k_t / sqrt(W)) v_t^T       the memory: v_t is stored under k_t
+    n_t  = f'_t n_{t-1} + i'_t (k_t / sqrt(W))             the normaliser
     divisor_t = max(|n_t . q_t|, exp(-m_t)) + eps
     h_t  = C_t^T q_t / divisor_t                  what is stored under q_t
     y_t  = W_down ((HeadNorm(h_t) + s * a_t) * SiLU(z_t))     the output, gated by z
 
-in every head by itself, but for W_up, W_down and the sums of the gates, which see keys before they
-are divided by sqrt(W). Differs from the sLSTM in that its memory is a matrix, W times as large,
-read by what it is asked for; and in that gates do not see h. So the past enters linearly, and a
-whole sequence can be computed at once, without a loop over time (see
-`benchmark.cells.matrix_memory`). What is lost is the sLSTM's ability to let its state steer its
-gates.
+in every head by itself, but for W_up, W_down and the gates i and f, which see all heads. Differs
+from the sLSTM in that its memory is a matrix, W times as large, read by what it is asked for; and
+in that gates do not see h. So the past enters linearly, and a whole sequence can be computed at
+once, without a loop over time (see `benchmark.cells.matrix_memory`). What is lost is the sLSTM's
+ability to let its state steer its gates.
+
+s is learned, one number a channel; eps is 1e-6. The paper's divisor is max(|n_t . q_t|, 1): C and n
+are stored divided by exp(m_t) here, so its 1 becomes exp(-m_t). Its C is the transpose of ours. Its
+output gate o_t is, as in the authors' code, SiLU(z_t) outside the memory.
 
 W_q, W_k and W_v are block-diagonal, in blocks of 4. E is 2 D, rounded up to a multiple of 64.
 W_up reads x at whatever width I it has. Nothing bounds y: it grows with x, in part with its square
