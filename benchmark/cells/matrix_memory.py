@@ -8,14 +8,14 @@ Unrolled, the recurrence of `benchmark.cells.mlstm` is attention whose scores de
     P_ts = (q_t . k_s) exp(a_s - M_t)             for s <= t, else 0
     h_t = sum_s P_ts v_s / (max(|sum_s P_ts|, exp(-m_t)) + eps)
 
-(and what the first state holds, exp(m_0 - M_t) of it). `parallel` is just that, and takes S^2
-operations. `chunkwise` takes T steps at a time in this form and carries C and n from one chunk to
-the next: S T operations, all of them in matrix products. `fastest` takes one step at a time in C++
-(``cpp/matrix_memory.cpp``) where a compiler is found and C fits into the processor's cache, and
-chunks elsewhere. What does not depend on q, k and v is shared, costs next to nothing, and is
-computed in float64: F grows with S, and what counts are its differences.
+(and what the first state holds, exp(m_0 - M_t) of it; k_s comes divided by sqrt(W)). `parallel` is
+just that, and takes S^2 operations. `chunkwise` takes T steps at a time in this form and carries C
+and n from one chunk to the next: S T operations, all of them in matrix products. `fastest` takes
+one step at a time in C++ (``cpp/matrix_memory.cpp``) where a compiler is found and C fits into the
+processor's cache, and chunks elsewhere. What does not depend on q, k and v is shared, costs next to
+nothing, and is computed in float64: F grows with S, and what counts are its differences.
 
-Shapes: N sequences of one head each, S steps, T steps of a chunk, P = S / T chunks, W width.
+Shapes: N sequences of one head each, S steps, T steps of a chunk, G = S / T chunks, W width.
 """
 
 from __future__ import annotations
@@ -177,9 +177,9 @@ class _Chunkwise(torch.autograd.Function):
         q, k, v, a, M, total = (cut(x) for x in (q, k, v, a, M, total))
         before = torch.cat([start.unsqueeze(-1), M[:, :-1, -1]], dim=-1)  # M at a chunk's start
         after = M[:, :, -1]
-        from_before = torch.exp(before.unsqueeze(-1) - M).to(q).unsqueeze(-1)  # (N, P, T, 1)
-        to_after = torch.exp(a - after.unsqueeze(-1)).to(q).unsqueeze(-1)  # (N, P, T, 1)
-        left = torch.exp(before - after).to(q)  # (N, P)
+        from_before = torch.exp(before.unsqueeze(-1) - M).to(q).unsqueeze(-1)  # (N, G, T, 1)
+        to_after = torch.exp(a - after.unsqueeze(-1)).to(q).unsqueeze(-1)  # (N, G, T, 1)
+        left = torch.exp(before - after).to(q)  # (N, G)
         weighted = k * to_after
         added_C = weighted.transpose(-1, -2) @ v
         added_n = weighted.sum(-2)
@@ -243,7 +243,7 @@ class _Chunkwise(torch.autograd.Function):
 
 
 def _decay(a: Tensor, M: Tensor, dtype: torch.dtype) -> Tensor:
-    """How much step s counts at step t of a chunk, exp(a_s - M_t) or 0: ``(N, P, T, T)``."""
+    """How much step s counts at step t of a chunk, exp(a_s - M_t) or 0: ``(N, G, T, T)``."""
     exponent = (a.unsqueeze(-2) - M.unsqueeze(-1)).to(dtype)
     later = exponent.new_full(exponent.shape[-2:], -math.inf).triu(1)
     return exponent.add_(later).exp_()
