@@ -5,9 +5,9 @@ s on, less the same mean. Each hour that completes a pair adds it to a memory of
 
     S_t = S_{t-1} + k k^T    (L, L)        C_t = C_{t-1} + k v^T    (L, H)
 
-and the forecast reads it with the latest stretch as the query,
+and the forecast reads it with the latest stretch, less its mean c, as the query q,
 
-    y = C^T (S + p I)^-1 q,
+    y = c + C^T (S + p I)^-1 q,
 
 which is the ridge regression of all pairs seen. C alone is the memory of an mLSTM, or of linear
 attention, without gates (`benchmark.cells.mlstm`): reading it by C^T q answers with every value
@@ -23,14 +23,14 @@ does not tell: it is an option.
 
 A plain ridge takes all weights to be equally likely to be large. They are not:
 
-- What was long ago says less. The identity gives way to a diagonal D that grows as the square of a
-  step's age, counted in seasons: a weight's prior standard deviation falls as one over its lag
-  (Litterman's Minnesota prior).
-- A horizon's level and its mean day can be told; how one of its days differs from the next hardly
-  can. So the horizon is the sum of three orthogonal parts, its level, the rest of its mean season
-  and the rest, by projections P_1, P_2 and P_3; each has a penalty of its own,
+- What was long ago says less. The identity gives way to D = diag((1 + lag / season)^(2 fade)),
+  divided by its mean. At a fade of 1 it grows as the square of a step's age in seasons: a weight's
+  prior standard deviation falls as one over its lag (Litterman's Minnesota prior).
+- A horizon's level and its mean day can be predicted; how one of its days differs from the next can
+  hardly be. So the horizon is the sum of three orthogonal parts, its level, the rest of its mean
+  season and the rest, by projections P_1, P_2 and P_3; each has a penalty of its own,
 
-    y = sum_k P_k C^T (S + p_k D)^-1 q,
+    y = c + sum_i P_i C^T (S + p_i D)^-1 q,
 
 which is three ridge regressions, as a rotation of the targets changes nothing in one. Of orthogonal
 parts the errors add up, so each penalty is chosen on validation by itself.
