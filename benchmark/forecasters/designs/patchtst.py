@@ -1,10 +1,10 @@
 """PatchTST: a Transformer that reads one channel at a time, in patches that overlap.
 
     z         = (x - mean(x)) / sd(x)                   a channel of a window, all by itself
-    p_s       = z_{s V} .. z_{s V + P - 1}              after z_L is repeated V times at the end
+    p_s       = z_{s V + 1} .. z_{s V + P}              after z_L is repeated V times at the end
     u_s       = W_P p_s + W_pos_s                       s = 0 .. S - 1, S = floor((L - P) / V) + 2
-    scores_l  = Q K^T / sqrt(D / K) + scores_{l-1}      Q, K, V = W_Q u, W_K u, W_V u; each head
-    u        <- BatchNorm(u + W_O softmax(scores_l) V)
+    scores_l  = q k^T / sqrt(D / K) + scores_{l-1}      of each head; scores_0 = 0
+    u        <- BatchNorm(u + W_O softmax(scores_l) v)  q, k, v = W_q u, W_k u, W_v u
     u        <- BatchNorm(u + W_2 GELU(W_1 u))          l = 1 .. layers
     y         = W_head (u_0, ..., u_{S-1})              put back between mean and sd
 
