@@ -186,6 +186,27 @@ def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypat
     assert run.exit_code == 0, run.output
 
 
+def test_the_exercises_have_the_answers_that_stand_beside_them(tmp_path, monkeypatch):
+    leaky = block("docs/models.md", "python", "class Leaky")
+    open_lstm = block("docs/models.md", "python", "class Open")
+    variants = {
+        "half": leaky,
+        "kept": leaky.replace("torch.zeros(hidden_size)", "torch.full((hidden_size,), 3.0)"),
+        "one": open_lstm,
+        "three": open_lstm.replace("opening: float = 1.0", "opening: float = 3.0"),
+    }
+    for name, text in variants.items():
+        (tmp_path / f"{name}_cells.py").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names = ["half_cells.Leaky", "kept_cells.Leaky", "lstm", "one_cells.Open", "three_cells.Open"]
+    shown = CliRunner().invoke(app, ["gradients", *names])
+    assert shown.exit_code == 0, shown.output
+    head, *rows = (line.split() for line in shown.output.splitlines())
+    at_48 = [row[head.index("48") - 1] for row in rows]  # "steps back" is two words
+    exercises = PAGES["docs/models.md"].split("Three exercises")[1].split("```")[0]
+    assert re.findall(r"\de-\d\d", exercises) == at_48
+
+
 def test_the_data_set_shown_loads(tmp_path, monkeypatch):
     (tmp_path / "datasets").mkdir()
     card = block("docs/data.md", "yaml", "my_series.csv")
