@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -153,8 +154,11 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
 
 
 def _without_baseline(rows: DataFrame) -> Iterable[str]:
-    if BASELINE not in set(rows["model"]):
-        yield f"Skill is beside {BASELINE}, which has no row here: benchmark run {BASELINE}."
+    if len(rows) and BASELINE not in set(rows["model"]):
+        task = rows[["dataset", "horizon", "lookback"]].iloc[0]
+        sets = [word for key, value in task.items() for word in ("--set", f"{key}={value}")]
+        command = shlex.join(["benchmark", "run", BASELINE, *sets])
+        yield f"Skill is beside {BASELINE}, which has no row here: {command}"
 
 
 def _cut(rows: int, most: int | None) -> Iterable[str]:

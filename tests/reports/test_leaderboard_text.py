@@ -37,8 +37,10 @@ def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):
 
 
 def test_a_table_without_the_row_that_skill_is_beside_says_so(run, table):
-    note = "- Skill is beside seasonal_naive, which has no row here: benchmark run seasonal_naive."
-    assert note in to_markdown(leaderboard(table(run("gru"))))
+    note = "- Skill is beside seasonal_naive, which has no row here: benchmark run seasonal_naive"
+    sets = "--set dataset=mine --set horizon=24 --set lookback=48"
+    told = to_markdown(leaderboard(table(run("gru", dataset="mine", horizon=24, lookback=48))))
+    assert f"{note} {sets}\n" in told
     assert note not in to_markdown(leaderboard(table(run("gru"), run("seasonal_naive"))))
 
 
