@@ -31,35 +31,41 @@ _LEFTOVER = re.compile(
 )
 
 
-def storage_fault(where: Path, error: OSError) -> UserError:
+class StorageFault(UserError):  # noqa: N818 - names a state, as UserError names a cause
+    """The operating system refuses to store something: what comes next could not be kept either."""
+
+
+def storage_fault(where: Path, error: OSError) -> StorageFault:
     """Say an operating system's refusal in a user's words, with a cure."""
     if error.errno in FULL:
-        return UserError(
+        return StorageFault(
             str(where),
             "the disk is full",
             "free some space and run the same command again; finished runs are kept",
         )
     if error.errno in _DENIED:
-        return UserError(
+        return StorageFault(
             str(where), f"cannot be written ({error.strerror})", "choose a folder you may write to"
         )
     if error.errno in _NO_FOLDER:
-        return UserError(
+        return StorageFault(
             str(where), "is a file, or lies below one", "name a folder or a path that is not taken"
         )
     if error.errno == errno.EISDIR:
-        return UserError(str(where), "is a folder, not a file", "remove it or choose another path")
-    return UserError(
+        return StorageFault(
+            str(where), "is a folder, not a file", "remove it or choose another path"
+        )
+    return StorageFault(
         str(where), f"cannot be written ({error.strerror or error})", "check the path and the disk"
     )
 
 
 @contextmanager
 def storage_faults(where: Path) -> Iterator[None]:
-    """Turn every OSError of the block into a UserError about `where`.
+    """Turn every OSError of the block into a `StorageFault` about `where`.
 
     Raises:
-        UserError: the operating system refused to store something.
+        StorageFault: the operating system refused to store something.
     """
     try:
         yield

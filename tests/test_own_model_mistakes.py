@@ -117,6 +117,7 @@ def test_a_check_of_what_is_not_there_to_be_checked_ends_at_once(
 
 
 FICKLE = """\
+import os
 from benchmark.forecasters.linear import Linear
 
 class Fickle(Linear):
@@ -126,6 +127,23 @@ class Fickle(Linear):
             raise ValueError("what now?")
         return super().forward(x)
 """
+
+
+def test_a_run_that_fails_when_it_is_run_again_leaves_what_was_done(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+) -> None:
+    write_module("users_fickle", FICKLE.replace("self.fails", "os.path.exists('fails')"))
+    write_yaml("model.yaml", LINEAR.replace("Linear", "users_fickle.Fickle"))
+    assert command("run", "model.yaml").code == 0
+    rows = Path("results/results.csv").read_text()
+    Path("fails").touch()
+    again = command("run", "model.yaml", "--force")
+    mistaken(again, "ValueError: what now?, at line 8 of users_fickle.py")
+    assert again.err.endswith("; what was done before is kept\n")
+    assert Path("results/results.csv").read_text() == rows
 
 
 @pytest.mark.parametrize(
@@ -152,5 +170,5 @@ def test_whatever_is_done_with_a_users_model_its_errors_are_told_by_its_line(
     sys.modules.pop("users_fickle")
     (run,) = Path("results/runs").iterdir()
     answer = command(*(str(run) if word == "RUN" else word for word in words))
-    mistaken(answer, "ValueError: what now?, at line 7 of users_fickle.py, 'raise ValueError(")
+    mistaken(answer, "ValueError: what now?, at line 8 of users_fickle.py, 'raise ValueError(")
     assert answer.err.count("\n") == 1

@@ -110,7 +110,9 @@ def run(
                 if isinstance(error, ForecastError):
                     raise UserError(f"{path}: model", str(error)) from error
                 whole = store.runs / run_id / layout.TRACEBACK
-                with told_by_line(f"{path}: model", f"the whole traceback is in {whole}"):
+                kept = "what was done before is kept"
+                note = f"the whole traceback is in {whole}" if whole.exists() else kept
+                with told_by_line(f"{path}: model", note):
                     raise
     path = store.rebuild_csv()
     show_boards(path, console, only={planned.run_id})

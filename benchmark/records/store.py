@@ -19,7 +19,6 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from benchmark.config import validate
 from benchmark.errors import UserError
 from benchmark.files import (
     FULL,
@@ -33,15 +32,12 @@ from benchmark.files import (
     write_atomically,
 )
 from benchmark.records import layout
-from benchmark.records.checksums import SUMS_FILE, check_folder, open_checked, write_sums
+from benchmark.records.checksums import SUMS_FILE, check_folder, write_sums
+from benchmark.records.folder import load_record
 from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
 from benchmark.records.listing import list_runs
-from benchmark.records.own import check_own
 from benchmark.records.record import RunId, RunRecord
 from benchmark.records.table import write_rows
-
-MAX_RECORD = 1_000_000
-"""Bytes of a record: an error's text is the longest part of one."""
 
 PUT_ATTEMPTS = 20
 _RUN_ID = TypeAdapter(RunId)
@@ -65,7 +61,7 @@ def read_record(folder: Path) -> RunRecord:
     """
     folder = folder.absolute()
     try:
-        record = _load(folder, folder.name)
+        record = load_record(folder, folder.name)
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         raise UserError(str(folder), what, "name a run's folder") from None
@@ -95,8 +91,9 @@ class Store:
     def writing(self, run_id: str) -> Iterator[Path]:
         """Give a folder to fill; it becomes the run when the block ends, or vanishes if it fails.
 
-        The block must call `write_record`. An earlier run of the same id is replaced. Checksums are
-        added, unless the files were written elsewhere and theirs came with them.
+        The block must call `write_record`. An earlier run of the same id is replaced, but a done
+        one by a failed one: then what was done stays. Checksums are added, unless the files were
+        written elsewhere and theirs came with them.
 
         Raises:
             UserError: the folder cannot be written or the disk is full, also inside the block.
@@ -111,12 +108,12 @@ class Store:
             temporary.mkdir()
         try:
             yield temporary
-            _check_written(temporary, run_id)
+            record = _written(temporary, run_id)
             with storage_faults(self.folder):
                 if not (temporary / SUMS_FILE).exists():
                     write_sums(temporary)
                 sync_tree(temporary)
-                self._put_in_place(temporary, run_id)
+                self._put_in_place(temporary, record)
         except OSError as error:
             remove(temporary)
             if error.errno in FULL:
@@ -129,16 +126,10 @@ class Store:
     def is_done(self, run_id: str) -> bool:
         """Say whether a run is there, all of it, and done; one that is damaged is set aside."""
         try:
-            record = _load(self.runs / run_id, run_id)
-            if record is None or record.status != "done":
-                return False
-            check_folder(self.runs / run_id)
-        except UserError as error:
-            self._set_aside(run_id, str(error))
-            return False
+            record = self._whole(run_id)
         except OSError:
             return False  # it cannot be read, and so runs again
-        return True
+        return record is not None and record.status == "done"
 
     def records(self) -> list[RunRecord]:
         """Read every run's row, in the order of results.csv; its other files are not looked at.
@@ -191,7 +182,7 @@ class Store:
         found = []
         for name in names:
             try:
-                record = _load(self.runs / name, name)
+                record = load_record(self.runs / name, name)
             except (UserError, NotADirectoryError) as error:
                 self._set_aside(name, str(error))
                 continue
@@ -202,17 +193,22 @@ class Store:
                 found.append(record)
         return sorted(found, key=order_of)
 
-    def _put_in_place(self, temporary: Path, run_id: str) -> None:
-        target = self.runs / run_id
+    def _put_in_place(self, temporary: Path, record: RunRecord) -> None:
+        target = self.runs / record.run_id
         earlier: list[Path] = []
         try:
             for attempts_left in reversed(range(PUT_ATTEMPTS)):
-                earlier += self._clear(run_id)
+                found = self._earlier(record.run_id)
+                if found and (found.status, record.status) == ("done", "failed"):
+                    remove(temporary)
+                    break
+                if found:
+                    earlier += self._clear(record.run_id)
                 try:
                     temporary.rename(target)
                     break
                 except OSError:
-                    # Another process put the same run there since: replace that one too.
+                    # Another process put the same run there since: look at that one too.
                     if not attempts_left or not target.exists():
                         raise
             sync(self.runs)
@@ -220,22 +216,32 @@ class Store:
             for aside in earlier:  # only now: it tells others that the run is being replaced
                 remove(aside)
 
-    def _clear(self, run_id: str) -> list[Path]:
-        """Take an earlier run of this id out of the way; a damaged one is kept aside.
+    def _earlier(self, run_id: str) -> RunRecord | None:
+        """Read an earlier run that would be replaced; what is no whole run is kept aside."""
+        try:
+            return self._whole(run_id)
+        except OSError as error:
+            self._set_aside(run_id, str(error))
+            return None
 
-        Returns:
-            Where the earlier run is now, if there was one that is to be removed.
+    def _whole(self, run_id: str) -> RunRecord | None:
+        """Read a run and check all of it; None where there is none, a damaged one is set aside.
+
+        Raises:
+            OSError: it cannot be read.
         """
         try:
-            earlier = _load(self.runs / run_id, run_id)
+            record = load_record(self.runs / run_id, run_id)
             check_folder(self.runs / run_id)
         except FileNotFoundError:
-            return []  # another process took it away first
-        except (UserError, OSError) as error:
+            return None  # also: another process took it away first
+        except UserError as error:
             self._set_aside(run_id, str(error))
-            return []
-        if earlier is None:
-            return []
+            return None
+        return record
+
+    def _clear(self, run_id: str) -> list[Path]:
+        """Take an earlier run out of the way; return where it is now, if this process did."""
         aside = self.runs / private_name("replaced", run_id)
         try:
             (self.runs / run_id).rename(aside)
@@ -257,44 +263,10 @@ class Store:
         self._warn(f"{source}: no run any more, set aside as {aside.name} ({why})")
 
 
-def _check_written(folder: Path, run_id: str) -> None:
+def _written(folder: Path, run_id: str) -> RunRecord:
     try:
-        _load(folder, run_id)
+        record = load_record(folder, run_id)
     except UserError as fault:  # the caller's mistake, not the user's
         raise ValueError(f"the record of run {run_id} was not written: {fault}") from None
-
-
-def _load(folder: Path, run_id: str) -> RunRecord | None:
-    """Read one run; None where there is no such folder.
-
-    Raises:
-        UserError: the folder holds no valid record of this run, or leads out of itself.
-        OSError: it cannot be read.
-    """
-    path = folder / layout.RECORD
-    for attempt in (1, 2):
-        try:
-            check_own(folder)
-            with open_checked(path, MAX_RECORD) as stream:
-                text = stream.read(MAX_RECORD).decode("utf-8")
-            break
-        except FileNotFoundError:
-            # Absent, or just being replaced by another process: then a second look finds it.
-            if not os.path.lexists(folder):
-                return None
-            if attempt == 2:
-                raise UserError(str(path), "no such file") from None
-        except UnicodeDecodeError:
-            raise UserError(str(path), "is not UTF-8 text") from None
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        raise UserError(str(path), "is not JSON, or only part of it") from None
-    if not isinstance(data, dict):
-        raise UserError(str(path), "is not a record")
-    # Another version may have known more of a run than this one asks.
-    known = {key: value for key, value in data.items() if key in RunRecord.model_fields}
-    record = validate(RunRecord, known, str(path))
-    if record.run_id != run_id:
-        raise UserError(str(path), f"is the record of run '{record.run_id}'")
+    assert record is not None
     return record

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from benchmark.data.load import Series
 from benchmark.errors import UserError, reason_of
+from benchmark.files import StorageFault
 from benchmark.harness.run import Plan, plan, record_failure, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import RunRecord
@@ -21,7 +22,7 @@ def attempt(planned: Plan, execution: Execution, report: Report) -> RunRecord:
     """Run, and make a failed row of whatever ends the run.
 
     Raises:
-        UserError: the results folder cannot be written; the next run could not write it either.
+        StorageFault: the results folder cannot be written; the next run could not write it either.
     """
     started = datetime.now(UTC)
     report(planned.run_id, None)
@@ -37,9 +38,9 @@ def leave_row(
     """Make a failed row of what has ended a run.
 
     Raises:
-        UserError: `error` itself, where the results folder cannot be written.
+        StorageFault: `error` itself, where the results folder cannot be written.
     """
-    if isinstance(error, UserError) and isinstance(error.__cause__, OSError):
+    if isinstance(error, StorageFault):
         raise error
     trace = "".join(traceback.format_exception(error))
     return record_failure(planned, execution, started, reason_of(error), trace)

@@ -24,6 +24,7 @@ from pebble import ProcessExpired, ProcessPool
 from benchmark.data.card import load_card
 from benchmark.data.load import load
 from benchmark.errors import reason_of
+from benchmark.files import StorageFault
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.suites.executor import THREAD_VARIABLES, Report, RunLost, limit_reason
 
@@ -92,6 +93,7 @@ class Processes:
 
         Raises:
             RunLost: the worker was killed, or the run took too long or could not be begun there.
+            StorageFault: the results folder cannot be written.
         """
         worker = self._busy.pop(future)
         self._free.append(worker)
@@ -102,6 +104,8 @@ class Processes:
             if worker.overdue and self._time_limit:
                 raise RunLost(limit_reason(self._time_limit), again=False) from None
             raise RunLost(_reason(end), again=True) from None
+        except StorageFault:
+            raise
         except Exception as error:
             raise RunLost(reason_of(error), again=False) from error
         return record

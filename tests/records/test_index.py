@@ -26,7 +26,7 @@ def put(store, record):
 def loaded(monkeypatch):
     """Names of the runs whose records are read from now on."""
     names = []
-    load = stores._load
+    load = stores.load_record
 
     def counted(folder, run_id):
         names.append(run_id)
@@ -34,7 +34,7 @@ def loaded(monkeypatch):
 
     def start():
         names.clear()
-        monkeypatch.setattr(stores, "_load", counted)
+        monkeypatch.setattr(stores, "load_record", counted)
         return names
 
     return start

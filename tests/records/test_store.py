@@ -86,6 +86,17 @@ def test_a_failed_run_is_not_done_and_is_replaced_by_its_repetition(store, recor
     assert [r.mse for r in store.records()] == [0.25]
 
 
+def test_a_failed_run_never_replaces_a_done_one(store, record):
+    save(store, record("a1", error="ValueError: no"))
+    with store.writing("a1") as folder:
+        write_record(folder, record("a1", error="MemoryError"))
+        save(Store(store.folder), record("a1", mse=0.25))  # by another process, meanwhile
+        (store.runs / "a1" / "weights").write_text("of hours")
+    assert [(r.status, r.mse) for r in store.records()] == [("done", 0.25)]
+    files = ["a1/SHA256SUMS", "a1/record.json", "a1/weights"]
+    assert everything(store.runs) == ["a1", *files]
+
+
 def test_a_run_put_in_place_meanwhile_is_replaced_too(store, record):
     other = Store(store.folder)
     with store.writing("a1") as folder:
@@ -289,14 +300,14 @@ def test_a_rebuild_does_not_lose_a_run_replaced_between_its_listing_and_its_read
     store, record, monkeypatch, rows_written
 ):
     save(store, record("a1", mse=0.1))
-    read = stores._load
+    read = stores.load_record
 
     def gone_at_first(folder, run_id):
-        monkeypatch.setattr(stores, "_load", read)
+        monkeypatch.setattr(stores, "load_record", read)
         save(Store(store.folder), record("a1", mse=0.2))
         return
 
-    monkeypatch.setattr(stores, "_load", gone_at_first)
+    monkeypatch.setattr(stores, "load_record", gone_at_first)
     store.rebuild_csv()
     assert rows_written == [1]
     assert read_results(store.folder / "results.csv")["mse"].tolist() == [0.2]

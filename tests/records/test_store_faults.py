@@ -89,7 +89,7 @@ def test_a_run_that_cannot_be_read_at_the_moment_is_left_where_it_is(
         return open_checked(path, most)
 
     with monkeypatch.context() as patch:
-        patch.setattr("benchmark.records.store.open_checked", refuse)
+        patch.setattr("benchmark.records.folder.open_checked", refuse)
         assert [r.run_id for r in again.records()] == ["b2"]
         assert len(read_results(again.rebuild_csv())) == 1
     assert str(store.runs / "a1") in warnings[0]

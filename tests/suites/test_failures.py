@@ -161,13 +161,17 @@ def test_what_stops_the_program_ends_a_suite_and_is_no_failed_row(
     assert [path.name for path in (toy / "results" / "runs").glob(".*")] == []
 
 
-def test_a_failure_of_what_was_done_before_does_not_keep_its_score(
+def test_a_failure_of_what_was_done_before_is_told_and_costs_nothing(
     toy: Path, run_failing: RunTiny, run_tiny: RunTiny
 ) -> None:
     (toy / "mended").touch()
     run_failing("Mended")
+    before = rows(toy)["failing"]
     (toy / "mended").unlink()
     grid = {"datasets": ["toy"], "horizons": [12]}
-    run_tiny(models=["failing.yaml"], grids=[grid], seeds=[1], force=True)
-    row = rows(toy)["failing"]
-    assert (row.status, row.mse) == ("failed", None)
+    again = run_tiny(models=["failing.yaml"], grids=[grid], seeds=[1], force=True)
+    (failed,) = again.outcome.failed
+    assert (failed.run_id, failed.error) == (before.run_id, "RuntimeError: not yet")
+    assert "RuntimeError: not yet" in again.output
+    assert rows(toy)["failing"] == before
+    assert (toy / "results" / "runs" / before.run_id / "errors.npz").exists()

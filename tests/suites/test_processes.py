@@ -20,15 +20,17 @@ from rich.console import Console
 
 from benchmark.data.fetch import DatasetUnavailable
 from benchmark.errors import UserError
+from benchmark.files import StorageFault
 from benchmark.harness.run import plan
 from benchmark.harness.spec import Execution, load_run
 from benchmark.records.store import Store
-from benchmark.suites.attempt import attempt_elsewhere
+from benchmark.suites.attempt import InProcess, attempt_elsewhere
 from benchmark.suites.conduct import run_all
 from benchmark.suites.processes import Processes
 
 RunTiny = Callable[..., Any]
 MODELS = """
+import errno
 import os
 import signal
 import time
@@ -36,6 +38,7 @@ from pathlib import Path
 
 import torch
 
+from benchmark.files import storage_faults
 from benchmark.forecasters.naive import SeasonalNaive
 
 
@@ -76,6 +79,14 @@ def taken_at_second_time(where):
     return where
 
 
+class Filling(SeasonalNaive):
+    \"\"\"Has no room for its files, where there is some for a failed row.\"\"\"
+
+    def forward(self, x):
+        with storage_faults(Path("results")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class Hanging(SeasonalNaive):
     \"\"\"Never ends.\"\"\"
 
@@ -97,7 +108,7 @@ def models(
     """Models that are killed once and that hang, beside those of the tiny suite."""
     write_module("users_processes", MODELS)
     suite_yaml()
-    for name in ("Killed", "Hanging", "Waiting", "Begun"):
+    for name in ("Killed", "Hanging", "Waiting", "Begun", "Filling"):
         model = {"class": f"users_processes.{name}"}
         task = {"dataset": "toy", "lookback": 24, "horizon": 12}
         write_yaml(f"{name}.yaml", {"name": name, "model": model} | task)
@@ -231,6 +242,15 @@ def test_a_run_that_cannot_begin_in_its_process_ends_no_other(
     assert "here: data, code or version differ" in (first.error or "")
 
 
+@pytest.mark.parametrize("executor", [InProcess, partial(Processes, jobs=1, threads=1)])
+def test_a_full_disk_ends_the_suite_wherever_it_runs(
+    toy: Path, run_tiny: RunTiny, executor: Any
+) -> None:
+    with pytest.raises(UserError, match="the disk is full"):
+        run_tiny(models=["Filling.yaml", "Begun.yaml"], grids=GRID, executor=executor)
+    assert rows(toy) == []
+
+
 def test_a_run_that_would_be_another_one_elsewhere_is_refused(toy: Path) -> None:
     planned = plan(load_run(Path("naive.yaml")), "naive.yaml")
     execution = Execution(results=toy / "results", device="cpu")
@@ -245,6 +265,7 @@ def test_a_run_that_would_be_another_one_elsewhere_is_refused(toy: Path) -> None
     [
         UserError("a.yaml: model", "is wrong", "mend it"),
         DatasetUnavailable("dataset 'x'", "is gone"),
+        StorageFault("results", "the disk is full"),
         UserError.join([UserError("a", "b"), UserError("c", "d")]),
     ],
 )
