@@ -113,6 +113,20 @@ def told_by_line(where: str, cure: str = "") -> Iterator[None]:
         raise UserError(where, f"{error_text(said).rstrip('.')}, at {at}", cure) from error
 
 
+@contextmanager
+def no_exit() -> Iterator[None]:
+    """Make sys.exit() in the block an error like any other: a model ends no more than its run.
+
+    Raises:
+        RuntimeError: the block would have ended the program.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        error = RuntimeError(f"the model ended the program: sys.exit({end.code!r})")
+        raise error.with_traceback(end.__traceback__) from end
+
+
 def _own_lines(error: Exception) -> list[str]:
     """Lines of the user's own files through which an error came, the outermost first."""
     frames = [(f.filename, f.lineno, f.line) for f in extract_tb(error.__traceback__)]

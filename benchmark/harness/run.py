@@ -19,7 +19,7 @@ import numpy as np
 from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
-from benchmark.errors import UserError
+from benchmark.errors import UserError, no_exit
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
@@ -102,6 +102,7 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     return Plan(spec=spec, where=where, series=series, run_id=run_id, config=config)
 
 
+@no_exit()
 def run(
     planned: Plan, execution: Execution, on_epoch: Callable[[Epoch], None] | None = None
 ) -> RunRecord:

@@ -160,6 +160,7 @@ def _trainer(
     arguments: dict[str, Any] = {
         "accelerator": device.type,
         "devices": options.parallel.devices,
+        "plugins": [LightningEnvironment()],  # Slurm, where this is a task of it, starts no fit
         "max_epochs": spec.epochs,
         "precision": {"32": "32-true", "bf16": "bf16-mixed"}[spec.precision],
         "deterministic": "warn" if device.type == "cuda" else False,
@@ -173,7 +174,6 @@ def _trainer(
     if options.parallel.devices > 1:
         arguments |= {
             "strategy": options.parallel.strategy,
-            "plugins": [LightningEnvironment()],  # whatever starts processes, it is not Slurm
             "use_distributed_sampler": False,
             "sync_batchnorm": device.type == "cuda",
         }
@@ -219,8 +219,10 @@ def _interruptible() -> Iterator[None]:
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SystemExit:
-        raise KeyboardInterrupt from None
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise  # the model's own
     finally:
         if signal.getsignal(signal.SIGINT) is not handler:
             signal.signal(signal.SIGINT, handler)

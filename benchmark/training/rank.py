@@ -17,6 +17,7 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
+from benchmark.errors import no_exit
 from benchmark.forecasters.contract import Forecaster
 from benchmark.training.devices import ERROR, JOB, RESULT, Job
 from benchmark.training.fit import seed_all
@@ -52,6 +53,7 @@ def main(folder: Path, kind: str, rank: int, epochs: TextIO) -> int:
     return 0
 
 
+@no_exit()
 def _fit(folder: Path, kind: str, rank: int, epochs: TextIO) -> None:
     where = f"cuda:{rank}" if kind == "cuda" else "cpu"
     job: Job = torch.load(folder / JOB, map_location=where, weights_only=False)  # our own

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
+from benchmark.errors import no_exit
 from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
@@ -31,6 +32,7 @@ class HeldOut:
     validation: Windows
 
 
+@no_exit()
 def validation_score(
     spec: RunSpec,
     where: str,

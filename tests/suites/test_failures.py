@@ -13,6 +13,7 @@ from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
 
 FAILING = """
+import sys
 from pathlib import Path
 
 from benchmark.forecasters.linear import Linear
@@ -44,6 +45,18 @@ class Choosy(Linear):
 class Full(Linear):
     def forward(self, x):
         raise MemoryError
+
+
+class Leaving(Linear):
+    def forward(self, x):
+        sys.exit(0)
+
+
+class LeavingLate(Linear):
+    fitted = "none"
+
+    def forward(self, x):
+        sys.exit("enough")
 
 
 class Mended(Linear):
@@ -98,6 +111,8 @@ def rows(toy: Path) -> dict[str, RunRecord]:
         ),
         ("Full", {}, "MemoryError"),
         ("Choosy", {}, "failing.yaml: model: needs a horizon of 1"),
+        ("Leaving", {}, "RuntimeError: the model ended the program: sys.exit(0)"),
+        ("LeavingLate", {}, "RuntimeError: the model ended the program: sys.exit('enough')"),
     ],
 )
 def test_a_failing_model_is_a_row_with_its_error_and_the_suite_goes_on(
@@ -140,23 +155,18 @@ def test_a_failed_run_is_tried_again_and_nothing_else_is(toy: Path, run_failing:
     assert run_failing("Mended").outcome.num_skipped == 3
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_what_stops_the_program_ends_a_suite_and_is_no_failed_row(
-    toy: Path, run_failing: RunTiny, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+def test_ctrl_c_in_a_run_ends_a_suite_and_is_no_failed_row(
+    toy: Path, run_failing: RunTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate = harness.evaluate
 
     def stopping(forecaster: Any, *arguments: Any) -> Any:
         if type(forecaster).__name__ == "Linear":
-            raise stop
+            raise KeyboardInterrupt
         return evaluate(forecaster, *arguments)
 
     monkeypatch.setattr(harness, "evaluate", stopping)
-    if stop is SystemExit:
-        with pytest.raises(SystemExit):
-            run_failing("")
-    else:
-        assert run_failing("").outcome.interrupted
+    assert run_failing("").outcome.interrupted
     assert set(rows(toy)) == {"naive"}
     assert [path.name for path in (toy / "results" / "runs").glob(".*")] == []
 

@@ -33,6 +33,7 @@ MODELS = """
 import errno
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -87,6 +88,11 @@ class Filling(SeasonalNaive):
             raise OSError(errno.ENOSPC, "No space left on device")
 
 
+class Leaving(SeasonalNaive):
+    def forward(self, x):
+        sys.exit(0)
+
+
 class Hanging(SeasonalNaive):
     \"\"\"Never ends.\"\"\"
 
@@ -108,7 +114,7 @@ def models(
     """Models that are killed once and that hang, beside those of the tiny suite."""
     write_module("users_processes", MODELS)
     suite_yaml()
-    for name in ("Killed", "Hanging", "Waiting", "Begun", "Filling"):
+    for name in ("Killed", "Hanging", "Waiting", "Begun", "Filling", "Leaving"):
         model = {"class": f"users_processes.{name}"}
         task = {"dataset": "toy", "lookback": 24, "horizon": 12}
         write_yaml(f"{name}.yaml", {"name": name, "model": model} | task)
@@ -249,6 +255,17 @@ def test_a_full_disk_ends_the_suite_wherever_it_runs(
     with pytest.raises(UserError, match="the disk is full"):
         run_tiny(models=["Filling.yaml", "Begun.yaml"], grids=GRID, executor=executor)
     assert rows(toy) == []
+
+
+def test_a_model_that_ends_its_process_is_a_failed_row_and_not_tried_again(
+    toy: Path, run_tiny: RunTiny
+) -> None:
+    made = partial(Processes, jobs=1, threads=1)
+    run_tiny(models=["Leaving.yaml", "Begun.yaml"], grids=GRID, executor=made)
+    assert {row["model"]: row["error"] for row in rows(toy)} == {
+        "Begun": None,
+        "Leaving": "RuntimeError: the model ended the program: sys.exit(0)",
+    }
 
 
 def test_a_run_that_would_be_another_one_elsewhere_is_refused(toy: Path) -> None:

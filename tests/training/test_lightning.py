@@ -77,12 +77,22 @@ def test_ctrl_c_comes_out_as_keyboard_interrupt_and_works_again(
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_error_inside_a_fit_comes_out_as_itself(task: Task) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), SystemExit(3)])
+def test_an_error_inside_a_fit_comes_out_as_itself(task: Task, error: BaseException) -> None:
     def fail(epoch: Epoch) -> None:
-        raise RuntimeError("out of memory")
+        raise error
 
-    with pytest.raises(RuntimeError, match="out of memory"):
+    with pytest.raises(type(error), match=str(error)):
         train(task, FitOptions(on_epoch=fail))
+
+
+def test_a_fit_is_one_process_also_within_a_job_of_several_tasks(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = {"NTASKS": "4", "JOB_NAME": "sweep", "JOB_ID": "12", "PROCID": "0", "LOCALID": "0"}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert len(train(task, FitOptions()).epochs) == 2
 
 
 def test_tensorboard_files_hold_the_scores_of_every_epoch(task: Task, tmp_path: Path) -> None:
