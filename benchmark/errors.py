@@ -135,11 +135,11 @@ def _own_lines(error: Exception) -> list[str]:
     return [
         f"line {number} of {_shown(file)}" + (f", {line.strip()!r:.100}" if line else "")
         for file, number, line in frames
-        if _is_a_users(Path(file))
+        if is_a_users(Path(file))
     ]
 
 
-def _is_a_users(file: Path) -> bool:
+def is_a_users(file: Path) -> bool:
     """Whether a file is code of the user's: neither ours, nor Python's, nor a package's."""
     installed = {"site-packages", "dist-packages"} & set(file.parts)
     within = any(file.is_relative_to(folder) for folder in (_PACKAGE, _PYTHON))

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Container, Iterator, Mapping
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -22,6 +20,7 @@ import benchmark.forecasters
 from benchmark.config import nearest, validate
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
+from benchmark.forecasters.sources import own_files
 from benchmark.imports import find_class, is_concrete, options_of
 
 
@@ -116,9 +115,10 @@ def build_forecaster(
 
 
 def source_digest(spec: Mapping[str, Any], where: str) -> str:
-    """Hash of the files that a model's user classes are defined in: editing one makes a new run.
+    """Hash of the files that a model's user classes are made of: editing one makes a new run.
 
-    Ours are told apart by the package's version; of them alone the digest is empty.
+    Those that define them come first, then what these import. Ours are told apart by the package's
+    version; of them alone the digest is empty.
 
     Args:
         spec: ``{class: ..., option: value}``; an option may hold further models.
@@ -127,9 +127,11 @@ def source_digest(spec: Mapping[str, Any], where: str) -> str:
     Raises:
         UserError: a class cannot be found.
     """
-    classes = _code_of(spec, where)
-    paths = [inspect.getsourcefile(c) for c in classes if not c.__module__.startswith("benchmark.")]
-    sources = b"".join(Path(path).read_bytes() for path in paths if path)
+    classes = [c for c in _code_of(spec, where) if not c.__module__.startswith("benchmark.")]
+    files = [own_files(cls) for cls in classes]
+    paths = [own for first in files for own in first[:1]]
+    paths += dict.fromkeys(path for all_ in files for path in all_[1:] if path not in paths)
+    sources = b"".join(path.read_bytes() for path in paths)
     return hashlib.sha256(sources).hexdigest()[:16] if sources else ""
 
 
