@@ -133,8 +133,19 @@ def _tune_one(
 
         trials = search_on(search, budget, device, on_epoch, on_trial)
     print_tables([_table(search, trials)], console)
-    write_atomically(path, chosen_yaml(search, trials, command))
+    text, own = chosen_yaml(search, trials, command), search.file.with_name("chosen.yaml")
+    there = _text(path)
+    replaced = there not in (None, text, _text(own))
+    write_atomically(own, text)
+    write_atomically(path, text)
     tell(console, f"Chosen: {path}")
+    if replaced:
+        note = "What another search had chosen there is replaced; each keeps its own, this one as"
+        tell(console, f"{note} {own}", style="yellow")
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
 def _what(trial: Trial) -> str:

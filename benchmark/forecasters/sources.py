@@ -55,7 +55,8 @@ def _imported(source: bytes, package: tuple[str, ...]) -> list[tuple[str, ...]]:
     except (SyntaxError, ValueError):  # just being edited
         return []
     names = {name for node in ast.walk(tree) for name in _names(node, package)}
-    return sorted({name[:end] for name in names for end in range(1, len(name) + 1)})
+    users = [name for name in names if name[:1] != ("benchmark",)]  # ours has its version
+    return sorted({name[:end] for name in users for end in range(1, len(name) + 1)})
 
 
 def _names(node: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

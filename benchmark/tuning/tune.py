@@ -24,9 +24,11 @@ from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError, reason_of
 from benchmark.forecasters.resolve import how_fitted, resolve_model
+from benchmark.harness.build import unfitted
 from benchmark.harness.identity import identify
 from benchmark.harness.search import Dimension
 from benchmark.harness.spec import RunSpec, load_run
+from benchmark.training.devices import check_devices
 from benchmark.tuning.held_out import HeldOut, OnEpoch, validation_score
 from benchmark.tuning.trials import Outcome, Trial, propose, read_trials, write_trials
 
@@ -137,7 +139,9 @@ def tune(
 ) -> list[Trial]:
     """Try configurations until there are `budget` of them, those of earlier calls included.
 
-    There are fewer where the search's space holds no more.
+    There are fewer where the search's space holds no more. What has failed last in an earlier call
+    is tried anew, as that may have been the call's fault. Of two calls at once the one that has
+    more trials counts: proposals follow from the trials before, so both try the same.
 
     Args:
         search: what to try.
@@ -147,19 +151,33 @@ def tune(
         on_trial: called after each trial with its number, from 0, and the trial.
 
     Raises:
-        UserError: the trials cannot be read or written.
+        UserError: the trials cannot be read or written, or no trial could be fitted on as many
+            devices as the configuration asks for.
     """
+    _check_devices(search, device)
     trials = read_trials(search.file)
+    while trials and trials[-1].outcome == "failed":
+        trials.pop()
     write_trials(search.file, trials)  # what cannot be written is found before training
     while len(trials) < budget:
         proposed = propose(search.space, search.start, trials, search.spec.seed)
         if proposed is None:
             break
-        trials.append(_try(search, proposed, device, on_epoch))
-        write_trials(search.file, trials)
+        tried = [*trials, _try(search, proposed, device, on_epoch)]
+        trials = max(tried, read_trials(search.file), key=len)
+        if trials is tried:
+            write_trials(search.file, trials)
         if on_trial:
-            on_trial(len(trials) - 1, trials[-1])
+            on_trial(len(tried) - 1, trials[len(tried) - 1])
     return trials[:budget]
+
+
+def _check_devices(search: Search, device: torch.device) -> None:
+    """Refuse now what would fail in every trial."""
+    spec = search.spec
+    if spec.parallel.devices > 1 and how_fitted(spec.model, search.where) == "gradient":
+        task = Task(search.series, spec.lookback, search.horizons[0])
+        check_devices(spec.parallel, unfitted(spec, task, search.where), device)
 
 
 def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[str, Any]:

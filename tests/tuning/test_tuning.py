@@ -68,6 +68,22 @@ class Breaking(Linear):
 '''
 
 
+ONCE = '''
+from pathlib import Path
+
+from benchmark.forecasters.linear import Linear
+
+
+class Once(Linear):
+    """Fails while the file `fails` is there."""
+
+    def forward(self, x):
+        if Path("fails").exists():
+            raise MemoryError
+        return super().forward(x)
+'''
+
+
 def kept(results: str | Path = "results", name: str = "small") -> list[Trial]:
     (file,) = Path(results, "tune").glob(f"{name}-*/trials.json")
     return read_trials(file)
@@ -210,6 +226,49 @@ def test_a_trial_that_breaks_is_a_failed_one_and_the_search_goes_on(small, comma
     none = command("tune", yaml, "--budget", 2, *words, "--results", "all_fail")
     assert none.code == 2
     assert f"none of 2 trials finished, the first because: {reason}" in none.err
+
+
+def test_what_failed_last_is_tried_anew_when_the_search_is_resumed(small, command, write_module):
+    write_module("users_once", ONCE)
+    yaml = small(model={"class": "users_once.Once"}, search={"model.normalise": ["none", "last"]})
+    Path("fails").touch()
+    first = command("tune", yaml, "--budget", 2)
+    assert first.code == 2
+    assert "none of 2 trials finished" in first.err
+    Path("fails").unlink()
+    again = command("tune", yaml, "--budget", 2)
+    assert again.code == 0, again.err
+    assert [trial.outcome for trial in kept()] == ["finished", "finished"]
+
+
+def test_of_two_searches_at_once_the_slower_one_takes_over_what_the_other_has_tried(
+    small, make_task, tmp_path
+):
+    search = prepare(Path(small()), [], tmp_path, make_task().series)
+    others: list[Trial] = []
+    told: list[tuple[int, Trial]] = []
+
+    def meanwhile(epoch: Any) -> None:
+        if len(told) == 1 and not others:
+            others.extend(tune(search, 4, CPU))
+
+    trials = tune(search, 5, CPU, meanwhile, lambda *item: told.append(item))
+    assert trials[:4] == others
+    assert trials == read_trials(search.file)
+    assert [number for number, _ in told] == [0, 1, 4]
+
+
+def test_the_choice_of_another_search_is_replaced_with_a_word_and_kept(small, command):
+    first = command("tune", small(), "--budget", 1)
+    chosen = Path("results/tune/small.yaml")
+    text = chosen.read_text()
+    assert "another search" not in first.out + command("tune", "small.yaml", "--budget", 2).out
+    text = chosen.read_text()
+    other = command("tune", "small.yaml", "--budget", 1, "--horizon", 6)
+    assert "What another search had chosen there is replaced; each keeps its own" in other.out
+    assert load_run(chosen).horizon == 6
+    copies = [path.read_text() for path in Path("results/tune").glob("small-*/chosen.yaml")]
+    assert sorted(copies) == sorted([text, chosen.read_text()])
 
 
 def test_a_search_in_which_nothing_finishes_chooses_nothing(small, command):

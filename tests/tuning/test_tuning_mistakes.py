@@ -94,6 +94,17 @@ def test_several_configurations_need_a_file_and_a_name_each(small, command):
     )
 
 
+def test_more_devices_than_there_are_is_told_and_is_no_trial(small, command, no_training):
+    no_training()
+    told = command("tune", small(parallel={"devices": 2}), "--device", "cpu", "--threads", 1)
+    assert told.code == 2
+    assert told.err == (
+        "error: parallel.devices: 2 are asked for, this run has 1 CPU thread to share; "
+        "ask for fewer, for more --threads, or for fewer --jobs\n"
+    )
+    assert not list(Path("results").glob("tune/*"))
+
+
 def test_a_folder_that_cannot_be_written_is_found_before_training(small, command, no_training):
     no_training()
     Path("results").write_text("a file")
