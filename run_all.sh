@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Regenerates the leaderboard: sets up .venv on first use, obtains the data, runs a suite.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
     cat <<'TEXT'
@@ -19,8 +19,9 @@ results/), PYTHON (interpreter for .venv, default python3).
 TEXT
 }
 
-# Install into .venv what some extras of pyproject.toml name, unless that is done for these versions.
-set_up() {
+# Install into the project's .venv what some extras of pyproject.toml name, unless that is done for these versions.
+set_up() (
+    cd "$root"
     local extra=$1 stamp=.venv/.ready-$1 wanted
     wanted=$(cat pyproject.toml constraints.txt | cksum)
     if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then
@@ -36,7 +37,7 @@ set_up() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable ".[$extra]"
     echo "$wanted" >"$stamp"
-}
+)
 
 # How many runs at once: sharing the cores, they are done sooner than one after the other on all.
 at_once() {
@@ -57,6 +58,7 @@ case ${1:-} in
         shift
         set_up dev
         # In as many processes as there are cores; a file's tests, which share fixtures, in one.
+        cd "$root"
         exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile "$@"
         ;;
     *)
@@ -69,6 +71,6 @@ case ${1:-} in
         if [[ " $* " != *" --executor"* ]]; then # a cluster has an answer of its own
             set -- --jobs "$(at_once)" "$@"      # of two, the last one counts
         fi
-        exec .venv/bin/python -m benchmark suite "$suite" "$@"
+        exec "$root/.venv/bin/python" -m benchmark suite "$suite" "$@"
         ;;
 esac

@@ -21,6 +21,7 @@ if [[ $1 == -m && $2 == pip ]]; then exit "${PIP_FAILS:-0}"; fi
 if [[ $1 == -c ]]; then exit "${TOO_OLD:-0}"; fi
 if [[ $1 == -m && $2 != venv ]]; then
     shift
+    echo "$PWD" >"$CALLS.folder"
     printf '<%s>' "$@"
     exit "${ANSWER:-0}"
 fi
@@ -115,6 +116,16 @@ def test_help_sets_up_nothing_and_names_every_way_to_call_it(
 def test_arguments_are_handed_on_as_they_are(run: Run, words: list[str], handed_on: str) -> None:
     done = run(*words)
     assert (done.returncode, done.stdout) == (0, handed_on)
+
+
+def test_a_suite_is_looked_for_where_the_user_is_and_tests_where_they_are(
+    run: Run, tree: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "calls.folder"
+    for words, where in ((["mine.yaml", "--results", "out"], tmp_path), (["--tests"], tree)):
+        assert run(*words).returncode == 0
+        assert Path(folder.read_text().strip()) == where
+        assert (tree / ".venv/bin/python").exists()
 
 
 @pytest.mark.skipif(AT_ONCE == "<--jobs><1>", reason="has a GPU")
