@@ -19,7 +19,7 @@ results/), PYTHON (interpreter for .venv, default python3).
 TEXT
 }
 
-# Install into the project's .venv what some extras of pyproject.toml name, unless that is done for these versions.
+# Install into .venv what some extras of pyproject.toml name, unless that is done for these versions.
 set_up() (
     cd "$root"
     local extra=$1 stamp=.venv/.ready-$1 wanted

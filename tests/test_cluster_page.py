@@ -78,8 +78,8 @@ def test_tasks_of_the_array_job_fill_one_folder_and_the_suite_finds_their_runs_d
     (workplace / "sweep.yaml").write_text(block("# sweep.yaml"), encoding="utf-8")
     slurm = {"JOB_ID": "7", "JOB_NAME": "sweep", "NTASKS": "1", "PROCID": "0", "LOCALID": "0"}
     slurm |= {"NODEID": "0", "CPUS_PER_TASK": "1", "JOB_NODELIST": "node1", "ARRAY_JOB_ID": "7"}
-    for index in ("1", "3"):
-        task = slurm | {"ARRAY_TASK_ID": index, "ARRAY_TASK_COUNT": "3"}
+    for index, submitted in (("1", "3"), ("3", "1")):  # the third by itself, once more
+        task = slurm | {"ARRAY_TASK_ID": index, "ARRAY_TASK_COUNT": submitted}
         given = {f"SLURM_{name}": value for name, value in task.items()}
         done = subprocess.run(
             ["bash", "sweep.sh"], env=os.environ | given, capture_output=True, text=True

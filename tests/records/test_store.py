@@ -145,6 +145,20 @@ def test_a_run_that_is_just_being_replaced_is_not_taken_for_damaged(store, recor
     assert looks.count(store.runs / "a1") == 2
 
 
+def test_a_run_that_is_being_copied_under_a_dot_is_left_alone_until_it_is_moved(store, record):
+    save(store, record("a1"))
+    save(store, record("b2"))
+    incoming = store.runs / ".incoming"
+    incoming.mkdir()
+    (store.runs / "b2").rename(incoming / "b2")
+    (incoming / "c3").mkdir()
+    save(store, record("a1"))
+    assert [r.run_id for r in store.records()] == ["a1"]
+    (incoming / "b2").rename(store.runs / "b2")
+    assert read_results(store.rebuild_csv())["run_id"].tolist() == ["a1", "b2"]
+    assert (incoming / "c3").is_dir()
+
+
 def test_results_csv_is_sorted_and_the_same_whatever_the_order_of_writing(tmp_path, record):
     made = [
         record("r1", dataset="B", horizon=24, model="a"),
