@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from benchmark.errors import UserError
 from benchmark.files import (
     FULL,
+    StorageFault,
     private_name,
     remove,
     storage_fault,
@@ -166,9 +167,13 @@ class Store:
                 return path
 
     def csv_of_runs(self) -> Path:
-        """Rebuild results.csv to be read only; one that lies there without runs is as it is."""
+        """Rebuild results.csv to be read only; one that lies there without runs is as it is.
+
+        Raises:
+            UserError: there are neither, or the folder cannot be read or written.
+        """
+        csv = self.folder / layout.RESULTS
         if not list_runs(self.runs):
-            csv = self.folder / layout.RESULTS
             if csv.is_file():  # copied or committed by itself
                 return csv
             what = "holds no runs" if self.folder.is_dir() else "no such folder"
@@ -176,7 +181,13 @@ class Store:
             if self.folder.name == layout.RUNS and any(self.folder.glob(f"*/{layout.CONFIG}")):
                 what, cure = "holds runs itself", f"name the folder above, {self.folder.parent}"
             raise UserError(str(self.folder), what, cure)
-        return self.rebuild_csv()
+        try:
+            return self.rebuild_csv()
+        except StorageFault as fault:
+            if not csv.is_file():
+                raise
+            what = f"{fault.what}, and is older than the runs"
+            raise UserError(str(csv), what, "to read it as it is, name the file itself") from fault
 
     def _read(self, names: Iterable[str]) -> list[RunRecord]:
         found = []

@@ -46,12 +46,20 @@ def write_csv(path: Path, records: Iterable[RunRecord]) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[str]) -> None:
-    """Write rows that `row_text` made, atomically.
+    """Write rows that `row_text` made, atomically; where they are there already, nothing is.
+
+    So a table that is up to date can be had of a folder that can only be read.
 
     Raises:
         UserError: the file cannot be written.
     """
-    write_atomically(path, _whole(rows))
+    text = _whole(rows)
+    try:
+        there = path.read_bytes()
+    except OSError:
+        there = None
+    if there != text.encode():
+        write_atomically(path, text)
 
 
 def csv_text(records: Iterable[RunRecord]) -> str:

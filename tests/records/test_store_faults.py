@@ -181,6 +181,31 @@ def test_a_folder_that_may_not_be_written_is_named(store, record, monkeypatch):
         save(store, record())
 
 
+def test_results_that_may_only_be_read_are_read_as_long_as_their_table_is_up_to_date(
+    store, record, monkeypatch
+):
+    save(store, record("a1"))
+    csv = store.csv_of_runs()
+
+    def deny(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", deny)
+        assert store.csv_of_runs() == store.rebuild_csv() == csv
+    save(store, record("b2"))
+    monkeypatch.setattr(Path, "replace", deny)
+    with pytest.raises(UserError) as caught:
+        store.csv_of_runs()
+    assert str(caught.value) == (
+        f"{csv}: cannot be written (Permission denied), and is older than the runs; "
+        "to read it as it is, name the file itself"
+    )
+    csv.unlink()
+    with pytest.raises(UserError, match=r"cannot be written .*; choose a folder you may write to"):
+        store.csv_of_runs()
+
+
 def test_results_csv_that_is_a_folder_is_named(store, record):
     save(store, record())
     (store.folder / "results.csv").mkdir()
