@@ -126,7 +126,7 @@ def run(
     evaluation, columns = score(fitted)
     alone = planned.devices == 1  # else memory was taken in other processes
     memory = cost.peak_memory_mb(fitted.device) if alone else None  # before a forecast's own peak
-    with Store(execution.results).writing(planned.run_id) as folder:
+    with Store(execution.results).writing(planned.run_id, execution.force) as folder:
         write_run(folder, planned.spec)
         _write_errors(folder, evaluation.errors, fitted.task)
         write_samples(

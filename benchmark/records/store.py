@@ -89,12 +89,12 @@ class Store:
         self._warn = warn
 
     @contextmanager
-    def writing(self, run_id: str) -> Iterator[Path]:
+    def writing(self, run_id: str, force: bool = False) -> Iterator[Path]:
         """Give a folder to fill; it becomes the run when the block ends, or vanishes if it fails.
 
-        The block must call `write_record`. An earlier run of the same id is replaced, but a done
-        one by a failed one: then what was done stays. Checksums are added, unless the files were
-        written elsewhere and theirs came with them.
+        The block must call `write_record`. An earlier run of the same id is replaced, but one that
+        is done stays where this one failed or, unless `force` is set, lacks the weights that it
+        has. Checksums are added, unless the files were written elsewhere and theirs came with them.
 
         Raises:
             UserError: the folder cannot be written or the disk is full, also inside the block.
@@ -114,7 +114,7 @@ class Store:
                 if not (temporary / SUMS_FILE).exists():
                     write_sums(temporary)
                 sync_tree(temporary)
-                self._put_in_place(temporary, record)
+                self._put_in_place(temporary, record, force)
         except OSError as error:
             remove(temporary)
             if error.errno in FULL:
@@ -204,13 +204,15 @@ class Store:
                 found.append(record)
         return sorted(found, key=order_of)
 
-    def _put_in_place(self, temporary: Path, record: RunRecord) -> None:
+    def _put_in_place(self, temporary: Path, record: RunRecord, force: bool) -> None:
         target = self.runs / record.run_id
         earlier: list[Path] = []
         try:
             for attempts_left in reversed(range(PUT_ATTEMPTS)):
                 found = self._earlier(record.run_id)
-                if found and (found.status, record.status) == ("done", "failed"):
+                lacks = (target / layout.WEIGHTS).exists() > (temporary / layout.WEIGHTS).exists()
+                worse = record.status == "failed" or (lacks and not force)
+                if found and found.status == "done" and worse:
                     remove(temporary)
                     break
                 if found:

@@ -235,8 +235,8 @@ class RayCluster:
     def _keep(self, run_id: str, files: dict[str, bytes]) -> None:
         """Put the files of a results folder with one run into ours, the run's own at once."""
         own = f"runs/{run_id}/"
-        results = self._execution.results
-        with Store(results).writing(run_id) as folder, storage_faults(results):
+        results, force = self._execution.results, self._execution.force
+        with Store(results).writing(run_id, force) as folder, storage_faults(results):
             for name, content in files.items():
                 path = folder / name.removeprefix(own) if name.startswith(own) else results / name
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmark.harness.run import Plan, record_failure
 from benchmark.harness.spec import Execution
 from benchmark.records.record import RunRecord
+from benchmark.suites.done import is_done
 from benchmark.suites.executor import Executor, MakeExecutor, RunLost
 from benchmark.suites.progress import RunProgress
 
@@ -93,6 +94,9 @@ class _Conductor:
         self.progress.at_once = slots
         while self.waiting and len(self.running) < slots and not self.ctrl_c.pressed:
             planned = self.waiting.popleft()
+            if is_done(planned, self.execution):  # by another command, since this one began
+                self.progress.skip(planned.run_id)
+                continue
             started = datetime.now(UTC)
             self.running[self.executor.submit(planned)] = (planned, started)
 

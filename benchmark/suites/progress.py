@@ -120,6 +120,14 @@ class RunProgress:
                 line = f"         {title}: {note}, ETA {self.eta()}"
                 self._console.print(line, highlight=False, soft_wrap=True)
 
+    def skip(self, run_id: str) -> None:
+        """Note that a run is done, by another command."""
+        self._ended.add(run_id)
+        title = _title(self._specs[run_id])
+        line = f"[green]done[/green]   {title}, by another command"
+        self._console.print(line, highlight=False, soft_wrap=True)
+        self._count()
+
     def end(self, record: RunRecord) -> None:
         """Note that a run is over, and print its line."""
         running = self._running.get(record.run_id)

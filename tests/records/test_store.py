@@ -97,6 +97,23 @@ def test_a_failed_run_never_replaces_a_done_one(store, record):
     assert everything(store.runs) == ["a1", *files]
 
 
+def test_a_run_with_weights_is_replaced_by_one_without_only_by_force(store, record):
+    def write(mse, *, weights=False, force=False):
+        with store.writing("a1", force) as folder:
+            write_record(folder, record("a1", mse=mse))
+            if weights:
+                (folder / "checkpoint.pt").write_bytes(b"123")
+        return [r.mse for r in store.records()]
+
+    assert write(0.1) == [0.1]
+    assert write(0.2, weights=True) == [0.2]
+    assert write(0.3) == [0.2]
+    assert (store.runs / "a1" / "checkpoint.pt").exists()
+    assert write(0.4, weights=True) == [0.4]
+    assert write(0.5, force=True) == [0.5]
+    assert everything(store.runs) == ["a1", "a1/SHA256SUMS", "a1/record.json"]
+
+
 def test_a_run_put_in_place_meanwhile_is_replaced_too(store, record):
     other = Store(store.folder)
     with store.writing("a1") as folder:

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from benchmark.errors import UserError
-from benchmark.harness.run import Plan, plan
+from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec, with_task
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
@@ -78,7 +78,9 @@ Conduct = Callable[..., Any]
 def conduct(toy: Path, plans: list[Plan]) -> Conduct:
     """Run the four, with a script; what ran them, what failed, whether it was stopped, the text."""
 
-    def run(script: Script, slots: int = 2) -> tuple[Scripted, list[RunRecord], bool, str]:
+    def conduct(
+        script: Script, slots: int = 2, force: bool = False
+    ) -> tuple[Scripted, list[RunRecord], bool, str]:
         made: list[Scripted] = []
 
         @contextmanager
@@ -87,7 +89,7 @@ def conduct(toy: Path, plans: list[Plan]) -> Conduct:
             yield made[0]
 
         text = io.StringIO()
-        execution = Execution(results=toy / "results", device="cpu")
+        execution = Execution(results=toy / "results", device="cpu", force=force)
         expected = {planned.run_id: 1.0 for planned in plans}
         console = Console(file=text, width=200)
         others = set(threading.enumerate())  # of earlier tests; some never end
@@ -96,7 +98,7 @@ def conduct(toy: Path, plans: list[Plan]) -> Conduct:
             thread.join()
         return made[0], failed, stopped, text.getvalue()
 
-    return run
+    return conduct
 
 
 def statuses(toy: Path) -> list[tuple[int, str, str | None]]:
@@ -111,6 +113,22 @@ def test_every_run_is_begun_in_order_and_no_more_at_once_than_there_are_slots(
     assert executor.most == 3
     assert (failed, stopped) == ([], False)
     assert statuses(toy) == [(h, "done", None) for h in range(1, 5)]
+
+
+def test_what_another_command_has_done_meanwhile_is_not_begun(
+    plans: list[Plan], conduct: Conduct, toy: Path
+) -> None:
+    def script(run_id: str, attempt: int) -> None:
+        if run_id == plans[0].run_id:
+            run(plans[2], Execution(results=toy / "results", device="cpu"))
+
+    executor, failed, _, text = conduct(script, slots=1)
+    assert executor.begun == [planned.run_id for planned in plans if planned is not plans[2]]
+    assert failed == []
+    assert statuses(toy) == [(h, "done", None) for h in range(1, 5)]
+    assert "done   naive toy 3 seed 1, by another command\n" in text
+    executor, _, _, _ = conduct(lambda *_: None, force=True)
+    assert executor.begun == [planned.run_id for planned in plans]
 
 
 def test_a_run_whose_process_is_killed_is_tried_again_and_no_other_is(
