@@ -302,6 +302,8 @@ def test_ctrl_c_says_what_is_kept(
     assert answer.code == 130
     assert "Finished runs are kept; the same command goes on from here." in answer.err
     assert not list((toy / "results").rglob("record.json"))
+    answer = command("run", "model.yaml", "--force")  # which would begin anew
+    assert "kept; without --force the same command runs what is missing." in answer.err
     monkeypatch.setattr("benchmark.audit.audit.audit", interrupt)
     answer = command("audit", "model.yaml")  # which keeps nothing
     assert (answer.code, answer.err) == (130, "\nStopped.\n")

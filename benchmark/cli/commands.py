@@ -23,6 +23,7 @@ from benchmark.errors import UserError, told_by_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 GOES_ON = " Finished runs are kept; the same command goes on from here."
+FORCED = " Finished runs are kept; without --force the same command runs what is missing."
 RESUMED = ("run", "suite", "tune")  # commands of which that is true
 
 app = typer.Typer(
@@ -81,6 +82,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:  # what Typer makes of Ctrl-C
         if end.code == INTERRUPTED:
-            goes_on = any(word in RESUMED for word in sys.argv[1:2])
-            sys.stderr.write(f"\nStopped.{GOES_ON if goes_on else ''}\n")
+            resumed = any(word in RESUMED for word in sys.argv[1:2])
+            goes_on = FORCED if "--force" in sys.argv else GOES_ON
+            sys.stderr.write(f"\nStopped.{goes_on if resumed else ''}\n")
         raise
