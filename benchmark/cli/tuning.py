@@ -120,7 +120,7 @@ def _tune_one(
     with console.status(f"{name}: starting") as status:
 
         def on_epoch(epoch: Epoch) -> None:
-            score = epoch.val_mse if monitor == "MSE" else epoch.val_mae
+            score = search.spec.training.monitored(epoch)
             status.update(f"{name}: epoch {epoch.number}, val {monitor} {score:.4f}")
 
         def on_trial(number: int, trial: Trial) -> None:

@@ -140,7 +140,7 @@ def _train(spec: RunSpec, task: Task, train: Windows, held_out: Windows) -> _Tra
 def _curves(epochs: Sequence[Epoch], spec: RunSpec, blocks: Array) -> Curves:
     val_mse = np.array([epoch.val_mse for epoch in epochs])
     val_mae = np.array([epoch.val_mae for epoch in epochs])
-    monitor = val_mse if spec.training.monitor == "mse" else val_mae
+    monitor = np.array([spec.training.monitored(epoch) for epoch in epochs])
     return Curves(val_mse, val_mae, blocks, monitor, spec.training.patience)
 
 

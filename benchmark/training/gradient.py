@@ -75,7 +75,8 @@ class _KeepBest(Callback):
                 f"{epoch.number}; lower training.learning_rate or set training.gradient_clip"
             )
         self.epochs.append(epoch)
-        if self.last or self.best is None or self._monitored(epoch) < self._monitored(self.best):
+        monitored = self.spec.monitored
+        if self.last or self.best is None or monitored(epoch) < monitored(self.best):
             self.best = epoch
             self.weights = {
                 name: tensor.detach().clone()
@@ -96,9 +97,6 @@ class _KeepBest(Callback):
             self.options.on_epoch(epoch)
         if module.average is not None:
             module.average.swap()
-
-    def _monitored(self, epoch: Epoch) -> float:
-        return epoch.val_mse if self.spec.monitor == "mse" else epoch.val_mae
 
 
 def fit_by_gradient(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from benchmark.config import Positive, Probability, Strict
+
+if TYPE_CHECKING:
+    from benchmark.training.report import Epoch, FitReport
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -77,3 +80,7 @@ class TrainingSpec(Strict):
     def windows_per_epoch(self, available: int) -> int:
         """How many of the available train windows an epoch takes."""
         return min(available, self.epoch_steps * self.batch_size or available)
+
+    def monitored(self, found: Epoch | FitReport) -> float:
+        """The validation score that decides."""
+        return found.val_mse if self.monitor == "mse" else found.val_mae

@@ -12,7 +12,7 @@ from benchmark.errors import no_exit
 from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
-from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.report import Epoch, FitOptions
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -56,20 +56,17 @@ def validation_score(
     several = len(parts) > 1
     scores: list[float] = []
 
-    def monitored(found: Epoch | FitReport) -> float:
-        return found.val_mse if spec.training.monitor == "mse" else found.val_mae
-
     def each(epoch: Epoch) -> None:
         if on_epoch:
             on_epoch(epoch)
         if not several:
-            watch(monitored(epoch))
+            watch(spec.training.monitored(epoch))
 
     for part in parts:
         forecaster = unfitted(spec, part.task, where).to(part.train.device)
         options = FitOptions(on_epoch=each, parallel=spec.parallel)
         report = fit(forecaster, part.train, part.validation, spec.training, spec.seed, options)
-        scores.append(monitored(report))
+        scores.append(spec.training.monitored(report))
         if not math.isfinite(scores[-1]):
             raise FloatingPointError(f"the validation score is {scores[-1]}")
         if several:
