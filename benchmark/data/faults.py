@@ -10,7 +10,7 @@ from math import isfinite, isnan
 from pathlib import Path
 
 from benchmark.data.card import DatasetCard
-from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
+from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, encoding_of, opened_text
 from benchmark.data.header import codec
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
@@ -52,10 +52,10 @@ def without_card(path: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        cures = {
-            REPLACE_FILE: "write it anew",
-            STATE_ENCODING: rewritten(path, "write it as utf-8", encoding="latin-1"),
-        }
+        cures = {REPLACE_FILE: "write it anew"}
+        if any(fault.cure == STATE_ENCODING for fault in error.faults):
+            options = {"encoding": encoding_of(path)}
+            cures[STATE_ENCODING] = rewritten(path, "write it as utf-8", **options)
         raise error.retold(
             lambda fault: UserError(fault.where, fault.what, cures.get(fault.cure, fault.cure))
         ) from None

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import zlib
+from codecs import iterdecode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ _CHUNK_BYTES = 1 << 16
 
 REPLACE_FILE = "delete it and fetch it again, or write it anew where it is your own"
 
-STATE_ENCODING = "write it as utf-8, or state its encoding in the card, e.g. latin-1"
+STATE_ENCODING = "write it as utf-8, or state its encoding in the card, e.g. cp1252"
 
 
 @contextmanager
@@ -66,6 +67,21 @@ def opened_text(path: Path) -> Iterator[BinaryIO]:
         unpacked = MAX_RATIO * path.stat().st_size if zipped else MAX_TEXT_BYTES
         longest = min(max(unpacked, RATIO_FREE_BYTES), MAX_TEXT_BYTES)
         yield io.BufferedReader(_Bounded(stream, path, longest), _CHUNK_BYTES)
+
+
+def encoding_of(path: Path) -> str:
+    """Guess the encoding of a text that is not utf-8: that of Windows, where all bytes have one.
+
+    In latin-1 every byte is a character, but what Windows takes for the euro sign is a control
+    character there, which no name may hold.
+    """
+    with opened_text(path) as stream:
+        try:
+            for _ in iterdecode(stream, "cp1252"):
+                pass
+        except UnicodeDecodeError:
+            return "latin-1"
+    return "cp1252"
 
 
 class _Bounded(io.RawIOBase):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.dates import DayOrder, day_order
-from benchmark.data.files import opened_text
+from benchmark.data.files import encoding_of, opened_text
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
@@ -48,8 +48,8 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     try:
         text = content[: content.rfind(b"\n") + 1].decode("utf-8-sig")
     except UnicodeDecodeError:
-        options["encoding"] = "latin-1"
-        text = content.decode("latin-1")
+        options["encoding"] = encoding_of(path)
+        text = content.decode(options["encoding"])
     try:
         rows = [row for row in csv.reader(text.splitlines(), delimiter=options["sep"]) if row]
         rows = rows[1 + options.get("skiprows", 0) :]

@@ -46,7 +46,7 @@ def text_of(head: str, time: str, number: Callable[[float], str], mark: str = ";
         ),
         (
             text_of("Zeit;Wärme", "%d.%m.%Y %H:%M", grouped),
-            "sep=';', encoding='latin-1', decimal=',', thousands='.', parse_dates=[0], "
+            "sep=';', encoding='cp1252', decimal=',', thousands='.', parse_dates=[0], "
             "dayfirst=True",
         ),
         (text_of("Zeit;kW", "%d/%m/%Y %H:%M", plain, "\t"), r"sep='\t', parse_dates=[0], dayfirst"),

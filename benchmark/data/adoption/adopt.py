@@ -164,7 +164,9 @@ def card_text(card: DatasetCard) -> str:
 
 
 def _quoted(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """Write a value as JSON, which is YAML too, but for characters that YAML refuses as such."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _is_text(name: str) -> bool:

@@ -156,6 +156,7 @@ def test_a_card_reads_back_as_it_was_meant_whatever_the_names(make_card: Any) ->
         "~",
         "true",
         "\u20ac",
+        "a\x7fb\x80c\x85d\u2028e\ufefff\U000e0001g",
     ]
     card = make_card(channels=names, left_out=["", " "], missing="interpolate", interpolate_limit=3)
     text = card_text(card)

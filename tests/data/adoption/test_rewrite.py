@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from users_table import table, written_anew
 
-from benchmark.data.adoption.adopt import propose
+from benchmark.data.adoption.adopt import card_text, propose
 from benchmark.data.frames import as_csv
 from benchmark.errors import UserError
+from benchmark.plain_yaml import parse_yaml
 
 FRAME = table(480).rename(columns={"date": "when"})
 WHEN = FRAME["when"]
@@ -195,19 +196,22 @@ def test_rows_in_another_order_are_told_the_line_that_sorts_them(
 
 
 @pytest.mark.parametrize("line", [1, 5])
-def test_a_file_in_latin_1_is_told_the_line_that_writes_it_anew(
-    line: int, write_csv: Callable[..., Path]
+@pytest.mark.parametrize(("encoding", "name"), [("cp1252", "Wärme [€]"), ("latin-1", "W\x81rme")])
+def test_a_file_in_another_encoding_is_told_the_line_that_writes_it_anew(
+    encoding: str, name: str, line: int, write_csv: Callable[..., Path]
 ) -> None:
-    frame = FRAME.rename(columns={"heat": "Wärme"}) if line == 1 else FRAME.assign(note="gut")
-    frame.loc[3, "note"] = "ungewöhnlich"
+    frame = FRAME.rename(columns={"heat": name}) if line == 1 else FRAME.assign(note="gut")
+    frame.loc[3, "note"] = name
     path = write_csv(frame)
-    path.write_bytes(path.read_bytes().decode().encode("latin-1"))
+    path.write_bytes(path.read_bytes().decode().encode(encoding))
     with pytest.raises(
         UserError, match=f"line {line}: is not utf-8 text .*; write it as"
     ) as caught:
         propose(path)
     assert "card" not in caught.value.cure
-    assert len(propose(written_anew(caught.value.cure)).found.table.channels) == 2
+    proposal = propose(written_anew(caught.value.cure))
+    assert proposal.found.table.channels == ("load", name if line == 1 else "heat")
+    assert parse_yaml(card_text(proposal.card), "card")["channels"][0] == "load"
 
 
 @pytest.mark.parametrize("mark", [",", "\t"])
