@@ -24,6 +24,9 @@ _UNIX = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nano
 _UNIX_RANGE = (5e8, 4e9)
 """Seconds since 1970 that are taken for a time: 1985 to 2096."""
 
+_WITHOUT_MARKS = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+"""How a date and a time of day are written in one number, by its digits."""
+
 WHOLE_DATE = re.compile(r"\s*\d{4}[-/]\d{1,2}[-/]\d")
 _YEAR, _MONTH, _WEEK = r"[12]\d{3}", r"(?:0?[1-9]|1[0-2])", r"(?:0[1-9]|[1-4]\d|5[0-3])"
 _JAN, _JANUARY = (f"(?i:{'|'.join(names[1:])})" for names in (month_abbr, month_name))
@@ -102,7 +105,7 @@ def date_fault(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> UserE
     """
     columns = list(columns)
     for column in columns:
-        fault = _day_fault(path, frame, column) or _unix_fault(path, column, frame[column])
+        fault = _day_fault(path, frame, column) or _number_fault(path, column, frame[column])
         if fault:
             return fault
     if any(WHOLE_DATE.match(frame[column].iloc[0]) for column in columns):
@@ -161,8 +164,11 @@ def _read(texts: str, cells: Iterable[str], options: dict[str, Any]) -> str:
     return f"pd.to_datetime({texts}{told})"
 
 
-def _unix_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:
-    """Whole numbers in the range of times, which stand in order or mostly one step apart."""
+def _number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:
+    """Whole numbers in the range of times, which stand in order or mostly one step apart.
+
+    Those of a date and an hour, as 2024010106, would be seconds of the 2030s as well.
+    """
     if not texts.str.fullmatch(r"\s*\d{9,19}(?:\.0*)?\s*").all():
         return None
     numbers = texts.astype(float).to_numpy()
@@ -170,14 +176,30 @@ def _unix_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | N
     steps, counts = steps[steps != 0], counts[steps != 0]
     if not len(steps) or (steps[0] < 0 and counts.max() < 0.5 * counts.sum()):
         return None
+    where, first = f"{path}: line {FIRST_LINE}, column '{column}'", texts.iloc[0]
+    form = _without_marks(texts.str.strip())
+    if form:
+        change = assigned(column, f"pd.to_datetime(t[{column!r}].str.strip(), format={form!r})")
+        what = f"{first!r} is a date and a time without marks between them"
+        return UserError(where, what, rewritten(path, change=change, dtype="str"))
     for power, (unit, word) in enumerate(_UNIX.items()):
         low, high = (seconds * 1000.0**power for seconds in _UNIX_RANGE)
         if low <= numbers.min() and numbers.max() <= high:
             change = assigned(column, f"pd.to_datetime(t[{column!r}], unit={unit!r})")
-            where = f"{path}: line {FIRST_LINE}, column '{column}'"
-            what = f"{texts.iloc[0]!r} counts {word} since 1970"
+            what = f"{first!r} counts {word} since 1970"
             return UserError(where, what, rewritten(path, change=change))
     return None
+
+
+def _without_marks(cells: pd.Series[Any]) -> str | None:
+    """How dates of 1900 to 2099 with a time of day are written in whole numbers, if they are."""
+    import pandas as pd
+
+    digits = len(cells.iloc[0])
+    form = _WITHOUT_MARKS.get(digits)
+    if form is None or not cells.str.fullmatch(rf"(?:19|20)\d{{{digits - 2}}}").all():
+        return None
+    return None if pd.to_datetime(cells, format=form, errors="coerce").isna().any() else form
 
 
 def _period_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:

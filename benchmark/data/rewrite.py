@@ -26,6 +26,12 @@ def assigned(column: str, expression: str) -> str:
     return f".assign(**{{{column!r}: lambda t: {expression}}})"
 
 
+def in_time_order(column: str) -> str:
+    """A change of the rows' order; not as texts, or 2024/1/10 would stand before 2024/1/9."""
+    key = "lambda times: pd.to_datetime(times, format='mixed')"
+    return f".sort_values({column!r}, kind='stable', key={key})"
+
+
 def stem(path: Path) -> str:
     """The name of a file without its ``.csv`` or ``.csv.gz``."""
     return path.name.removesuffix(".gz").rsplit(".", 1)[0]

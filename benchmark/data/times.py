@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
 from benchmark.data.frequency import CALENDAR
-from benchmark.data.rewrite import assigned, rewritten
+from benchmark.data.rewrite import assigned, in_time_order, rewritten
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def step_fault(
     where = _place(card, path, row + first_line)
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
-        cure = rewritten(path, "sort them", f".sort_values({card.time_column!r}, kind='stable')")
+        cure = rewritten(path, "sort them", in_time_order(str(card.time_column)))
         return UserError(where, what, cure)
     cure = STEPS_CURE
     if steps[row - 1] == 0:

@@ -24,7 +24,7 @@ from benchmark.data.faults import find_fault, without_card
 from benchmark.data.files import opened_text
 from benchmark.data.header import codec, read_header
 from benchmark.data.parse import parse
-from benchmark.data.rewrite import rewritten
+from benchmark.data.rewrite import in_time_order, rewritten
 from benchmark.data.table import Table
 from benchmark.data.times import Times, read_times, step_fault
 from benchmark.errors import UserError, cured
@@ -246,7 +246,7 @@ def _order_cure(path: Path, time_column: str, times: Times) -> str:
     repeated = 1 - len(np.unique(times)) / len(times)
     if repeated > FEW_REPEATED:
         return "mend the file: sort its rows, and have one for each time"
-    deed, change = "sort its rows", f".sort_values({time_column!r})"
+    deed, change = "sort its rows", in_time_order(time_column)
     if repeated:
         deed += ", the first alone of those that share a time,"
         change = f".drop_duplicates({time_column!r}){change}"

@@ -91,6 +91,13 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         {},
         "line 2, column 'when': '03/01/2021' begins with the month; mend it",
     ),
+    "hours without marks": (
+        times("%Y%m%d%H"),
+        {},
+        "line 2, column 'when': '2021030100' is a date and a time without marks between them; mend",
+    ),
+    "minutes without marks": (times("%Y%m%d%H%M"), {"time_column": "when"}, "without marks"),
+    "seconds without marks, after blanks": (times("  %Y%m%d%H%M%S"), {}, "without marks"),
     "seconds": (
         FRAME.assign(when=SECONDS),
         {},
@@ -184,10 +191,12 @@ def test_a_clock_put_back_is_no_long_format(write_csv: Callable[..., Path]) -> N
 
 
 @pytest.mark.parametrize("repeated", [0, 3])
+@pytest.mark.parametrize("form", ["{:%Y-%m-%d %H:%M}", "{0:%Y}/{0.month}/{0.day} {0.hour}:{0:%M}"])
 def test_rows_in_another_order_are_told_the_line_that_sorts_them(
-    repeated: int, write_csv: Callable[..., Path]
+    form: str, repeated: int, write_csv: Callable[..., Path]
 ) -> None:
-    frame = pd.concat([FRAME[200:], FRAME[:200], FRAME[100 : 100 + repeated]])
+    frame = FRAME.assign(when=WHEN.map(form.format))
+    frame = pd.concat([frame[200:], frame[:200], frame[100 : 100 + repeated]])
     with pytest.raises(UserError, match=r"stands after .*; sort its rows") as caught:
         propose(write_csv(frame))
     assert ("the first alone" in caught.value.cure) == (repeated > 0)
