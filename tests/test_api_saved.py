@@ -153,6 +153,9 @@ def test_a_frame_is_forecast_as_the_csv_of_its_rows(ridge: Fitted, past: pd.Data
         saved.forecast(past.assign(date=past.index))
     with pytest.raises(UserError, match=r"has a time zone; write all times in UTC$"):
         saved.forecast(past.tz_localize("Europe/Berlin", ambiguous=True))
+    for array in (past.to_numpy(), past[name]):
+        with pytest.raises(UserError, match=r"forecast: is given \w+, .*; give a DataFrame or"):
+            saved.forecast(array)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("lookback", "horizon"), [(0, 12), (24, 0), (-1, 12)])

@@ -108,8 +108,13 @@ class SavedRun:
         More than it looks back are read where its data set's card masks or fills missing values.
 
         Raises:
-            UserError: as `as_csv` and `read_rows`.
+            UserError: it is neither; else as `as_csv` and `read_rows`.
         """
+        import pandas as pd
+
+        if not isinstance(source, Path | pd.DataFrame):
+            what = f"is given {type(source).__name__}, which is no table with times"
+            raise UserError("forecast", what, "give a DataFrame or a file")
         needed = self.spec.lookback + (self.spec.horizon if whole else 0)
         with as_csv(source) if isinstance(source, Path) else frame_as_csv(source) as csv:
             return read_rows(self.data.card, self.data.channels, csv, needed, whole=whole)
