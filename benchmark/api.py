@@ -111,7 +111,7 @@ class Fitted(FittedPlan):
     @torch.no_grad()
     def _forecast(self, history: History, level: int = 80) -> dict[str, NDArray[np.float64]]:
         if isinstance(history, pd.DataFrame):  # whose columns may be in another order
-            history = channels_of(history, self.task.series.channels)
+            history = channels_of(history, self.task.series)
         past = np.asarray(history, dtype=np.float64)
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.data.card import PARQUET
 from benchmark.data.rewrite import assigned
-from benchmark.data.rows import TIME_COLUMN
+from benchmark.data.rows import TIME_COLUMN, time_column
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.data.load import Series
 
-def channels_of(frame: pd.DataFrame, channels: Sequence[str]) -> pd.DataFrame:
-    """Return the columns that are channels, in the channels' order.
+
+def channels_of(frame: pd.DataFrame, series: Series) -> NDArray[np.float64]:
+    """Return the columns that are a series' channels, in its order ``(T, C)``; NA is NaN.
 
     Raises:
-        ValueError: a channel has no column, or several; or the index is of times that go backward.
+        ValueError: a channel has no column, or several; or the times go backward, those of the
+            series' time column or of the index.
     """
     import pandas as pd
 
-    if isinstance(frame.index, pd.DatetimeIndex) and not frame.index.is_monotonic_increasing:
-        raise ValueError("history must be in order of time, however: its index goes backward")
+    channels, times = series.channels, time_column(series.card)
     names = list(map(str, frame.columns))
+    if names.count(times) == 1:
+        _check_order(f"column {times!r}", pd.Index(frame.iloc[:, names.index(times)]))
+    elif not pd.api.types.is_numeric_dtype(frame.index):  # one of numbers counts the rows
+        _check_order("index", frame.index.get_level_values(0))
     for channel in channels:
         if names.count(channel) != 1:
             count = "no column" if channel not in names else "several columns"
@@ -37,7 +44,18 @@ def channels_of(frame: pd.DataFrame, channels: Sequence[str]) -> pd.DataFrame:
                 f"history must have a column of each channel, however: it has {count} {channel!r}; "
                 f"take history.to_numpy() if its columns are {', '.join(channels)}"
             )
-    return frame.iloc[:, [names.index(channel) for channel in channels]]
+    found = frame.iloc[:, [names.index(channel) for channel in channels]]
+    return found.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _check_order(what: str, times: pd.Index[Any]) -> None:
+    """Refuse times that go backward, also where they are texts; what cannot be read is no time."""
+    import pandas as pd
+
+    if pd.api.types.is_object_dtype(times) or pd.api.types.is_string_dtype(times):
+        times = pd.to_datetime(times, format="ISO8601", errors="coerce", utc=True)
+    if not times.dropna().is_monotonic_increasing:
+        raise ValueError(f"history must be in order of time, however: its {what} goes backward")
 
 
 @contextmanager
@@ -49,8 +67,7 @@ def frame_as_csv(frame: pd.DataFrame) -> Iterator[Path]:
     """
     with TemporaryDirectory() as folder:
         csv = Path(folder) / "frame.csv"
-        _check_names(frame)
-        _write(frame, csv)
+        _write(frame, csv, "the DataFrame")
         try:
             yield csv
         except UserError as error:
@@ -63,17 +80,17 @@ def _of_frame(fault: UserError, csv: Path) -> UserError:
     return UserError(fault.where.replace(str(csv), "the DataFrame as CSV"), fault.what, cure)
 
 
-def _check_names(frame: pd.DataFrame) -> None:
+def _check_names(frame: pd.DataFrame, where: str) -> None:
     """Refuse a name that two columns have, or the index and a column."""
     names = [str(name) for name in frame.columns]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UserError("the DataFrame", f"has several columns {twice!r}", "rename all but one")
+        raise UserError(where, f"has several columns {twice!r}", "rename all but one")
     index = (str(name) for name in frame.index.names if name is not None)
     both = next((name for name in index if name in names), None)
     if both is not None:
         what = f"has {both!r} as its index and as a column"
-        raise UserError("the DataFrame", what, "drop the one: .reset_index(drop=True)")
+        raise UserError(where, what, "drop the one: .reset_index(drop=True)")
 
 
 @contextmanager
@@ -123,11 +140,17 @@ def _convert(path: Path, csv: Path) -> str:
     except (arrow.ArrowException, OSError, ValueError) as error:
         what = f"cannot be read as Parquet ({str(error).splitlines()[0]:.100})"
         raise UserError(str(path), what, "write it anew, or as CSV") from None
-    return f"pd.read_parquet({str(path)!r})" + _write(frame, csv)
+    return f"pd.read_parquet({str(path)!r})" + _write(frame, csv, str(path))
 
 
-def _write(frame: pd.DataFrame, csv: Path) -> str:
-    """Write a DataFrame as CSV; return the pandas that is to be added to it to do the same."""
+def _write(frame: pd.DataFrame, csv: Path, where: str) -> str:
+    """Write a DataFrame as CSV; return the pandas that is to be added to it to do the same.
+
+    Args:
+        frame: the DataFrame.
+        csv: where to.
+        where: what to call it in an error.
+    """
     import pandas as pd
 
     made, frame = "", frame.copy(deep=False)
@@ -135,6 +158,7 @@ def _write(frame: pd.DataFrame, csv: Path) -> str:
     if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
         frame.index.name = TIME_COLUMN
         made += f".rename_axis({TIME_COLUMN!r})"
+    _check_names(frame, where)
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
         made += ".reset_index()"

@@ -65,6 +65,18 @@ def test_what_is_wrong_with_a_parquet_file_is_said_of_it(
         pass
 
 
+@pytest.mark.parametrize("name", ["date", None])
+def test_an_index_that_is_a_column_too_is_told_of_a_parquet_file(
+    name: str | None, user: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    path = user / "my.parquet"
+    table().set_index(pd.DatetimeIndex(table()["date"], name=name)).to_parquet(path)
+    told = r"user/my\.parquet: has 'date' as its index and as a column; drop the one"
+    with pytest.raises(UserError, match=told), as_csv(path):
+        pass
+
+
 def test_all_faults_of_a_parquet_file_are_told_at_once(user: Path) -> None:
     pytest.importorskip("pyarrow")
     frame = table().astype({"load": str, "heat": str})
