@@ -22,12 +22,21 @@ def remarks(channels: Sequence[str], values: Array, train: range) -> dict[str, s
         train: the rows that models are fitted on.
     """
     found = {
+        "at the end": _at_the_end(values),
         "constant": _constant(channels, values, train),
         "far off": ", ".join(filter(None, map(_far_off, channels, values.T))),
     }
     cure = "empty these cells in the file if they mean that nothing was measured"
     found["far off"] += f"; {cure}" if found["far off"] else ""
     return {label: text for label, text in found.items() if text}
+
+
+def _at_the_end(values: Array) -> str:
+    """Rows after the last value, such as a file has for times to come."""
+    there = np.flatnonzero(~np.isnan(values).all(axis=1))
+    count = len(values) - 1 - int(there[-1])
+    rows = f"last {count:,} rows" if count > 1 else "last row"
+    return f"no value in the {rows}: test rows unless taken out of the file" if count else ""
 
 
 def _constant(channels: Sequence[str], values: Array, train: range) -> str:

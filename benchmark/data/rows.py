@@ -3,6 +3,7 @@
 A data set's own file is what its card says, or it is refused. Here further columns may stand, in
 any order, and only the rows that are used need to be whole. Where the card says what a missing
 value means, it means the same here, and all rows are used: a value may be held from any before.
+Rows after the last value are times to come, and no part of the past that is read.
 
 Shapes: T rows used, C channels.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from benchmark.data.files import STATE_ENCODING, opened_text
 from benchmark.data.header import codec, read_header
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
-from benchmark.data.times import Times, check_steps, read_times
+from benchmark.data.times import Times, check_steps, read_times, step_fault
 from benchmark.errors import UserError, cured
 
 TIME_COLUMN = "date"
@@ -86,12 +87,13 @@ def _read_rows(
     header = read_header(card, path, NAME_A_CSV)
     _check_columns(f"{path}: line 1", wanted, header)
     used_columns = set(wanted)
-    strict = card.missing == "error"
-    used = deque(_lines(card, path), maxlen=needed if strict and not whole else None)
-    if len(used) < (needed if strict else 1):
-        raise _too_few(path, len(used), needed)
     place = {column: number for number, column in enumerate(header)}
     places = [place[column] for column in wanted]
+    strict = card.missing == "error"
+    lines = _up_to_the_last_value(_lines(card, path), len(header), places[1:])
+    used = deque(lines, maxlen=needed if strict and not whole else None)
+    if len(used) < (needed if strict else 1):
+        raise _too_few(path, len(used), needed)
     cells = [_cells(card, path, line, row, header, places) for line, row in used]
     times = _times(card, path, [row[0] for row in cells], used[0][0])
     values = np.array([[float(cell) for cell in row[1:]] for row in cells])
@@ -103,7 +105,7 @@ def _read_rows(
 
 
 def _too_few(path: Path, rows: int, needed: int) -> UserError:
-    what = f"holds {rows} {'row' if rows == 1 else 'rows'}, {needed} are needed"
+    what = f"holds {rows} {'row' if rows == 1 else 'rows'} up to its last value, {needed} are needed"
     return UserError(str(path), what, "add earlier rows")
 
 
@@ -138,6 +140,24 @@ def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
         except csv.Error as error:
             where = f"{path}: line {rows.line_num + 1}"
             raise UserError(where, f"is not CSV ({error})", NAME_A_CSV) from None
+
+
+def _up_to_the_last_value(
+    lines: Iterable[tuple[int, list[str]]], width: int, channels: Sequence[int]
+) -> Iterator[tuple[int, list[str]]]:
+    """Leave out the rows at the end in which no channel has a value; a broken one is told later.
+
+    Args:
+        lines: number and cells of each.
+        width: cells of a whole line.
+        channels: which of them are the channels'.
+    """
+    held = []
+    for line, row in lines:
+        held.append((line, row))
+        if len(row) != width or any(row[c].strip() not in MISSING_CELLS for c in channels):
+            yield from held
+            held.clear()
 
 
 def _cells(
@@ -184,6 +204,9 @@ def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int)
         first_line: where the first of them stands, for errors.
     """
     times, values = table.timestamps, table.values
+    backward = np.diff(times).astype(np.int64) < 0
+    if backward.any():  # the one fault of all that a line of pandas mends
+        raise step_fault(card, path, times, backward, first_line)
     with cured(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
         if card.missing == "error":
             check_steps(card, path, times, first_line)

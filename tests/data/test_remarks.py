@@ -48,6 +48,14 @@ def test_what_is_measured_is_not(values):
     assert one(values) == {}
 
 
+@pytest.mark.parametrize(("count", "rows"), [(1, "row"), (12, "12 rows")])
+def test_rows_after_the_last_value_are_told(count, rows):
+    values = np.stack([wave(), wave()], axis=1)
+    values[-count:] = values[-count - 1, 0] = np.nan
+    told = remarks(["a", "b"], values, TRAIN)
+    assert told == {"at the end": f"no value in the last {rows}: test rows unless taken out of the file"}
+
+
 @given(arrays.arrays(float, st.integers(60, 90), elements=st.floats(-100, 100, width=16)))
 def test_nothing_is_told_but_of_a_value_that_few_have_and_nobody_comes_near(values):
     told = one(values).get("far off", "")

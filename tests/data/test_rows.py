@@ -78,6 +78,7 @@ def with_cell(line: int, column: int, cell: str) -> str:
 MEND = "mend the line, or leave out all rows up to it"
 STEPS = f"the model reads rows in time order, frequency 15min: {MEND}"
 TIME = "write e.g. 2016-07-01 00:15:00, in UTC or standard time"
+SORT = "sort them with pandas, then use new_clean.csv instead: pd.read_csv("
 UTC = "write all times in UTC with pandas, then use new_clean.csv instead: pd.read_csv("
 
 
@@ -105,7 +106,7 @@ UTC = "write all times in UTC with pandas, then use new_clean.csv instead: pd.re
         (
             with_cell(4, 0, "2024-02-29 23:40:00"),
             ": line 4, column 'when': 2024-02-29 23:40:00 stands after 2024-02-29 23:45:00, "
-            f"so the rows are not in time order; {STEPS}",
+            f"so the rows are not in time order; {SORT}",
         ),
         (
             text_of([[row[0], row[2]] for row in ROWS], ["when", "heat"]),
@@ -123,8 +124,8 @@ UTC = "write all times in UTC with pandas, then use new_clean.csv instead: pd.re
             text_of([[*row, "1"] for row in ROWS], ["when", "load", "heat", "load"]),
             ": line 1: names column 'load' twice; rename one of them",
         ),
-        (text_of(ROWS[1:]), ": holds 2 rows, 3 are needed; add earlier rows"),
-        (text_of(ROWS[2:]), ": holds 1 row, 3 are needed; add earlier rows"),
+        (text_of(ROWS[1:]), ": holds 2 rows up to its last value, 3 are needed; add earlier rows"),
+        (text_of(ROWS[2:]), ": holds 1 row up to its last value, 3 are needed; add earlier rows"),
         (
             text_of(ROWS) + "2024-03-01 00:15:00,1\n",
             ": line 5: has 2 cells, the file has 3 columns; mend the line",
@@ -144,7 +145,7 @@ def test_a_fault_is_told_by_file_line_column_and_cure(tmp_path: Path, text: str,
     with pytest.raises(UserError) as caught:
         read(path)
     message = str(caught.value)
-    if told.endswith(UTC):  # a line of pandas follows
+    if told.endswith((SORT, UTC)):  # a line of pandas follows
         message = message.partition(repr(str(path)))[0]
     assert message == f"{path}{told}"
 
@@ -236,10 +237,10 @@ def test_where_the_card_masks_what_is_missing_is_nan_on_a_grid_of_all_rows(tmp_p
     assert (np.diff(found.timestamps) == np.timedelta64(15, "m")).all()
     assert found.timestamps[-1] == np.datetime64("2024-03-01T01:00:00")
     assert len(read(path, 7, missing="mask").values) == 7  # absent times count
-    with pytest.raises(UserError, match=r"new.csv: holds 7 rows, 8 are needed; add earlier rows"):
+    with pytest.raises(UserError, match=r"new.csv: holds 7 rows up to its last value, 8 are needed; add earlier rows"):
         read(path, 8, missing="mask")
     path.write_text(text_of([]))
-    with pytest.raises(UserError, match=r"new.csv: holds 0 rows, 8 are needed; add earlier rows"):
+    with pytest.raises(UserError, match=r"new.csv: holds 0 rows up to its last value, 8 are needed; add earlier rows"):
         read(path, 8, missing="mask")
 
 
@@ -285,6 +286,38 @@ def test_what_no_card_allows_is_refused_under_any(
     with pytest.raises(UserError) as caught:
         read(path, 2, **policy, **limit)
     assert str(caught.value) == f"{path}{told}"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [{}, {"missing": "mask"}, {"missing": "interpolate", "interpolate_limit": 3}],
+    ids=lambda policy: policy.get("missing", "error"),
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_rows_after_the_last_value_are_times_to_come(
+    tmp_path: Path, whole: bool, policy: dict[str, Any]
+) -> None:
+    path = tmp_path / "new.csv"
+    later = [["2024-03-01 00:15:00", "", ""], ["2024-03-01 00:30:00", " ", "NaN"]]
+    path.write_text(text_of([*ROWS, *later]))
+    found = read(path, whole=whole, **policy)
+    assert found.values.tolist() == [[1.5, -2.0], [10.0, 0.25], [3.0, 4.0]]
+    assert found.timestamps[-1] == np.datetime64("2024-03-01T00:00:00")
+    path.write_text(text_of(later))
+    with pytest.raises(UserError, match="holds 0 rows up to its last value, 3 are needed"):
+        read(path, whole=whole, **policy)
+
+
+@pytest.mark.parametrize("missing", ["error", "mask"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_newest_row_first_is_told_the_line_that_sorts_them(
+    tmp_path: Path, whole: bool, missing: str
+) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(text_of(ROWS[::-1]))
+    with pytest.raises(UserError, match="line 3, .* not in time order; sort them with") as caught:
+        read(path, whole=whole, missing=missing)
+    assert read(written_anew(caught.value.cure)).values[:, 0].tolist() == [1.5, 10.0, 3.0]
 
 
 def test_semicolons_and_decimal_commas_are_told_at_once(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def test_a_file_without_one_whole_window_is_refused(kept: Any, command: Any, toy
     lines = (toy / "datasets" / "toy.csv").read_text().splitlines()
     Path("new.csv").write_text("\n".join(lines[:36]))
     answer = command("backtest", "kept", "--input", "new.csv")
-    assert answer.err == "error: new.csv: holds 35 rows, 36 are needed; add earlier rows\n"
+    assert (
+        answer.err
+        == "error: new.csv: holds 35 rows up to its last value, 36 are needed; add earlier rows\n"
+    )
     Path("new.csv").write_text("\n".join(lines[:37]))
     assert len(scores(command, "--input", "new.csv")) == 1
 
@@ -176,9 +179,9 @@ def test_a_file_with_nothing_to_score_is_refused(
     path = write_dataset(missing="mask")
     folder = kept("LastValue")
     lines = path.read_text().splitlines()[:40]
-    lines[25:] = [f"{line.partition(',')[0]},,," for line in lines[25:]]
+    lines[25:-1] = [f"{line.partition(',')[0]},,," for line in lines[25:-1]]
     Path("new.csv").write_text("\n".join(lines))
-    answer = command("backtest", folder, "--input", "new.csv")
+    answer = command("backtest", folder, "--input", "new.csv", "--stride", 12)
     assert (answer.code, answer.err) == (
         2,
         "error: new.csv: holds no value after any of the origins, so there is nothing to score; "

@@ -174,7 +174,7 @@ def test_a_file_that_does_not_suit_is_one_line(kept: Run, command: Any, new_rows
     assert answer.err.count("\n") == 1
     new_rows(rows=23)
     assert command(*words).err == (
-        "error: new.csv: holds 23 rows, 24 are needed; add earlier rows\n"
+        "error: new.csv: holds 23 rows up to its last value, 24 are needed; add earlier rows\n"
     )
     answer = command(*words[:3], "newer.csv", *words[4:])
     assert answer.err.startswith("error: newer.csv: no such file; name a CSV or Parquet file")
