@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)|(\d{1,2})\.(\d{1,2})\.\d\d(?!\d)")
 _CLOCK = r"\s*(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s?[AaPp][Mm])?\s*"
+_HOUR = r"\s*(?:[01]?\d|2[0-4])\s*"
+_CALLED_AN_HOUR = re.compile(r"hour|^hr$", re.IGNORECASE)
+_PARTS = ("year", "month", "day", "hour", "minute", "second")
 _UNIX = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _UNIX_RANGE = (5e8, 4e9)
 """Seconds since 1970 that are taken for a time: 1985 to 2096."""
@@ -140,9 +143,29 @@ def _day_fault(path: Path, frame: pd.DataFrame, column: str) -> UserError | None
     return UserError(f"{path}: line {FIRST_LINE}, column '{column}'", what, order.cure(line))
 
 
+def parts_fault(path: Path, frame: pd.DataFrame, date: str) -> UserError | None:
+    """Describe times whose year, month, day, ... stand in a column each; not their year alone."""
+    named = {column.strip().lower(): column for column in reversed(frame.columns)}
+    parts = [named[part] for part in _PARTS if part in named]
+    whole = all(frame[part].str.fullmatch(r"\s*\d+\s*").all() for part in parts)
+    if not {"year", "month"} <= named.keys() or not whole or frame.duplicated(parts).any():
+        return None
+    first = "" if "day" in named else ".assign(day=1)"
+    new = named.get("date", "date")
+    change = f"{assigned(new, f'pd.to_datetime(t[{parts!r}]{first})')}.drop(columns={parts!r})"
+    what = f"is but a part of a time, whose parts stand in {', '.join(map(repr, parts))}"
+    return UserError(f"{path}: column '{date}'", what, rewritten(path, "join them", change))
+
+
 def _clock_column(frame: pd.DataFrame, date: str) -> str | None:
-    others = (column for column in frame.columns if column != date)
-    return next((c for c in others if frame[c].str.fullmatch(_CLOCK).all()), None)
+    """The first column of times of day; or of hours that are another in each row of a date."""
+    for column in frame.columns.drop(date):
+        if frame[column].str.fullmatch(_CLOCK).all():
+            return str(column)
+        hours = _CALLED_AN_HOUR.search(column) and frame[column].str.fullmatch(_HOUR).all()
+        if hours and not frame.duplicated([date, column]).any():
+            return str(column)
+    return None
 
 
 def _beside(clock: str) -> str:
@@ -150,7 +173,11 @@ def _beside(clock: str) -> str:
 
 
 def _joined(path: Path, frame: pd.DataFrame, date: str, clock: str, options: dict[str, Any]) -> str:
-    read = _read(f"t[{date!r}] + ' ' + t[{clock!r}]", frame[clock], options)
+    if frame[clock].str.fullmatch(_HOUR).all():
+        hours = f"pd.to_timedelta(t[{clock!r}].astype(int), unit='h')"
+        read = f"{_read(f't[{date!r}]', frame[date], options)} + {hours}"
+    else:
+        read = _read(f"t[{date!r}] + ' ' + t[{clock!r}]", frame[clock], options)
     change = f"{assigned(date, read)}.drop(columns={clock!r})"
     return rewritten(path, "join them", change, dtype="str")
 

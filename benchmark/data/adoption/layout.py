@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.data.dates import clock_fault
+from benchmark.data.dates import clock_fault, parts_fault
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
@@ -33,7 +33,11 @@ def repeat_fault(
     """
     if (frame[time_column].value_counts() > 1).mean() < _MOSTLY:
         return None
-    return clock_fault(path, frame, time_column) or _long_fault(path, frame, time_column, channels)
+    return (
+        parts_fault(path, frame, time_column)
+        or clock_fault(path, frame, time_column)
+        or _long_fault(path, frame, time_column, channels)
+    )
 
 
 def _long_fault(

@@ -18,6 +18,7 @@ from benchmark.plain_yaml import parse_yaml
 
 FRAME = table(480).rename(columns={"date": "when"})
 WHEN = FRAME["when"]
+BEFORE = WHEN - pd.Timedelta("1h")
 SECONDS = (WHEN - pd.Timestamp(0)) // pd.Timedelta("1s")
 NOISE = pd.to_timedelta(np.random.default_rng(1).integers(0, 600, len(FRAME)), unit="s")
 
@@ -34,6 +35,13 @@ def two_columns(form: str) -> pd.DataFrame:
     frame = times(form)
     frame.insert(1, "at", WHEN.dt.strftime("%H:%M"))
     return frame
+
+
+def parts(names: str, **changes: Any) -> pd.DataFrame:
+    """The times taken apart, a column for each part, behind one that counts the rows."""
+    columns = {name: getattr(WHEN.dt, name.lower()) for name in names.split()}
+    frame = FRAME.drop(columns="when").assign(**columns, **changes)
+    return frame[[*columns, *(c for c in frame if c not in columns)]].rename_axis("No").reset_index()
 
 
 def numbers(write: Callable[[float], str]) -> pd.DataFrame:
@@ -91,6 +99,28 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         {},
         "line 2, column 'when': '03/01/2021' begins with the month; mend it",
     ),
+    "date and hour": (
+        times("%Y-%m-%d").assign(Hour=WHEN.dt.hour),
+        {},
+        "column 'when': holds dates alone, and the time stands in column 'Hour'; join them with",
+    ),
+    "date with the day first, and an hour of two digits": (
+        times("%d.%m.%Y").assign(hr=WHEN.dt.strftime("%H")),
+        {},
+        "begins with the day, and the time stands in column 'hr'; join them with",
+    ),
+    "date without marks, and hours from 1 to 24": (
+        FRAME.assign(when=BEFORE.dt.strftime("%Y%m%d"), HourEnding=BEFORE.dt.hour + 1),
+        {"time_column": "when"},
+        "the time stands in column 'HourEnding'; join them with",
+    ),
+    "year, month, day and hour": (
+        parts("year month day hour"),
+        {},
+        "column 'year': is but a part of a time, whose parts stand in 'year', 'month', 'day', "
+        "'hour'; join them with",
+    ),
+    "day, month, year and hour": (parts("Day Month Year Hour"), {}, "in 'Year', 'Month', 'Day', 'H"),
     "hours without marks": (
         times("%Y%m%d%H"),
         {},
@@ -181,6 +211,23 @@ def test_several_columns_of_numbers_are_told_at_once(write_csv: Callable[..., Pa
         "line 7, column 'load'",
         "line 9, column 'heat'",
     ]
+
+
+def test_a_year_and_a_month_in_a_column_each_are_months(write_csv: Callable[..., Path]) -> None:
+    frame = table(200, "MS", "2001-01-01")
+    days = frame.pop("date")
+    path = write_csv(frame.assign(YEAR=days.dt.year, MONTH=days.dt.month))
+    with pytest.raises(UserError, match="whose parts stand in 'YEAR', 'MONTH'; join") as caught:
+        propose(path)
+    proposal = propose(written_anew(caught.value.cure))
+    assert proposal.card.frequency == "MS"
+    np.testing.assert_array_equal(proposal.found.table.timestamps, days.to_numpy())
+
+
+def test_numbers_up_to_24_that_are_called_no_hours_are_none(write_csv: Callable[..., Path]) -> None:
+    frame = times("%Y-%m-%d").assign(site=WHEN.dt.hour)
+    with pytest.raises(UserError, match="stands there twice; mend the file: sort its rows"):
+        propose(write_csv(frame))
 
 
 def test_a_clock_put_back_is_no_long_format(write_csv: Callable[..., Path]) -> None:
