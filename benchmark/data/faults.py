@@ -15,7 +15,10 @@ from benchmark.data.header import codec
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
-MISSING_CELLS = {"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>"}
+MISSING_CELLS = {
+    "", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>",
+    "#N/A", "#NA", "-NaN", "-nan",
+}  # fmt: skip
 """What stands for a missing value, where a card allows one; pandas reads them all as NaN."""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
-from benchmark.data.faults import find_fault
+from benchmark.data.faults import MISSING_CELLS, find_fault
 from benchmark.data.files import REPLACE_FILE, opened_text
 from benchmark.data.header import codec, read_columns
 from benchmark.data.missing import add_absent_rows
@@ -25,6 +25,9 @@ from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_PADDED = 24
+"""Characters up to which a cell that stands for a missing value may be filled with blanks."""
 
 AT_ONCE = 1 << 22
 """Cells of a file that are read at once; their texts take some 200 MB."""
@@ -79,6 +82,9 @@ def _frames(card: DatasetCard, path: Path, columns: list[str]) -> Iterator[pd.Da
     import pandas as pd
 
     options: dict[str, Any] = {}
+    if card.missing != "error":  # a blank cell is an empty one, blanks beside NA are none of it
+        options["skipinitialspace"] = True
+        options["na_values"] = [cell.ljust(n) for cell in MISSING_CELLS for n in range(_PADDED + 1)]
     if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
         options["float_precision"] = "round_trip"  # later versions are exact and refuse the word
     kinds: dict[str, Any] = {
@@ -97,7 +103,6 @@ def _frames(card: DatasetCard, path: Path, columns: list[str]) -> Iterator[pd.Da
                 encoding=codec(card),
                 skip_blank_lines=False,
                 chunksize=max(1, AT_ONCE // len(columns)),
-                skipinitialspace=card.missing != "error",  # a blank cell is an empty one
                 **options,
             )
     except (ValueError, pd.errors.ParserWarning) as error:

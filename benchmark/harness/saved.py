@@ -112,7 +112,8 @@ class SavedRun:
         """
         import pandas as pd
 
-        if not isinstance(source, Path | pd.DataFrame):
+        is_table = isinstance(source, Path | pd.DataFrame)
+        if not is_table:  # whatever its annotation says
             what = f"is given {type(source).__name__}, which is no table with times"
             raise UserError("forecast", what, "give a DataFrame or a file")
         needed = self.spec.lookback + (self.spec.horizon if whole else 0)

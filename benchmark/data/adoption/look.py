@@ -23,6 +23,7 @@ from benchmark.data.dates import WHOLE_DATE, date_fault
 from benchmark.data.faults import find_fault, without_card
 from benchmark.data.files import opened_text
 from benchmark.data.header import codec, read_header
+from benchmark.data.missing import add_absent_rows
 from benchmark.data.parse import parse
 from benchmark.data.rewrite import in_time_order, rewritten
 from benchmark.data.table import Table
@@ -125,7 +126,8 @@ def _settled(
     fields |= {"channels": channels, "left_out": [c for c in reasons if c in others]}
     card = validate(DatasetCard, fields, "--frequency" if card.frequency != frequency else "")
     with cured(off_grid):
-        table = parse(card, path)
+        add_absent_rows(card, path, times, np.empty((len(times), 0)))
+    table = parse(card, path)
     try:
         borders = card.splits.borders(len(table.values))
     except ValueError as error:

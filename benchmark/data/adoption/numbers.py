@@ -50,7 +50,7 @@ def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | 
         column: its column's name.
         texts: the column's cells.
     """
-    texts = texts.str.strip()
+    cells, texts = texts, texts.str.strip()
     texts = texts[~texts.isin(MISSING_CELLS)]
     grouped = texts.str.fullmatch(_THOUSANDS).to_numpy(dtype=bool)
     numbers = _numbers(texts.where(~grouped, texts.str.replace(",", "")))
@@ -68,6 +68,9 @@ def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | 
         at, sound = wrong, len(texts) - int(wrong.sum())
         kind = f"is {_kind(numbers[wrong][0])}, unlike {sound:,} of the column's {len(texts):,}"
         cure = "empty the cell to have it missing, or remove the column"
+        marks = cells[texts.index[wrong]].unique()
+        if wrong.sum() > 1 and len({mark.strip() for mark in marks}) == 1:
+            cure = rewritten(path, "have them missing", na_values=list(marks))
     else:
         return None
     place = int(at.argmax())

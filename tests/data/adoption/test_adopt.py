@@ -49,6 +49,20 @@ def test_frequency_gaps_and_missing_cells_are_found(
     assert card.splits.borders(rows)["train"] == range(0, int(0.7 * rows))
 
 
+@pytest.mark.parametrize("cell", ["NA ", "  nan  ", "#N/A", "-nan", "NULL" + 20 * " "])
+def test_what_stands_for_missing_may_have_blanks_beside_it(
+    cell: str, write_csv: Callable[..., Path]
+) -> None:
+    frame = table().astype({"heat": str})
+    frame.loc[[7, 9], "heat"] = cell
+    found = propose(write_csv(frame)).found
+    assert found.card.missing == "mask"
+    assert np.flatnonzero(np.isnan(found.table.values[:, 1])).tolist() == [7, 9]
+    frame.loc[7, "heat"] = "NA" + 30 * " "
+    with pytest.raises(UserError, match="cannot be read as CSV: .*; write it anew$"):
+        propose(write_csv(frame))
+
+
 @pytest.mark.parametrize("names", [["0", "OT"], ["0", "1"], ["101", "7"], ["0.5", "1"]])
 def test_beside_a_column_that_is_called_like_a_time_channels_may_have_numbers_for_names(
     names: list[str], write_csv: Callable[..., Path]

@@ -251,6 +251,21 @@ def test_rows_in_another_order_are_told_the_line_that_sorts_them(
     assert mended.values.tolist() == FRAME[["load", "heat"]].to_numpy().tolist()
 
 
+@pytest.mark.parametrize("mark", ["?", "-", " *", "n.v.", "inf"])
+def test_what_stands_for_missing_in_many_cells_is_told_the_line_that_has_them_missing(
+    mark: str, write_csv: Callable[..., Path]
+) -> None:
+    frame = FRAME.astype({"load": str, "heat": str})
+    frame.loc[5:9, "load"] = mark
+    with pytest.raises(UserError, match=r"line 7, .* 480; have them missing with") as caught:
+        propose(write_csv(frame))
+    values = propose(written_anew(caught.value.cure)).found.table.values
+    assert np.flatnonzero(np.isnan(values[:, 0])).tolist() == [5, 6, 7, 8, 9]
+    frame.loc[7, "load"] = "!"
+    with pytest.raises(UserError, match="; empty the cell to have it missing"):
+        propose(write_csv(frame))
+
+
 @pytest.mark.parametrize("line", [1, 5])
 @pytest.mark.parametrize(("encoding", "name"), [("cp1252", "Wärme [€]"), ("latin-1", "W\x81rme")])
 def test_a_file_in_another_encoding_is_told_the_line_that_writes_it_anew(
