@@ -9,7 +9,8 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -20,13 +21,16 @@ from benchmark.errors import UserError, told_by_line
 Base = TypeVar("Base")
 
 
-def find_class(name: str, where: str, base: type[Base]) -> type[Base]:
+def find_class(
+    name: str, where: str, base: type[Base], others: Mapping[type, str] = MappingProxyType({})
+) -> type[Base]:
     """Import a class that can be built.
 
     Args:
         name: e.g. ``my_module.MyForecaster``, importable from the current folder.
         where: the file and its key that name it, for errors.
         base: what it is to be derived from.
+        others: what it may be taken for, and what to do with one of those.
 
     Raises:
         UserError: there is no such class, it is none of `base` or lacks a method, or an error
@@ -45,6 +49,10 @@ def find_class(name: str, where: str, base: type[Base]) -> type[Base]:
     if member is None:
         classes = [key for key, value in vars(module).items() if is_concrete(value, base)]
         raise UserError(where, f"{module_name} has no {class_name!r}", nearest(class_name, classes))
+    other = next((other for other in others if is_concrete(member, other)), None)
+    if other:
+        what = f"{name} is a {other.__name__}, not a {base.__name__}"
+        raise UserError(where, what, others[other])
     if not is_concrete(member, base):
         methods = " and ".join(sorted(getattr(base, "__abstractmethods__", ())))
         cure = f"derive it from {base.__module__}.{base.__name__} and define {methods}"

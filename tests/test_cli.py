@@ -311,6 +311,37 @@ def test_check_holds_a_users_class_to_the_contract(
     assert "did you mean 'Good'?" in unknown.err
 
 
+def test_check_takes_a_yamls_lookback_and_frozen_weights_and_tells_a_cell(
+    toy: Path, command: Command, write_module: Callable[[str, str], None]
+) -> None:
+    write_module(
+        "users_frozen",
+        "import torch\n"
+        "from torch import nn\n"
+        "from benchmark.cells.gru import GRU\n"
+        "from benchmark.forecasters.linear import Linear\n"
+        "class Frozen(Linear):\n"
+        "    def __init__(self, shape):\n"
+        "        super().__init__(shape)\n"
+        "        self.still = nn.Parameter(torch.zeros(3), requires_grad=False)\n"
+        "class Leaky(GRU):\n    pass\n",
+    )
+    frozen = command("check", "users_frozen.Frozen", "--set", "lookback=96")
+    assert (frozen.code, "no" in frozen.out.split()) == (0, False)
+    wrong = command("check", "linear", "--set", "lookback=0")
+    assert "lookback" in wrong.err
+    told = "users_frozen.Leaky is a Cell, not a Forecaster; try it in one: "
+    told += "benchmark check gru --set cell=users_frozen.Leaky"
+    assert told in command("check", "users_frozen.Leaky").err
+    Path("short.yaml").write_text(
+        "name: short\nlookback: 96\n"
+        "model: {class: Recurrent, cell: gru, patch: 32, hidden_size: 8}\n"
+    )
+    for words in (["short.yaml"], ["short.yaml", "--set", "patch=64", "--set", "lookback=128"]):
+        assert command("check", *words).code == 0
+    assert "lookback is 100" in command("check", "short.yaml", "--set", "lookback=100").err
+
+
 def test_speed_times_the_models_it_is_given(
     toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

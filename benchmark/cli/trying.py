@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,29 +36,34 @@ def check(
     ],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="An option of the class; repeatable."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="An option of the class, or lookback; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Check that a forecaster keeps the contract.
 
     Exits with 1 if it does not.
     """
-    from benchmark.config import apply_overrides
-    from benchmark.harness.spec import find_config, load_run
+    from benchmark.config import apply_overrides, validate
+    from benchmark.harness.spec import RunSpec, find_config, load_run
 
     # benchmark run has other keys beside the class's options and calls these model.KEY
     options = [item.strip().removeprefix("model.") for item in set_ or []]
+    options = [f"model.{item}" if not item.startswith("lookback=") else item for item in options]
     is_yaml = model.endswith((".yaml", ".yml")) or "." not in model
     if is_yaml:
-        path = find_config("models", model)
-        spec = load_run(path, [f"model.{item}" for item in options]).model
+        run = load_run(find_config("models", model), options)
     else:
-        spec = apply_overrides({"class": model}, options)
+        run = validate(
+            RunSpec, apply_overrides({"name": "check", "model": {"class": model}}, options), model
+        )
 
-    from benchmark.forecasters.check import check_forecaster
+    from benchmark.forecasters.check import DEFAULT_SHAPES, check_forecaster
 
     console = make_console()
-    findings = check_forecaster(spec, model)
+    shapes = tuple(replace(shape, lookback=run.lookback) for shape in DEFAULT_SHAPES)
+    findings = check_forecaster(run.model, model, shapes)
     problems = [finding for finding in findings if finding.problem]
     for sentence in dict.fromkeys(finding.check for finding in findings):
         wrong = [finding for finding in problems if finding.check == sentence]

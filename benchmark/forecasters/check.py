@@ -173,10 +173,10 @@ def _blind(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
 
 
 def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
-    """In training a finite gradient reaches every parameter, and not all zero if C > 1."""
+    """In training a finite gradient reaches every trained parameter, and not all zero if C > 1."""
     if how_fitted(spec, "check") != "gradient":
         return ""
-    parameters = dict(f.named_parameters())
+    parameters = {name: p for name, p in f.named_parameters() if p.requires_grad}
     x, y = _windows(f.shape, BATCH, generator)
     f.train()
     (f.training_forecast(x, y) - y).square().mean().backward()  # type: ignore[no-untyped-call]

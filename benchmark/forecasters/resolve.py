@@ -17,6 +17,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 import benchmark.forecasters
+from benchmark.cells import Cell
 from benchmark.config import nearest, validate
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
@@ -47,7 +48,8 @@ def find_forecaster(name: str, where: str) -> type[Forecaster]:
         if name not in known:
             raise UserError(where, f"unknown forecaster {name!r}", nearest(name, known))
         return known[name]
-    return find_class(name, where, Forecaster)  # type: ignore[type-abstract]
+    others: dict[type, str] = {Cell: f"try it in one: benchmark check gru --set cell={name}"}
+    return find_class(name, where, Forecaster, others)  # type: ignore[type-abstract]
 
 
 def resolve_model(
