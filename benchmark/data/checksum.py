@@ -7,6 +7,7 @@ same data, so each counts as right; anything else does not.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -64,7 +65,7 @@ def check(card: DatasetCard, path: Path, folder: Path) -> None:
             str(path),
             f"is not the file that card '{card.name}' names: {algorithm} is {found[0]}, "
             f"expected {expected}",
-            _cure(card, folder, verdict),
+            _cure(card, path, folder, verdict),
         )
 
 
@@ -123,9 +124,10 @@ def _variants(card: DatasetCard, path: Path) -> Iterator[tuple[bytes, bytes, byt
         yield b"", held, held
 
 
-def _cure(card: DatasetCard, folder: Path, verdict: Verdict) -> str:
+def _cure(card: DatasetCard, path: Path, folder: Path, verdict: Verdict) -> str:
     if verdict == "as first fetched":
         return f"delete it and fetch it again, or delete {record_path(card, folder)} to accept it"
     if card.source.url is None:
-        return "restore it, or correct the checksum in the card"
+        words = ["benchmark", "datasets", "add", str(path), "--name", card.name, "--force"]
+        return f"restore it, or if the change is yours, write the card anew: {shlex.join(words)}"
     return f"delete it and fetch it again from {card.source.url}"

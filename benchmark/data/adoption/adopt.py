@@ -24,7 +24,7 @@ from benchmark.data.checksum import sha256s
 from benchmark.data.files import writable
 from benchmark.data.rewrite import stem
 from benchmark.data.seasons import Season, find_season
-from benchmark.errors import UserError
+from benchmark.errors import UserError, cured
 from benchmark.files import sweep, writing
 from benchmark.plain_yaml import parse_yaml
 
@@ -97,7 +97,8 @@ def propose(
     folder = home()
     inside = source.parent.resolve() == folder.resolve()
     file = source.name.removesuffix(".gz") if inside else f"{name}.csv"
-    card = validate(DatasetCard, fields | {"file": file}, str(source))
+    with cured(f"rename it to {name}.csv"):  # what else the card says is checked by now
+        card = validate(DatasetCard, fields | {"file": file}, str(source))
     checksum = sha256s(card, source)[0]
     zipped = ".gz" if source.suffix == ".gz" else ""
     return Proposal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,25 @@ def test_a_gzip_is_kept_as_one_and_a_file_in_place_is_not_copied(folder: Path, u
     assert not (folder / "other.csv").exists()
     assert (folder / "here.csv").stat().st_mtime_ns == before
     assert load(load_card("other")).digest == load(load_card("my_data")).digest
+
+
+def test_a_file_in_place_whose_name_no_card_can_say_is_to_be_renamed(folder: Path) -> None:
+    table().to_csv(folder / "my data.csv", index=False)
+    with pytest.raises(UserError, match=r"my data\.csv: .*plain name.*; rename it to my_data\.csv$"):
+        propose(folder / "my data.csv")
+
+
+def test_rows_appended_to_a_file_that_was_added_are_taken_by_the_command_given(
+    folder: Path, write_csv: Callable[..., Path]
+) -> None:
+    adopt(propose(write_csv(table()), name="mine"))
+    table(300).to_csv(folder / "mine.csv", index=False)
+    with pytest.raises(UserError) as caught:
+        load(load_card("mine"))
+    words = shlex.split(caught.value.cure.rpartition(": ")[2])
+    assert words == ["benchmark", "datasets", "add", f"{folder}/mine.csv", "--name", "mine", "--force"]
+    adopt(propose(folder / "mine.csv", name="mine"), force=True)
+    assert len(load(load_card("mine")).values) == 300
 
 
 def test_a_read_only_data_folder_is_passed_over(
