@@ -14,7 +14,7 @@ from typing import Literal
 
 from benchmark.data import cache
 from benchmark.data.card import DatasetCard
-from benchmark.data.files import opened
+from benchmark.data.files import is_zipped, opened
 from benchmark.errors import UserError
 from benchmark.files import writing
 
@@ -114,7 +114,7 @@ def git_blobs(card: DatasetCard, path: Path) -> list[str]:
 def _variants(card: DatasetCard, path: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Yield the content in chunks: as it is, with LF, with CRLF line ends."""
     held = b""  # a CR at a chunk's end, whose LF may come next
-    with opened(path, decompress=path.suffix == ".gz" and path.name != card.file) as stream:
+    with opened(path, decompress=is_zipped(path) and path.name != card.file) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
             text = held + chunk
             held = b"\r" if text.endswith(b"\r") else b""

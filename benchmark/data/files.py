@@ -57,12 +57,12 @@ def opened(path: Path, *, decompress: bool) -> Iterator[BinaryIO]:
 
 @contextmanager
 def opened_text(path: Path) -> Iterator[BinaryIO]:
-    """Open the bytes of a text file, through gzip where its name ends in ``.gz``.
+    """Open the bytes of a text file, through gzip where its name says so.
 
     Raises:
         UserError: as `opened`; or from a read, that the text or a line of it is too long.
     """
-    zipped = path.suffix == ".gz"
+    zipped = is_zipped(path)
     with opened(path, decompress=zipped) as stream:
         unpacked = MAX_RATIO * path.stat().st_size if zipped else MAX_TEXT_BYTES
         longest = min(max(unpacked, RATIO_FREE_BYTES), MAX_TEXT_BYTES)
@@ -82,6 +82,11 @@ def encoding_of(path: Path) -> str:
         except UnicodeDecodeError:
             return "latin-1"
     return "cp1252"
+
+
+def is_zipped(path: Path) -> bool:
+    """Say whether a name is one of a gzip; to pandas, too, ``.GZ`` is."""
+    return path.suffix.lower() == ".gz"
 
 
 class _Bounded(io.RawIOBase):

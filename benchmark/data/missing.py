@@ -33,6 +33,9 @@ from benchmark.errors import UserError
 
 Array = NDArray[np.float64]
 
+MOST_ROWS = 2
+"""Rows that a series may have for each time of its file; with more, most would hold nothing."""
+
 
 def add_absent_rows(
     card: DatasetCard, path: Path, times: Times, values: Array
@@ -50,7 +53,7 @@ def add_absent_rows(
     rows = int(row[-1]) + 1
     if rows == len(times):
         return times, values
-    if rows > 2 * len(times):
+    if rows > MOST_ROWS * len(times):
         what = f"holds {len(times):,} of the {rows:,} times from its first to its last"
         raise UserError(str(path), what, f"correct the frequency ({card.frequency}), or a time")
     grid = card.step.after(times[0], np.arange(rows))

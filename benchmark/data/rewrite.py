@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmark.data.files import is_zipped
+
 
 def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: Any) -> str:
     """Say how to write a file anew: the user's own stays as it is.
@@ -34,4 +36,4 @@ def in_time_order(column: str) -> str:
 
 def stem(path: Path) -> str:
     """The name of a file without its ``.csv`` or ``.csv.gz``."""
-    return path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    return Path(path.stem).stem if is_zipped(path) else path.stem

@@ -21,7 +21,7 @@ from benchmark.data.card import (
     load_card,
 )
 from benchmark.data.checksum import sha256s
-from benchmark.data.files import writable
+from benchmark.data.files import is_zipped, writable
 from benchmark.data.rewrite import stem
 from benchmark.data.seasons import Season, find_season
 from benchmark.errors import UserError, cured
@@ -100,7 +100,7 @@ def propose(
     with cured(f"rename it to {name}.csv"):  # what else the card says is checked by now
         card = validate(DatasetCard, fields | {"file": file}, str(source))
     checksum = sha256s(card, source)[0]
-    zipped = ".gz" if source.suffix == ".gz" else ""
+    zipped = ".gz" if is_zipped(source) else ""
     return Proposal(
         card=card.model_copy(update={"source": Source(sha256=checksum)}),
         found=found,

@@ -236,20 +236,26 @@ def _check_order(
         fault = repeat_fault(path, frame, time_column, channels)
         if fault:
             raise fault
-        with cured(_order_cure(path, time_column, times)):
+        with cured(_order_cure(path, frame, time_column, times)):
             raise step_fault(card, path, times, steps <= 0)
     fault = calendar_fault(path, time_column, times)
     if fault:
         raise fault
 
 
-def _order_cure(path: Path, time_column: str, times: Times) -> str:
-    """How to put rows into order; where many share their time, no line that would drop them."""
-    repeated = 1 - len(np.unique(times)) / len(times)
-    if repeated > FEW_REPEATED:
-        return "mend the file: sort its rows, and have one for each time"
+def _order_cure(path: Path, frame: pd.DataFrame, time_column: str, times: Times) -> str:
+    """How to put rows into order; where many share their time, no line that would drop them.
+
+    Rows that are the same throughout are no loss: two exports may overlap.
+    """
+    repeated = len(times) - len(np.unique(times))
     deed, change = "sort its rows", in_time_order(time_column)
-    if repeated:
+    if repeated == frame.duplicated().sum() > 0:
+        deed += ", each of them once,"
+        change = f".drop_duplicates(){change}"
+    elif repeated > FEW_REPEATED * len(times):
+        return "mend the file: sort its rows, and have one for each time"
+    elif repeated:
         deed += ", the first alone of those that share a time,"
         change = f".drop_duplicates({time_column!r}){change}"
     return rewritten(path, deed, change)

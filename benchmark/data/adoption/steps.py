@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.frequency import CALENDAR, SECONDS, Frequency
+from benchmark.data.missing import MOST_ROWS
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import FIRST_LINE, Times
 from benchmark.errors import UserError
@@ -25,6 +26,11 @@ _ODD = 0.02
 
 _REGULAR = 0.5
 """Share of the steps that are as long as the most frequent one, from which it is the rule."""
+
+_MOSTLY_ABSENT = (
+    "more than half of its times are absent, as where rows are of business hours alone: "
+    "take means over a longer step, e.g. a day, or add the rows between"
+)
 
 _BESIDE = 0.05
 """Share of an hour, a minute, ... by which the middle one of other steps may miss whole ones."""
@@ -97,7 +103,8 @@ def step_cure(path: Path, time_column: str, times: Times, frequency: str | None)
         about = _about(times)
         by_hand = "mend the file, or give the step with --frequency"
         if about is None:
-            return by_hand
+            steps = most_frequent_step(times).between(times)
+            return _MOSTLY_ABSENT if steps.sum() >= MOST_ROWS * len(times) else by_hand
         frequency = str(about)
     by_day = frequency in ("D", "B")  # an afternoon is of its day, whichever midnight is nearer
     rounded = pd.DatetimeIndex(times)

@@ -198,6 +198,10 @@ def test_a_gzip_is_kept_as_one_and_a_file_in_place_is_not_copied(folder: Path, u
     adopt(propose(user / "my data.csv.gz"))
     assert (folder / "my_data.csv.gz").is_file()
     assert len(load(load_card("my_data")).values) == 200
+    (user / "LOUD.CSV.GZ").write_bytes(gzip.compress(text))
+    adopt(propose(user / "LOUD.CSV.GZ"))
+    assert (folder / "LOUD.csv.gz").is_file()
+    assert load(load_card("LOUD")).digest == load(load_card("my_data")).digest
     (folder / "here.csv").write_bytes(text)
     before = (folder / "here.csv").stat().st_mtime_ns
     adopt(propose(folder / "here.csv", name="other"))

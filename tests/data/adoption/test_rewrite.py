@@ -243,12 +243,33 @@ def test_rows_in_another_order_are_told_the_line_that_sorts_them(
     form: str, repeated: int, write_csv: Callable[..., Path]
 ) -> None:
     frame = FRAME.assign(when=WHEN.map(form.format))
-    frame = pd.concat([frame[200:], frame[:200], frame[100 : 100 + repeated]])
+    again = frame[100 : 100 + repeated].assign(load=0)
+    frame = pd.concat([frame[200:], frame[:200], again])
     with pytest.raises(UserError, match=r"stands after .*; sort its rows") as caught:
         propose(write_csv(frame))
     assert ("the first alone" in caught.value.cure) == (repeated > 0)
     mended = propose(written_anew(caught.value.cure)).found.table
     assert mended.values.tolist() == FRAME[["load", "heat"]].to_numpy().tolist()
+
+
+def test_of_two_exports_that_overlap_each_row_is_kept_once(write_csv: Callable[..., Path]) -> None:
+    frame = pd.concat([FRAME[:300], FRAME[200:]])
+    with pytest.raises(UserError, match=r"sort its rows, each of them once, with") as caught:
+        propose(write_csv(frame))
+    mended = propose(written_anew(caught.value.cure)).found.table
+    assert mended.values.tolist() == FRAME[["load", "heat"]].to_numpy().tolist()
+    frame.iloc[310, 1] += 1  # what was measured is not the same
+    with pytest.raises(UserError, match="; mend the file: sort its rows, and have one for each"):
+        propose(write_csv(frame))
+
+
+def test_rows_of_business_hours_are_told_that_most_times_are_absent(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame = FRAME[(WHEN.dt.hour >= 9) & (WHEN.dt.hour < 17)]
+    told = "holds 160 of the 464 times .*; more than half of its times are absent"
+    with pytest.raises(UserError, match=told):
+        propose(write_csv(frame))
 
 
 @pytest.mark.parametrize("mark", ["?", "-", " *", "n.v.", "inf"])
