@@ -1,4 +1,4 @@
-"""A table whose columns are separated otherwise than by commas, and the line that mends it.
+"""A table below other lines, or with other separators than commas, and the line that mends it.
 
 Where semicolons separate columns, decimal commas and times with the day first are common, so they
 are looked for as well: one line of pandas mends all of it, instead of an error for each.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +22,36 @@ from benchmark.errors import UserError
 LOOKED_AT = 5_000_000
 """Bytes of a file: enough for days above 12, which tell the number of the day from the month's."""
 
+TOP = 100
+"""Lines among which the one is looked for that names the columns."""
+
 _MARKS = ";\t|"
 _TOLD = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
+_NUMBER = re.compile(r"[-+.]*\d")
 _DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
 
 
 def separator_fault(path: Path, first_line: bytes) -> UserError | None:
-    """Describe a table of other separators, by its first line; None where it is one of commas.
+    """Describe a table that does not begin in the first line, or has other separators than commas.
 
     Excel may be told of the separator by a line of its own, ``sep=;``, even where it is a comma.
 
     Args:
         path: the file.
         first_line: of it.
+
+    Returns:
+        The fault; None where it is a table of commas from its first line on.
     """
     told = _TOLD.fullmatch(first_line.strip())
     separators = [mark for mark in _MARKS if mark.encode() in first_line]
+    above, mark = _above(path)
     if told:
         options: dict[str, Any] = {"sep": told[1].decode(), "skiprows": 1}
+    elif above:
+        options = {"sep": mark} if mark != "," else {}
+        options["skiprows"] = above
     elif separators and b"," not in first_line:
         options = {"sep": separators[0]}
     else:
@@ -51,19 +64,45 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
         options["encoding"] = encoding_of(path)
         text = content.decode(options["encoding"])
     try:
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=options["sep"]) if row]
-        rows = rows[1 + options.get("skiprows", 0) :]
+        lines = text.splitlines()[options.get("skiprows", 0) :]
+        rows = [row for row in csv.reader(lines, delimiter=options.get("sep", ",")) if row][1:]
     except csv.Error:
         rows = []
     options |= _numbers([cell for row in rows for cell in row])
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
-    what = f"is a word to Excel: {header!r}" if told else f"has no comma: {header!r:.60}"
+    what = f"has no comma: {header!r:.60}"
+    if told:
+        what = f"is a word to Excel: {header!r}"
+    elif above:
+        what = f"stands above the columns' names, which are in line {above + 1}: {header!r:.60}"
     dates = _dates(rows)
     if dates is None:
         return UserError(f"{path}: line 1", what, rewritten(path, **options))
     place, order = dates
     cure = order.cure(rewritten(path, **options, parse_dates=[place], **order.options()))
     return UserError(f"{path}: line 1", ", and ".join(filter(None, (what, order.doubt))), cure)
+
+
+def _above(path: Path) -> tuple[int, str]:
+    """How many lines stand above the columns' names, and what separates these.
+
+    The names are the first row of as many cells as most rows have, each of them a word.
+    """
+    with opened_text(path) as stream:
+        lines = [line.decode("utf-8-sig", "replace") for line in islice(stream, TOP)]
+    for mark in f",{_MARKS}":
+        try:
+            rows = [[c.strip() for c in row] for row in csv.reader(lines, delimiter=mark)]
+        except csv.Error:
+            continue
+        width, _ = Counter(map(len, rows)).most_common(1)[0]
+        if width < 2:
+            continue
+        whole = [len(row) == width and all(row) and row[0][0] != "#" for row in rows]
+        named = [w and not any(map(_NUMBER.match, row)) for w, row in zip(whole, rows, strict=True)]
+        if whole[0] or True in named:
+            return 0 if whole[0] else named.index(True), mark
+    return 0, ","
 
 
 def _numbers(cells: Sequence[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmark.config import nearest, validate
 from benchmark.data.adoption.layout import repeat_fault
+from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
 from benchmark.data.adoption.numbers import no_numbers, number_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
@@ -81,6 +82,9 @@ def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
     columns = read_header(card, path)
     _check_header(path, columns)
     frame = _read_text(card, path, columns)
+    fault = units_fault(path, frame)
+    if fault:
+        raise fault
     reasons = {column: no_numbers(frame[column]) for column in columns}
     if time_column is None:
         time_column = _find_time_column(card, path, frame, reasons)
@@ -156,6 +160,9 @@ def _check_header(path: Path, columns: list[str]) -> None:
     where = f"{path}: line 1"
     twice = next((column for column, times in Counter(columns).items() if times > 1), None)
     if twice is not None:
+        fault = columns_fault(path, columns) if twice == "" else None
+        if fault:
+            raise fault
         raise UserError(where, f"names column '{twice}' twice", "rename one of them")
     numbers = [column.strip() for column in columns if _NUMBER.fullmatch(column.strip())]
     named = any(_TIME_NAME.search(column) for column in columns) or _count(numbers)
@@ -188,14 +195,14 @@ def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFram
                 skip_blank_lines=False,
             )
     except (ValueError, pd.errors.ParserWarning) as error:
-        fault = find_fault(everything, path, columns)
+        fault = columns_fault(path, columns) or find_fault(everything, path, columns)
         what = f"cannot be read as CSV: {str(error).strip()}"
         raise (fault or UserError(str(path), what, "mend the file")) from None
     if frame.empty:
         raise UserError(str(path), "holds no rows", "add rows")
-    blank = (frame == "").all(axis=1).any()
+    blank = rows_fault(path, frame)
     if blank or frame.isna().to_numpy().any():  # short lines: no cell of a text is read as missing
-        fault = find_fault(everything, path, columns)
+        fault = find_fault(everything, path, columns) or blank
         if fault:
             raise fault
     return frame
