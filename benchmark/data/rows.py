@@ -105,7 +105,9 @@ def _read_rows(
 
 
 def _too_few(path: Path, rows: int, needed: int) -> UserError:
-    what = f"holds {rows} {'row' if rows == 1 else 'rows'} up to its last value, {needed} are needed"
+    what = (
+        f"holds {rows} {'row' if rows == 1 else 'rows'} up to its last value, {needed} are needed"
+    )
     return UserError(str(path), what, "add earlier rows")
 
 

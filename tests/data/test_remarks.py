@@ -53,7 +53,9 @@ def test_rows_after_the_last_value_are_told(count, rows):
     values = np.stack([wave(), wave()], axis=1)
     values[-count:] = values[-count - 1, 0] = np.nan
     told = remarks(["a", "b"], values, TRAIN)
-    assert told == {"at the end": f"no value in the last {rows}: test rows unless taken out of the file"}
+    assert told == {
+        "at the end": f"no value in the last {rows}: test rows unless taken out of the file"
+    }
 
 
 @given(arrays.arrays(float, st.integers(60, 90), elements=st.floats(-100, 100, width=16)))

@@ -237,10 +237,16 @@ def test_where_the_card_masks_what_is_missing_is_nan_on_a_grid_of_all_rows(tmp_p
     assert (np.diff(found.timestamps) == np.timedelta64(15, "m")).all()
     assert found.timestamps[-1] == np.datetime64("2024-03-01T01:00:00")
     assert len(read(path, 7, missing="mask").values) == 7  # absent times count
-    with pytest.raises(UserError, match=r"new.csv: holds 7 rows up to its last value, 8 are needed; add earlier rows"):
+    with pytest.raises(
+        UserError,
+        match=r"new.csv: holds 7 rows up to its last value, 8 are needed; add earlier rows",
+    ):
         read(path, 8, missing="mask")
     path.write_text(text_of([]))
-    with pytest.raises(UserError, match=r"new.csv: holds 0 rows up to its last value, 8 are needed; add earlier rows"):
+    with pytest.raises(
+        UserError,
+        match=r"new.csv: holds 0 rows up to its last value, 8 are needed; add earlier rows",
+    ):
         read(path, 8, missing="mask")
 
 
@@ -315,7 +321,7 @@ def test_the_newest_row_first_is_told_the_line_that_sorts_them(
 ) -> None:
     path = tmp_path / "new.csv"
     path.write_text(text_of(ROWS[::-1]))
-    with pytest.raises(UserError, match="line 3, .* not in time order; sort them with") as caught:
+    with pytest.raises(UserError, match=r"line 3, .* not in time order; sort them with") as caught:
         read(path, whole=whole, missing=missing)
     assert read(written_anew(caught.value.cure)).values[:, 0].tolist() == [1.5, 10.0, 3.0]
 

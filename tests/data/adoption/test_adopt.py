@@ -60,7 +60,7 @@ def test_what_stands_for_missing_may_have_blanks_beside_it(
     assert found.card.missing == "mask"
     assert np.flatnonzero(np.isnan(found.table.values[:, 1])).tolist() == [7, 9]
     frame.loc[7, "heat"] = "NA" + 30 * " "
-    with pytest.raises(UserError, match="cannot be read as CSV: .*; write it anew$"):
+    with pytest.raises(UserError, match=r"cannot be read as CSV: .*; write it anew$"):
         propose(write_csv(frame))
 
 
@@ -212,7 +212,9 @@ def test_a_gzip_is_kept_as_one_and_a_file_in_place_is_not_copied(folder: Path, u
 
 def test_a_file_in_place_whose_name_no_card_can_say_is_to_be_renamed(folder: Path) -> None:
     table().to_csv(folder / "my data.csv", index=False)
-    with pytest.raises(UserError, match=r"my data\.csv: .*plain name.*; rename it to my_data\.csv$"):
+    with pytest.raises(
+        UserError, match=r"my data\.csv: .*plain name.*; rename it to my_data\.csv$"
+    ):
         propose(folder / "my data.csv")
 
 
@@ -224,7 +226,15 @@ def test_rows_appended_to_a_file_that_was_added_are_taken_by_the_command_given(
     with pytest.raises(UserError) as caught:
         load(load_card("mine"))
     words = shlex.split(caught.value.cure.rpartition(": ")[2])
-    assert words == ["benchmark", "datasets", "add", f"{folder}/mine.csv", "--name", "mine", "--force"]
+    assert words == [
+        "benchmark",
+        "datasets",
+        "add",
+        f"{folder}/mine.csv",
+        "--name",
+        "mine",
+        "--force",
+    ]
     adopt(propose(folder / "mine.csv", name="mine"), force=True)
     assert len(load(load_card("mine")).values) == 300
 

@@ -41,7 +41,9 @@ def parts(names: str, **changes: Any) -> pd.DataFrame:
     """The times taken apart, a column for each part, behind one that counts the rows."""
     columns = {name: getattr(WHEN.dt, name.lower()) for name in names.split()}
     frame = FRAME.drop(columns="when").assign(**columns, **changes)
-    return frame[[*columns, *(c for c in frame if c not in columns)]].rename_axis("No").reset_index()
+    return (
+        frame[[*columns, *(c for c in frame if c not in columns)]].rename_axis("No").reset_index()
+    )
 
 
 def numbers(write: Callable[[float], str]) -> pd.DataFrame:
@@ -120,7 +122,11 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         "column 'year': is but a part of a time, whose parts stand in 'year', 'month', 'day', "
         "'hour'; join them with",
     ),
-    "day, month, year and hour": (parts("Day Month Year Hour"), {}, "in 'Year', 'Month', 'Day', 'H"),
+    "day, month, year and hour": (
+        parts("Day Month Year Hour"),
+        {},
+        "in 'Year', 'Month', 'Day', 'H",
+    ),
     "hours without marks": (
         times("%Y%m%d%H"),
         {},
