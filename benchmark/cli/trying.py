@@ -94,10 +94,10 @@ def speed(
     """
     if loop or cells:
         _check_alone(models or [], loop, cells, device)
-    from benchmark.harness.spec import config_names, find_config, load_run
+    from benchmark.harness.spec import find_config, load_run, own_models
 
-    names = models or config_names("models")
-    specs = [load_run(find_config("models", name)) for name in names]
+    named = [find_config("models", name) for name in models or []]
+    specs = [load_run(path) for path in named or own_models(designs=False).values()]
 
     from rich.table import Table
 
