@@ -20,6 +20,7 @@ LINEAR = "name: linear\ndataset: toy\nhorizon: 12\nmodel: {class: Linear}\n"
         (("leaderboard", "--latex"), ".tex"),
         (("leaderboard", "--plot"), ".svg or .png or .pdf"),
         (("leaderboard", "--ranks"), ".svg or .png or .pdf"),
+        (("gradients", "--plot"), ".svg or .png or .pdf"),
         (("plot", "costs", "--output"), ".svg or .png or .pdf"),
         (
             ("forecast", "x", "--input", "in.csv", "--output", "out.csv", "--plot"),

@@ -123,7 +123,7 @@ def test_without_matplotlib_the_figure_that_takes_it_names_the_extra(
         (("forecasts", "--channel", "het"), "--channel het: is not among those kept; did you mean"),
         (("training", "seasonal_naive"), "plot training: seasonal_naive: not trained by gradient"),
         (("ranks",), "plot ranks figure.svg: data sets with"),
-        (("costs", "--output", "figure.xyz"), "plot costs figure.xyz: Format 'xyz' is not"),
+        (("costs", "--output", "figure.xyz"), "--output figure.xyz: does not end in .svg or"),
     ],
 )
 def test_a_mistake_in_a_figure_is_one_line(

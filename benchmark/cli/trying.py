@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import (
+    FIGURES,
     Device,
     DeviceOption,
     ThreadsOption,
@@ -177,6 +178,8 @@ def gradients(
     Measures the gradient of an untrained cell's last output by the input of each earlier step,
     relative to that of the last step. Where it is nothing, training has to open a gate first.
     """
+    if plot is not None:
+        check_output(plot, *FIGURES, option="--plot")
     from rich.table import Table
 
     from benchmark.cells import cell_names

@@ -8,9 +8,7 @@ import torch
 
 from benchmark.cells import cell_factory, cell_names
 from benchmark.cli import main
-from benchmark.errors import UserError
 from benchmark.evaluation.gradient_flow import gradient_flow
-from benchmark.reports.plots import plot_gradient_flow
 
 
 @pytest.mark.parametrize("cell", cell_names())
@@ -53,8 +51,3 @@ def test_the_command_prints_a_row_a_cell_and_draws(tmp_path, monkeypatch, capsys
     assert printed[0].split() == ["steps", "back", "1", "4", "12"]
     assert [line.split()[0] for line in printed[1:]] == cell_names()
     assert "<svg" in path.read_text(encoding="utf-8")
-
-
-def test_a_file_that_is_no_picture_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"flow\.txt.*name a \.svg, \.png or \.pdf file"):
-        plot_gradient_flow({"a": np.ones(3)}, tmp_path / "flow.txt")
