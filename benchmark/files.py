@@ -210,3 +210,14 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True  # someone else's process
     return True
+
+
+def exact_floats() -> dict[str, str]:
+    """The option by which `pandas.read_csv` gives every float the bits that its text means.
+
+    Later versions do so anyhow, and refuse the word.
+    """
+    import pandas as pd
+
+    version = tuple(int(part) for part in pd.__version__.split(".")[:2])
+    return {"float_precision": "round_trip"} if version < (3, 1) else {}

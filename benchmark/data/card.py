@@ -11,6 +11,7 @@ import codecs
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -214,6 +215,13 @@ def data_folders() -> list[Path]:
     """Folders in which a card is looked up by name, and its data; the first that has it wins."""
     named, here = os.environ.get(DATA_VARIABLE), Path("datasets")
     return [data_folder(), here, DATASETS] if named else [here, data_folder(), DATASETS]
+
+
+def places_of(file: str) -> Iterator[Path]:
+    """Where a data set's file may lie, plain or gzipped; the first that is there counts."""
+    for folder in data_folders():
+        yield folder / file
+        yield folder / f"{file}.gz"
 
 
 def list_cards() -> dict[str, Path]:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from benchmark.data import cache, checksum
-from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, data_folders
+from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, places_of
 from benchmark.data.files import writable
 from benchmark.errors import UserError
 from benchmark.files import private_name, remove, sweep
@@ -29,11 +29,7 @@ def locate(card: DatasetCard) -> Path | None:
     Raises:
         UserError: ``$BENCHMARK_DATA`` names no folder.
     """
-    for folder in data_folders():
-        for path in (folder / card.file, folder / f"{card.file}.gz"):
-            if path.is_file():
-                return path
-    return None
+    return next((path for path in places_of(card.file) if path.is_file()), None)
 
 
 def fetch(card: DatasetCard, progress: bool = True) -> Path:

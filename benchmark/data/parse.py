@@ -22,6 +22,7 @@ from benchmark.data.missing import add_absent_rows
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_steps, counted_times, read_times
 from benchmark.errors import UserError
+from benchmark.files import exact_floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,12 +82,10 @@ def _frames(card: DatasetCard, path: Path, columns: list[str]) -> Iterator[pd.Da
     """Read the rows of a file, some at a time: all of them as texts would fill the memory."""
     import pandas as pd
 
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = exact_floats()
     if card.missing != "error":  # a blank cell is an empty one, blanks beside NA are none of it
         options["skipinitialspace"] = True
         options["na_values"] = [cell.ljust(n) for cell in MISSING_CELLS for n in range(_PADDED + 1)]
-    if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
-        options["float_precision"] = "round_trip"  # later versions are exact and refuse the word
     kinds: dict[str, Any] = {
         column: str if column in (card.time_column, *card.left_out) else "float64"
         for column in columns

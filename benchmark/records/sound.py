@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.files import exact_floats
 from benchmark.records import csv_rows
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ def _whole_or_empty(texts: Series) -> Series:
 def _parsed(text: str, types: Mapping[str, str]) -> DataFrame:
     import pandas as pd
 
-    options: dict[str, Any] = {}
-    if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
-        options["float_precision"] = "round_trip"  # later versions are exact and refuse the word
+    options: dict[str, Any] = exact_floats()
     frame: DataFrame = pd.read_csv(
         io.BytesIO(text.encode()),
         index_col=False,

@@ -16,9 +16,9 @@ from benchmark.data.card import (
     DatasetCard,
     Source,
     data_folder,
-    data_folders,
     list_cards,
     load_card,
+    places_of,
 )
 from benchmark.data.checksum import sha256s
 from benchmark.data.files import is_zipped, writable
@@ -184,13 +184,12 @@ def _check_name(proposal: Proposal) -> None:
     if card is not None and card.resolve() != proposal.card_path.resolve():
         what = f"there is one of this name: {card}"
         raise UserError(f"dataset '{name}'", what, "choose another with --name")
-    for folder in data_folders():
-        for path in (folder / proposal.card.file, folder / f"{proposal.card.file}.gz"):
-            if path.resolve() == proposal.data.resolve():
-                return
-            if path.is_file():
-                what = "has the name of the new data, and would be found first"
-                raise UserError(str(path), what, "choose another with --name")
+    for path in places_of(proposal.card.file):
+        if path.resolve() == proposal.data.resolve():
+            return
+        if path.is_file():
+            what = "has the name of the new data, and would be found first"
+            raise UserError(str(path), what, "choose another with --name")
 
 
 def _check_no_loss(proposal: Proposal, same_data: bool) -> None:
