@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, encoding_of, opened_text
-from benchmark.data.header import codec
+from benchmark.data.header import codec, encoding_fault
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
@@ -42,8 +42,7 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
                         cure = "write a number, or leave the channel out of the file and its card"
                         return UserError(f"{place}, column '{column}'", what, cure)
         except UnicodeDecodeError as error:
-            what = f"is not {card.encoding} text (byte 0x{error.object[error.start]:02x})"
-            return UserError(f"{path}: line {rows.line_num + 1}", what, STATE_ENCODING)
+            return encoding_fault(card, f"{path}: line {rows.line_num + 1}", error)
         except csv.Error as error:
             return UserError(f"{path}: line {rows.line_num}", f"is not CSV ({error})", REPLACE_FILE)
     return None

@@ -79,8 +79,7 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     try:
         cells = next(csv.reader([line.decode(codec(card)).rstrip("\r\n")], strict=True))
     except UnicodeDecodeError as error:
-        what = f"is not {card.encoding} text (byte 0x{line[error.start]:02x})"
-        raise UserError(where, what, STATE_ENCODING) from None
+        raise encoding_fault(card, where, error) from None
     except csv.Error as error:
         if _one_row(line + second, codec(card)):
             instead = rewritten(path, change=".rename(columns=lambda name: ' '.join(name.split()))")
@@ -96,6 +95,12 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
 def codec(card: DatasetCard) -> str:
     """Return the codec to decode with: UTF-8 may begin with a byte-order mark."""
     return "utf-8-sig" if card.encoding == "utf-8" else card.encoding
+
+
+def encoding_fault(card: DatasetCard, where: str, error: UnicodeDecodeError) -> UserError:
+    """Say that a line is not in the card's encoding, and by which byte that was seen."""
+    what = f"is not {card.encoding} text (byte 0x{error.object[error.start]:02x})"
+    return UserError(where, what, STATE_ENCODING)
 
 
 def _one_row(lines: bytes, encoding: str) -> bool:

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.faults import MISSING_CELLS, cell_fault, without_card
-from benchmark.data.files import STATE_ENCODING, opened_text
-from benchmark.data.header import codec, read_header
+from benchmark.data.files import opened_text
+from benchmark.data.header import codec, encoding_fault, read_header
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
 from benchmark.data.times import Times, check_steps, read_times, step_fault
@@ -137,8 +137,8 @@ def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
             next(rows)
             yield from ((rows.line_num, row) for row in rows)
         except UnicodeDecodeError as error:
-            what = f"is not {card.encoding} text (byte 0x{error.object[error.start]:02x})"
-            raise UserError(f"{path}: line {rows.line_num + 1}", what, STATE_ENCODING) from None
+            where = f"{path}: line {rows.line_num + 1}"
+            raise encoding_fault(card, where, error) from None
         except csv.Error as error:
             where = f"{path}: line {rows.line_num + 1}"
             raise UserError(where, f"is not CSV ({error})", NAME_A_CSV) from None
