@@ -6,7 +6,6 @@ import traceback
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
-from types import TracebackType
 from typing import Any, Self
 
 from benchmark.data.load import Series
@@ -73,12 +72,7 @@ class InProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         pass
 
     def submit(self, planned: Plan) -> Future[Any]:

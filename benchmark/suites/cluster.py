@@ -12,7 +12,6 @@ import socket
 import time
 from concurrent.futures import Future
 from dataclasses import replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from benchmark.data.fetch import fetch
@@ -107,12 +106,7 @@ class RayCluster:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         import ray
 
         for task in self._tasks.values():

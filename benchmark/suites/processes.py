@@ -16,7 +16,6 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from queue import Empty
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from pebble import ProcessExpired, ProcessPool
@@ -65,12 +64,7 @@ class Processes:
         self._busy: dict[Future[Any], _Worker] = {}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for worker in (*self._free, *self._busy.values()):
             worker.stop()
 
