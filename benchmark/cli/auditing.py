@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import SetOption, check_output, make_console, tell
+from benchmark.cli.options import SetOption, check_table, make_console, show_tables
 from benchmark.errors import UserError
 
 SEEDS = 3
@@ -106,17 +106,13 @@ def pitfalls(
     card = load_card(dataset)
     others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
 
-    from benchmark.files import check_writable, write_atomically
     from benchmark.pitfalls.mistakes import NAMES, measure
     from benchmark.pitfalls.table import pitfalls_table
-    from benchmark.reports.tables import markdown, print_tables
 
     for name in only or []:
         if name not in NAMES:
             raise UserError("--only", f"unknown mistake {name!r}", nearest(name, NAMES))
-    if output is not None:
-        check_output(output, ".md")
-        check_writable(output)
+    check_table(output)
     companions = [load(other) for other in others if locate(other)]
     console = make_console()
     with console.status("") as status:
@@ -131,11 +127,7 @@ def pitfalls(
     options += [text for name in only or [] for text in ("--only", name)]
     options += [text for value in set_ or [] for text in ("--set", value)]
     command = shlex.join(["benchmark", "pitfalls", *(models or []), *options])
-    table = pitfalls_table(effects, card.name, horizon, command)
-    print_tables([table], console)
-    if output is not None:
-        write_atomically(output, markdown(table, level=1))
-        tell(console, f"Table: {output}")
+    show_tables([pitfalls_table(effects, card.name, horizon, command)], console, output)
 
 
 def epochs(
@@ -177,12 +169,8 @@ def epochs(
 
     from benchmark.epochs.study import study
     from benchmark.epochs.table import epochs_tables
-    from benchmark.files import check_writable, write_atomically
-    from benchmark.reports.tables import markdown, print_tables
 
-    if output is not None:
-        check_output(output, ".md")
-        check_writable(output)
+    check_table(output)
     console = make_console()
     found, total = [], len(cards) * len(specs) * (blocks + seeds)
     with console.status("") as status:
@@ -204,11 +192,7 @@ def epochs(
     options += ["--blocks", str(blocks)] if blocks != BLOCKS else []
     options += [text for value in set_ or [] for text in ("--set", value)]
     command = shlex.join(["benchmark", "epochs", *(models or []), *options])
-    tables = epochs_tables(found, horizon, seeds, blocks, command)
-    print_tables(tables, console)
-    if output is not None:
-        write_atomically(output, "\n".join([markdown(table, level=1) for table in tables]))
-        tell(console, f"Tables: {output}")
+    show_tables(epochs_tables(found, horizon, seeds, blocks, command), console, output)
 
 
 def _check_overrides(overrides: list[str]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.harness.spec import Execution
+    from benchmark.reports.tables import Table
 
 LOG_WIDTH = 110  # columns, where the output goes to a file or a log
 
@@ -79,12 +80,12 @@ FIGURES = (".svg", ".png", ".pdf")
 
 
 def check_output(
-    path: Path, *endings: str, read: Iterable[Path | None] = (), option: str = "--output"
+    path: Path | None, *endings: str, read: Iterable[Path | None] = (), option: str = "--output"
 ) -> None:
     """Refuse to write over what is not of the kind to be written, or is read by the same command.
 
     Args:
-        path: where to.
+        path: where to; None where nothing is to be written.
         endings: that the kind has, e.g. ``.csv``.
         read: files that the command reads.
         option: that named the path.
@@ -92,6 +93,9 @@ def check_output(
     Raises:
         UserError: it has another ending, or is one of the files read.
     """
+    if path is None:
+        return
+
     from benchmark.files import is_same
 
     if path.suffix.lower() not in endings:
@@ -100,6 +104,30 @@ def check_output(
     if any(other and is_same(path, other) for other in read):
         what = "is what this command reads, and would be written over"
         raise UserError(f"{option} {path}", what, "name another file")
+
+
+def check_table(path: Path | None) -> None:
+    """Find out before the work whether `show_tables` can write there.
+
+    Raises:
+        UserError: it cannot.
+    """
+    from benchmark.files import check_writable
+
+    check_output(path, ".md")
+    if path is not None:
+        check_writable(path)
+
+
+def show_tables(tables: list[Table], console: Console, path: Path | None) -> None:
+    """Print tables and, where there is a path, write them as Markdown."""
+    from benchmark.files import write_atomically
+    from benchmark.reports.tables import markdown, print_tables
+
+    print_tables(tables, console)
+    if path is not None:
+        write_atomically(path, "\n".join(markdown(table, level=1) for table in tables))
+        tell(console, f"{'Tables' if len(tables) > 1 else 'Table'}: {path}")
 
 
 def make_console() -> Console:

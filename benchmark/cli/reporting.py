@@ -34,8 +34,7 @@ def report(
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
 
-    if output is not None:
-        check_output(output, ".html", ".htm")
+    check_output(output, ".html", ".htm")
     csv = csv or Store(results).csv_of_runs()
     path = output or csv.with_name("report.html")
     write_page(path, csv, read_results(csv), "Benchmark results")

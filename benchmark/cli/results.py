@@ -48,13 +48,9 @@ def leaderboard(
     from benchmark.records.store import Store
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
 
-    for path, option, endings in (
-        (plot, "--plot", FIGURES),
-        (ranks, "--ranks", FIGURES),
-        (latex, "--latex", (".tex",)),
-    ):
-        if path is not None:
-            check_output(path, *endings, option=option)
+    check_output(plot, *FIGURES, option="--plot")
+    check_output(ranks, *FIGURES, option="--ranks")
+    check_output(latex, ".tex", option="--latex")
     paths = csvs or [Store(results).csv_of_runs()]
     console = make_console()
     board = _board(paths)

@@ -17,8 +17,10 @@ from benchmark.cli.options import (
     DeviceOption,
     ThreadsOption,
     check_output,
+    check_table,
     execution_of,
     make_console,
+    show_tables,
     tell,
 )
 from benchmark.errors import UserError
@@ -178,8 +180,7 @@ def gradients(
     Measures the gradient of an untrained cell's last output by the input of each earlier step,
     relative to that of the last step. Where it is nothing, training has to open a gate first.
     """
-    if plot is not None:
-        check_output(plot, *FIGURES, option="--plot")
+    check_output(plot, *FIGURES, option="--plot")
     from rich.table import Table
 
     from benchmark.cells import cell_names
@@ -233,12 +234,8 @@ def abilities(
     from benchmark.abilities.study import train_and_ask, width_of
     from benchmark.abilities.table import abilities_table
     from benchmark.cells import cell_names
-    from benchmark.files import check_writable, write_atomically
-    from benchmark.reports.tables import markdown, print_tables
 
-    if output is not None:
-        check_output(output, ".md")
-        check_writable(output)
+    check_table(output)
     torch.set_num_threads(threads)
     jobs = [(cell, task, width_of(cell, task)) for cell in cells or cell_names() for task in tasks]
     trainings = list(itertools.product(range(1, seeds + 1), jobs))
@@ -257,12 +254,10 @@ def abilities(
     command = shlex.join(
         ["benchmark", "abilities", *(cells or []), *options, "--seeds", str(seeds)]
     )
+    stopped = len(answers) < len(trainings)  # no file says that this is all
     table = abilities_table(answers, tasks, command)
-    print_tables([table], console)
-    if len(answers) < len(trainings):  # no file says that this is all
+    show_tables([table], console, None if stopped else output)
+    if stopped:
         told = f"Stopped after {len(answers)} of {len(trainings)} trainings; nothing is written."
         tell(console, told, style="yellow")
         raise typer.Exit(1)
-    if output is not None:
-        write_atomically(output, markdown(table, level=1))
-        tell(console, f"Table: {output}")

@@ -72,9 +72,7 @@ def tune(
     if output is not None and len(paths) > 1:
         what = f"is one file for {len(paths)} configurations"
         raise UserError("--output", what, "leave it out, or tune them one by one")
-
-    if output is not None:
-        check_output(output, ".yaml", ".yml", read=paths)
+    check_output(output, ".yaml", ".yml", read=paths)
 
     from benchmark.tuning.trials import require_optuna
 

@@ -56,8 +56,7 @@ def forecast(
     from benchmark.records.forecast import time_text, write_forecast
 
     check_output(output, ".csv", read=[input_])
-    if plot is not None:
-        check_output(plot, *FIGURES, option="--plot")
+    check_output(plot, *FIGURES, option="--plot")
     saved = load_saved(run, results, level)
     rows = saved.read(input_)
     console = make_console()
@@ -105,8 +104,7 @@ def backtest(
     from benchmark.harness.saved import load_saved
     from benchmark.reports.tables import print_tables
 
-    if output is not None:
-        check_output(output, ".csv", read=[input_])
+    check_output(output, ".csv", read=[input_])
     saved = load_saved(run, results)
     step = stride or saved.spec.horizon
     try:
