@@ -15,6 +15,7 @@ from benchmark.places import PUBLISHED, RESULTS
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from benchmark.reports.html.page import Source
     from benchmark.reports.ranking import Group
 
 
@@ -32,35 +33,24 @@ def report(
     The page holds all it needs: it opens from a disk, and may be sent as it is.
     """
     from benchmark.records.store import Store
-    from benchmark.records.table import read_results
+    from benchmark.reports.html.page import write_report
 
     check_output(output, ".html", ".htm")
     csv = csv or Store(results).csv_of_runs()
     path = output or csv.with_name("report.html")
-    write_page(path, csv, read_results(csv), "Benchmark results")
+    write_report(path, page_source(csv, "Benchmark results"))
     tell(make_console(), f"Report: {path}")
 
 
-def write_page(
-    path: Path,
-    csv: Path,
-    results: DataFrame,
-    title: str,
-    command: str = "",
-    notes: tuple[str, ...] = (),
-) -> None:
-    """Write the page of a results file, see `benchmark.reports.html.page.Source`.
-
-    Raises:
-        UserError: the extra ``report`` is not installed, or the page cannot be written.
-    """
+def page_source(csv: Path, title: str, command: str = "", notes: tuple[str, ...] = ()) -> Source:
+    """Take what the page of a results file is made from, see there."""
     from benchmark.harness.repeat import origin_of
-    from benchmark.reports.html.page import Source, write_report
+    from benchmark.records.table import read_results
+    from benchmark.reports.html.page import Source
     from benchmark.reports.published import read_published
 
     published = read_published(PUBLISHED)
-    source = Source(csv, results, published, origin_of, title, command, notes)
-    write_report(path, source)
+    return Source(csv, read_results(csv), published, origin_of, title, command, notes)
 
 
 class Kind(StrEnum):

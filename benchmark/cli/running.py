@@ -25,7 +25,7 @@ from benchmark.cli.options import (
     make_console,
     tell,
 )
-from benchmark.cli.reporting import write_page
+from benchmark.cli.reporting import page_source
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError, told_by_line
 from benchmark.places import RESULTS
@@ -250,12 +250,10 @@ def _write_tables(
     spec: SuiteSpec, outcome: Outcome, execution: Execution, console: Console, command: str
 ) -> None:
     """Rank what is done of a suite; say what its reader has to know."""
-    from benchmark.records.losses import read_losses
     from benchmark.records.store import Store
-    from benchmark.records.table import read_results, write_csv
-    from benchmark.reports.html.page import missing_packages
+    from benchmark.records.table import write_csv
+    from benchmark.reports.html.page import missing_packages, write_report
     from benchmark.reports.leaderboard import print_table, write_leaderboard
-    from benchmark.reports.ranking import best_runs, leaderboard
 
     store = Store(execution.results)
     rows = [run for run in store.records() if run.run_id in outcome.run_ids]
@@ -267,13 +265,12 @@ def _write_tables(
     folder = execution.results / spec.name
     own = folder / layout.RESULTS
     write_csv(own, rows)
-    table = read_results(own)
-    board = leaderboard(table, read_losses(own, best_runs(table)))
     left, of = len(outcome.run_ids) - len(rows), len(outcome.run_ids)
     stopped = (f"{left} of {of} runs are not made yet: the suite was stopped.",)
     notes = (*outcome.notes, *(stopped if left else ()))
-    write_leaderboard(folder, board, command=command, note=" ".join(notes))
-    print_table(board, console)
+    source = page_source(own, f"Suite {spec.name}", command, notes)
+    write_leaderboard(folder, source.board, command=command, note=" ".join(notes))
+    print_table(source.board, console)
     for note in notes:
         tell(console, f"Note: {note}", style="yellow")
     tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
@@ -281,5 +278,5 @@ def _write_tables(
         tell(console, "No report.html: it takes pip install 'ts-benchmark[report]'.")
     else:
         page = folder / "report.html"
-        write_page(page, own, table, f"Suite {spec.name}", command, notes)
+        write_report(page, source)
         tell(console, f"Report: {page}")

@@ -115,11 +115,11 @@ def compare(name: str) -> None:
 
 def report(name: str) -> None:
     """Write the page of a results file."""
-    from benchmark.cli.reporting import write_page
-    from benchmark.records.table import read_results
+    from benchmark.cli.reporting import page_source
+    from benchmark.reports.html.page import write_report
 
     path = Path(name) / "results.csv"
-    write_page(path.with_name("report.html"), path, read_results(path), "Benchmark results")
+    write_report(path.with_name("report.html"), page_source(path, "Benchmark results"))
 
 
 def rebuild(name: str) -> None:

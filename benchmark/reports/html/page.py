@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,17 @@ class Source:
         beside, above = run_folders(self.csv)
         return beside if beside.is_dir() else above
 
+    @cached_property
+    def losses(self) -> Mapping[str, Losses]:
+        """The errors of every test window of the runs that are shown, by metric."""
+        shown = best_runs(self.results)
+        return {"mse": read_losses(self.csv, shown), "mae": read_losses(self.csv, shown, "mae")}
+
+    @cached_property
+    def board(self) -> Leaderboard:
+        """The results, ranked."""
+        return leaderboard(self.results, self.losses["mse"])
+
 
 def missing_packages() -> list[str]:
     """Name what the extra ``report`` would install."""
@@ -120,16 +132,11 @@ def write_report(path: Path, source: Source) -> None:
 
 def _content(source: Source) -> dict[str, Any]:
     """All that the template shows, by name."""
-    shown_runs = best_runs(source.results)
-    losses: Mapping[str, Losses] = {
-        "mse": read_losses(source.csv, shown_runs, "mse"),
-        "mae": read_losses(source.csv, shown_runs, "mae"),
-    }
-    board = leaderboard(source.results, losses["mse"])
+    board = source.board
     most = rows_a_task(len(board.groups))
     groups = board.groups[:MOST_ROWS]
     limits, detailed = figures.choose_limits(groups)
-    published = _published(source, board, losses)
+    published = _published(source)
     runs = runs_by_row(source.results)
     tasks, rows, protocols = [], [], []
     for number, group in enumerate(groups):
@@ -199,14 +206,13 @@ def _figures(
     return figures.figure_object(details, limits), borders
 
 
-def _published(
-    source: Source, board: Leaderboard, losses: Mapping[str, Losses]
-) -> Mapping[tuple[str, int], list[dict[str, Any]]]:
+def _published(source: Source) -> Mapping[tuple[str, int], list[dict[str, Any]]]:
     """Our rows beside published ones, by data set and horizon; only where there are any."""
     if not (source.results["status"] == "done").any():
         return {}
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for key, table in tables(compare_published(source.results, source.published, losses, board)):
+    beside = compare_published(source.results, source.published, source.losses, source.board)
+    for key, table in tables(beside):
         if table.rows:
             found.setdefault(key, []).append(_table_object(table))
     return found
