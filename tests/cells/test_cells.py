@@ -5,8 +5,10 @@ A new file in ``benchmark/cells`` is tested here without a line being added.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
+from work import count_work
 
 import benchmark.cells
 from benchmark.cells import Cell, State, cell_factory, cell_names
@@ -165,6 +168,26 @@ def test_a_sequence_read_in_two_parts_is_the_sequence_read_whole(
     slow, slow_last = cell.sequential(x[:, cut:], state)
     assert_same((slow, *slow_last), (second, *resumed), 1e-10)
     assert all(map(torch.equal, state, kept)), "a state that was handed over is not written to"
+
+
+@every_cell
+def test_a_state_survives_being_saved(name: str, options: dict[str, Any]) -> None:
+    cell, x = build(name, options), inputs(20)
+    buffer = io.BytesIO()
+    torch.save(cell(x[:, :9])[1], buffer)
+    buffer.seek(0)
+    torch.testing.assert_close(cell(x[:, 9:], torch.load(buffer))[0], cell(x)[0][:, 9:])
+
+
+@pytest.mark.parametrize("name", ["elman", "gru", "lstm", "slstm", "mamba", "mamba2"])
+def test_twice_the_steps_are_twice_the_work(name: str) -> None:
+    cell = build(name, {})
+
+    def train(steps: int) -> None:
+        cell(inputs(steps))[0].sum().backward()
+
+    work = [count_work(partial(train, steps)) for steps in (256, 512, 768)]
+    assert work[2] - work[1] <= 1.02 * (work[1] - work[0])
 
 
 @every_cell

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 import sys
 from collections.abc import Iterator
 from functools import partial
 from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
+from compared import assert_equal, assert_finite, with_gradients
 from torch import Tensor, nn
-from work import count_work, saved_bytes
+from work import saved_bytes
 
 from benchmark.cells import native, selective_scan
 from benchmark.cells.mamba import DT_RANGE, Mamba
@@ -22,15 +21,6 @@ from benchmark.cells.selective_scan import CHUNK, NATIVE_CHUNK, PlainScan, scan_
 D, B = 16, 3
 double = torch.float64
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]  # x, dt, A, B, C, state
-
-
-@pytest.fixture(params=["plain", "compiled"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to run the scan in float32."""
-    if request.param == "compiled" and native.operator("selective_scan") is None:
-        pytest.skip("no C++ compiler here")
-    monkeypatch.setenv("BENCHMARK_NATIVE", "1" if request.param == "compiled" else "0")
-    return str(request.param)
 
 
 def scan_inputs(
@@ -58,22 +48,6 @@ def loop(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, h: Tensor) -> t
     return torch.stack(outputs, dim=1), h
 
 
-def with_gradients(results: tuple[Tensor, ...], inputs: Any) -> list[Tensor]:
-    """Results and the gradients of a weighted sum of them."""
-    generator = torch.Generator().manual_seed(1)
-    loss = sum(
-        (r * torch.randn(r.shape, generator=generator, dtype=double).to(r)).sum() for r in results
-    )
-    return [*results, *torch.autograd.grad(loss, inputs)]  # type: ignore[arg-type]
-
-
-def assert_equal(ours: list[Tensor], theirs: list[Tensor], tolerance: float) -> None:
-    """Element by element, relative to the largest element of each tensor."""
-    for a, b in zip(ours, theirs, strict=True):
-        scale = float(b.detach().abs().max())
-        torch.testing.assert_close(a.to(b.dtype), b, rtol=0, atol=tolerance * max(scale, 1e-30))
-
-
 # --- ours / theirs -------------------------------------------------------------------------------
 
 
@@ -86,7 +60,7 @@ def package_block(pscan: bool) -> nn.Module:
 
 @pytest.mark.parametrize("pscan", [False, True])
 @pytest.mark.parametrize("steps", [1, 7, 50])
-def test_outputs_and_every_gradient_are_the_packages(path: str, pscan: bool, steps: int) -> None:
+def test_outputs_and_every_gradient_are_the_packages(engine: None, pscan: bool, steps: int) -> None:
     torch.manual_seed(steps)
     ours, theirs = Mamba(D, D), package_block(pscan)
     names = {name: name.replace("conv.", "conv1d.") for name, _ in ours.named_parameters()}
@@ -140,7 +114,7 @@ def test_gradients_of_the_plain_scan_are_those_of_finite_differences(
     ("width", "states"), [(1, 1), (1, 37), (5, 2), (16, 16), (40, 16), (33, 17)]
 )
 def test_both_scans_are_the_loop_at_every_width(
-    path: str, steps: int, width: int, states: int
+    engine: None, steps: int, width: int, states: int
 ) -> None:
     """Widths that fill no vector of any CPU, and others; 1 channel and 16 states have own code."""
     inputs = scan_inputs(steps, width=width, states=states, dtype=torch.float32)
@@ -149,7 +123,7 @@ def test_both_scans_are_the_loop_at_every_width(
     assert_equal(ours, with_gradients(loop(*exact), exact), 1e-5)
 
 
-def test_a_scan_takes_tensors_as_they_lie(path: str) -> None:
+def test_a_scan_takes_tensors_as_they_lie(engine: None) -> None:
     inputs = scan_inputs(20, dtype=torch.float32)
     strided = [tensor.mT.contiguous().mT for tensor in inputs]
     expected = selective_scan.selective_scan(*inputs)
@@ -171,7 +145,7 @@ def test_the_compiled_scan_does_not_depend_on_the_number_of_threads(
         assert all(map(torch.equal, results[0], other))
 
 
-def test_without_time_nothing_changes_and_after_much_time_nothing_is_left(path: str) -> None:
+def test_without_time_nothing_changes_and_after_much_time_nothing_is_left(engine: None) -> None:
     x, dt, A, B_, C, state = scan_inputs(30, dtype=torch.float32)
     _, frozen = selective_scan.selective_scan(x, torch.zeros_like(dt), A, B_, C, state)
     assert torch.equal(frozen, state)
@@ -184,15 +158,14 @@ def test_without_time_nothing_changes_and_after_much_time_nothing_is_left(path: 
 
 @pytest.mark.parametrize("dt", [1e-30, 1e-8, 1.0, 80.0, 1e6])
 @pytest.mark.parametrize("size", [1.0, 50.0])
-def test_extreme_steps_and_inputs_stay_finite(path: str, dt: float, size: float) -> None:
+def test_extreme_steps_and_inputs_stay_finite(engine: None, dt: float, size: float) -> None:
     x, _, A, *rest = scan_inputs(70, dtype=torch.float32)
     inputs = [tensor.detach().requires_grad_() for tensor in (size * x, dt + 0 * x, A, *rest)]
-    results = selective_scan.selective_scan(*inputs)
-    assert all(bool(r.isfinite().all()) for r in with_gradients(results, inputs))
+    assert_finite(with_gradients(selective_scan.selective_scan(*inputs), inputs))
 
 
 @pytest.mark.parametrize("size", [0.0, 1.0, 50.0])
-def test_five_thousand_steps_stay_finite(path: str, size: float) -> None:
+def test_five_thousand_steps_stay_finite(engine: None, size: float) -> None:
     torch.manual_seed(0)
     cell = Mamba(3, 8)
     with torch.no_grad():
@@ -200,31 +173,7 @@ def test_five_thousand_steps_stay_finite(path: str, size: float) -> None:
         cell.dt_proj.bias[1::2] -= 50.0
     x = (size * torch.randn(1, 5000, 3)).requires_grad_()
     outputs, (_, h) = cell(x)
-    results = with_gradients((outputs, h), [x, *cell.parameters()])
-    assert all(bool(r.isfinite().all()) for r in results)
-
-
-def test_mixed_precision_runs_the_recurrence_in_full(path: str) -> None:
-    torch.manual_seed(0)
-    cell, x = Mamba(8, 8), torch.randn(2, 30, 8)
-    exact, (_, last) = cell(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs, (_, h) = cell(x)
-    assert h.dtype == torch.float32
-    torch.testing.assert_close(h, last, rtol=0.05, atol=0.05 * float(last.detach().abs().max()))
-    scale = float(exact.detach().abs().max())
-    torch.testing.assert_close(outputs.float(), exact, rtol=0.05, atol=0.05 * scale)
-    (outputs.float().square().sum() + h.sum()).backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in cell.parameters())
-
-
-def test_a_state_survives_being_saved(path: str) -> None:
-    cell, x = Mamba(3, 8), torch.randn(2, 20, 3)
-    buffer = io.BytesIO()
-    torch.save(cell(x[:, :9])[1], buffer)
-    buffer.seek(0)
-    resumed, _ = cell(x[:, 9:], torch.load(buffer))
-    torch.testing.assert_close(resumed, cell(x)[0][:, 9:])
+    assert_finite(with_gradients((outputs, h), [x, *cell.parameters()]))
 
 
 def test_a_convolution_of_one_step_and_one_state_a_channel_work() -> None:
@@ -236,18 +185,7 @@ def test_a_convolution_of_one_step_and_one_state_a_channel_work() -> None:
 # --- cost ----------------------------------------------------------------------------------------
 
 
-def train(cell: nn.Module, steps: int) -> None:
-    cell(torch.randn(2, steps, 3))[0].sum().backward()
-
-
-def test_twice_the_steps_are_twice_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCHMARK_NATIVE", "0")
-    cell = Mamba(3, 8)
-    work = [count_work(partial(train, cell, steps)) for steps in (80, 160, 240)]
-    assert work[2] - work[1] <= 1.02 * (work[1] - work[0])
-
-
-def test_no_state_of_every_step_is_kept_for_the_backward_pass(path: str) -> None:
+def test_no_state_of_every_step_is_kept_for_the_backward_pass(engine: None) -> None:
     inputs = scan_inputs(160, width=32, states=16, dtype=torch.float32)
     every_state = 4 * B * 160 * 16 * 32
     assert saved_bytes(lambda: selective_scan.selective_scan(*inputs)[0]) < every_state / 3

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from functools import partial
 
 import pytest
 import torch
+from compared import assert_equal, assert_finite, with_gradients
 from torch import Tensor, nn
-from work import count_work, saved_bytes
+from work import saved_bytes
 
 from benchmark.cells import cell_factory, native, ssd
 from benchmark.cells.mamba2 import Mamba2
@@ -18,15 +18,6 @@ from benchmark.cells.ssd import CHUNK
 
 B, K, P, N = 3, 2, 3, 4
 double = torch.float64
-
-
-@pytest.fixture(params=["plain", "compiled"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to run the recurrence in float32."""
-    if request.param == "compiled" and native.operator("ssd") is None:
-        pytest.skip("no C++ compiler here")
-    monkeypatch.setenv("BENCHMARK_NATIVE", "1" if request.param == "compiled" else "0")
-    return str(request.param)
 
 
 around_chunks = pytest.mark.parametrize(
@@ -58,25 +49,6 @@ def loop(v: Tensor, a: Tensor, B: Tensor, C: Tensor, h: Tensor) -> tuple[Tensor,
     return torch.stack(outputs, dim=1), h
 
 
-def with_gradients(results: tuple[Tensor, ...], inputs: tuple[Tensor, ...]) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    loss = sum(
-        (r * torch.randn(r.shape, generator=generator, dtype=double).to(r)).sum() for r in results
-    )
-    return [*results, *torch.autograd.grad(loss, inputs)]  # type: ignore[arg-type]
-
-
-def assert_equal(ours: list[Tensor], theirs: list[Tensor], tolerance: float) -> None:
-    """Element by element, relative to the largest element of each tensor."""
-    for a, b in zip(ours, theirs, strict=True):
-        scale = float(b.detach().abs().max())
-        torch.testing.assert_close(a.to(b.dtype), b, rtol=0, atol=tolerance * max(scale, 1e-30))
-
-
-def assert_finite(results: list[Tensor]) -> None:
-    assert all(bool(r.isfinite().all()) for r in results)
-
-
 # --- the recurrence ------------------------------------------------------------------------------
 
 
@@ -84,7 +56,7 @@ def assert_finite(results: list[Tensor]) -> None:
 @pytest.mark.parametrize("batch", [1, B])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(double, 1e-12), (torch.float32, 1e-5)])
 def test_the_fast_form_is_the_loop_and_so_are_its_gradients(
-    path: str, steps: int, batch: int, dtype: torch.dtype, tolerance: float
+    engine: None, steps: int, batch: int, dtype: torch.dtype, tolerance: float
 ) -> None:
     inputs = ssd_inputs(steps, batch=batch, dtype=dtype)
     exact = tuple(tensor.detach().double().requires_grad_() for tensor in inputs)
@@ -142,7 +114,7 @@ def test_with_one_channel_a_head_it_is_mambas_scan_with_one_speed_a_channel() ->
     torch.testing.assert_close(ours.squeeze(-1), last)
 
 
-def test_a_step_that_forgets_all_does_not_blur_the_steps_after_it(path: str) -> None:
+def test_a_step_that_forgets_all_does_not_blur_the_steps_after_it(engine: None) -> None:
     """Sums of decays in a chunk reach 1e4, where float32 could not tell 0.1 from 0.1005."""
     v, a, *rest = ssd_inputs(CHUNK, dtype=torch.float32)
     a = torch.full_like(a, -0.1)
@@ -228,34 +200,12 @@ def test_heads_that_do_not_divide_the_channels_are_refused() -> None:
         cell_factory("mamba2", {})(3, 7)
 
 
-def test_mixed_precision_runs_the_recurrence_in_full(path: str) -> None:
-    torch.manual_seed(0)
-    cell, x = Mamba2(8, 8), torch.randn(2, 30, 8)
-    exact, (_, last) = cell(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs, (_, h) = cell(x)
-    assert h.dtype == torch.float32
-    torch.testing.assert_close(h, last, rtol=0.05, atol=0.05 * float(last.detach().abs().max()))
-    scale = float(exact.detach().abs().max())
-    torch.testing.assert_close(outputs.float(), exact, rtol=0.05, atol=0.05 * scale)
-    (outputs.float().square().sum() + h.sum()).backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in cell.parameters())
-
-
-def test_a_state_survives_being_saved() -> None:
-    cell, x = drawn(3, 8), torch.randn(2, 40, 3, dtype=double)
-    buffer = io.BytesIO()
-    torch.save(cell(x[:, :9])[1], buffer)
-    buffer.seek(0)
-    torch.testing.assert_close(cell(x[:, 9:], torch.load(buffer))[0], cell(x)[0][:, 9:])
-
-
 # --- extremes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("a", [0.0, -1e-30, -1e-8, -50.0, -1e6])
 @pytest.mark.parametrize("size", [1.0, 50.0])
-def test_extreme_decays_and_inputs_stay_finite(path: str, a: float, size: float) -> None:
+def test_extreme_decays_and_inputs_stay_finite(engine: None, a: float, size: float) -> None:
     v, decays, *rest = ssd_inputs(3 * CHUNK + 5, dtype=torch.float32)
     tensors = (size * v, a + 0 * decays, *rest)
     inputs = tuple(tensor.detach().requires_grad_() for tensor in tensors)
@@ -263,7 +213,7 @@ def test_extreme_decays_and_inputs_stay_finite(path: str, a: float, size: float)
 
 
 @pytest.mark.parametrize("size", [0.0, 1.0, 50.0])
-def test_five_thousand_steps_stay_finite(path: str, size: float) -> None:
+def test_five_thousand_steps_stay_finite(engine: None, size: float) -> None:
     torch.manual_seed(0)
     cell = Mamba2(3, 8)
     with torch.no_grad():
@@ -277,18 +227,7 @@ def test_five_thousand_steps_stay_finite(path: str, size: float) -> None:
 # --- cost ----------------------------------------------------------------------------------------
 
 
-def train(cell: nn.Module, steps: int) -> None:
-    cell(torch.randn(2, steps, 3))[0].sum().backward()
-
-
-def test_twice_the_steps_are_twice_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BENCHMARK_NATIVE", "0")
-    cell = Mamba2(3, 8)
-    work = [count_work(partial(train, cell, steps * CHUNK)) for steps in (4, 8, 12)]
-    assert work[2] - work[1] <= 1.02 * (work[1] - work[0])
-
-
-def test_no_state_of_every_step_is_kept_for_the_backward_pass(path: str) -> None:
+def test_no_state_of_every_step_is_kept_for_the_backward_pass(engine: None) -> None:
     steps = 10 * CHUNK
     shapes = [(2, steps, 4, 32), (2, steps, 4), (2, steps, 16), (2, steps, 16), (2, 16, 4, 32)]
     inputs = [torch.zeros(shape, requires_grad=True) for shape in shapes]

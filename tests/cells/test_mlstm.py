@@ -23,12 +23,6 @@ double = torch.float64
 every_form = pytest.mark.parametrize("form", [fastest, chunkwise, parallel])
 
 
-@pytest.fixture(params=["0", ""], ids=["plain", "compiled"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a float32 test in plain torch, and in C++ where there is a compiler."""
-    monkeypatch.setenv("BENCHMARK_NATIVE", request.param)
-
-
 both_engines = pytest.mark.usefixtures("engine")
 
 

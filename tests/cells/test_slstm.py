@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-from functools import partial
 from typing import Literal
 
 import pytest
 import torch
 from official import assert_equal, copied, official_slstm, slstm_names
 from torch import Tensor
-from work import count_work
 
 from benchmark.cells import cell_factory
 from benchmark.cells.native import operator
@@ -19,12 +16,6 @@ from benchmark.cells.slstm import SLSTM
 
 D, B, K, W = 16, 3, 4, 4
 double = torch.float64
-
-
-@pytest.fixture(params=["0", ""], ids=["plain", "compiled"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a float32 test in plain torch, and in C++ where there is a compiler."""
-    monkeypatch.setenv("BENCHMARK_NATIVE", request.param)
 
 
 both_engines = pytest.mark.usefixtures("engine")
@@ -123,15 +114,6 @@ def test_a_convolution_of_one_tap_is_left_out() -> None:
 def test_equal_widths_need_no_projection_and_others_one() -> None:
     assert not list(SLSTM(D, D).embed.parameters())
     assert SLSTM(3, D).embed.weight.shape == (D, 3)
-
-
-def test_a_state_survives_being_saved() -> None:
-    cell, x = drawn(), inputs(20)
-    whole = cell(x)[0]
-    buffer = io.BytesIO()
-    torch.save(cell(x[:, :9])[1], buffer)
-    buffer.seek(0)
-    torch.testing.assert_close(cell(x[:, 9:], torch.load(buffer))[0], whole[:, 9:])
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
@@ -237,16 +219,3 @@ def test_the_compiled_loops_are_the_plain_ones(
         for ours, reference in zip(compiled, plain, strict=True):
             scale = float(reference.detach().abs().max())
             torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-5 * scale)
-
-
-# --- cost ----------------------------------------------------------------------------------------
-
-
-def test_twice_the_steps_are_twice_the_work() -> None:
-    cell = drawn()
-    work = [count_work(partial(train, cell, steps)) for steps in (50, 100, 150)]
-    assert work[2] - work[1] <= 1.02 * (work[1] - work[0])
-
-
-def train(cell: SLSTM, steps: int) -> None:
-    cell(inputs(steps))[0].sum().backward()
