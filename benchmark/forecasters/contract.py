@@ -80,12 +80,12 @@ class Forecaster(nn.Module, ABC):
 
     fitted: ClassVar[FitKind] = "gradient"
     fitted_by_member: ClassVar[bool] = False
+    channel_independent: bool = False
+    recursive: bool = False
 
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__()
         self.shape = shape
-        self.channel_independent = False
-        self.recursive = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

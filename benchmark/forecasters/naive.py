@@ -17,10 +17,7 @@ class LastValue(Forecaster):
     """The last value, held: y_h = x_L."""
 
     fitted: ClassVar[FitKind] = "none"
-
-    def __init__(self, shape: SeriesShape) -> None:
-        super().__init__(shape)
-        self.channel_independent = True
+    channel_independent = True
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
@@ -39,10 +36,10 @@ class SeasonalNaive(Forecaster):
     """
 
     fitted: ClassVar[FitKind] = "none"
+    channel_independent = True
 
     def __init__(self, shape: SeriesShape, *, seasons: Positive = 1) -> None:
         super().__init__(shape)
-        self.channel_independent = True
         self.period = seasons * shape.season
         if shape.lookback < self.period:
             raise ValueError(
@@ -60,10 +57,7 @@ class WindowMean(Forecaster):
     """The mean of the lookback, held: y_h = mean(x)."""
 
     fitted: ClassVar[FitKind] = "none"
-
-    def __init__(self, shape: SeriesShape) -> None:
-        super().__init__(shape)
-        self.channel_independent = True
+    channel_independent = True
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
