@@ -113,11 +113,8 @@ def _plain_attention() -> Iterator[None]:
 Shape = Sequence[int]
 
 
-def _flops_of_dot(one: Shape, other: Shape, **_: object) -> int:
-    return 2 * prod(one)
-
-
 def _flops_of_mv(matrix: Shape, vector: Shape, **_: object) -> int:
+    """Of a dot product as well, whose matrix is a vector."""
     return 2 * prod(matrix)
 
 
@@ -140,7 +137,7 @@ def _flops_of_cholesky_solve(right: Shape, factor: Shape, *_: object, **__: obje
 
 
 _UNSEEN = {
-    torch.ops.aten.dot: _flops_of_dot,
+    torch.ops.aten.dot: _flops_of_mv,
     torch.ops.aten.mv: _flops_of_mv,
     torch.ops.aten.addmv: _flops_of_addmv,
     torch.ops.aten.mkldnn_rnn_layer: _flops_of_lstm,

@@ -52,15 +52,12 @@ def find_forecaster(name: str, where: str) -> type[Forecaster]:
     return find_class(name, where, Forecaster, others)  # type: ignore[type-abstract]
 
 
-def resolve_model(
-    spec: Mapping[str, Any], where: str, prefix: str = "model"
-) -> tuple[type[Forecaster], dict[str, Any]]:
+def resolve_model(spec: Mapping[str, Any], where: str) -> tuple[type[Forecaster], dict[str, Any]]:
     """Find the class that ``{class: ..., option: value}`` names and check its options.
 
     Args:
         spec: the class and its options.
         where: the file to name in errors.
-        prefix: where `spec` stands in that file.
 
     Returns:
         The class and all of its options, defaults included.
@@ -69,11 +66,11 @@ def resolve_model(
         UserError: unknown class, or an unknown, missing or mistyped option; as `option_schema`.
     """
     if not isinstance(spec.get("class"), str):
-        raise UserError(f"{where}: {prefix}.class", "is missing", "name the forecaster's class")
-    cls = find_forecaster(spec["class"], f"{where}: {prefix}.class")
+        raise UserError(f"{where}: model.class", "is missing", "name the forecaster's class")
+    cls = find_forecaster(spec["class"], f"{where}: model.class")
     given = {key: value for key, value in spec.items() if key != "class"}
-    schema = option_schema(cls, given, f"{where}: {prefix}")
-    return cls, dict(validate(schema, given, where, prefix))
+    schema = option_schema(cls, given, f"{where}: model")
+    return cls, dict(validate(schema, given, where, "model"))
 
 
 def option_schema(cls: type[Forecaster], given: Container[str], place: str) -> type[BaseModel]:
@@ -90,29 +87,27 @@ def option_schema(cls: type[Forecaster], given: Container[str], place: str) -> t
     return options_of(cls, ("shape",), given, place)
 
 
-def build_forecaster(
-    spec: Mapping[str, Any], shape: SeriesShape, where: str, prefix: str = "model"
-) -> Forecaster:
+def build_forecaster(spec: Mapping[str, Any], shape: SeriesShape, where: str) -> Forecaster:
     """Build the forecaster that ``{class: ..., option: value}`` describes.
 
     Raises:
         UserError: as `resolve_model`, options that do not go together or with `shape`, or nothing
             to train in what is to be fitted by gradient.
     """
-    cls, options = resolve_model(spec, where, prefix)
+    cls, options = resolve_model(spec, where)
     try:
         built = cls(shape, **options)
     except ValueError as error:
-        raise UserError(f"{where}: {prefix}", str(error)) from error
+        raise UserError(f"{where}: model", str(error)) from error
     except UserError as error:
         raise error.inside(where) from error
     if "_parameters" not in vars(built):
         what = f"{cls.__name__} does not call super().__init__(shape)"
-        raise UserError(f"{where}: {prefix}", what, "make that the first line of its __init__")
+        raise UserError(f"{where}: model", what, "make that the first line of its __init__")
     trained = any(parameter.requires_grad for parameter in built.parameters())
     if not trained and how_fitted(spec, where) == "gradient":
         what = "fitted is 'gradient', but there is no parameter to train"
-        raise UserError(f"{where}: {prefix}", what, f'set fitted = "none" in {cls.__name__}')
+        raise UserError(f"{where}: model", what, f'set fitted = "none" in {cls.__name__}')
     return built
 
 

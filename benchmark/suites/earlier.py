@@ -88,7 +88,8 @@ def _of_row(csv: Path, model: str | None) -> Earlier:
             return Earlier(row, candidate, (note,))
         planned = planned or candidate
     if planned is None:
-        raise UserError(where, "no YAML of ours has this model's name", _nearest_name(row))
+        near = nearest(str(row["model"]), own_models())
+        raise UserError(where, "no YAML of ours has this model's name", near)
     name = Path(planned.where).name
     note = f"the row's settings are not known, {name} as it is now is run in their place"
     return Earlier(row, planned, (note, *_changed(row, planned)))
@@ -135,7 +136,3 @@ def _changed(row: Row, planned: Plan) -> tuple[str, ...]:
     was, now = (f"{name[-10:]}" for name in (row["run_id"], planned.run_id))
     what = "its settings, its data or the version of this package are others"
     return (f"what decides the numbers had the hash {was}, now it is {now}: {what}",)
-
-
-def _nearest_name(row: Row) -> str:
-    return nearest(str(row["model"]), own_models())

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -135,7 +135,8 @@ def fit_on_devices(
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             what = f"{type(forecaster).__name__} cannot be sent to other processes ({error})"
             raise UserError("parallel.devices", what, "keep no function or handle in it") from error
-        with _ranks(folder, train.device.type, parallel.devices, threads, options.verbose) as ranks:
+        kind, verbose = train.device.type, options.verbose
+        with closing(_Ranks(folder, kind, parallel.devices, threads, verbose)) as ranks:
             for finished in ranks.epochs():
                 if options.on_epoch:
                     options.on_epoch(finished)
@@ -205,7 +206,7 @@ class _Ranks:
         count = len(self._processes)
         raise RuntimeError(f"the process of device {lost + 1} of {count} {how}{said}")
 
-    def kill(self) -> None:
+    def close(self) -> None:
         """End what still runs."""
         for process in self._processes:
             process.kill()
@@ -220,12 +221,3 @@ class _Ranks:
             self._ended.append(rank)
             for process in self._processes:
                 process.kill()
-
-
-@contextmanager
-def _ranks(folder: Path, kind: str, devices: int, threads: int, verbose: bool) -> Iterator[_Ranks]:
-    ranks = _Ranks(folder, kind, devices, threads, verbose)
-    try:
-        yield ranks
-    finally:
-        ranks.kill()

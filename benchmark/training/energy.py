@@ -118,10 +118,7 @@ def gpu_counters(device: torch.device) -> list[Counter]:
         _check(nvml.nvmlInit_v2())
         _check(nvml.nvmlDeviceGetHandleByUUID(uuid, ctypes.byref(handle)))
         return [Counter(read)]
-    except (
-        OSError,
-        AttributeError,
-    ):  # none, one too old (or a torch), or a GPU that does not count
+    except (OSError, AttributeError):  # none, too old a one (or torch), a GPU that does not count
         return []
 
 

@@ -210,9 +210,9 @@ def test_options_are_checked_against_the_signature(spec: dict[str, Any], says: s
 
 def test_all_faults_of_the_options_are_told_at_once() -> None:
     with pytest.raises(UserError) as caught:
-        resolve_model({"class": "Linear", "individual": 1, "layers": 2}, "f.yaml", "run.model")
+        resolve_model({"class": "Linear", "individual": 1, "layers": 2}, "f.yaml")
     lines = str(caught.value).split("\n")
-    assert {line.split(": ")[1] for line in lines} == {"run.model.individual", "run.model.layers"}
+    assert {line.split(": ")[1] for line in lines} == {"model.individual", "model.layers"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -265,27 +266,20 @@ def test_the_first_error_of_any_process_ends_the_fit(
     with pytest.raises(type(error)) as raised:
         ranks.check()
     assert str(raised.value) == str(error)
-    ranks.kill()
+    ranks.close()
     assert all(process.poll() is not None for process in ranks._processes)
 
 
 def test_an_interrupt_leaves_no_process_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[devices._Ranks] = []
-    make = devices._Ranks.__init__
-
-    def remember(self: devices._Ranks, *arguments: Any) -> None:
-        make(self, *arguments)
-        begun.append(self)
-
     (tmp_path / "a_rank.py").write_text(f"{RANK}\n{WAIT}\n")
     monkeypatch.setattr(devices, "RANK", "a_rank")
-    monkeypatch.setattr(devices._Ranks, "__init__", remember)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(KeyboardInterrupt), devices._ranks(tmp_path, "cpu", 2, 1, False):
+    ranks = devices._Ranks(tmp_path, "cpu", 2, 1, False)
+    with pytest.raises(KeyboardInterrupt), closing(ranks):
         raise KeyboardInterrupt
-    assert [process.returncode for process in begun[0]._processes] == [-signal.SIGKILL] * 2
+    assert [process.returncode for process in ranks._processes] == [-signal.SIGKILL] * 2
 
 
 def test_a_rank_ends_when_the_process_that_started_it_is_gone(
