@@ -20,6 +20,9 @@ SCORES = (
 )  # fmt: skip
 """The columns that a failed run must leave empty."""
 
+HEADLINE = ("mse", "mae")
+"""Those that runs are compared by."""
+
 FitRows = Literal["train", "train+val"]
 TRAIN: FitRows = "train"
 TRAIN_AND_VAL: FitRows = "train+val"

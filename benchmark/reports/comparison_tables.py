@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from benchmark.records.record import HEADLINE
 from benchmark.reports.changes import JUDGED, VERDICTS, Comparison, held_to
 from benchmark.reports.matching import ALL_SEEDS
 from benchmark.reports.ranking import MOST_NAMES
@@ -115,7 +116,7 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
         is_number = name in ("horizon", "lookback", "seed")
         columns.append(Column(title, number=is_number, spare=spare))
         cells.append([Cell(_value(name, value)) for value in rows[name]])
-    for metric in ("mse", "mae"):
+    for metric in HEADLINE:
         for column, texts in _change(rows, metric, arrows).items():
             columns.append(column)
             cells.append([Cell(text) for text in texts])
@@ -167,7 +168,7 @@ def _also(rows: DataFrame) -> list[str]:
         ", ".join(
             f"{name} {percent(row[f'{name}_change'])}"
             for name in (*row["worse"], *row["better"])
-            if name not in ("mse", "mae")
+            if name not in HEADLINE
         )
         for row in rows.to_dict("records")
     ]

@@ -40,7 +40,7 @@ _FORECASTS_OPTIONAL = {
     "kind": "U1", "time": "M1", "channel": "iu1", "history": "f3", "low": "f3", "high": "f3",
 }  # fmt: skip
 _EPOCH = ("number", "train_loss", "val_mse")
-METRICS = {"mse": "squared_by_step", "mae": "absolute_by_step"}
+_BY_STEP = {"mse": "squared_by_step", "mae": "absolute_by_step"}
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def read_detail(label: str, runs: Sequence[Run], folder: Path) -> Detail | None:
         fitted=runs[0].fitted,
         errors={
             name: np.mean([each[key] for each in errors], axis=0, dtype=np.float64)
-            for name, key in METRICS.items()
+            for name, key in _BY_STEP.items()
         },
         channels=first["channels"].tolist(),
         scale=first["scale"],
@@ -244,7 +244,7 @@ def ranked_channels(details: Sequence[Detail], most: int) -> Places:
 def _errors(path: Path) -> dict[str, NDArray[Any]]:
     arrays = read_arrays(path, _ERRORS, _ERRORS_OPTIONAL)
     steps, channels = arrays["squared_by_step"].shape
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(METRICS.values(), (steps, channels))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(_BY_STEP.values(), (steps, channels))
     shapes |= {"channels": (channels,), "scale": (channels,), "borders": (3, 2)}
     _check_shapes(path, arrays, shapes)
     return arrays

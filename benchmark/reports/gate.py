@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field
 
 from benchmark.config import Strict, nearest, validate
 from benchmark.plain_yaml import load_yaml
+from benchmark.records.record import HEADLINE
 
 TEST_SCORES = ("mse", "mae", "rmse", "mase", "smape", "mae_original", "crps")
 COSTS = ("params", "macs", "train_seconds", "energy_j", "latency_ms", "peak_memory_mb")
@@ -90,14 +91,14 @@ class Gate(Strict):
         found: dict[str, float | None] = {}
         for layer in layers:
             if layer.tolerance is not None:
-                found |= dict.fromkeys(("mse", "mae"), layer.tolerance)
+                found |= dict.fromkeys(HEADLINE, layer.tolerance)
             found |= layer.metrics
         return {name: tolerance for name, tolerance in found.items() if tolerance is not None}
 
     def metrics_named(self) -> tuple[str, ...]:
         """Return MSE, MAE and every other metric that some row may be held to."""
         layers = (self.metrics, *(override.metrics for override in self.overrides))
-        return tuple(dict.fromkeys(["mse", "mae", *(name for layer in layers for name in layer)]))
+        return tuple(dict.fromkeys([*HEADLINE, *(name for layer in layers for name in layer)]))
 
     def describe(self) -> str:
         """Say the tolerances in a few words."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.records.record import TRAIN_AND_VAL
+from benchmark.records.record import HEADLINE, TRAIN_AND_VAL
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.tables import Cell, Column, Table
 from benchmark.reports.ties import noise_cells
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from benchmark.statistics.noise import NoiseFloor
-
-METRICS = ("mse", "mae")
-"""Of which there are means, in the table's order."""
 
 _MEANING = (
     "MSE at each horizon, mean over seeds; then mean MSE and MAE over the horizons, each counting "
@@ -66,14 +63,14 @@ def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Tab
     columns = [Column("model", number=False)]
     columns += [Column(f"at {horizon}", spare=1) for horizon in picked]
     columns += [
-        Column(f"mean {metric.upper()}", spare=0 if metric == "mse" else 2) for metric in METRICS
+        Column(f"mean {metric.upper()}", spare=0 if metric == "mse" else 2) for metric in HEADLINE
     ]
     cells = [
         noise_cells("mse", own, group.noise.get("mse"))
         for own, group in zip(rows, groups, strict=True)
     ]
     cells += [
-        noise_cells(metric, _mean(metric, rows), _noise(metric, groups)) for metric in METRICS
+        noise_cells(metric, _mean(metric, rows), _noise(metric, groups)) for metric in HEADLINE
     ]
     left_out = sorted(set(errors.index) - set(whole.index))
     notes = [f"Left out, not done at every horizon: {', '.join(left_out)}."] if left_out else []

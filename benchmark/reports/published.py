@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.records.record import HEADLINE
 from benchmark.records.table import read_table
 from benchmark.reports.ranking import ROW, Leaderboard, leaderboard
 from benchmark.statistics.noise import LEAST_SEEDS, NoiseFloor, SeedMean
@@ -41,7 +42,6 @@ SHORTENED = "shortened test set"
 FEWER = "fewer"
 """Windows of a shortened test set, where nobody said how many."""
 
-METRICS = ("mse", "mae")
 _KEYS = ["dataset_key", "model_key", "horizon"]
 
 
@@ -108,7 +108,7 @@ def compare_published(
     has_same = same.groupby([matches[name] for name in ROW]).transform("max")
     matches = matches[same | ~has_same]
     matches = _on_their_windows(matches, results, losses or {})
-    for metric in METRICS:
+    for metric in HEADLINE:
         theirs = matches[f"published_{metric}"]
         change = (matches[f"own_{metric}"] - theirs) / theirs.where(theirs > 0)
         matches[f"{metric}_difference"] = change.where(same)
@@ -151,7 +151,7 @@ def _on_their_windows(
         known = not (pd.isna(batch) or pd.isna(total[key]))
         kept = int(total[key] // batch * batch) if known else 0
         matches.loc[place, "windows"] = f"{kept} of {int(total[key])}" if kept else FEWER
-        for name in METRICS:
+        for name in HEADLINE:
             score = _mean_of_first(kept, runs[key], losses.get(name, {})) if kept else math.nan
             matches.loc[place, f"own_{name}"] = score
     return matches

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from benchmark.records.record import TRAIN_AND_VAL
+from benchmark.records.record import SCORES, TRAIN_AND_VAL
 from benchmark.reports.choice import chosen
 from benchmark.reports.conditions import CONDITIONS, condition_notes
 from benchmark.reports.tables import MISSING, number, short_fingerprints
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from benchmark.statistics.noise import NoiseFloor
 
 BASELINE = "seasonal_naive"
-METRICS = (
-    "mse", "mae", "rmse", "mase", "smape", "r2", "mae_original", "crps", "coverage_80", "width_80",
-    "coverage_95",
-)  # fmt: skip
+METRICS = SCORES[: SCORES.index("val_mse")]
 COSTS = (
     "params", "macs", "train_seconds", "energy_j", "peak_memory_mb", "latency_ms", "throughput",
 )  # fmt: skip

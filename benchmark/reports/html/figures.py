@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.records.record import HEADLINE
 from benchmark.reports.details import (
-    METRICS,
     Array,
     Curve,
     Detail,
@@ -160,8 +160,8 @@ def _model(detail: Detail, common: Forecasts, cut: _Cut, ranked: Places) -> dict
         "label": detail.label,
         "naive": detail.fitted == "none",  # the table may not hold its row
         "shared": alike and theirs == ours,  # whether its common windows are those of the others
-        "by_step": {key: rounded(detail.by_step(key)[cut.steps]) for key in METRICS},
-        "by_channel": {key: rounded(detail.by_channel(key)[ranked]) for key in METRICS},
+        "by_step": {key: rounded(detail.by_step(key)[cut.steps]) for key in HEADLINE},
+        "by_channel": {key: rounded(detail.by_channel(key)[ranked]) for key in HEADLINE},
         "curves": [_curve(curve) for curve in detail.curves()],
         "mse": [rounded(window) for window in np.square(error).mean(axis=1)],
         "forecast": cut.pack(own.forecast) if alike else [],
