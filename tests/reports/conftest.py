@@ -18,35 +18,15 @@ PUBLISHED_HEADER = "dataset,model,lookback,horizon,mse,mae,test_batch,protocol,s
 
 
 @pytest.fixture
-def run() -> Callable[..., RunRecord]:
+def run(record: Make) -> Callable[..., RunRecord]:
     """Build a record; what a test does not care about has a plausible value."""
     ids = itertools.count()
 
     def build(model: str = "gru", mse: float | None = 0.5, **values: Any) -> RunRecord:
-        done = "error" not in values
-        row: dict[str, Any] = {
-            "run_id": f"run{next(ids):04d}",
-            "status": "done" if done else "failed",
-            "dataset": "ETTh1",
-            "lookback": 336,
-            "horizon": 96,
-            "model": model,
-            "seed": 0,
-            "config": "c0ffee0000",
-            "mse": mse if done else None,
-            "mae": 0.4 if done else None,
-            "fitted": "gradient",
-            "device": "cpu",
-            "fingerprint": "a" * 16,
-            "test_windows": 2785 if done else None,
-            "channels": 7 if done else None,
-            "started": "2026-01-31T12:00:00+00:00",
-            "benchmark_version": "0.1.0",
-            "python_version": "3.11.9",
-            "torch_version": "2.9.0",
-            "lightning_version": "2.5.0",
-        }
-        return RunRecord(**(row | values))
+        shown: dict[str, Any] = {"run_id": f"run{next(ids):04d}", "model": model}
+        if "error" not in values:
+            shown |= {"mse": mse, "test_windows": 2785, "channels": 7}
+        return record(**(shown | {"fingerprint": "a" * 16} | values))
 
     return build
 
@@ -123,3 +103,19 @@ def leave(tmp_path: Path) -> Callable[..., RunRecord]:
         return record
 
     return build
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that were saved, as matplotlib holds them."""
+    from matplotlib.figure import Figure
+
+    figures: list[Any] = []
+    save = Figure.savefig
+
+    def keep(figure: Figure, *arguments: Any, **options: Any) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures

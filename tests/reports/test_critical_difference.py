@@ -7,7 +7,6 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from matplotlib.figure import Figure
 
 from benchmark.errors import UserError
 from benchmark.records.table import write_csv
@@ -28,20 +27,6 @@ def results(run, names=NAMES, datasets=6):
         for m, name in enumerate(names)
     ]
     return records, scores
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, as matplotlib holds them."""
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(figure, *arguments, **options):
-        figures.append(figure)
-        save(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
 
 
 def test_bars_join_what_does_not_differ_and_every_model_is_named_at_its_rank(

@@ -22,20 +22,6 @@ REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "etth1" / "res
 SMALL = st.integers(0, 6)
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved, as matplotlib holds them."""
-    figures: list[Figure] = []
-    save = Figure.savefig
-
-    def keep(figure, *arguments, **options):
-        figures.append(figure)
-        save(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
-
-
 def labels(axes):
     return [text for text in axes.texts if text.arrow_patch is not None]
 

@@ -192,18 +192,24 @@ def test_a_fit_takes_the_steps_of_a_bare_loop(task: Task) -> None:
     assert [e.train_loss for e in report.epochs] == pytest.approx(expected_losses, rel=1e-5)
 
 
-def test_a_fit_reads_every_train_window_once_an_epoch_and_the_last_small_batch_too(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Tensor] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The numbers of the train windows that each step has taken."""
+    numbers: list[Tensor] = []
     gather = Windows.gather
 
     def counting(self: Windows, index: Tensor) -> Any:
         if len(self) == 365:  # the train windows
-            seen.append(index)
+            numbers.append(index)
         return gather(self, index)
 
     monkeypatch.setattr(Windows, "gather", counting)
+    return numbers
+
+
+def test_a_fit_reads_every_train_window_once_an_epoch_and_the_last_small_batch_too(
+    task: Task, seen: list[Tensor]
+) -> None:
     train(task, epochs=2, batch_size=100)
     assert [len(index) for index in seen] == [100, 100, 100, 65] * 2
     first, second = torch.cat(seen[:4]), torch.cat(seen[4:])
@@ -212,17 +218,8 @@ def test_a_fit_reads_every_train_window_once_an_epoch_and_the_last_small_batch_t
 
 
 def test_an_epoch_of_few_steps_takes_other_windows_each_time(
-    task: Task, monkeypatch: pytest.MonkeyPatch
+    task: Task, seen: list[Tensor]
 ) -> None:
-    seen: list[Tensor] = []
-    gather = Windows.gather
-
-    def counting(self: Windows, index: Tensor) -> Any:
-        if len(self) == 365:  # the train windows
-            seen.append(index)
-        return gather(self, index)
-
-    monkeypatch.setattr(Windows, "gather", counting)
     train(task, epochs=3, batch_size=50, epoch_steps=2)
     assert [len(index) for index in seen] == [50] * 6
     epochs = [set(torch.cat(seen[start : start + 2]).tolist()) for start in (0, 2, 4)]
