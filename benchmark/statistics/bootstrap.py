@@ -23,6 +23,8 @@ from benchmark.statistics.long_run import Array, bandwidth_of, long_run_covarian
 
 DRAWS = 1000
 SEED = 20260101
+LEVEL = 0.95
+"""How often an interval is to hold the truth."""
 CELLS_A_BLOCK = 12
 """Windows are averaged into cells, so many a block: the same answer from fewer numbers."""
 TELLING = 1e-6
@@ -60,14 +62,13 @@ def can_resample(windows: int, horizon: int) -> bool:
     return windows >= 2 * memory(windows, horizon)
 
 
-def resample(losses: Array, horizon: int, draws: int = DRAWS, seed: int = SEED) -> Resampled:
+def resample(losses: Array, horizon: int, draws: int = DRAWS) -> Resampled:
     """Draw circular blocks of windows, B times (Politis & Romano 1992).
 
     Args:
         losses: a loss a model and window, in time order and one step apart ``(k, n)``.
         horizon: steps forecast, the overlap of neighbouring windows.
         draws: B.
-        seed: of the draws.
 
     Raises:
         ValueError: there are fewer than two blocks.
@@ -81,7 +82,7 @@ def resample(losses: Array, horizon: int, draws: int = DRAWS, seed: int = SEED) 
     length = round(block / width)  # cells a block
     bandwidth = round(bandwidth_of(windows, horizon) / width)
     mean, variance = _moments(cells, bandwidth)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     mean_drawn = np.empty((draws, len(losses)))
     variance_drawn = np.empty((draws, len(losses), len(losses)))
     for draw in range(draws):
@@ -121,40 +122,34 @@ def _pairs(values: Array) -> Array:
     return values[..., :, None] - values[..., None, :]
 
 
-def difference_intervals(
-    resampled: Resampled, reference: int, level: float = 0.95
-) -> tuple[Array, Array, Array]:
+def difference_intervals(resampled: Resampled, reference: int) -> tuple[Array, Array, Array]:
     """Mean loss of every model less that of one of them, with symmetric bootstrap-t intervals.
 
     Args:
         resampled: as `resample` gives.
         reference: index of the model that is compared with.
-        level: probability that an interval covers the true difference.
 
     Returns:
         Difference, lower and upper end, each ``(k,)``; all 0 for the reference itself.
     """
     difference = resampled.mean - resampled.mean[reference]
-    reach = np.quantile(np.abs(resampled.t_drawn()[:, :, reference]), level, axis=0)
+    reach = np.quantile(np.abs(resampled.t_drawn()[:, :, reference]), LEVEL, axis=0)
     half = reach * np.sqrt(resampled.variance[:, reference])
     return difference, difference - half, difference + half
 
 
-def dataset_interval(
-    values: Array, level: float = 0.95, draws: int = DRAWS, seed: int = SEED
-) -> tuple[Array, Array]:
+def dataset_interval(values: Array) -> tuple[Array, Array]:
     """Percentile bootstrap interval of the mean over data sets, which are drawn as wholes.
+
+    Few data sets give a too narrow one.
 
     Args:
         values: a value a data set and model ``(D, k)``.
-        level: of the interval; few data sets give a too narrow one.
-        draws: B.
-        seed: of the draws.
 
     Returns:
         Lower and upper end, each ``(k,)``.
     """
-    chosen = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    chosen = np.random.default_rng(SEED).integers(len(values), size=(DRAWS, len(values)))
     means = values[chosen].mean(axis=1)  # (B, k)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return low, high

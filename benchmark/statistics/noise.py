@@ -58,8 +58,10 @@ class NoiseFloor:
     configurations: int
     freedom: float
 
-    def smallest_difference(self, first: SeedMean, second: SeedMean, level: float = 0.95) -> float:
+    def smallest_difference(self, first: SeedMean, second: SeedMean) -> float:
         """The smallest difference between two means of seeds that is beyond noise.
+
+        Equal configurations differ by less in 95 of 100 cases.
 
         Configurations may differ in their spread tenfold, so one of three seeds or more stands for
         itself: t(f) sqrt(v_1 / n_1 + v_2 / n_2), with the degrees of freedom f of B. L. Welch, The
@@ -70,7 +72,6 @@ class NoiseFloor:
         Args:
             first: one mean.
             second: the other.
-            level: probability that equal configurations differ by less.
         """
         noisy = [mean for mean in (first, second) if math.isfinite(mean.seeds)]
         parts = [(mean.std if mean.counts else self.std) ** 2 / mean.seeds for mean in noisy]
@@ -81,7 +82,7 @@ class NoiseFloor:
         if any(mean.counts for mean in noisy):
             own = [mean.own_freedom if mean.counts else self.freedom for mean in noisy]
             freedom = freedom_of_sum(parts, own)
-        return _quantile(freedom, (1 + level) / 2) * math.sqrt(variance)
+        return _t_quantile(freedom) * math.sqrt(variance)
 
 
 def over_seeds(scores: Sequence[float]) -> tuple[float, float]:
@@ -110,11 +111,11 @@ def freedom_of_sum(variances: Sequence[float], freedom: Sequence[float]) -> floa
 
 
 @lru_cache(maxsize=4096)
-def _quantile(freedom: float, probability: float) -> float:
-    """Of Student's t."""
+def _t_quantile(freedom: float) -> float:
+    """What Student's t exceeds, up or down, in 5 of 100 cases."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, probability))
+    return float(stdtrit(freedom, 0.975))
 
 
 def noise_floors(

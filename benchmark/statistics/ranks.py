@@ -79,27 +79,25 @@ def equal_groups(ranks: Array, difference: float) -> list[list[int]]:
     return groups
 
 
-def win_rate(scores: Array, level: float = 0.95) -> Rate:
+def win_rate(scores: Array) -> Rate:
     """Share of other models beaten, ties as one half, averaged over data sets.
 
     Args:
         scores: ``(D, k)`` with two models or more.
-        level: of the interval.
     """
     beaten = (scores[:, :, None] < scores[:, None, :]).sum(axis=2)
     tied = (scores[:, :, None] == scores[:, None, :]).sum(axis=2) - 1  # not with itself
     shares = (beaten + tied / 2) / (scores.shape[1] - 1)
-    return Rate(shares.mean(axis=0), *dataset_interval(shares, level))
+    return Rate(shares.mean(axis=0), *dataset_interval(shares))
 
 
-def skill_score(scores: Array, baseline: int, level: float = 0.95) -> Rate:
+def skill_score(scores: Array, baseline: int) -> Rate:
     """Skill: 1 - geometric mean over data sets of error / error of the baseline.
 
     Args:
         scores: ``(D, k)``, all above 0.
         baseline: index of the model that is compared with.
-        level: of the interval.
     """
     ratios = np.log(scores / scores[:, [baseline]])
-    low, high = dataset_interval(ratios, level)
+    low, high = dataset_interval(ratios)
     return Rate(1 - np.exp(ratios.mean(axis=0)), 1 - np.exp(high), 1 - np.exp(low))
