@@ -12,25 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import LINEAR, SUITE
 
 from benchmark.harness.spec import config_names
 from benchmark.records.record import COLUMNS
 from benchmark.suites import done
 
-LINEAR: dict[str, Any] = {
-    "name": "linear",
-    "dataset": "toy",
-    "lookback": 24,
-    "horizon": 12,
-    "model": {"class": "Linear"},
-    "training": {"epochs": 1, "batch_size": 64},
-}
-SUITE: dict[str, Any] = {
-    "name": "tiny",
-    "models": ["linear.yaml", "seasonal_naive"],
-    "grids": [{"datasets": ["toy"], "horizons": [12], "lookbacks": [24]}],
-    "set": {"training.epochs": 1},
-}
 Command = Callable[..., Any]
 
 
@@ -38,7 +25,7 @@ Command = Callable[..., Any]
 def configs(toy: Path, write_yaml: Callable[[str, Any], str]) -> None:
     """A model's and a suite's YAML in the working directory."""
     write_yaml("linear.yaml", LINEAR)
-    write_yaml("tiny.yaml", SUITE | {"set": {}})
+    write_yaml("tiny.yaml", SUITE)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -169,7 +156,7 @@ def test_a_suite_with_a_failed_run_shows_its_table_and_exits_with_1(
     toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
 ) -> None:
     write_yaml("wild.yaml", LINEAR | {"name": "wild", "training": {"learning_rate": 1e38}})
-    write_yaml("tiny.yaml", SUITE | {"models": ["wild.yaml", "seasonal_naive"], "set": {}})
+    write_yaml("tiny.yaml", SUITE | {"models": ["wild.yaml", "seasonal_naive"]})
     answer = command("suite", "tiny.yaml")
     assert (answer.code, answer.err) == (1, "")
     assert answer.out.splitlines()[-1] == "1 run failed"
@@ -186,7 +173,7 @@ def test_a_suite_whose_data_set_is_gone_says_so_in_its_table(
 ) -> None:
     write_dataset("gone").unlink()
     grid = {"datasets": ["gone"], "horizons": [6], "lookbacks": [24]}
-    gone = SUITE | {"grids": [grid], "set": {}}
+    gone = SUITE | {"grids": [grid]}
     write_yaml("gone.yaml", gone | {"fallback": "toy"})
     answer = command("suite", "gone.yaml")
     sentence = "toy stands in for it: these are not gone numbers."

@@ -13,22 +13,10 @@ pytest.importorskip("jinja2")
 pytest.importorskip("vl_convert")
 
 import vl_convert
+from tiny import LINEAR, SUITE
 
 from benchmark.reports.html import page
 
-LINEAR: dict[str, Any] = {
-    "name": "linear",
-    "dataset": "toy",
-    "lookback": 24,
-    "horizon": 12,
-    "model": {"class": "Linear"},
-    "training": {"epochs": 2},
-}
-SUITE: dict[str, Any] = {
-    "name": "tiny",
-    "models": ["linear.yaml", "seasonal_naive"],
-    "grids": [{"datasets": ["toy"], "horizons": [12], "lookbacks": [24]}],
-}
 Command = Callable[..., Any]
 
 
@@ -39,7 +27,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def made(toy: Path, write_yaml: Callable[[str, Any], str]) -> Path:
-    write_yaml("linear.yaml", LINEAR)
+    write_yaml("linear.yaml", LINEAR | {"training": {"epochs": 2}})
     write_yaml("tiny.yaml", SUITE)
     return toy
 

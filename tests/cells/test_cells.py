@@ -270,6 +270,19 @@ def test_a_long_sequence_stays_finite_forward_and_backward(
         assert gradient is None or bool(torch.isfinite(gradient).all())
 
 
+@every_cell
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_an_input_that_never_changes_stays_finite(
+    name: str, options: dict[str, Any], value: float
+) -> None:
+    cell = build(name, options, torch.float32)
+    x = torch.full((2, 100, I), value, requires_grad=True)
+    outputs, state = cell(x)
+    assert bool(torch.isfinite(outputs).all())
+    for gradient in gradients(cell, x, outputs, state):
+        assert gradient is None or bool(torch.isfinite(gradient).all())
+
+
 # --- finding a cell by its name ------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tiny import LINEAR
 from torch import Tensor
 
 import benchmark.harness.fitted as harness
@@ -26,16 +27,7 @@ from benchmark.records.store import Store
 from benchmark.suites.done import is_done
 
 SPEC = RunSpec.model_validate_json(
-    json.dumps(
-        {
-            "name": "linear",
-            "dataset": "toy",
-            "lookback": 24,
-            "horizon": 12,
-            "model": {"class": "Linear"},
-            "training": {"epochs": 2, "batch_size": 64},
-        }
-    )
+    json.dumps(LINEAR | {"training": {"epochs": 2, "batch_size": 64}})
 )
 
 

@@ -8,20 +8,13 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from tiny import LINEAR
 
 from benchmark.harness.spec import Execution, load_suite
 from benchmark.suites.attempt import InProcess
 from benchmark.suites.executor import MakeExecutor
 from benchmark.suites.suite import Outcome, run_suite
 
-LINEAR: dict[str, Any] = {
-    "name": "linear",
-    "dataset": "toy",
-    "lookback": 24,
-    "horizon": 12,
-    "model": {"class": "Linear"},
-    "training": {"epochs": 1, "batch_size": 64},
-}
 NAIVE: dict[str, Any] = {
     "name": "naive", "dataset": "toy", "lookback": 24, "horizon": 12,
     "model": {"class": "SeasonalNaive"},
