@@ -75,13 +75,14 @@ class Forecaster(nn.Module, ABC):
             it as a whole; it is `fitted` as they are then.
         channel_independent: whether each channel is forecast from itself alone and by the same
             weights, so that permuting the channels permutes the forecast.
-        recursive: whether a step of the forecast is computed from the step before it.
+        tied_steps: whether the steps of a forecast hang together, each computed from the one
+            before it or all parts of one wave, so that it cannot be read as several forecasts.
     """
 
     fitted: ClassVar[FitKind] = "gradient"
     fitted_by_member: ClassVar[bool] = False
     channel_independent: bool = False
-    recursive: bool = False
+    tied_steps: bool = False
 
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__()

@@ -126,7 +126,7 @@ class Recurrent(Forecaster):
             )
         self.skip = TimeLinear(shape) if linear_skip else None
         self.teacher_forcing = teacher_forcing
-        self.recursive = decoder == "seq2seq"
+        self.tied_steps = decoder == "seq2seq"
         whole = {
             "bidirectional": bidirectional,
             "decoder flatten": decoder == "flatten",

@@ -1,4 +1,4 @@
-"""Quantile heads on any forecaster that writes its whole horizon at once, its file untouched.
+"""Quantile heads on any forecaster that writes each step for itself, its file untouched.
 
 The forecaster is built for a horizon of Q H steps instead of H. Cut into Q blocks of H, its output
 is one forecast for each level: the body is shared, and only what maps to the horizon is Q times as
@@ -36,15 +36,15 @@ class QuantileHeads(QuantileForecaster):
         wide: the forecaster of Q H steps.
 
     Raises:
-        ValueError: `wide` computes each step from the one before; its last steps are no heads.
+        ValueError: the steps of `wide` hang together; its last ones are no heads.
     """
 
     def __init__(self, shape: SeriesShape, wide: Forecaster) -> None:
         super().__init__(shape)
-        if wide.recursive:
+        if wide.tied_steps:
             raise ValueError(
-                "quantile heads need a forecaster that writes its whole horizon at once, however: "
-                "this one goes on from its own steps; choose another decoder or training.loss"
+                "quantile heads need a forecaster that writes each step for itself, however: the "
+                "steps of this one hang together; choose another model, decoder or training.loss"
             )
         self.wide = wide
         self.channel_independent = wide.channel_independent
@@ -57,7 +57,7 @@ class QuantileHeads(QuantileForecaster):
 
 def quantile_loss(quantiles: Tensor, y: Tensor) -> Tensor:
     """Twice the mean quantile loss of ``(B, Q, H, C)`` at `LEVELS`, for targets ``(B, H, C)``."""
-    levels = quantiles.new_tensor(LEVELS)[:, None, None]
+    levels = y.new_tensor(LEVELS)[:, None, None]  # the forecast may be in bfloat16
     residual = y[:, None] - quantiles
     return 2 * torch.maximum(levels * residual, (levels - 1) * residual).mean()
 

@@ -101,9 +101,20 @@ def test_what_is_not_trained_by_gradient_gets_no_heads(model: str) -> None:
 
 def test_a_decoder_that_goes_on_from_its_own_steps_is_refused() -> None:
     model = {"class": "Recurrent", "cell": "gru", "decoder": "seq2seq"}
-    with pytest.raises(UserError, match=r"model\.yaml: model: quantile heads need .* at once"):
+    with pytest.raises(UserError, match=r"model\.yaml: model: quantile heads need .* for itself"):
         built(model)
     assert isinstance(built(model | {"decoder": "direct"}), QuantileHeads)
+
+
+def test_a_forecast_that_is_one_wave_is_refused() -> None:
+    with pytest.raises(UserError, match=r"model\.yaml: model: quantile heads need .* for itself"):
+        built({"class": "FITS"})
+
+
+def test_levels_are_not_rounded_with_the_forecast() -> None:
+    y = torch.ones(1, 1, 1)
+    loss = quantile_loss(torch.zeros(1, len(LEVELS), 1, 1, dtype=torch.bfloat16), y)
+    assert float(loss) == pytest.approx(2 * np.mean(LEVELS), rel=1e-6)
 
 
 def test_a_quantile_loss_without_quantiles_is_the_users_mistake(task: Task) -> None:
@@ -123,15 +134,15 @@ def test_quantiles_of_the_wrong_number_are_refused_in_training(task: Task) -> No
 
 
 @pytest.mark.parametrize("name", [*config_names("models"), *design_names()])
-def test_every_configuration_of_ours_can_have_heads_or_is_recursive(name: str) -> None:
+def test_every_configuration_of_ours_can_have_heads_or_has_tied_steps(name: str) -> None:
     path = find_config("models", name)
     run = load_run(path)
     shape = SeriesShape(run.lookback, 48, channels=2, season=24)
     plain = build_for_training(run.model, shape, TrainingSpec(), str(path))
     if plain.fitted != "gradient":
         return
-    if plain.recursive:
-        with pytest.raises(UserError, match="at once"):
+    if plain.tied_steps:
+        with pytest.raises(UserError, match="hang together"):
             built(run.model, shape)
         return
     heads = built(run.model, shape)

@@ -2,7 +2,8 @@
 
     z    = (x - mean(x)) / sqrt(var(x) + eps)           per window and channel
     X    = rfft(z)[:K]                                  the K lowest of L / 2 + 1 frequencies
-    Y    = W X + b                                      complex; K (L + H) / L frequencies
+    Y    = W X + b                                      complex; K (L + H) / L frequencies, if the
+                                                        (L + H) / 2 + 1 that there are are as many
     (z', y') = (L + H) / L irfft(Y, 0, ..., 0)          L + H steps: the lookback again, and on
     y    = y' sqrt(var(x) + eps) + mean(x)
 
@@ -39,17 +40,20 @@ class FITS(Forecaster):
         period: steps of the season, as the authors' ``base_T``.
     """
 
+    channel_independent = True
+    tied_steps = True
+
     def __init__(
         self, shape: SeriesShape, *, harmonics: Positive = 6, period: Positive = 24
     ) -> None:
         super().__init__(shape)
-        self.channel_independent = True
         length = shape.lookback + shape.horizon
         low = (shape.lookback // period + 1) * harmonics + MARGIN
         self.low = min(low, shape.lookback // 2 + 1)
         self.ratio = length / shape.lookback
         self.normaliser = Normaliser("standard", shape.channels)
-        self.map = nn.Linear(self.low, int(self.low * self.ratio), dtype=torch.cfloat)
+        high = min(int(self.low * self.ratio), length // 2 + 1)
+        self.map = nn.Linear(self.low, high, dtype=torch.cfloat)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""

@@ -72,3 +72,11 @@ def test_its_size_follows_from_where_it_cuts() -> None:
     model = FITS(SeriesShape(360, 336, 7, season=24))
     assert (model.low, model.map.out_features) == (106, 204)
     assert sum(p.numel() for p in model.parameters()) == 204 * 107
+
+
+def test_every_weight_is_read_where_the_horizon_is_longer_than_the_lookback() -> None:
+    model = build(24, 72)
+    model(torch.randn(B, 24, C)).square().sum().backward()
+    unread = (model.map.weight.grad == 0).all(dim=1)
+    assert len(unread) == 96 // 2 + 1
+    assert not unread.any()
