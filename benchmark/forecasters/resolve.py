@@ -52,12 +52,15 @@ def find_forecaster(name: str, where: str) -> type[Forecaster]:
     return find_class(name, where, Forecaster, others)  # type: ignore[type-abstract]
 
 
-def resolve_model(spec: Mapping[str, Any], where: str) -> tuple[type[Forecaster], dict[str, Any]]:
+def resolve_model(
+    spec: Mapping[str, Any], where: str, place: str = "model"
+) -> tuple[type[Forecaster], dict[str, Any]]:
     """Find the class that ``{class: ..., option: value}`` names and check its options.
 
     Args:
-        spec: the class and its options.
+        spec: the class and its options; an option may hold further models, which are checked too.
         where: the file to name in errors.
+        place: where `spec` stands in that file.
 
     Returns:
         The class and all of its options, defaults included.
@@ -66,11 +69,14 @@ def resolve_model(spec: Mapping[str, Any], where: str) -> tuple[type[Forecaster]
         UserError: unknown class, or an unknown, missing or mistyped option; as `option_schema`.
     """
     if not isinstance(spec.get("class"), str):
-        raise UserError(f"{where}: model.class", "is missing", "name the forecaster's class")
-    cls = find_forecaster(spec["class"], f"{where}: model.class")
+        raise UserError(f"{where}: {place}.class", "is missing", "name the forecaster's class")
+    cls = find_forecaster(spec["class"], f"{where}: {place}.class")
     given = {key: value for key, value in spec.items() if key != "class"}
-    schema = option_schema(cls, given, f"{where}: model")
-    return cls, dict(validate(schema, given, where, "model"))
+    schema = option_schema(cls, given, f"{where}: {place}")
+    options = dict(validate(schema, given, where, place))
+    for inner_place, inner in _models(given, place):
+        resolve_model(inner, where, inner_place)
+    return cls, options
 
 
 def option_schema(cls: type[Forecaster], given: Container[str], place: str) -> type[BaseModel]:
@@ -146,13 +152,13 @@ def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
     """
     cls = find_forecaster(spec["class"], where)
     members = list(_models(list(spec.values()))) if cls.fitted_by_member else []
-    kinds = {how_fitted(member, where) for member in members} or {cls.fitted}
+    kinds = {how_fitted(member, where) for _, member in members} or {cls.fitted}
     return next(kind for kind in get_args(FitKind) if kind in kinds)
 
 
 def _code_of(part: Any, where: str) -> Iterator[type]:
     """Every class that a model or one of its options names, outer ones first."""
-    for model in _models(part):
+    for _, model in _models(part):
         cls = find_forecaster(model["class"], f"{where}: model.class")
         yield cls
         try:
@@ -162,13 +168,12 @@ def _code_of(part: Any, where: str) -> Iterator[type]:
         yield from _code_of(list(model.values()), where)
 
 
-def _models(part: Any) -> Iterator[Mapping[str, Any]]:
-    """The outermost mappings that name a class."""
-    if isinstance(part, Mapping):
-        if isinstance(part.get("class"), str):
-            yield part
-            return
-        part = list(part.values())
+def _models(part: Any, place: str = "model") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The outermost mappings that name a class, and where each stands."""
+    if isinstance(part, Mapping) and isinstance(part.get("class"), str):
+        yield place, part
+        return
     if isinstance(part, list):
-        for inner in part:
-            yield from _models(inner)
+        part = dict(enumerate(part))
+    for key, inner in part.items() if isinstance(part, Mapping) else ():
+        yield from _models(inner, f"{place}.{key}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -206,6 +207,14 @@ def test_options_are_checked_against_the_signature(spec: dict[str, Any], says: s
     with pytest.raises(UserError) as caught:
         resolve_model(spec, "f.yaml")
     assert says in str(caught.value)
+
+
+def test_the_options_of_a_model_inside_a_model_are_checked_where_they_stand() -> None:
+    inner = {"class": "Ensemble", "members": [{"model": {"class": "DLinear", "kernel_sise": 25}}]}
+    model = {"class": "Ensemble", "members": [{"model": {"class": "Linear"}}, {"model": inner}]}
+    place = "f.yaml: model.members.1.model.members.0.model.kernel_sise"
+    with pytest.raises(UserError, match=rf"^{re.escape(place)}: unknown key; .* 'kernel_size'"):
+        resolve_model(model, "f.yaml")
 
 
 def test_all_faults_of_the_options_are_told_at_once() -> None:
