@@ -174,6 +174,12 @@ def test_a_forecast_is_in_original_units(small: Task) -> None:
             result_of.forecast(wrong)
 
 
+def test_a_model_that_has_forecast_can_be_trained_on(small: Task) -> None:
+    fitted = fit("linear", small, epochs=1)
+    fitted.forecast(small.series.values)
+    assert all(weight.requires_grad for weight in fitted.forecaster.parameters())
+
+
 def test_a_frames_columns_are_taken_by_name(small: Task) -> None:
     fitted = fit("last_value", small)
     values, channels = small.series.values[:100], list(small.series.channels)

@@ -51,7 +51,7 @@ class OriginalUnits(nn.Module):
         if level not in INTERVALS:
             what = f"no intervals of {level}% are calibrated"
             raise UserError("level", what, f"choose {' or '.join(map(str, INTERVALS))}")
-        self.forecaster = forecaster.eval().requires_grad_(False)
+        self.forecaster = forecaster.eval()
         self.register_buffer("mean", torch.from_numpy(scaler.mean))
         self.register_buffer("scale", torch.from_numpy(scaler.scale))
         offsets = None if calibration is None else torch.from_numpy(calibration.offsets)

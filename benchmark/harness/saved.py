@@ -228,7 +228,7 @@ def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
     _load_weights(forecaster, folder / WEIGHTS, again)
     quantiles = folder / QUANTILES
     calibration = Calibration.read(quantiles) if quantiles.is_file() else None
-    model = OriginalUnits(forecaster, data.scaler, calibration, level)
+    model = OriginalUnits(forecaster.requires_grad_(False), data.scaler, calibration, level)
     return SavedRun(folder.absolute().name, spec, data, model)
 
 

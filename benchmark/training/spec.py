@@ -21,7 +21,8 @@ class Schedule(Strict):
     Attributes:
         kind: ``constant``; ``exponential`` (times `factor` after each epoch once `hold` epochs are
             over); ``cosine`` (to zero at the last epoch); ``one_cycle`` (up over the first 30% of
-            all steps, down over the rest).
+            all steps, down over the rest, and the optimiser's first beta from 0.95 to 0.85 and
+            back, as PyTorch's OneCycleLR has it).
         factor: for ``exponential``.
         hold: epochs at the full rate after any warm-up, for ``exponential``.
         warmup: epochs of linear warm-up from near zero, before ``constant``, ``exponential`` or
@@ -58,7 +59,8 @@ class TrainingSpec(Strict):
         gradient_clip: largest norm of the whole gradient; 0 does not clip.
         ema_decay: 0 keeps the weights as trained; above it, validation and test see an
             exponential moving average of the weights with this decay a step.
-        precision: ``32`` or ``bf16`` (automatic mixed precision).
+        precision: of training and validation, ``32`` or ``bf16`` (automatic mixed precision);
+            calibration and test always have 32 bits.
         compile: pass the forecaster through ``torch.compile``.
     """
 

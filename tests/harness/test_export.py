@@ -39,7 +39,8 @@ def saved(task: Task) -> Callable[[Forecaster], SavedRun]:
     def make(forecaster: Forecaster) -> SavedRun:
         offsets = torch.linspace(-1, 1, len(LEVELS))[:, None, None].expand(-1, HORIZON, 3)
         spec = RunSpec(name="m", lookback=LOOKBACK, horizon=HORIZON, model={"class": "M"})
-        model = OriginalUnits(forecaster, task.scaler, Calibration(offsets.numpy().copy(), 99))
+        calibration = Calibration(offsets.numpy().copy(), 99)
+        model = OriginalUnits(forecaster.requires_grad_(False), task.scaler, calibration)
         return SavedRun("m-toy-12", spec, SavedData.of(task), model)
 
     return make
