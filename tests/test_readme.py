@@ -107,6 +107,32 @@ def test_how_near_published_figures_are_is_what_the_comparison_says():
     assert "and three more are no further" in results
 
 
+def test_the_summary_of_published_figures_is_that_of_the_tables_below_it():
+    written = reference("reproduction/published.md")
+    found: dict[tuple[str, ...], list[str]] = {}
+    for dataset, horizon, text in re.findall(
+        r"^## (\w+), horizon (\d+): ours and published\n(.*?)(?=^## |\Z)", written, re.M | re.S
+    ):
+        table = [cells(line) for line in first_table(text, "\n")]
+        place = table[0].index("MSE differs")
+        for row in table[2:]:
+            if row[place] != "-":
+                found.setdefault((row[0], row[1], dataset, f"at {horizon}"), []).append(row[place])
+    title, _, *rows = map(cells, first_table(written, "the summary"))
+    shown = {
+        (*row[:3], horizon): text
+        for row in rows
+        for horizon, text in zip(title[3:], row[3:], strict=False)  # the last may be empty
+        if text
+    }
+    assert len(shown) > 80
+    for key, differences in found.items():
+        near, *others = sorted(differences, key=lambda text: abs(float(text.split("%")[0])))
+        bracket = f" ({others[-1].removesuffix(' ≈')})" if others else ""
+        assert shown.pop(key) == f"{near}{bracket}", key
+    assert not shown
+
+
 def test_the_number_of_published_figures_is_that_of_the_table():
     figures = len((ROOT / "results/published.csv").read_text(encoding="utf-8").splitlines()) - 1
     told = re.findall(r"([\d,]+)\spublished\s+figures", README + PAGES["docs/results.md"])
