@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any, Generic, TypeVar
 
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from benchmark.data.windows import Windows
@@ -99,6 +101,20 @@ class _KeepBest(Callback):
             module.average.swap()
 
 
+class _LeaveSigterm(Callback):
+    """Gives SIGTERM back to who had it, as soon as training begins: without a handler, it kills.
+
+    Lightning answers it after a whole block of steps, in which a cluster's patience may end.
+    """
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.handler is not None and current_thread() is main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
+
+
 def fit_by_gradient(
     forecaster: Forecaster,
     train: Windows,
@@ -162,7 +178,7 @@ def _trainer(
         "max_epochs": spec.epochs,
         "precision": {"32": "32-true", "bf16": "bf16-mixed"}[spec.precision],
         "deterministic": "warn" if device.type == "cuda" else False,
-        "callbacks": [keep_best],
+        "callbacks": [keep_best, _LeaveSigterm()],
         "logger": _tensorboard(options.tensorboard) if options.tensorboard else False,
         "num_sanity_val_steps": 0,
         "enable_checkpointing": False,
@@ -209,14 +225,17 @@ def _quiet(verbose: bool) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C out as the KeyboardInterrupt it is.
+    """Let Ctrl-C out as the KeyboardInterrupt it is, and a SIGTERM end the program.
 
-    Lightning turns it into SystemExit and leaves SIGINT ignored, which would make a suite deaf to
-    the next Ctrl-C.
+    Lightning makes a SystemExit of either, which is a model's own to whoever called, and leaves
+    SIGINT ignored, which would make a suite deaf to the next Ctrl-C.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SIGTERMException:  # came before `_LeaveSigterm`
+        signal.raise_signal(signal.SIGTERM)
+        raise
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None

@@ -77,6 +77,16 @@ def test_ctrl_c_comes_out_as_keyboard_interrupt_and_works_again(
     assert capfd.readouterr() == ("", "")
 
 
+def test_sigterm_is_answered_during_a_fit_as_it_is_outside_of_it(task: Task) -> None:
+    """Not by Lightning, after a block of steps, with an exception that looks like a model's own."""
+    outside = signal.getsignal(signal.SIGTERM)
+    assert outside is signal.SIG_DFL
+    during: list[object] = []
+    train(task, FitOptions(on_epoch=lambda _: during.append(signal.getsignal(signal.SIGTERM))))
+    assert during == [outside, outside]
+    assert signal.getsignal(signal.SIGTERM) is outside
+
+
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), SystemExit(3)])
 def test_an_error_inside_a_fit_comes_out_as_itself(task: Task, error: BaseException) -> None:
     def fail(epoch: Epoch) -> None:
