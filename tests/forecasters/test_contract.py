@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -139,6 +141,31 @@ class BatchNormalised(Honest):
         return super().forward(self.norm(x.transpose(1, 2)).transpose(1, 2))
 
 
+class HoldsALock(Honest):
+    """What cannot be copied is no fault."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.lock = Lock()
+
+
+class KeepsItsFit(ClosedFormForecaster):
+    """Draws what no seed decides, and has after its fit what it had not before: no fault here."""
+
+    weights: Tensor
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.register_buffer("weights", torch.from_numpy(np.random.default_rng().random(3)))
+
+    def fit(self, train: WindowSource, validation: WindowSource) -> None:
+        self.level = float(next(train.in_order(2))[1].mean())
+
+    def forward(self, x: Tensor) -> Tensor:
+        level = self.level + self.weights.sum()
+        return x.new_zeros(len(x), self.shape.horizon, self.shape.channels) + level.to(x)
+
+
 class WrongShape(Honest):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).transpose(1, 2)
@@ -188,6 +215,16 @@ class RemembersTheFuture(Honest):
     def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
         self.level = y.mean()
         return self(x)  # type: ignore[no-any-return]
+
+
+class ReadsBehindItsLookback(Honest):
+    """Strides over a step too many of the memory that its lookback is a view of."""
+
+    fitted: ClassVar[FitKind] = "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x.as_strided((len(x), x.shape[1] + 1, x.shape[2]), x.stride(), x.storage_offset())
+        return super().forward(steps[:, 1:])
 
 
 class UnusedParameter(Honest):
@@ -281,6 +318,7 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (BatchMean, ALONE, "differs by up to"),
     (BatchStatisticsInEvaluation, ALONE, "differs by up to"),
     (RemembersTheFuture, BLIND, "when the future changes"),
+    (ReadsBehindItsLookback, BLIND, "when the future changes"),
     (UnusedParameter, GRADIENT, "none reaches spare"),
     (ParameterTimesZero, GRADIENT, "none reaches spare"),
     (InfiniteGradient, GRADIENT, "none reaches spare"),
@@ -325,9 +363,16 @@ def test_there_is_a_broken_forecaster_for_every_check() -> None:
     }
 
 
-@pytest.mark.parametrize("cls", [Honest, BatchNormalised])
+@pytest.mark.parametrize("cls", [Honest, BatchNormalised, HoldsALock])
 def test_an_honest_forecaster_of_a_users_passes(cls: type[Forecaster]) -> None:
     assert not problems(check_forecaster(spec_of(cls), "user"))
+
+
+def test_what_is_not_saved_is_not_taken_for_a_look_at_the_future() -> None:
+    wrong = [
+        finding for finding in check_forecaster(spec_of(KeepsItsFit), "user") if finding.problem
+    ]
+    assert {finding.check for finding in wrong} == {SAVED}
 
 
 def test_an_ensemble_of_what_is_not_trained_passes() -> None:
