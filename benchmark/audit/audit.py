@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -191,10 +192,17 @@ def _state(forecaster: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in named}
 
 
-def _moved(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+def _moved(before: Any, after: Any) -> float:
+    """By how much the largest of the tensors did, in states that may hold more than tensors."""
+    if isinstance(before, Tensor) and isinstance(after, Tensor):
+        return _largest(before, after)
+    if isinstance(before, list | tuple) and isinstance(after, list | tuple):
+        before, after = dict(enumerate(before)), dict(enumerate(after))
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return 0.0 if before == after else math.inf
     if before.keys() != after.keys():
         return math.inf
-    return max((_largest(before[name], after[name]) for name in before), default=0.0)
+    return max((_moved(before[name], after[name]) for name in before), default=0.0)
 
 
 def _scaled(one: NDArray[np.float32], other: NDArray[np.float32], task: Task) -> float:
@@ -207,6 +215,8 @@ def _largest(one: Tensor, other: Tensor) -> float:
 
     What is not a number on either side has moved by infinity: `max` would pass over it.
     """
+    if one.shape != other.shape:
+        return math.inf
     if torch.equal(one, other):
         return 0.0
     moved = float((one.double() - other.double()).abs().max())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmark.data.load import Series
 from benchmark.data.splits import SplitName, Splits
@@ -34,7 +34,7 @@ class Outcome:
     """What a run left behind, as far as a leak could show in it."""
 
     record: RunRecord
-    weights: dict[str, Tensor]
+    weights: dict[str, Any]
 
 
 class Line:
@@ -74,7 +74,7 @@ class Line:
         values[rows.start : rows.stop] *= 1 + SHADE
         return replace(self.series, values=values)
 
-    def forecaster(self, weights: Mapping[str, Tensor], task: Task) -> Forecaster:
+    def forecaster(self, weights: Mapping[str, Any], task: Task) -> Forecaster:
         """The model as its saved weights make it again."""
         shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
         forecaster = build_for_training(self.spec.model, shape, self.spec.training, self.where)

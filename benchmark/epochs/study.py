@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from benchmark.training.fit import fit
 from benchmark.training.report import Epoch, FitOptions
 from benchmark.training.score import score
 
-Weights = Mapping[str, Tensor]
+Weights = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _with(trained: _Training, epochs: Sequence[int]) -> Forecaster:
     forecaster.load_state_dict(
         {
             name: torch.stack([weights[name] for weights in several]).mean(dim=0)
-            if last.is_floating_point() or last.is_complex()
+            if isinstance(last, Tensor) and (last.is_floating_point() or last.is_complex())
             else last
             for name, last in several[-1].items()
         }

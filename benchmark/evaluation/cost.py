@@ -150,13 +150,15 @@ _UNSEEN = {
 def num_weights(forecaster: nn.Module) -> int:
     """Numbers that fitting sets: parameters, and the saved buffers of a closed-form fit.
 
-    Other buffers are constants or, as those of a batch norm, statistics. A complex number is one.
+    Other buffers are constants or, as those of a batch norm, statistics. A complex number is one;
+    what `get_extra_state` saves beside tensors is none.
     """
     solved = {
         id(tensor): tensor
         for part in forecaster.modules()
         if isinstance(part, ClosedFormForecaster)
         for tensor in part.state_dict(keep_vars=True).values()
+        if isinstance(tensor, Tensor)
     }
     fitted = solved | {id(tensor): tensor for tensor in forecaster.parameters()}
     return sum(tensor.numel() for tensor in fitted.values())

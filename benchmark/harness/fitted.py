@@ -30,6 +30,7 @@ from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.build import unfitted
 from benchmark.harness.machine import hardware, several
 from benchmark.harness.spec import Execution, RunSpec
+from benchmark.harness.weights import check_state
 from benchmark.places import is_installed
 from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
@@ -81,11 +82,14 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
         options: how the fit is shown.
 
     Raises:
-        UserError: options do not go together, or there is no such device, or not so many.
+        UserError: options do not go together, or there is no such device, or not so many; or the
+            weights are to be kept and cannot be, as `check_state`.
         FloatingPointError: training diverged.
     """
     spec, started, device = planned.spec, datetime.now(UTC), resolve_device(execution)
     forecaster = unfitted(spec, task, planned.where).to(device)
+    if execution.checkpoint:  # now, not after hours of training
+        check_state(forecaster, planned.where)
     if planned.devices > 1:
         _check_devices(planned, forecaster, device)
     train, validation = task.windows("train", device), task.windows("val", device)

@@ -135,7 +135,7 @@ def run(
         fitted.calibration.write(folder / layout.QUANTILES)
         _write_training(folder, fitted.report)
         if execution.checkpoint:
-            save_model(folder, fitted.forecaster, fitted.task)
+            save_model(folder, fitted)
         # Last, as it repeats forecasts by the clock: what they change in a model is not kept.
         costs = cost.measure_forecast(fitted.forecaster, fitted.validation)
         record = RunRecord(**columns, **asdict(costs), peak_memory_mb=memory)

@@ -34,6 +34,7 @@ from benchmark.files import private_name, remove, storage_faults, sync_tree
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.spec import RunSpec, load_kept_run, write_run
+from benchmark.harness.weights import write_weights
 from benchmark.records.checksums import check_file, open_checked, write_sums
 from benchmark.records.forecast import Forecast
 from benchmark.records.layout import CONFIG, DATA, QUANTILES, WEIGHTS
@@ -153,10 +154,14 @@ class SavedRun:
         )
 
 
-def save_model(folder: Path, forecaster: Forecaster, task: Task) -> None:
-    """Keep in a run's folder what `load_saved` needs besides what every run leaves."""
-    torch.save(forecaster.state_dict(), folder / WEIGHTS)
-    data = SavedData.of(task).model_dump(mode="json")
+def save_model(folder: Path, fitted: FittedPlan) -> None:
+    """Keep in a run's folder what `load_saved` needs besides what every run leaves.
+
+    Raises:
+        UserError: as `write_weights`.
+    """
+    write_weights(folder / WEIGHTS, fitted.forecaster, fitted.planned.where)
+    data = SavedData.of(fitted.task).model_dump(mode="json")
     (folder / DATA).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
@@ -164,7 +169,7 @@ def keep(fitted: FittedPlan, folder: Path) -> None:
     """Keep a fitted model in a new folder, as ``benchmark run --checkpoint`` would, but unscored.
 
     Raises:
-        UserError: there is something already, or the folder cannot be written.
+        UserError: there is something already, or the folder cannot be written; as `write_weights`.
     """
     if folder.exists():
         raise UserError(str(folder), "is there already", "name a new folder")
@@ -174,7 +179,7 @@ def keep(fitted: FittedPlan, folder: Path) -> None:
         try:
             write_run(temporary, fitted.planned.spec)
             fitted.calibration.write(temporary / QUANTILES)
-            save_model(temporary, fitted.forecaster, fitted.task)
+            save_model(temporary, fitted)
             write_sums(temporary)
             sync_tree(temporary)
             temporary.rename(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import signal
@@ -60,7 +61,7 @@ class _KeepBest(Callback):
         self.started = started
         self.epochs: list[Epoch] = []
         self.best: Epoch | None = None
-        self.weights: dict[str, Tensor] = {}
+        self.weights: dict[str, Any] = {}
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, TrainingModule)
@@ -81,8 +82,8 @@ class _KeepBest(Callback):
         if self.last or self.best is None or monitored(epoch) < monitored(self.best):
             self.best = epoch
             self.weights = {
-                name: tensor.detach().clone()
-                for name, tensor in module.forecaster.state_dict().items()
+                name: part.clone() if isinstance(part, Tensor) else copy.deepcopy(part)
+                for name, part in module.forecaster.state_dict().items()
             }
         if epoch.number - self.best.number >= self.spec.patience or epoch.number == self.last:
             trainer.should_stop = True

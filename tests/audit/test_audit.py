@@ -161,6 +161,23 @@ def __init__(self, shape):
     assert failed(audited(body, "ClosedFormForecaster")) == {SAVED}
 
 
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ("{'a': 1, 'b': [torch.ones(2)]}", set()),
+        (
+            "{'b': (1, torch.full((2,), float(__import__('secrets').randbelow(10**9))))}",
+            {SEED, WEIGHTS_TRAIN, WEIGHTS_VAL},
+        ),
+    ],
+)
+def test_what_is_saved_beside_tensors_is_compared_as_they_are(
+    audited: Callable[..., list[Finding]], state: str, found: set[str]
+) -> None:
+    body = f"def get_extra_state(self):\n    return {state}\ndef set_extra_state(self, state):\n"
+    assert failed(audited(f"{body}    pass")) == found
+
+
 BEHIND = (
     "def forward(self, x):\n"
     "    if x._base is None:\n        return self.map(x)\n"

@@ -20,6 +20,7 @@ from benchmark.epochs.ways import WAYS
 from benchmark.errors import UserError
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
+from benchmark.forecasters.linear import Linear
 from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
@@ -93,6 +94,22 @@ def test_what_the_other_ways_take_is_the_same_training_gone_on_with(task: Task) 
     assert found.mse["latter half"][0] == pytest.approx(test_error(forecaster, task), rel=1e-5)
     assert found.best[0] == pytest.approx(min(errors), rel=1e-6)
     assert len(set(errors)) == 5
+
+
+class Beside(Linear):
+    """Saves what is no tensor, of which there is no mean."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"version": 1}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        assert state == {"version": 1}
+
+
+def test_what_is_saved_beside_tensors_is_the_last_epochs(task: Task) -> None:
+    own = spec(model={"class": f"{Beside.__module__}.Beside"})
+    found, expected = (study(task.series, 12, each, seeds=1, blocks=2) for each in (own, spec()))
+    assert found.mse == expected.mse
 
 
 def test_blocks_choose_by_what_they_hold_out(task: Task) -> None:

@@ -52,6 +52,20 @@ def test_the_numbers_that_fitting_sets_are_counted(
     assert num_weights(build(SHAPE)) == expected
 
 
+class Beside(Ridge):
+    """Saves what is no tensor."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"version": 1}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        pass
+
+
+def test_what_is_saved_beside_tensors_is_no_number_that_was_fitted() -> None:
+    assert num_weights(Beside(SHAPE)) == num_weights(Ridge(SHAPE))
+
+
 def by_gates(gates: int) -> int:
     """Of a cell with W x and R h for each gate, 7 steps, 16 in and 32 wide."""
     return 7 * gates * 32 * (16 + 32)

@@ -113,6 +113,93 @@ def test_ridge_forecasts_as_its_equation_says(kept: Run, command: Any, new_rows:
     assert (abs(table[list(CHANNELS)].to_numpy() - expected) < 1e-5 * scale).all()
 
 
+BESIDE = """
+import numpy as np
+import torch
+
+from benchmark.forecasters.contract import ClosedFormForecaster
+from benchmark.forecasters.linear import Linear
+
+
+class Scaled(Linear):
+    factor = 1.0
+
+    def get_extra_state(self):
+        return {"factor": self.factor}
+
+    def set_extra_state(self, state):
+        self.factor = state["factor"]
+
+    def training_forecast(self, x, y):
+        self.factor = 3.0
+        return self(x)
+
+    def forward(self, x):
+        return self.factor * super().forward(x)
+
+
+class Level(ClosedFormForecaster):
+    level = None
+
+    def fit(self, train, validation):
+        self.level = next(train.in_order(8))[1].mean((0, 1)).numpy()
+
+    def get_extra_state(self):
+        return {"level": None if self.level is None else torch.from_numpy(self.level)}
+
+    def set_extra_state(self, state):
+        self.level = state["level"].numpy()
+
+    def forward(self, x):
+        return torch.from_numpy(self.level).expand(len(x), self.shape.horizon, -1)
+
+
+class Late(Level):
+    def get_extra_state(self):
+        return {"level": self.level}
+
+
+class Early(Level):
+    def get_extra_state(self):
+        return {"level": np.zeros(3)}
+
+    def fit(self, train, validation):
+        raise RuntimeError("this takes hours")
+"""
+
+
+@pytest.mark.parametrize("name", ["Scaled", "Level"])
+def test_what_a_model_saves_beside_tensors_is_read_again(
+    kept: Run, command: Any, new_rows: Any, write_module: Any, name: str
+) -> None:
+    write_module("users_beside", BESIDE)
+    folder, rows = kept(f"users_beside.{name}", training={"epochs": 1}, name="own"), new_rows()
+    mean, scale = units(folder)
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    if name == "Level":
+        expected = state["_extra_state"]["level"].numpy()
+    else:
+        weight, bias = (state[f"map.{part}"].double().numpy() for part in ("weight", "bias"))
+        z = (rows[-24:] - mean) / scale
+        expected = 3.0 * (weight[0] @ z + bias[0, :, None])
+    table = forecast(command, folder)
+    assert (abs(table[list(CHANNELS)].to_numpy() - expected * scale - mean) < 1e-5 * scale).all()
+
+
+@pytest.mark.parametrize("name", ["Late", "Early"])
+def test_what_only_code_could_read_again_is_told_in_a_line_and_before_the_fit_where_it_is_known(
+    toy: Path, command: Any, write_module: Any, write_yaml: Any, name: str
+) -> None:
+    write_module("users_beside", BESIDE)
+    data = {"name": "own", "dataset": "toy", "lookback": 24, "horizon": 12}
+    write_yaml("own.yaml", data | {"model": {"class": f"users_beside.{name}"}})
+    answer = command("run", "own.yaml", "--checkpoint")
+    assert answer.code == 2
+    assert answer.err.startswith("error: own.yaml: model: get_extra_state gives what cannot be ")
+    assert "numpy" in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
 def test_quantile_heads_give_the_ends_in_order(kept: Run, command: Any, new_rows: Any) -> None:
     folder = kept("Linear", training={"epochs": 1, "batch_size": 128, "loss": "quantile"})
     rows = new_rows()

@@ -113,6 +113,32 @@ def test_the_kept_weights_are_those_of_the_best_monitored_epoch(monitor: str, be
     assert [e.number for e in report.epochs] == [1, 2, 3, 4]
 
 
+class Recording(Scripted):
+    """Saves a list beside its tensors, and adds to it with each step."""
+
+    def __init__(self, script: list[tuple[float, float]], steps_per_epoch: int) -> None:
+        super().__init__(script, steps_per_epoch)
+        self.seen: list[int] = []
+
+    def get_extra_state(self) -> dict[str, list[int]]:
+        return {"seen": self.seen}
+
+    def set_extra_state(self, state: dict[str, list[int]]) -> None:
+        self.seen = list(state["seen"])
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.seen.append(len(x))
+        return super().training_forecast(x, y)
+
+
+def test_what_is_kept_beside_tensors_is_of_the_best_epoch_too() -> None:
+    _, *rest = scripted([(1.0, 1.0), (0.5, 0.5), (2.0, 2.0)])
+    forecaster = Recording([(1.0, 1.0), (0.5, 0.5), (2.0, 2.0)], steps_per_epoch=3)
+    report = fit(forecaster, *rest, seed=1)
+    assert report.best_epoch == 2
+    assert int(forecaster.steps) == len(forecaster.seen) == 2 * 3
+
+
 @pytest.mark.parametrize("patience", [1, 2, 3])
 def test_training_stops_after_patience_epochs_without_a_better_score(patience: int) -> None:
     script = [(3.0, 3.0), (2.0, 2.0), *[(2.0, 2.0)] * 2, *[(5.0, 5.0)] * 4]  # a tie is no gain
