@@ -28,11 +28,13 @@ from benchmark.data.load import load
 from benchmark.data.splits import SplitName
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
+from benchmark.errors import UserError, error_text, told_by_line
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
 from benchmark.harness.spec import RunSpec
 
+SAVED = "What a run saves is all that its forecasts depend on"
 ROUNDING = 1e-4  # scaled units: sums in another order, as a batch of another size makes them
 
 
@@ -100,7 +102,7 @@ def _scaler_findings(line: Line) -> list[Finding]:
 
 def _weight_findings(line: Line, fitted: Outcome) -> list[Finding]:
     findings = []
-    parts = line.forecaster(fitted.weights, line.plan(line.series).task).modules()
+    parts = line.unfitted(line.plan(line.series).task).modules()
     closed = any(isinstance(part, ClosedFormForecaster) for part in parts)
     if closed and not line.spec.refit:  # else it may be fitted on validation rows
         # what is chosen among a few values stays as it is, what is solved for does not
@@ -134,9 +136,14 @@ def _weight_findings(line: Line, fitted: Outcome) -> list[Finding]:
 
 def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
     task = line.plan(line.series).task
-    forecaster = line.forecaster(fitted.weights, task)
-    before = _state(forecaster)
-    rebuilt = evaluate(forecaster, task, "cpu")
+    try:
+        with told_by_line(line.where):
+            forecaster = line.forecaster(fitted.weights, task)
+            before = _state(forecaster)
+            rebuilt = evaluate(forecaster, task, "cpu")
+    except Exception as error:  # which the model that was scored has not raised
+        told = error.what if isinstance(error, UserError) else error_text(error)
+        return [Finding(SAVED, 0.0, seen=f"made again from it, the model fails: {told}")]
     first = rebuilt.samples
     written = _moved(before, _state(forecaster))
     second = evaluate(forecaster, task, "cpu").samples
@@ -171,7 +178,7 @@ def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
             _scaled(first.forecast, second.forecast, task),
         ),
         Finding(  # else what was looked at above is not the model that was scored
-            "What a run saves is all that its forecasts depend on",
+            SAVED,
             abs(mse(rebuilt.errors) / fitted.record.mse - 1) if fitted.record.mse else 0.0,
             ROUNDING,
         ),

@@ -74,10 +74,14 @@ class Line:
         values[rows.start : rows.stop] *= 1 + SHADE
         return replace(self.series, values=values)
 
+    def unfitted(self, task: Task) -> Forecaster:
+        """The model before it is fitted."""
+        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+        return build_for_training(self.spec.model, shape, self.spec.training, self.where)
+
     def forecaster(self, weights: Mapping[str, Any], task: Task) -> Forecaster:
         """The model as its saved weights make it again."""
-        shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-        forecaster = build_for_training(self.spec.model, shape, self.spec.training, self.where)
+        forecaster = self.unfitted(task)
         forecaster.load_state_dict(weights)
         return forecaster
 

@@ -178,6 +178,43 @@ def test_what_is_saved_beside_tensors_is_compared_as_they_are(
     assert failed(audited(f"{body}    pass")) == found
 
 
+@pytest.mark.parametrize(
+    ("first", "kept", "reason"),
+    [
+        (
+            "self.found = None",
+            "self.found = next(train.in_order(8))[1].mean((0, 1)).numpy()",
+            "TypeError: expected np.ndarray (got NoneType), at line",
+        ),
+        (
+            "self.register_buffer('found', torch.zeros(0))",
+            "self.found = next(train.in_order(8))[1].mean((0, 1))",
+            "size mismatch for found: copying a param with shape torch.Size([3])",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_made_again_from_what_is_saved_is_told_why(
+    audited: Callable[..., list[Finding]], first: str, kept: str, reason: str
+) -> None:
+    body = f"""
+fitted = "closed_form"
+def __init__(self, shape):
+    super().__init__(shape)
+    {first}
+def fit(self, train, validation):
+    {kept}
+def forward(self, x):
+    found = self.found if torch.is_tensor(self.found) else torch.from_numpy(self.found)
+    return found.expand(len(x), self.shape.horizon, -1)
+"""
+    findings = audited(body, "ClosedFormForecaster")
+    (finding,) = (finding for finding in findings if not finding.passed)
+    assert finding.check == SAVED
+    assert finding.seen.startswith("made again from it, the model fails: ")
+    assert reason in finding.seen
+    assert {SCALER_TRAIN, WEIGHTS_VAL, SEED, FILE} <= {finding.check for finding in findings}
+
+
 BEHIND = (
     "def forward(self, x):\n"
     "    if x._base is None:\n        return self.map(x)\n"
