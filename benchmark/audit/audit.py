@@ -34,6 +34,7 @@ from benchmark.evaluation.metrics import mse
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
 from benchmark.harness.spec import RunSpec
 
+OPENED = "The model opens no file of the data set through Python (in C or elsewhere: not seen)"
 SAVED = "What a run saves is all that its forecasts depend on"
 ROUNDING = 1e-4  # scaled units: sums in another order, as a batch of another size makes them
 
@@ -81,8 +82,7 @@ def audit(spec: RunSpec, where: str) -> list[Finding]:
             *_weight_findings(line, fitted),
             *_forecast_findings(line, fitted),
         ]
-    sentence = "The model opens no file of the data set"
-    return [*findings, Finding(sentence, 0.0, seen=", ".join(sorted(set(opened))))]
+    return [*findings, Finding(OPENED, 0.0, seen=", ".join(sorted(set(opened))))]
 
 
 def _scaler_findings(line: Line) -> list[Finding]:

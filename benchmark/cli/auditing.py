@@ -34,7 +34,8 @@ def audit(
     """Check that nothing leaks: no test row into a fit, no future into a forecast.
 
     Runs the model through the whole suite on a short piece of akl_pedestrians (--set dataset=ETTh1
-    takes another), a few steps a fit. Exits with 1 on a leak.
+    takes another), a few steps a fit. Exits with 1 on a leak. That a model opens the data set's
+    file is seen where Python opens it, not where a library does in C, nor in another process.
     """
     from benchmark.config import apply_overrides, validate
     from benchmark.harness.spec import RunSpec, find_config, load_run

@@ -33,7 +33,7 @@ ORDER = "A window's forecast does not depend on the batches before it, nor on th
 WRITTEN = "Forecasting does not change weights or buffers"
 AGAIN = "Forecasting once more gives the same forecasts"
 SAVED = "What a run saves is all that its forecasts depend on"
-FILE = "The model opens no file of the data set"
+FILE = "The model opens no file of the data set through Python (in C or elsewhere: not seen)"
 ALL = {
     SCALER_TRAIN, SCALER_VAL, WEIGHTS_TRAIN, WEIGHTS_VAL, EPOCH, SEED, FUTURE, BATCH, ORDER,
     WRITTEN, AGAIN, SAVED, FILE,
