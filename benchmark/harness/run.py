@@ -24,7 +24,7 @@ from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
 from benchmark.files import storage_faults, try_folder
-from benchmark.forecasters.resolve import how_fitted, resolve_model
+from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.identity import identify
 from benchmark.harness.saved import save_model
@@ -47,6 +47,7 @@ class Plan:
         series: its data.
         run_id: names its folder; a hash of all that decides its numbers.
         config: hash of the same without the seed: rows that share it differ by chance alone.
+        source: hash of the model's files, `source_digest`; empty where all of them are ours.
     """
 
     spec: RunSpec
@@ -54,6 +55,7 @@ class Plan:
     series: Series
     run_id: str
     config: str
+    source: str
 
     @property
     def task(self) -> Task:
@@ -99,7 +101,8 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     if len(run_id) > LONGEST_RUN_ID:
         what = f"makes the run's folder {run_id!r} longer than {LONGEST_RUN_ID} characters"
         raise UserError(f"{where}: name", what, "shorten it, or the data set's name")
-    return Plan(spec=spec, where=where, series=series, run_id=run_id, config=config)
+    source = source_digest(spec.model, where)
+    return Plan(spec, where, series, run_id, config, source)
 
 
 @no_exit()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.files import private_name, remove, storage_faults, sync_tree
 from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.resolve import source_digest
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.spec import RunSpec, load_kept_run, write_run
 from benchmark.harness.weights import write_weights
@@ -47,6 +49,11 @@ if TYPE_CHECKING:
 MAX_DATA = 100_000_000
 """Bytes of what weights need to know of the data: a channel takes about a hundred."""
 
+CHANGED = (
+    "the model's own code has changed since the run was made; its weights and intervals are of the "
+    "code as it was. For a run of the code as it is"
+)
+
 
 class SavedData(Strict):
     """What a fitted model must know of the data it was fitted on.
@@ -58,6 +65,8 @@ class SavedData(Strict):
         mean: of the train rows, in each channel's own unit, C.
         scale: their standard deviation, C.
         seasonal_error: MASE's divisor, scaled, C.
+        source: of the code that it was fitted with, `source_digest`; empty where all of it is ours,
+            or nothing is known of it.
     """
 
     card: DatasetCard
@@ -66,9 +75,10 @@ class SavedData(Strict):
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     seasonal_error: tuple[float, ...]
+    source: str = ""
 
     @classmethod
-    def of(cls, task: Task) -> SavedData:
+    def of(cls, task: Task, source: str = "") -> SavedData:
         """Take it from the task that a model was fitted on."""
         return cls(
             card=task.series.card,
@@ -77,6 +87,7 @@ class SavedData(Strict):
             mean=tuple(task.scaler.mean.tolist()),
             scale=tuple(task.scaler.scale.tolist()),
             seasonal_error=tuple(task.seasonal_error().tolist()),
+            source=source,
         )
 
     @property
@@ -161,7 +172,10 @@ def save_model(folder: Path, fitted: FittedPlan) -> None:
         UserError: as `write_weights`.
     """
     write_weights(folder / WEIGHTS, fitted.forecaster, fitted.planned.where)
-    data = SavedData.of(fitted.task).model_dump(mode="json")
+    source = fitted.planned.source
+    data = SavedData.of(fitted.task, source).model_dump(mode="json")
+    if not source:  # there is nothing to tell, and versions before it was told can read it
+        del data["source"]
     (folder / DATA).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
@@ -210,6 +224,8 @@ def find_run(name: str, results: Path) -> Path:
 def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
     """Load a finished run; nothing of its data set is read.
 
+    Where code of the user's that it was fitted with has changed since, stderr gets a note.
+
     Args:
         name: see `find_run`.
         results: the results folder.
@@ -234,6 +250,8 @@ def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
     quantiles = folder / QUANTILES
     calibration = Calibration.read(quantiles) if quantiles.is_file() else None
     model = OriginalUnits(forecaster.requires_grad_(False), data.scaler, calibration, level)
+    if data.source and data.source != source_digest(spec.model, str(folder / CONFIG)):
+        sys.stderr.write(f"Note: {folder}: {CHANGED}: {again}\n")
     return SavedRun(folder.absolute().name, spec, data, model)
 
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,58 @@ def test_what_a_model_saves_beside_tensors_is_read_again(
         expected = 3.0 * (weight[0] @ z + bias[0, :, None])
     table = forecast(command, folder)
     assert (abs(table[list(CHANNELS)].to_numpy() - expected * scale - mean) < 1e-5 * scale).all()
+
+
+OWN = """
+from benchmark.forecasters.naive import LastValue
+
+
+class Own(LastValue):
+    def forward(self, x):
+        return super().forward(x) + 0.0
+"""
+
+
+def test_a_run_whose_own_code_has_changed_since_says_so_once_and_how_it_is_made_anew(
+    toy: Path, kept: Run, command: Any, new_rows: Any, write_module: Any
+) -> None:
+    write_module("users_changed", OWN)
+    folder, _ = kept("users_changed.Own", name="own"), new_rows()
+    words = ("forecast", folder, "--input", "new.csv", "--output", "out.csv")
+    assert command(*words).err == ""
+
+    write_module("users_changed", OWN.replace("0.0", "1.0"))
+    sys.modules.pop("users_changed")
+    again = f"benchmark run {folder / 'run.yaml'} --checkpoint --force --results {toy / 'results'}"
+    for each in (words, ("backtest", folder)):
+        answer = command(*each)
+        assert answer.code == 0
+        (line,) = answer.err.splitlines()
+        assert line.startswith(f"Note: {folder}: the model's own code has changed since ")
+        assert line.endswith(f": {again}")
+
+    answer = command(*shlex.split(again)[1:])
+    new = Path(answer.out.splitlines()[-1].removeprefix("Run folder: "))
+    assert new != folder
+    assert command("forecast", new, *words[2:]).err == ""
+
+
+def test_a_run_of_ours_and_one_kept_before_code_was_noted_say_nothing(
+    toy: Path, kept: Run, command: Any, new_rows: Any, write_module: Any
+) -> None:
+    new_rows()
+    ours = kept("LastValue")
+    assert "source" not in json.loads((ours / "data.json").read_text())
+    write_module("users_changed", OWN)
+    folder = kept("users_changed.Own", name="own")
+    data = json.loads((folder / "data.json").read_text())
+    assert data.pop("source")
+    (folder / "data.json").write_text(json.dumps(data))
+    write_sums(folder)
+    write_module("users_changed", OWN.replace("0.0", "1.0"))
+    sys.modules.pop("users_changed")
+    for run in (ours, folder):
+        assert command("forecast", run, "--input", "new.csv", "--output", "out.csv").err == ""
 
 
 @pytest.mark.parametrize("name", ["Late", "Early"])
