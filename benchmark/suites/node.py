@@ -7,11 +7,13 @@ threads it wants before torch is loaded.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data.card import DATA_VARIABLE, DatasetCard
@@ -71,7 +73,7 @@ def attempt_on_node(
         events.put_nowait((run_id, epoch))
 
     series = series_here(card, digest, content)
-    with TemporaryDirectory(prefix="ts-benchmark-") as folder:
+    with TemporaryDirectory(prefix="ts-benchmark-") as folder, _ended_by_sigterm():
         aside = replace(execution, results=Path(folder))
         record = attempt_elsewhere(spec, where, run_id, series, aside, report)
         paths = [path for path in Path(folder).rglob("*") if path.is_file()]
@@ -124,6 +126,20 @@ def _brought(card: DatasetCard, digest: str, content: list[Any]) -> Series:
         what = "is read as other data on this node than where the suite began"
         raise UserError(f"dataset '{card.name}'", what, "use one version of the benchmark")
     return series
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Have SIGTERM end this process: what Ray makes of it looks like a model's own sys.exit()."""
+    handler = signal.getsignal(signal.SIGTERM)
+    ours = handler is not None and current_thread() is main_thread()
+    if ours:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

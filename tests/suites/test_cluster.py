@@ -34,12 +34,14 @@ from benchmark.forecasters.naive import SeasonalNaive
 
 
 class Killed(SeasonalNaive):
-    \"\"\"Is killed the first time.\"\"\"
+    \"\"\"Is killed the first time, and told to end the second.\"\"\"
 
     def forward(self, x):
-        if not Path("killed").exists():
-            Path("killed").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        for name, how in (("killed", signal.SIGKILL), ("told", signal.SIGTERM)):
+            if not Path(name).exists():
+                Path(name).touch()
+                os.kill(os.getpid(), how)
+                time.sleep(600)
         return super().forward(x)
 
 
@@ -92,7 +94,7 @@ def test_rows_are_those_of_this_machine_and_what_is_lost_or_hangs_harms_no_other
     models = ["linear.yaml", "Killed.yaml"]
     done = run_tiny(models=models, grids=GRID, executor=made)
     assert done.outcome.failed == ()
-    assert (elsewhere / "killed").exists()
+    assert (elsewhere / "told").exists()
     assert not (toy / "killed").exists()
     assert [line.split()[0] for line in done.output.splitlines()].count("done") == 3
     (brought,) = (toy.parent / "users-cache").glob("ts-benchmark/ray/*/toy.csv")
@@ -111,6 +113,7 @@ def test_rows_are_those_of_this_machine_and_what_is_lost_or_hangs_harms_no_other
     found = contents(toy, {"Hanging"})
     (toy / "results").rename(toy / "others")
     (toy / "killed").touch()
+    (toy / "told").touch()
     run_tiny(models=models, grids=GRID)
     assert found == contents(toy, set())
 
