@@ -6,56 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmark.data.card import PARQUET
 from benchmark.data.rewrite import assigned
-from benchmark.data.rows import TIME_COLUMN, time_column
+from benchmark.data.rows import TIME_COLUMN
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from benchmark.data.load import Series
-
-
-def channels_of(frame: pd.DataFrame, series: Series) -> NDArray[np.float64]:
-    """Return the columns that are a series' channels, in its order ``(T, C)``; NA is NaN.
-
-    Raises:
-        ValueError: a channel has no column, or several; or the times go backward, those of the
-            series' time column or of the index.
-    """
-    import pandas as pd
-
-    channels, times = series.channels, time_column(series.card)
-    names = list(map(str, frame.columns))
-    if names.count(times) == 1:
-        _check_order(f"column {times!r}", pd.Index(frame.iloc[:, names.index(times)]))
-    elif not pd.api.types.is_numeric_dtype(frame.index):  # one of numbers counts the rows
-        _check_order("index", frame.index.get_level_values(0))
-    for channel in channels:
-        if names.count(channel) != 1:
-            count = "no column" if channel not in names else "several columns"
-            raise ValueError(
-                f"history must have a column of each channel, however: it has {count} {channel!r}; "
-                f"take history.to_numpy() if its columns are {', '.join(channels)}"
-            )
-    found = frame.iloc[:, [names.index(channel) for channel in channels]]
-    return found.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _check_order(what: str, times: pd.Index[Any]) -> None:
-    """Refuse times that go backward, also where they are texts; what cannot be read is no time."""
-    import pandas as pd
-
-    if pd.api.types.is_object_dtype(times) or pd.api.types.is_string_dtype(times):
-        times = pd.to_datetime(times, format="ISO8601", errors="coerce", utc=True)
-    if not times.dropna().is_monotonic_increasing:
-        raise ValueError(f"history must be in order of time, however: its {what} goes backward")
 
 
 @contextmanager

@@ -146,6 +146,7 @@ class SavedRun:
         if not isinstance(rows, Rows):
             rows = self.read(Path(rows) if isinstance(rows, str) else rows)
         past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
+        past = np.ascontiguousarray(past)
         parts = self.model(torch.from_numpy(past[None]))
         found: dict[str, NDArray[np.float64]] = {n: part[0].numpy() for n, part in parts.items()}
         if not all(np.isfinite(part).all() for part in found.values()):

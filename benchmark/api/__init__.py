@@ -16,172 +16,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-import pandas as pd
-import torch
-from numpy.typing import ArrayLike, NDArray
-
+from benchmark.api.fitted import Fitted
+from benchmark.api.result import Result
 from benchmark.data.card import load_card
-from benchmark.data.frames import channels_of
 from benchmark.data.load import Series
 from benchmark.data.load import load as load_series
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.evaluation.forecast import Evaluation
 from benchmark.evaluation.metrics import definitions
-from benchmark.evaluation.original import FORECAST, OriginalUnits
-from benchmark.evaluation.samples import Samples
 from benchmark.forecasters.contract import Forecaster
 from benchmark.harness.configured import configured
-from benchmark.harness.fitted import FittedPlan, fit_plan, score
+from benchmark.harness.fitted import fit_plan, score
 from benchmark.harness.run import plan
-from benchmark.harness.saved import SavedRun, keep, load_saved
+from benchmark.harness.saved import SavedRun, load_saved
 from benchmark.harness.spec import Execution, with_task
 from benchmark.places import RESULTS, RESULTS_VARIABLE
 from benchmark.records.losses import read_losses, window_losses
 from benchmark.records.record import RunRecord
 from benchmark.records.table import csv_text, parse_results, read_results
 from benchmark.reports.board import Board
-from benchmark.reports.details import mean_of_known
 from benchmark.reports.ranking import leaderboard as rank
 from benchmark.training.report import Epoch, FitOptions
 
 __all__ = [
     "Board", "Fitted", "Result", "Task", "evaluate", "fit", "leaderboard", "load", "load_dataset",
 ]  # fmt: skip
-
-History = ArrayLike | pd.DataFrame
-
-
-class Fitted(FittedPlan):
-    """A model that is fitted on a task, ready to forecast and to be scored."""
-
-    def forecast(self, history: History) -> NDArray[np.float64]:
-        """Forecast the steps after `history`.
-
-        Args:
-            history: ``(L or more, C)`` in original units; the last L rows are looked at. Where the
-                data set masks missing values, NaN is one, and the last value before it is read. A
-                DataFrame's columns are taken by the channels' names.
-
-        Returns:
-            ``(H, C)`` in original units.
-
-        Raises:
-            ValueError: the history is shorter than the lookback, has other channels, or a value
-                that is not finite, or times that go backward.
-            FloatingPointError: the forecast is not finite.
-        """
-        return self._forecast(history)[FORECAST]
-
-    def interval(
-        self, history: History, level: Literal[80, 95] = 80
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the ends of a forecast's interval, calibrated on the validation windows.
-
-        Args:
-            history: as `forecast` takes it.
-            level: of the interval, in percent.
-
-        Returns:
-            Its lower and its upper end, each ``(H, C)`` in original units.
-
-        Raises:
-            UserError: the validation windows are too few for that level; else as `forecast`.
-        """
-        _, *ends = self._forecast(history, level).values()
-        if not ends:
-            what = f"the validation windows are too few for {level}%"
-            raise UserError("interval", what, "take a lower level, or more validation rows")
-        low, high = ends
-        return low, high
-
-    def save(self, folder: str | Path) -> None:
-        """Keep it in a new folder: for `load`, and for benchmark forecast, backtest and export.
-
-        Raises:
-            UserError: there is something already, or the folder cannot be written.
-        """
-        keep(self, Path(folder))
-
-    @torch.no_grad()
-    def _forecast(self, history: History, level: int = 80) -> dict[str, NDArray[np.float64]]:
-        if isinstance(history, pd.DataFrame):  # whose columns may be in another order
-            history = channels_of(history, self.task.series)
-        past = np.asarray(history, dtype=np.float64)
-        if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
-            wanted = f"({self.task.lookback} or more, {self.task.channels})"
-            raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
-        if self.task.series.card.missing == "mask":  # wherever the gaps are, or whether any
-            past = self.task.scaler.filled(past)  # from before the lookback, too
-        past = np.ascontiguousarray(past[-self.task.lookback :])  # no view of a turned array
-        if not np.isfinite(past).all():
-            step, channel = np.argwhere(~np.isfinite(past))[0]
-            what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"
-            raise ValueError(f"history must be finite, however: it has {what}")
-        model = OriginalUnits(self.forecaster, self.task.scaler, self.calibration, level)
-        parts = model.to(self.device)(torch.tensor(past[None], device=self.device))
-        if not all(part.isfinite().all() for part in parts.values()):
-            raise FloatingPointError("the forecast is not finite")
-        return {name: part[0].cpu().numpy() for name, part in parts.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """The scores of a fitted model on the test windows of its task.
-
-    Attributes:
-        record: the row that results.csv would hold, with every score, but for the costs of
-            forecasting.
-        evaluation: what the scores are made of: the errors of every window.
-        channels: their names, C.
-    """
-
-    record: RunRecord
-    evaluation: Evaluation
-    channels: tuple[str, ...]
-
-    @property
-    def mse(self) -> float:
-        """Mean squared error on test, scaled series."""
-        assert self.record.mse is not None
-        return self.record.mse
-
-    @property
-    def mae(self) -> float:
-        """Mean absolute error on test, scaled series."""
-        assert self.record.mae is not None
-        return self.record.mae
-
-    @property
-    def by_step(self) -> pd.DataFrame:
-        """MSE and MAE of each step of the horizon, from 1: ``(H, 2)``, scaled series.
-
-        Channels weigh alike, however many of their targets are missing; one without any at a step
-        counts in no mean there.
-        """
-        errors = self.evaluation.errors
-        columns = {"mse": errors.squared_by_step, "mae": errors.absolute_by_step}  # each (H, C)
-        means = {name: mean_of_known(values, axis=1) for name, values in columns.items()}
-        steps = pd.RangeIndex(1, len(errors.squared_by_step) + 1, name="step")
-        return pd.DataFrame(means, index=steps)
-
-    @property
-    def by_channel(self) -> pd.DataFrame:
-        """MSE and MAE of each channel: ``(C, 2)``, scaled series."""
-        errors = self.evaluation.errors
-        parts = {"mse": errors.squared, "mae": errors.absolute}  # each (W, C)
-        means = {name: errors.by_channel(part) for name, part in parts.items()}
-        return pd.DataFrame(means, index=pd.Index(self.channels, name="channel"))
-
-    @property
-    def forecasts(self) -> Samples:
-        """A few test windows in original units, the same for every model: target and forecast."""
-        return self.evaluation.samples
 
 
 def load_dataset(name: str | Path) -> Series:

@@ -1,0 +1,93 @@
+"""A model that is fitted, in the hands of Python: it forecasts what comes after any history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from benchmark.data.history import read_history
+from benchmark.errors import UserError
+from benchmark.evaluation.original import FORECAST, OriginalUnits
+from benchmark.harness.fitted import FittedPlan
+from benchmark.harness.saved import keep
+
+History = ArrayLike | pd.DataFrame
+
+
+class Fitted(FittedPlan):
+    """A model that is fitted on a task, ready to forecast and to be scored."""
+
+    def forecast(self, history: History) -> NDArray[np.float64]:
+        """Forecast the steps after `history`.
+
+        Args:
+            history: ``(L or more, C)`` in original units; the last L rows are looked at. Where the
+                data set masks missing values, NaN is one, and the last value before it is read. A
+                DataFrame's columns are taken by the channels' names. With times, in the data set's
+                time column or its index, it is read as ``benchmark forecast`` reads a file; without
+                them, rows are taken to be one step apart, and the last one to be the present.
+
+        Returns:
+            ``(H, C)`` in original units.
+
+        Raises:
+            ValueError: the history is shorter than the lookback, has other channels, or a value
+                that is not finite, or times that go backward.
+            UserError: a DataFrame with times is refused as the file of it would be.
+            FloatingPointError: the forecast is not finite.
+        """
+        return self._forecast(history)[FORECAST]
+
+    def interval(
+        self, history: History, level: Literal[80, 95] = 80
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ends of a forecast's interval, calibrated on the validation windows.
+
+        Args:
+            history: as `forecast` takes it.
+            level: of the interval, in percent.
+
+        Returns:
+            Its lower and its upper end, each ``(H, C)`` in original units.
+
+        Raises:
+            UserError: the validation windows are too few for that level; else as `forecast`.
+        """
+        _, *ends = self._forecast(history, level).values()
+        if not ends:
+            what = f"the validation windows are too few for {level}%"
+            raise UserError("interval", what, "take a lower level, or more validation rows")
+        low, high = ends
+        return low, high
+
+    def save(self, folder: str | Path) -> None:
+        """Keep it in a new folder: for `load`, and for benchmark forecast, backtest and export.
+
+        Raises:
+            UserError: there is something already, or the folder cannot be written.
+        """
+        keep(self, Path(folder))
+
+    @torch.no_grad()
+    def _forecast(self, history: History, level: int = 80) -> dict[str, NDArray[np.float64]]:
+        past = read_history(history, self.task.series, self.task.lookback)
+        if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
+            wanted = f"({self.task.lookback} or more, {self.task.channels})"
+            raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
+        if self.task.series.card.missing == "mask":  # wherever the gaps are, or whether any
+            past = self.task.scaler.filled(past)  # from before the lookback, too
+        past = np.ascontiguousarray(past[-self.task.lookback :])  # no view of a turned array
+        if not np.isfinite(past).all():
+            step, channel = np.argwhere(~np.isfinite(past))[0]
+            what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"
+            raise ValueError(f"history must be finite, however: it has {what}")
+        model = OriginalUnits(self.forecaster, self.task.scaler, self.calibration, level)
+        parts = model.to(self.device)(torch.tensor(past[None], device=self.device))
+        if not all(part.isfinite().all() for part in parts.values()):
+            raise FloatingPointError("the forecast is not finite")
+        return {name: part[0].cpu().numpy() for name, part in parts.items()}

@@ -1,0 +1,183 @@
+"""A DataFrame forecasts the same from a model that was fitted and from the same model, loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark import Task, fit, load, load_dataset
+from benchmark.api import Fitted
+from benchmark.errors import UserError
+from benchmark.harness.saved import SavedRun
+
+Models = tuple[Fitted, SavedRun]
+MASKED = ["mask", "interpolate"]
+KEPT = slice(560, 600)
+
+
+@pytest.fixture(params=["error", *MASKED])
+def models(
+    request: pytest.FixtureRequest, toy: Path, write_dataset: Callable[..., Path], values: Any
+) -> Models:
+    """A model of a data set under each policy, as it was fitted and as it is loaded."""
+    gaps = values.copy()
+    fields: dict[str, Any] = {"missing": request.param}
+    if request.param in MASKED:
+        gaps[300, 1] = np.nan
+    if request.param == "interpolate":
+        fields["interpolate_limit"] = 6
+    write_dataset("ours", values=gaps, **fields)
+    fitted = fit("ridge", Task(load_dataset("ours"), lookback=24, horizon=12))
+    fitted.save("kept")
+    return fitted, load("kept")
+
+
+@pytest.fixture
+def past(models: Models) -> pd.DataFrame:
+    series = models[0].task.series
+    times = pd.DatetimeIndex(series.timestamps[KEPT], name="date")
+    return pd.DataFrame(series.values[KEPT], times, list(series.channels))
+
+
+def same(models: Models, frame: pd.DataFrame) -> str:
+    """Ask both models; return the error that both have, or nothing."""
+    answers = []
+    for ask in (models[0].forecast, lambda frame: models[1].forecast(frame).values):
+        try:
+            answers.append(ask(frame))
+        except UserError as error:
+            answers.append(str(error))
+    if isinstance(answers[0], str):
+        assert answers[0] == answers[1]
+        return answers[0]
+    np.testing.assert_array_equal(*answers)
+    return ""
+
+
+def without(frame: pd.DataFrame, rows: slice) -> pd.DataFrame:
+    """Empty some rows."""
+    frame = frame.copy()
+    frame.iloc[rows] = np.nan
+    return frame
+
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+READ: dict[str, Change] = {
+    "as they are": lambda t: t,
+    "nothing at the end": lambda t: without(t, slice(-5, None)),
+    "texts": lambda t: t.astype(str),
+    "objects": lambda t: t.astype(object),
+    "nullable": lambda t: t.convert_dtypes(),
+    "a column of times": lambda t: t.reset_index(),
+    "a column of texts": lambda t: t.reset_index().astype({"date": str}),
+    "periods": lambda t: t.to_period("h"),
+    "in UTC": lambda t: t.tz_localize("UTC"),
+}
+READ_WITH_GAPS: dict[str, tuple[Change, str]] = {
+    "absent times": (lambda t: t.drop(t.index[-9:-6]), "is 4:00:00 after"),
+    "a row without values": (lambda t: without(t, slice(-5, -4)), "is empty"),
+    "every other row": (lambda t: t[::2], "holds 20 rows up to its last value, 24 are needed"),
+}
+REFUSED: dict[str, tuple[Change, str]] = {
+    "the last row twice": (lambda t: pd.concat([t, t[-1:]]), "stands there twice"),
+    "too few": (lambda t: t[-10:], "holds 10 rows up to its last value, 24 are needed"),
+    "infinite": (lambda t: t.replace(t.iloc[-2, 1], np.inf), "'inf' is infinite"),
+    "a text": (lambda t: t.astype(str).replace(str(t.iloc[-2, 1]), "?"), "'?' is not a number"),
+    "days first": (
+        lambda t: t.reset_index().assign(date=t.index.strftime("%d/%m/%Y %H:%M")),
+        "is no time to the second",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", READ)
+def test_a_frame_with_times_is_forecast_as_by_the_saved_model(
+    models: Models, past: pd.DataFrame, change: str
+) -> None:
+    assert same(models, READ[change](past)) == ""
+
+
+@pytest.mark.parametrize("change", READ_WITH_GAPS)
+def test_what_is_missing_in_a_frame_is_what_it_was_in_the_data_set(
+    models: Models, past: pd.DataFrame, change: str
+) -> None:
+    make, strict = READ_WITH_GAPS[change]
+    told = same(models, make(past))
+    assert (strict in told) if models[1].data.card.missing == "error" else not told
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_a_frame_with_times_is_refused_as_by_the_saved_model(
+    models: Models, past: pd.DataFrame, change: str
+) -> None:
+    make, told = REFUSED[change]
+    assert told in same(models, make(past))
+
+
+@pytest.fixture
+def plain(toy: Path) -> Fitted:
+    return fit("last_value", Task(load_dataset("toy"), lookback=24, horizon=12))
+
+
+def dated(fitted: Fitted, times: pd.DatetimeIndex) -> pd.DataFrame:
+    """Rows of the data set at other times."""
+    series = fitted.task.series
+    return pd.DataFrame(series.values[: len(times)], times, list(series.channels))
+
+
+def test_a_frame_without_times_and_an_array_end_at_the_present(plain: Fitted) -> None:
+    frame = dated(plain, pd.date_range("2020-01-01", periods=40, freq="h"))
+    expected = plain.forecast(frame.to_numpy())
+    counted = frame.reset_index(drop=True)
+    named = frame.set_axis([f"row {n}" for n in range(40)])
+    for rows in (frame, counted, counted.iloc[::-1].iloc[::-1], named, frame.rename_axis("when")):
+        assert np.array_equal(plain.forecast(rows), expected)
+    every_other = frame.iloc[::2]
+    with pytest.raises(ValueError, match="must be of shape"):
+        plain.forecast(every_other.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("freq", ["h", "D"])
+def test_times_of_a_zone_are_one_step_apart_where_its_clock_is_put_on(
+    toy: Path, write_dataset: Callable[..., Path], freq: str
+) -> None:
+    counted = {"time_column": None, "start": "2020-01-01 00:00:00", "left_out": ["date"]}
+    write_dataset("zoned", frequency=freq, season=7, **counted)
+    fitted = fit("last_value", Task(load_dataset("zoned"), lookback=24, horizon=12))
+    times = pd.date_range("2024-03-20", periods=300, freq=freq, tz="Europe/Berlin")
+    frame = dated(fitted, times)
+    assert np.array_equal(fitted.forecast(frame), fitted.forecast(frame.to_numpy()))
+    with pytest.raises(UserError, match=r"is .* after"):
+        fitted.forecast(frame.drop(times[-3]))
+
+
+def test_times_are_no_values(plain: Fitted) -> None:
+    times = pd.date_range("2020-01-01", periods=40, freq="h")
+    frame = dated(plain, times).reset_index(drop=True).assign(heat=times)
+    for wrong in (frame, frame.assign(heat=times - times[0]), np.stack([times] * 3, axis=1)):
+        with pytest.raises(
+            ValueError, match=r"must be of numbers, however: it has .* of (datet|ti)"
+        ):
+            plain.forecast(wrong)
+
+
+def test_what_an_array_masks_is_missing(plain: Fitted) -> None:
+    values = plain.task.series.values[:40]
+    hidden = np.ma.masked_array(values, mask=np.zeros_like(values, dtype=bool))
+    assert np.array_equal(plain.forecast(hidden), plain.forecast(values))
+    hidden[-2, 1] = np.ma.masked
+    with pytest.raises(ValueError, match="it has nan at step 22 of the lookback, channel 1"):
+        plain.forecast(hidden)
+    with pytest.raises(ValueError, match="it has nan at step 22 of the lookback, channel 1"):
+        plain.forecast(hidden.astype(int))
+
+
+def test_a_path_is_for_the_saved_model(plain: Fitted) -> None:
+    for path in ("past.csv", Path("past.csv")):
+        with pytest.raises(UserError, match=r"forecast: is given 'past.csv'.*load\(folder\)\.fore"):
+            plain.forecast(path)  # type: ignore[arg-type]
