@@ -77,6 +77,20 @@ class UserError(Exception):
         return _of_faults(faults)
 
 
+def check_type(where: str, value: object, wanted: type | tuple[type, ...], cure: str) -> None:
+    """Refuse what stands in the place of something else, whatever an annotation says.
+
+    Raises:
+        UserError: the value is of none of the wanted types.
+    """
+    if not isinstance(value, wanted):
+        types = wanted if isinstance(wanted, tuple) else (wanted,)
+        names = " or ".join(each.__name__ for each in types)
+        package, given = type(value).__module__.partition(".")[0], type(value).__name__
+        given = given if package == "builtins" else f"{package}.{given}"  # pandas has a Series, too
+        raise UserError(where, f"is given {given}, not {names}", cure)
+
+
 def _of_faults(faults: Sequence[UserError]) -> UserError:
     first, *more = faults
     return UserError(first.where, first.what, first.cure, more)

@@ -338,6 +338,41 @@ def test_a_mistake_is_one_line(small: Task, model: Any, options: Any, fault: str
     assert "\n" not in str(error.value)
 
 
+def test_whole_numbers_may_be_those_of_numpy(small: Task) -> None:
+    ours = fit("linear", small, seed=3, epochs=1, batch_size=64)
+    theirs = fit("linear", small, seed=np.int64(3), epochs=np.uint8(1), batch_size=np.int32(64))  # type: ignore[arg-type]
+    assert theirs.planned.run_id == ours.planned.run_id
+    assert evaluate(theirs, small).mse == evaluate(ours, small).mse
+
+
+def test_what_stands_in_the_place_of_something_else_is_told(small: Task) -> None:
+    series, fitted = small.series, fit("last_value", small)
+    frame, result = pd.DataFrame(series.values), evaluate(fitted, small)
+    task = r"not Task; give it Task\(load_dataset"
+    for call, told in (
+        (lambda: Task("toy", 24, 12), r"Task: is given str, not Series; give it load_dataset\("),
+        (lambda: Task(frame, 24, 12), "Task: is given pandas.DataFrame, not Series; "),
+        (lambda: Task(frame[0], 24, 12), "Task: is given pandas.Series, not Series; "),
+        (lambda: fit("ridge", series), f"fit: is given benchmark.Series, {task}"),
+        (lambda: fit("ridge", frame), f"fit: is given pandas.DataFrame, {task}"),
+        (lambda: fit("ridge", [1.0]), f"fit: is given list, {task}"),
+        (lambda: fit("ridge", "toy"), f"fit: is given str, {task}"),
+        (
+            lambda: evaluate(fitted, series),
+            "evaluate: is given benchmark.Series, not Task; give it the task",
+        ),
+        (lambda: evaluate("ridge", small), "evaluate: is given str, not Fitted; give it fit"),
+        (lambda: leaderboard([fitted]), "leaderboard: is given benchmark.Fitted, not Result; give"),
+        (lambda: leaderboard(fitted), "leaderboard: is given benchmark.Fitted, not Result; give"),
+        (lambda: leaderboard([result, 0.4]), "leaderboard: is given float, not Result; give it ev"),
+        (lambda: load_dataset(frame), "load_dataset: is given pandas.DataFrame, not str or Path;"),
+        (lambda: fit("ridge", small, seed=fitted), "ridge.yaml: seed: is no plain value, got Fit"),
+    ):
+        with pytest.raises(UserError, match=told):
+            call()  # type: ignore[no-untyped-call]
+    assert str(leaderboard(result)) == str(leaderboard([result]))
+
+
 def test_other_mistakes_are_told(small: Task, write_dataset: Callable[..., Path]) -> None:
     with pytest.raises(UserError, match="dataset 'tyo': no such card; did you mean 'toy'"):
         load_dataset("tyo")

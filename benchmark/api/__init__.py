@@ -25,7 +25,7 @@ from benchmark.data.card import load_card
 from benchmark.data.load import Series
 from benchmark.data.load import load as load_series
 from benchmark.data.task import Task
-from benchmark.errors import UserError
+from benchmark.errors import UserError, check_type
 from benchmark.evaluation.metrics import definitions
 from benchmark.forecasters.contract import Forecaster
 from benchmark.harness.configured import configured
@@ -55,6 +55,8 @@ def load_dataset(name: str | Path) -> Series:
     Raises:
         UserError: there is no such card, its file cannot be had or is not what the card says.
     """
+    cure = "write your data to a file, and add that: benchmark datasets add FILE"
+    check_type("load_dataset", name, (str, Path), cure)
     return load_series(load_card(name))
 
 
@@ -80,9 +82,10 @@ def fit(
         options: of the model (e.g. ``hidden_size=64``) or of its training (``epochs=5``).
 
     Raises:
-        UserError: an unknown model or option, or options that do not go together.
+        UserError: an unknown model or option, options that do not go together, or no task.
         FloatingPointError: training diverged.
     """
+    check_type("fit", task, Task, "give it Task(load_dataset(name), lookback, horizon)")
     where, spec = configured(model, {"name": name, "seed": seed}, options)
     spec = with_task(
         spec,
@@ -123,9 +126,11 @@ def evaluate(fitted: Fitted, task: Task) -> Result:
     """Score a fitted model on every test window of its task.
 
     Raises:
-        UserError: it was fitted on another task.
+        UserError: it was fitted on another task, or not at all.
         FloatingPointError: a forecast is not finite.
     """
+    check_type("evaluate", fitted, Fitted, "give it fit(model, task)")
+    check_type("evaluate", task, Task, "give it the task that the model was fitted on")
     if _told(task) != _told(fitted.task):
         what = f"the model was fitted on {_told(fitted.task)}, not on {_told(task)}"
         raise UserError("evaluate", what, "fit it on this task")
@@ -133,20 +138,23 @@ def evaluate(fitted: Fitted, task: Task) -> Result:
     return Result(RunRecord(**columns), evaluation, task.series.channels)
 
 
-def leaderboard(results: Iterable[Result] | str | Path) -> Board:
+def leaderboard(results: Iterable[Result] | Result | str | Path) -> Board:
     """Rank results as ``benchmark leaderboard`` does: within a data set, horizon and protocol.
 
     Args:
-        results: of `evaluate`; or the path of a results CSV.
+        results: of `evaluate`, one or several; or the path of a results CSV.
 
     Raises:
-        UserError: there are none, or the file is no results CSV.
+        UserError: there are none, or something else, or the file is no results CSV.
     """
     if isinstance(results, str | Path):
         path = Path(results)
         rows = read_results(path)
         return Board(rank(rows, read_losses(path, rows)))
-    by_run = {result.record.run_id: result for result in results}
+    several = list(results) if isinstance(results, Iterable) else [results]
+    for result in several:
+        check_type("leaderboard", result, Result, "give it evaluate(fitted, task)")
+    by_run = {result.record.run_id: result for result in several}
     if not by_run:
         raise UserError("leaderboard", "is given no result", "evaluate a model first")
     rows = parse_results(csv_text(r.record for r in by_run.values()), "leaderboard")

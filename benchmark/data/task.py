@@ -22,7 +22,7 @@ from benchmark.data.missing import check_every_split
 from benchmark.data.splits import SplitName
 from benchmark.data.totals import stretches, total
 from benchmark.data.windows import Windows, forward_filled
-from benchmark.errors import UserError
+from benchmark.errors import UserError, check_type
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,12 @@ class Task:
             otherwise than the next.
 
     Raises:
-        UserError: no step is seen or forecast, a split holds no window of this lookback and
-            horizon, or no value of a channel, or train holds no whole season.
+        UserError: the series is none, no step is seen or forecast, a split holds no window of this
+            lookback and horizon, or no value of a channel, or train holds no whole season.
     """
 
     def __init__(self, series: Series, lookback: int, horizon: int) -> None:
+        check_type("Task", series, Series, "give it load_dataset(name)")
         sizes = lookback, horizon
         whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in sizes)
         if not whole or min(sizes) < 1:

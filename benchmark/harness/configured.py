@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,16 @@ def configured(
     Raises:
         UserError: an unknown model or option, an option of both, or a value that no YAML holds.
     """
-    own = [f"{key}={json.dumps(value)}" for key, value in settings.items() if value is not None]
     if isinstance(model, type):
         where, cls = f"fit({model.__qualname__})", model
+        own = _settings(where, settings)
         name = _class_name(model, where)
         data = {"name": model.__name__, "model": {"class": name}}
         fitted = how_fitted({"class": name, **options}, where)
         overrides = [*own, *_overrides(where, cls, fitted, options)]
         return where, validate(RunSpec, apply_overrides(data, overrides), where)
     path = find_config("models", str(model))
+    own = _settings(str(path), settings)
     spec = load_run(path).model
     cls, _ = resolve_model(spec, str(path))
     fitted = how_fitted(spec, str(path))
@@ -50,6 +52,23 @@ def _class_name(cls: type[Forecaster], where: str) -> str:
         raise UserError(where, "is no class of a file's own", "write it into a .py and import it")
     ours = cls.__module__.startswith("benchmark.forecasters.")
     return cls.__name__ if ours else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _settings(where: str, settings: dict[str, Any]) -> list[str]:
+    given = {key: value for key, value in settings.items() if value is not None}
+    return [_override(where, key, value) for key, value in given.items()]
+
+
+def _override(where: str, key: str, value: Any, home: str = "") -> str:
+    """Say an option as ``--set`` would; a whole number may be numpy's.
+
+    Raises:
+        UserError: no YAML could hold the value.
+    """
+    try:
+        return f"{home}{key}={json.dumps(value, default=index)}"
+    except TypeError:
+        raise UserError(f"{where}: {key}", f"is no plain value, got {value!r:.60}") from None
 
 
 def _overrides(
@@ -73,8 +92,5 @@ def _overrides(
             )
         if len(found) > 1:
             raise UserError(f"{where}: {key}", "is the model's and its training's", "rename one")
-        try:
-            overrides.append(f"{found[0]}.{key}={json.dumps(value)}")
-        except TypeError:
-            raise UserError(f"{where}: {key}", f"is no plain value, got {value!r:.60}") from None
+        overrides.append(_override(where, key, value, f"{found[0]}."))
     return overrides

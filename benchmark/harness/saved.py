@@ -28,7 +28,7 @@ from benchmark.data.card import DatasetCard
 from benchmark.data.frames import as_csv, frame_as_csv
 from benchmark.data.rows import Rows, read_rows, time_column
 from benchmark.data.task import Scaler, Task
-from benchmark.errors import UserError
+from benchmark.errors import UserError, check_type
 from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.files import private_name, remove, storage_faults, sync_tree
@@ -124,10 +124,9 @@ class SavedRun:
         """
         import pandas as pd
 
-        is_table = isinstance(source, Path | pd.DataFrame)
-        if not is_table:  # whatever its annotation says
-            what = f"is given {type(source).__name__}, which is no table with times"
-            raise UserError("forecast", what, "give a DataFrame or a file")
+        check_type(
+            "forecast", source, (Path, pd.DataFrame), "give a file, or a DataFrame with times"
+        )
         needed = self.spec.lookback + (self.spec.horizon if whole else 0)
         with as_csv(source) if isinstance(source, Path) else frame_as_csv(source) as csv:
             return read_rows(self.data.card, self.data.channels, csv, needed, whole=whole)
