@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,21 @@ _MOSTLY = 0.1
 
 _NAMED = 3
 """Values of a column that are told."""
+
+_MOST_KEYS = 3
+"""Columns that are tried together to tell series apart; or all of texts."""
+
+_MOST_LABELS = 10
+"""Columns that are tried at all, of numbers those of the fewest values."""
+
+_FILLED = 0.1
+"""Share of all series at all times that has a row, where numbers tell the series apart."""
+
+_WHOLE = r"\s*\d+(?:\.0*)?\s*"
+_CALLED_A_TIME = re.compile(
+    r"date|time|year|quarter|month|week|day|hour|minute|second|period|interval|slot|^hr$|^he$",
+    re.IGNORECASE,
+)
 
 
 def repeat_fault(
@@ -43,29 +60,58 @@ def repeat_fault(
 def _long_fault(
     path: Path, frame: pd.DataFrame, time_column: str, channels: Sequence[str]
 ) -> UserError | None:
-    texts = frame.columns.drop([time_column, *channels])
-    labels = [column for column in texts if _is_label(frame[column])]
-    for keys in [*([label] for label in labels), labels]:
-        if channels and not frame.duplicated([time_column, *keys]).any():
-            break
-    else:
+    rows = frame.drop_duplicates()
+    keys = _keys(rows, time_column, channels)
+    values = [channel for channel in channels if channel not in keys]
+    if not keys or not values:
         return None
-    names = list(frame[keys].drop_duplicates().agg(", ".join, axis=1))
+    names = rows[keys].drop_duplicates().agg(", ".join, axis=1).tolist()
     told = "; ".join([*names[:_NAMED], *(["..."] if len(names) > _NAMED else [])])
     what = "is in long format: a time repeats for each value of "
     what += f"{' and '.join(map(repr, keys))} ({told})"
-    single = len(keys) == len(channels) == 1
-    values = channels[0] if single else list(channels)
-    columns = keys[0] if single else keys
-    change = f".pivot(index={time_column!r}, columns={columns!r}, values={values!r})"
-    if not single:  # a name of several parts would be written as several lines
+    deed, change = "make a column of each", ""
+    if len(rows) < len(frame):
+        deed, change = f"{deed}, of rows that repeat once,", ".drop_duplicates()"
+    named = len(keys) == len(values) == 1 and keys[0] not in channels and time_column not in names
+    if named:
+        change += f".pivot(index={time_column!r}, columns={keys[0]!r}, values={values[0]!r})"
+    else:  # a name of several parts would be written as several lines; one may be a number's
+        change += f".pivot(index={time_column!r}, columns={keys}, values={values})"
         joined = "t.columns.map(lambda name: '_'.join(map(str, name)))"
         change += f".pipe(lambda t: t.set_axis({joined}, axis=1))"
-    cure = rewritten(path, "make a column of each", f"{change}.reset_index()")
+    cure = rewritten(path, deed, f"{change}.reset_index()")
     return UserError(f"{path}: column '{time_column}'", what, cure)
+
+
+def _keys(rows: pd.DataFrame, time_column: str, channels: Sequence[str]) -> list[str]:
+    """The fewest columns that tell the rows of each time apart, if texts do, of texts alone.
+
+    Numbers that do so may be what was measured: those of a label stand at many of the times.
+    """
+    texts = [c for c in rows.columns.drop([time_column, *channels]) if _is_label(rows[c])]
+    sizes = {c: rows[c].nunique() for c in channels if _may_number_series(rows, c)}
+    labels = [*texts, *sorted(sizes, key=lambda column: sizes[column])][:_MOST_LABELS]
+    codes = rows[[time_column, *{*texts, *labels}]].apply(lambda column: column.factorize()[0])
+    times = rows[time_column].nunique()
+    several = range(1, _MOST_KEYS + 1)
+    of_texts = [keys for size in several for keys in combinations(texts[:_MOST_LABELS], size)]
+    of_any = [keys for size in several for keys in combinations(labels, size)]
+    for keys in map(list, [*of_texts, texts, *of_any]):
+        if not keys or codes.duplicated([time_column, *keys]).any():
+            continue
+        series = len(codes[keys].drop_duplicates())
+        if set(keys) <= set(texts) or len(rows) >= _FILLED * times * series:
+            return keys
+    return []
 
 
 def _is_label(texts: pd.Series[Any]) -> bool:
     """Whether a column may name the series of its rows: no time of day, nor a remark on some."""
     clock = texts.str.match(r"\s*\d{1,2}:\d\d").any()
     return not clock and "" not in set(texts) and texts.nunique() <= len(texts) / 2
+
+
+def _may_number_series(rows: pd.DataFrame, column: str) -> bool:
+    """Whether a column's numbers may count series, instead of the hours or the slots of a day."""
+    whole = rows[column].str.fullmatch(_WHOLE).all()
+    return bool(whole) and not _CALLED_A_TIME.search(column) and _is_label(rows[column])

@@ -72,6 +72,33 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         "column 'when': is in long format: a time repeats for each value of 'site' and 'kind' "
         "(A, x; A, y; B, x; ...); ",
     ),
+    "long, by numbers": (
+        pd.concat([FRAME.assign(unique_id=number) for number in (1, 2, 3)]),
+        {},
+        "column 'when': is in long format: a time repeats for each value of 'unique_id' (1; 2; 3);",
+    ),
+    "long, by numbers that are no count, time by time": (
+        pd.concat(
+            [FRAME.assign(unique_id=number).iloc[40 * n :] for n, number in enumerate((9, 30, 70))]
+        ).sort_values("when", kind="stable"),
+        {},
+        "column 'when': is in long format: a time repeats for each value of 'unique_id' (9; 30; 70",
+    ),
+    "long, by two columns of numbers": (
+        pd.concat([FRAME.assign(store=s, item=i) for s in (1, 2) for i in (1, 2, 3)]),
+        {},
+        "a time repeats for each value of 'store' and 'item' (1, 1; 1, 2; 1, 3; ...); make",
+    ),
+    "long, by a text and a number": (
+        pd.concat([FRAME.assign(site=s, item=i, kind="x") for s in "AB" for i in (1, 2)]),
+        {},
+        "column 'when': is in long format: a time repeats for each value of 'site' and 'item' (A, ",
+    ),
+    "long, with a row that stands there twice": (
+        pd.concat([(longer := long(FRAME, ["series", "when"])), longer[5:6]]),
+        {},
+        "a time repeats for each value of 'series' (heat; load); make a column of each, of rows",
+    ),
     "date and time": (
         two_columns("%Y-%m-%d"),
         {},
@@ -229,10 +256,34 @@ def test_a_year_and_a_month_in_a_column_each_are_months(write_csv: Callable[...,
     np.testing.assert_array_equal(proposal.found.table.timestamps, days.to_numpy())
 
 
-def test_numbers_up_to_24_that_are_called_no_hours_are_none(write_csv: Callable[..., Path]) -> None:
-    frame = times("%Y-%m-%d").assign(site=WHEN.dt.hour)
-    with pytest.raises(UserError, match="stands there twice; mend the file: sort its rows"):
+@pytest.mark.parametrize(("name", "number_series"), [("site", True), ("Settlement Period", False)])
+def test_numbers_up_to_24_that_are_called_no_hours_are_none(
+    name: str, number_series: bool, write_csv: Callable[..., Path]
+) -> None:
+    frame = times("%Y-%m-%d").assign(**{name: WHEN.dt.hour})
+    told = "is in long format" if number_series else "stands there twice; mend the file: sort its r"
+    with pytest.raises(UserError, match=told):
         propose(write_csv(frame))
+
+
+@pytest.mark.parametrize("apart", [0, 40])
+def test_whole_numbers_that_were_measured_name_no_series(
+    apart: int, write_csv: Callable[..., Path]
+) -> None:
+    counts = np.random.default_rng(1).integers(0, 30, (2, len(FRAME)))
+    frames = [FRAME.assign(load=row + apart * n) for n, row in enumerate(counts)]
+    told = "stands after .*; mend the file: sort its rows, and have one for each"
+    with pytest.raises(UserError, match=told):
+        propose(write_csv(pd.concat(frames)[["when", "load"]]))
+
+
+def test_a_series_may_be_called_as_the_column_of_times(write_csv: Callable[..., Path]) -> None:
+    frame = long(FRAME, ["when"]).replace({"series": {"load": "when"}})
+    with pytest.raises(UserError, match=r"'series' \(when; heat\); make a column") as caught:
+        propose(write_csv(frame))
+    found = propose(written_anew(caught.value.cure)).found.table
+    assert found.channels == ("value_heat", "value_when")
+    np.testing.assert_array_equal(found.values, FRAME[["heat", "load"]])
 
 
 def test_a_clock_put_back_is_no_long_format(write_csv: Callable[..., Path]) -> None:
