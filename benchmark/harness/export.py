@@ -48,9 +48,12 @@ forecast = model(torch.tensor([x], dtype=torch.float64))["forecast"][0]  # (hori
 USAGE_MASKED = """\
 import csv, json, torch
 facts = json.load(open("metadata.json"))
+rows = [[row[c] for c in facts["channels"]] for row in csv.DictReader(open("input.csv"))]
+while not any(rows[-1]):  # the forecast begins after the last value
+    rows.pop()
 x = [facts["train_mean"]]
-for row in csv.DictReader(open("input.csv")):  # an empty cell is the last value before it
-    x.append([float(row[c] or held) for c, held in zip(facts["channels"], x[-1])])
+for row in rows:  # an empty cell is the last value before it
+    x.append([float(cell or held) for cell, held in zip(row, x[-1])])
 model = torch.export.load("model.pt2").module()
 x = torch.tensor([x[1:][-facts["lookback"]:]], dtype=torch.float64)
 forecast = model(x)["forecast"][0]  # (horizon, channels)
@@ -63,7 +66,8 @@ GAPS = {
     " in the data it was fitted on, at most {limit} missing values in a row were filled, linearly"
     " between those around them.",
     "mask": " An empty cell of `input.csv` is read as the last value before it, and without one as"
-    " the train rows' mean, as in training. Where a time is absent, put a row of empty cells.",
+    " the train rows' mean, as in training. Where a time is absent, put a row of empty cells. Rows"
+    " at its end without any value are left out, so the forecast begins after the last value.",
 }
 """What the page says of missing values, by what the data set's card does."""
 

@@ -112,8 +112,9 @@ def test_the_lines_shown_run_without_this_package(
     assert answer.out == "Exported: out\n"
     frame = pd.read_csv(toy / "datasets/toy.csv", nrows=99)
     if policy == "mask":
-        frame.loc[70:80, "load"] = frame.loc[98, "heat"] = np.nan
+        frame.loc[70:80, "load"] = frame.loc[95, "heat"] = np.nan
         frame["wind"] = np.nan
+        frame.loc[96:, CHANNELS] = np.nan  # times to come
     frame.to_csv(toy / "out/input.csv", index=False)
     answer = command("forecast", "kept", "--input", "out/input.csv", "--output", "f.csv")
     assert answer.code == 0, answer.err
@@ -121,7 +122,7 @@ def test_the_lines_shown_run_without_this_package(
     page = (toy / "out/README.md").read_text()
     assert ("An empty cell of `input.csv` is read as" in page) == (policy == "mask")
     (usage,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(usage.splitlines()) == (8 if policy == "mask" else 6)
+    assert len(usage.splitlines()) == (11 if policy == "mask" else 6)
     code = (
         f"import sys\nsys.modules['benchmark'] = None  # as if it were not installed\n{usage}"
         "print(json.dumps(forecast.tolist()))\n"
