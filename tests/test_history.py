@@ -90,7 +90,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a text": (lambda t: t.astype(str).replace(str(t.iloc[-2, 1]), "?"), "'?' is not a number"),
     "days first": (
         lambda t: t.reset_index().assign(date=t.index.strftime("%d/%m/%Y %H:%M")),
-        "is no time to the second",
+        "begins with the day",
     ),
 }
 

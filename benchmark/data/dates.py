@@ -133,7 +133,8 @@ def _day_fault(path: Path, frame: pd.DataFrame, column: str) -> UserError | None
         return None
     first = "day" if order.day_first else "month"
     what = order.doubt or f"{cells[0]!r:.60} begins with the {first}"
-    clock = _clock_column(frame, column)
+    timed = any(":" in cell for cell in cells)
+    clock = None if timed else _clock_column(frame, column)
     if clock is None:
         read = _read(f"t[{column!r}]", cells, order.options())
         line = rewritten(path, change=assigned(column, read))

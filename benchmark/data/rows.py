@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
+from benchmark.data.dates import date_fault
 from benchmark.data.faults import MISSING_CELLS, cell_fault, without_card
 from benchmark.data.files import opened_text
 from benchmark.data.header import codec, encoding_fault, read_header
@@ -193,7 +194,21 @@ def _times(card: DatasetCard, path: Path, texts: list[str], first_line: int) -> 
     import pandas as pd
 
     cells = pd.Series([text or None for text in texts], dtype="str")
-    return read_times(card, path, cells, first_line)
+    try:
+        return read_times(card, path, cells, first_line)
+    except UserError as error:
+        raise _date_fault(card, path) or error from None
+
+
+def _date_fault(card: DatasetCard, path: Path) -> UserError | None:
+    """Describe times that are written otherwise; all of the file tells the day from the month."""
+    import pandas as pd
+
+    header = read_header(card, path, NAME_A_CSV)
+    cells = [row for _, row in _lines(card, path) if len(row) == len(header)]
+    frame = pd.DataFrame(cells, columns=header, dtype="str")
+    named_once = ~frame.columns.duplicated(keep=False)
+    return date_fault(path, frame.loc[:, named_once], [time_column(card)])
 
 
 def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int) -> Table:

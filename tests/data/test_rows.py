@@ -326,6 +326,27 @@ def test_the_newest_row_first_is_told_the_line_that_sorts_them(
     assert read(written_anew(caught.value.cure)).values[:, 0].tolist() == [1.5, 10.0, 3.0]
 
 
+@pytest.mark.parametrize("beside", [["note"], ["clock"], ["note", "note"]])
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%m/%d/%Y"])
+def test_the_day_or_the_month_first_is_told_the_line_that_mends_it(
+    form: str, beside: list[str], tmp_path: Path
+) -> None:
+    times = np.datetime64("2024-03-25T00:00", "m") + 15 * np.arange(900)  # to 3 April
+    rows = []
+    for number, time in enumerate(times):
+        day, clock = f"{time.item():{form} %H:%M}".split()
+        when = day if "clock" in beside else f"{day} {clock}"
+        rows.append([when, str(number), "1", *(clock for _ in beside)])
+    path = tmp_path / "new.csv"
+    path.write_text(text_of(rows, ("when", *CHANNELS, *beside)), encoding="utf-8")
+    first = "month" if form.startswith("%m") else "day"
+    with pytest.raises(UserError, match=rf"new\.csv: line 2, .* begins with the {first}") as caught:
+        read(path)
+    found = read(written_anew(caught.value.cure))
+    assert found.timestamps.tolist() == times[-3:].astype("datetime64[s]").tolist()
+    assert found.values[:, 0].tolist() == [897, 898, 899]
+
+
 def test_semicolons_and_decimal_commas_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     path.write_text(text_of(ROWS).replace(",", ";").replace(".", ","))
