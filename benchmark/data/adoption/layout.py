@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data.dates import clock_fault, parts_fault
-from benchmark.data.rewrite import rewritten
+from benchmark.data.rewrite import assigned, rewritten
+from benchmark.data.times import Times
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ _MOSTLY = 0.1
 
 _NAMED = 3
 """Values of a column that are told."""
+
+_ZONES = (
+    "Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "Australia/Sydney",
+)  # fmt: skip
+"""One of each of the more frequent ways to put a clock back, by day and hour."""
 
 _MOST_KEYS = 3
 """Columns that are tried together to tell series apart; or all of texts."""
@@ -55,6 +61,24 @@ def repeat_fault(
         or clock_fault(path, frame, time_column)
         or _long_fault(path, frame, time_column, channels)
     )
+
+
+def put_back_cure(path: Path, time_column: str, times: Times) -> str:
+    """How to write times in UTC that repeat where a zone's clock is put back; or nothing."""
+    import pandas as pd
+
+    for zone in _ZONES:
+        try:
+            read = pd.DatetimeIndex(times).tz_localize(zone, ambiguous="infer")
+        except Exception:  # pandas has one for each way in which they are no times of that zone
+            continue
+        if read.is_monotonic_increasing and read.is_unique:
+            local = f"pd.to_datetime(t[{time_column!r}], format='mixed').dt"
+            change = f"{local}.tz_localize({zone!r}, ambiguous='infer').dt.tz_convert('UTC')"
+            deed = "as an hour does where a clock is put back: write all times in UTC"
+            cure = rewritten(path, deed, assigned(time_column, change))
+            return f"{cure}; put in its own zone if it is not that of {zone.rpartition('/')[2]}"
+    return ""
 
 
 def _long_fault(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.config import nearest, validate
-from benchmark.data.adoption.layout import repeat_fault
+from benchmark.data.adoption.layout import put_back_cure, repeat_fault
 from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
 from benchmark.data.adoption.numbers import no_numbers, number_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
@@ -253,8 +253,12 @@ def _check_order(
 def _order_cure(path: Path, frame: pd.DataFrame, time_column: str, times: Times) -> str:
     """How to put rows into order; where many share their time, no line that would drop them.
 
-    Rows that are the same throughout are no loss: two exports may overlap.
+    Rows that are the same throughout are no loss: two exports may overlap. An hour that stands
+    there twice because a clock was put back is one.
     """
+    put_back = put_back_cure(path, time_column, times)
+    if put_back:
+        return put_back
     repeated = len(times) - len(np.unique(times))
     deed, change = "sort its rows", in_time_order(time_column)
     if repeated == frame.duplicated().sum() > 0:

@@ -293,6 +293,34 @@ def test_a_clock_put_back_is_no_long_format(write_csv: Callable[..., Path]) -> N
         propose(write_csv(frame))
 
 
+@pytest.mark.parametrize("step", ["h", "15min"])
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("Europe/Paris", "Berlin"),
+        ("Europe/London", "London"),
+        ("Europe/Athens", "Helsinki"),
+        ("America/Toronto", "New_York"),
+        ("Australia/Melbourne", "Sydney"),
+    ],
+)
+def test_an_hour_that_a_clock_put_back_repeats_is_kept_by_writing_utc(
+    zone: str, told: str, step: str, write_csv: Callable[..., Path]
+) -> None:
+    frame = table(36000 if step == "15min" else 9000, step).rename(columns={"date": "when"})
+    utc = frame["when"]
+    frame["when"] = utc.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    with pytest.raises(UserError, match=r"; as an hour does where a clock is put back") as caught:
+        propose(write_csv(frame))
+    assert caught.value.cure.endswith(f"; put in its own zone if it is not that of {told}")
+    found = propose(written_anew(caught.value.cure)).found
+    assert (found.absent, found.card.frequency) == (0, step)
+    np.testing.assert_array_equal(found.table.timestamps, utc.to_numpy())
+    again = frame[100:103].assign(load=0)
+    with pytest.raises(UserError, match="the first alone of those that share a time"):
+        propose(write_csv(pd.concat([frame, again])))
+
+
 @pytest.mark.parametrize("repeated", [0, 3])
 @pytest.mark.parametrize("form", ["{:%Y-%m-%d %H:%M}", "{0:%Y}/{0.month}/{0.day} {0.hour}:{0:%M}"])
 def test_rows_in_another_order_are_told_the_line_that_sorts_them(
