@@ -156,6 +156,27 @@ def test_times_of_a_zone_are_one_step_apart_where_its_clock_is_put_on(
         fitted.forecast(frame.drop(times[-3]))
 
 
+@pytest.mark.parametrize("freq", ["ME", "MS", "W"])
+def test_periods_are_read_by_the_days_that_the_data_set_has(
+    toy: Path, write_dataset: Callable[..., Path], freq: str
+) -> None:
+    counted = {"time_column": None, "left_out": ["date"]}
+    start = "2020-03-31 00:00:00" if freq == "ME" else "2020-03-01 00:00:00"
+    write_dataset("periods", frequency=freq, season=7, start=start, **counted)
+    fitted = fit("last_value", Task(load_dataset("periods"), lookback=24, horizon=12))
+    fitted.save("kept")
+    values = fitted.task.series.values[:40]
+    index = pd.period_range("2000-01", periods=40, freq=freq[0])
+    frame = pd.DataFrame(values, index, list(fitted.task.series.channels))
+    first = {"ME": "2003-05-31", "MS": "2003-05-01", "W": str(index[-1].start_time.date())}
+    for rows in (frame, frame.rename_axis("date").reset_index()):
+        assert np.array_equal(fitted.forecast(rows), fitted.forecast(values))
+        saved = load("kept").forecast(rows)
+        assert np.array_equal(saved.values, fitted.forecast(values))
+        after = np.timedelta64(7 if freq == "W" else 0, "D")
+        assert saved.times[0] == np.datetime64(first[freq]) + after
+
+
 def test_times_are_no_values(plain: Fitted) -> None:
     times = pd.date_range("2020-01-01", periods=40, freq="h")
     frame = dated(plain, times).reset_index(drop=True).assign(heat=times)

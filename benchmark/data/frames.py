@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.data.card import PARQUET
+from benchmark.data.card import PARQUET, DatasetCard
 from benchmark.data.rewrite import assigned
 from benchmark.data.rows import TIME_COLUMN
 from benchmark.errors import UserError
@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def frame_as_csv(frame: pd.DataFrame) -> Iterator[Path]:
+def frame_as_csv(frame: pd.DataFrame, card: DatasetCard) -> Iterator[Path]:
     """Hand over a DataFrame as a CSV, its times among its columns or its index.
+
+    Args:
+        frame: the DataFrame.
+        card: of the data set that it is to be read as: its months may be known by their last days.
 
     Raises:
         UserError: what is raised while the CSV is in use, as said of the DataFrame.
     """
     with TemporaryDirectory() as folder:
         csv = Path(folder) / "frame.csv"
-        _write(frame, csv, "the DataFrame")
+        _write(frame, csv, "the DataFrame", last_days=card.step.unit == "ME")
         try:
             yield csv
         except UserError as error:
@@ -104,13 +108,14 @@ def _convert(path: Path, csv: Path) -> str:
     return f"pd.read_parquet({str(path)!r})" + _write(frame, csv, str(path))
 
 
-def _write(frame: pd.DataFrame, csv: Path, where: str) -> str:
+def _write(frame: pd.DataFrame, csv: Path, where: str, last_days: bool = False) -> str:
     """Write a DataFrame as CSV; return the pandas that is to be added to it to do the same.
 
     Args:
         frame: the DataFrame.
         csv: where to.
         where: what to call it in an error.
+        last_days: whether a period's last day stands for it, instead of its start.
     """
     import pandas as pd
 
@@ -126,7 +131,8 @@ def _write(frame: pd.DataFrame, csv: Path, where: str) -> str:
     for column in frame.columns:
         kind = frame[column].dtype
         if isinstance(kind, pd.PeriodDtype):  # a week's text would be its first and last day
-            frame[column] = frame[column].dt.start_time
+            periods = frame[column].dt
+            frame[column] = periods.end_time.dt.normalize() if last_days else periods.start_time
             made += assigned(column, f"t[{column!r}].dt.start_time")
         elif kind == np.float32:  # its shortest digits would be another float64
             frame[column] = frame[column].astype(np.float64)

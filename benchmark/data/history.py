@@ -50,7 +50,7 @@ def read_history(
     if times is None:
         return table.to_numpy(dtype=np.float64, na_value=np.nan)
     timed = table.set_axis(pd.Index(times, name=column))
-    with frame_as_csv(timed) as csv:
+    with frame_as_csv(timed, series.card) as csv:
         return read_rows(series.card, series.channels, csv, lookback, whole=False).values
 
 

@@ -128,8 +128,10 @@ class SavedRun:
             "forecast", source, (Path, pd.DataFrame), "give a file, or a DataFrame with times"
         )
         needed = self.spec.lookback + (self.spec.horizon if whole else 0)
-        with as_csv(source) if isinstance(source, Path) else frame_as_csv(source) as csv:
-            return read_rows(self.data.card, self.data.channels, csv, needed, whole=whole)
+        card = self.data.card
+        file = as_csv(source) if isinstance(source, Path) else frame_as_csv(source, card)
+        with file as csv:
+            return read_rows(card, self.data.channels, csv, needed, whole=whole)
 
     @torch.no_grad()
     def forecast(self, rows: Rows | pd.DataFrame | str | Path) -> Forecast:
