@@ -6,6 +6,7 @@ both. Without times, rows are taken to be one step apart, and the last one to be
 
 from __future__ import annotations
 
+from contextlib import suppress
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,14 @@ def read_history(
     if times is None:
         return table.to_numpy(dtype=np.float64, na_value=np.nan)
     timed = table.set_axis(pd.Index(times, name=column))
-    with frame_as_csv(timed, series.card) as csv:
+    if series.card.missing == "error":  # then no row before the lookback has a say
+        with suppress(UserError):  # told below, of its line among all rows
+            return _read(timed.tail(lookback), series, lookback)
+    return _read(timed, series, lookback)
+
+
+def _read(frame: pd.DataFrame, series: Series, lookback: int) -> NDArray[np.float64]:
+    with frame_as_csv(frame, series.card) as csv:
         return read_rows(series.card, series.channels, csv, lookback, whole=False).values
 
 
