@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 RESULTS = "results.csv"
@@ -36,4 +37,7 @@ TRACEBACK = "traceback.txt"
 
 def run_folders(csv: Path) -> tuple[Path, Path]:
     """Return where the runs of a CSV may lie: beside it, or beside the folder of its suite."""
-    return csv.parent / RUNS, csv.parent.parent / RUNS
+    folder = csv.parent
+    if folder.name in ("", ".."):  # such a path does not name the folder above
+        folder = Path(os.path.abspath(folder))
+    return csv.parent / RUNS, folder.parent / RUNS

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,6 +163,25 @@ def test_losses_are_read_beside_the_csv_or_a_folder_up_and_only_those_of_the_row
     damaged.write_bytes(damaged.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"errors\.npz: is damaged"):
         read_losses(path, results)
+
+
+@pytest.mark.parametrize(
+    ("place", "csv"),
+    [
+        (".", "suite/results.csv"),
+        ("suite", "results.csv"),
+        ("suite", "./results.csv"),
+        ("suite/deeper", "../results.csv"),
+    ],
+)
+def test_losses_a_folder_up_are_found_however_the_csv_is_named(
+    table, run, tmp_path, monkeypatch, place, csv
+):
+    record = run()
+    save(tmp_path / "runs", record, series(0, 0.5))
+    (tmp_path / "suite" / "deeper").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / place)
+    assert set(read_losses(Path(csv), table(record))) == {record.run_id}
 
 
 def test_losses_of_another_number_of_windows_than_the_others_are_left_out(table, run, tmp_path):
