@@ -1,7 +1,12 @@
-"""What is there is written over by its own kind alone, and never while it is read."""
+"""What is there is written over by its own kind alone, and never while it is read.
+
+What is printed is printed in any encoding.
+"""
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,3 +84,19 @@ def test_a_table_names_the_results_folder_that_it_was_made_of(
     assert command("leaderboard", "--results", "my results", "--output", "board").code == 0
     told = (toy / "board" / "leaderboard.md").read_text()
     assert "benchmark leaderboard --results 'my results'\n" in told
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])
+def test_what_an_encoding_lacks_is_printed_as_a_question_mark(
+    encoding: str, toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = ("dataset=toy", "lookback=24", "horizon=12")
+    assert command("run", "ridge", *(word for each in sets for word in ("--set", each))).code == 0
+    csv = toy / "results" / "results.csv"
+    csv.write_text(csv.read_text(encoding="utf-8").replace(",ridge,", ",模,"), encoding="utf-8")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        assert command("leaderboard", csv).code == 0
+    stream.seek(0)
+    assert "|1 |? " in stream.read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -73,6 +74,8 @@ def main() -> None:
 
     So is what a model of the user's own raises, whatever the command was doing with it.
     """
+    if isinstance(sys.stdout, TextIOWrapper):  # errors' stream is never strict
+        sys.stdout.reconfigure(errors="replace")  # a table with a ? for what an encoding lacks
     try:
         with told_by_line("a file of your own", "mend that line"):
             app()
