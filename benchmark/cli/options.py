@@ -122,7 +122,8 @@ def check_table(path: Path | None) -> None:
 def show_tables(tables: list[Table], console: Console, path: Path | None) -> None:
     """Print tables and, where there is a path, write them as Markdown."""
     from benchmark.files import write_atomically
-    from benchmark.reports.tables import markdown, print_tables
+    from benchmark.reports.tables import markdown
+    from benchmark.reports.terminal import print_tables
 
     print_tables(tables, console)
     if path is not None:

@@ -46,7 +46,7 @@ def reproduce(
     from benchmark.harness.machine import is_cpu
     from benchmark.harness.run import run as run_one
     from benchmark.reports.reproduction import compare, tables
-    from benchmark.reports.tables import print_tables
+    from benchmark.reports.terminal import print_tables
     from benchmark.suites.earlier import earlier_run
 
     earlier = earlier_run(run, model, results)

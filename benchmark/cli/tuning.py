@@ -110,7 +110,7 @@ def _tune_one(
     search: Search, budget: int, device: torch.device, console: Console, path: Path, command: str
 ) -> None:
     from benchmark.files import write_atomically
-    from benchmark.reports.tables import print_tables
+    from benchmark.reports.terminal import print_tables
     from benchmark.tuning.chosen import chosen_yaml
     from benchmark.tuning.tune import tune as search_on
 

@@ -102,7 +102,7 @@ def backtest(
     from benchmark.harness.backtest import backtest as roll
     from benchmark.harness.backtest import write_backtest
     from benchmark.harness.saved import load_saved
-    from benchmark.reports.tables import print_tables
+    from benchmark.reports.terminal import print_tables
 
     check_output(output, ".csv", read=[input_])
     saved = load_saved(run, results)

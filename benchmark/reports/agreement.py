@@ -62,7 +62,7 @@ def agreement_table(matches: DataFrame) -> Table | None:
             Column("model", number=False),
             Column("lookback"),
             Column("data set", number=False),
-            *(Column(f"at {horizon}") for horizon in horizons),
+            *(Column(f"at {horizon}", spare=1) for horizon in horizons),
         ),
         rows=tuple(rows),
         intro=(_sentence(pairs, _unscored(matches)), _MEANING),

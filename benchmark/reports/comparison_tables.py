@@ -22,9 +22,9 @@ from benchmark.reports.tables import (
     number,
     percent,
     plain,
-    print_tables,
     short_fingerprints,
 )
+from benchmark.reports.terminal import print_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -34,8 +34,8 @@ from benchmark.reports.tables import (
     mean_and_std,
     number,
     plain,
-    print_tables,
 )
+from benchmark.reports.terminal import print_tables
 from benchmark.reports.tidy import to_csv
 from benchmark.reports.ties import noise_marks, noise_rival, tie_cells, unmarked_note
 
@@ -68,7 +68,7 @@ _COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("windows/ s", "throughput", amount),
 )
 _COMPACT_COSTS = ("params", "train_seconds", "throughput")
-_SPARE_SCORES = {"MAE": 1, "skill": 2}
+_SPARE_SCORES = {"vs best": 1, "MAE": 2, "skill": 3}
 MOST_FAILURES = 10
 """Failures that a terminal shows of each task."""
 
@@ -95,12 +95,12 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
     cells += [column[:most] for column in scores.values()]
     for title, cost, write in _COSTS:
         if rows[cost].notna().any() and not (compact and cost not in _COMPACT_COSTS):
-            columns.append(Column(title, spare=4))
+            columns.append(Column(title, spare=5))
             cells.append([Cell(write(value)) for value in shown[cost]])
     if not (compact and shared["device"]):
-        columns.append(Column("device", number=False, spare=3))
+        columns.append(Column("device", number=False, spare=4))
         cells.append([Cell(device) for device in shown["device"]])
-    columns.append(Column("seeds", spare=3))
+    columns.append(Column("seeds", spare=4))
     cells.append(
         [
             Cell(f"{n} of {n + lost}", "bad") if lost else Cell(str(n))

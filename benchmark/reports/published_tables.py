@@ -15,8 +15,8 @@ from benchmark.reports.tables import (
     mean_and_std,
     number,
     percent,
-    print_tables,
 )
+from benchmark.reports.terminal import print_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame

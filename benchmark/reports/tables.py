@@ -1,34 +1,25 @@
-"""One table, two renderings: Markdown and the terminal. Numbers, marks and escapes live here.
+"""A table and its rendering as Markdown. Numbers, marks and escapes live here.
 
 A report builds a `Table` of plain texts and says which cells are best and second; what a mark looks
-like, and what would be an instruction to Markdown, a terminal or a spreadsheet, only this file
-knows.
+like, and what would be an instruction to Markdown, a terminal or a spreadsheet, only this file and
+`benchmark.reports.terminal` know.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table as RichTable
+from typing import Literal
 
 MISSING = "-"
 Mark = Literal["", "best", "second", "bad"]
 
 _MARKDOWN_CHARACTERS = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))")
 _HARMLESS = re.compile(r"[A-Za-z0-9.,+±%/()-]{1,300}")
-_RICH_STYLES = {"": "", "best": "bold green", "second": "underline", "bad": "red"}
 
 
-TEXT_WIDTH = 24
-"""Characters that a column of texts asks for; what is longer is broken between its words."""
-LONGEST_WORD = 40
-"""Characters of a word that is not broken, e.g. of a model's name."""
 MOST_PRINTED = 300
 """Rows of one kind that a command shows on a terminal, the most telling first; files have more."""
 LONGEST_CELL = 300
@@ -192,99 +183,3 @@ def _markdown_cell(cell: Cell) -> str:
     if cell.mark == "best":
         return f"**{text}**"
     return f"<u>{text}</u>" if cell.mark == "second" else text
-
-
-def print_tables(tables: Iterable[Table], console: Console, *, elsewhere: str = "") -> None:
-    """Print tables to the terminal, without the columns that it is too narrow for.
-
-    Args:
-        tables: what to print.
-        console: where to.
-        elsewhere: the option that gives the whole tables; "" where there is none.
-    """
-    from rich.padding import Padding
-    from rich.text import Text
-
-    for table in tables:
-        console.print(Text(plain(table.title), style="bold"))
-        for line in table.intro:
-            console.print(Text(plain(line, LONGEST_LINE), style="dim"))
-        if table.rows:
-            widths = _widths(table)
-            kept, gap = _fitting(table.columns, [wanted for _, wanted in widths], console.width)
-            grid = _grid(table, {place: widths[place][0] for place in kept}, gap)
-            console.print(grid)
-            if len(kept) < len(widths):
-                console.print(Text(_left_out(table, kept, elsewhere), style="dim"))
-        for note in table.notes:
-            console.print(Padding(Text("- " + plain(note, LONGEST_LINE)), (0, 0, 0, 1)))
-        console.print()
-
-
-def _widths(table: Table) -> list[tuple[int, int]]:
-    """The least characters of each column, which break no word, and what it asks for."""
-    from rich.cells import cell_len
-
-    found = []
-    for place, column in enumerate(table.columns):
-        texts = [plain(row[place].text) for row in table.rows]
-        words = [*column.title.split(), *(word for text in texts for word in text.split())]
-        longest = max(map(cell_len, words), default=0)
-        whole = max(longest, *map(cell_len, texts))
-        if column.number:  # cut in two it cannot be read
-            found.append((whole, whole))
-        else:
-            least = min(longest, LONGEST_WORD)
-            found.append((least, max(least, min(whole, TEXT_WIDTH))))
-    return found
-
-
-def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> tuple[list[int], int]:
-    """Which columns fit side by side, and the gap between them; of equals the last goes first."""
-    kept = list(range(len(columns)))
-    for gap in (2, 1):  # closer together before anything is left out
-        if _width(widths, kept, gap) <= room:
-            return kept, gap
-    while _width(widths, kept, 1) > room:
-        spare, place = max((columns[place].spare, place) for place in kept)
-        if not spare:
-            break
-        kept.remove(place)
-    return kept, 1
-
-
-def _width(widths: Sequence[int], kept: Sequence[int], gap: int) -> int:
-    edges = 2
-    return sum(widths[place] for place in kept) + gap * (len(kept) - 1) + edges
-
-
-def _grid(table: Table, least: Mapping[int, int], gap: int) -> RichTable:
-    """Lay out the columns that have a least width."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False)
-    for place, width in least.items():
-        column = table.columns[place]
-        justify: Literal["left", "right"] = "right" if column.number else "left"
-        title = Text(column.title.replace(" ", "\n"))
-        grid.add_column(
-            title, justify=justify, no_wrap=column.number, overflow="fold", min_width=width
-        )
-    for row in table.rows:
-        cells = (row[place] for place in least)
-        grid.add_row(*(Text(plain(cell.text), style=_RICH_STYLES[cell.mark]) for cell in cells))
-    return grid
-
-
-def _left_out(table: Table, kept: Sequence[int], elsewhere: str) -> str:
-    """Name the columns that are not shown, and what one says that says the same of all rows."""
-    names = []
-    for place, column in enumerate(table.columns):
-        if place not in kept:
-            texts = {plain(row[place].text) for row in table.rows}
-            same = f" ({texts.pop()} in all rows)" if len(texts) == 1 else ""
-            names.append(column.title.replace("/ ", "/") + same)
-    other = f" or {elsewhere}" if elsewhere else ""
-    return f"Left out for want of width: {', '.join(names)}; a wider terminal{other} shows all."

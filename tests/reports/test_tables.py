@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmark.reports import tables
+from benchmark.reports import tables, terminal
 from benchmark.reports.tables import Cell, Column, Table
 
 
@@ -65,7 +65,7 @@ def test_markdown_takes_no_instruction_from_a_text(text, expected):
 def test_the_terminal_takes_no_instruction_from_a_text():
     table = Table("[red]t", (Column("m", number=False),), ((Cell("[bold]x\x1b[31m\n2"),),))
     stream = io.StringIO()
-    tables.print_tables([table], Console(file=stream, width=60, force_terminal=True))
+    terminal.print_tables([table], Console(file=stream, width=60, force_terminal=True))
     shown = stream.getvalue()
     assert "[red]t" in shown
     assert "[bold]x?[31m 2" in shown

@@ -18,7 +18,8 @@ from benchmark.reports.leaderboard import print_table
 from benchmark.reports.published import compare_published, read_published
 from benchmark.reports.published_tables import print_published
 from benchmark.reports.ranking import leaderboard
-from benchmark.reports.tables import Cell, Column, Table, number, print_tables
+from benchmark.reports.tables import Cell, Column, Table, mean_and_std, number
+from benchmark.reports.terminal import print_tables
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 WIDTHS = pytest.mark.parametrize("width", [60, 80, 100, 110, 160])
@@ -72,10 +73,40 @@ def test_a_comparison_keeps_names_errors_and_verdicts_whole(width):
     assert any("Left out" in line for line in lines) == (width < 110)
 
 
+@pytest.mark.parametrize("longest", [0, 37, 90])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_number_is_shown_whole_or_not_at_all(width, longest):
+    rows = results("etth1")
+    rows["model"] = rows["model"].str.ljust(longest, "x")
+    board = leaderboard(rows)
+    (group,) = board.groups
+    group.rows["vs_best"] = group.rows["mse"] - group.rows["mse"].min()
+    group.rows["p_value"] = 0.01
+    lines = printed(lambda console: print_table(board, console), width)
+    words = {word for line in lines for word in line.split()}
+    left_out = "vs best," in " ".join(" ".join(lines).split())
+    for row in group.rows.to_dict("records"):
+        assert mean_and_std(row["mse"], row["mse_std"]) in words, row["name"]
+        if row["rank"] > 1:
+            assert (f"{row['vs_best']:+.4f}" in words) != left_out
+    assert "model" in words
+
+
+def test_a_terminal_narrower_than_the_numbers_cuts_none():
+    columns = tuple(Column(title) for title in ("MSE", "MAE"))
+    cells = (Cell("0.1234±0.0056"), Cell("0.2345±0.0067"))
+    stream = io.StringIO()
+    print_tables([Table("T", columns, (cells,))], Console(file=stream, width=20))
+    assert stream.getvalue().splitlines()[4].split() == [cell.text for cell in cells]
+
+
 @WIDTHS
 def test_figures_beside_published_ones_keep_names_and_errors_whole(width):
     beside = compare_published(results("reproduction"), read_published(PUBLISHED))
-    words = [line.split() for line in printed(lambda c: print_published(beside, c), width)]
+    lines = printed(lambda console: print_published(beside, console), width)
+    words = [line.split() for line in lines]
+    summary = lines[: lines.index("ETTh1, horizon 96: ours and published")]
+    assert any(line.startswith(" itransformer ") and "ETTh1" in line for line in summary)
     for row in beside.matches.dropna(subset=["published_mse"]).to_dict("records"):
         error = f"{row['published_mse']:.3f}"
         assert any(row["model"] in line and error in line for line in words), row["model"]
