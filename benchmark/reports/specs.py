@@ -110,7 +110,7 @@ def costs_spec() -> Spec:
             "title": "test MSE, scaled series",
         },
     }
-    on_front = [{"filter": "datum.front"}]
+    on_front, named = ([{"filter": {"field": each, "equal": True}}] for each in ("front", "named"))
     return {
         "data": {"name": "rows"},
         "height": HEIGHT + 60,
@@ -134,7 +134,7 @@ def costs_spec() -> Spec:
                 },
             },
             {
-                "transform": [{"filter": "datum.named"}],
+                "transform": named,
                 "mark": {"type": "text", "dy": -11, "fontSize": 11, "limit": 140},
                 "encoding": {"text": {"field": "model"}},
             },

@@ -215,6 +215,21 @@ def test_models_are_taken_out_and_put_in(opened):
     assert f"Not shown, worse: {HOSTILE}" in page.inner_text("#costs-caption")
 
 
+def test_what_a_free_model_beats_is_not_on_the_front(run, leave, opened, tmp_path):
+    trained = (("cheap", 0.5, 1.0), ("dearer", 0.45, 2.0), ("gru", 0.4, 3.0))
+    records = [
+        run(name, mse, train_seconds=seconds, epochs=3, best_epoch=2)
+        for name, mse, seconds in trained
+    ]
+    naive = run("last_value", 0.42, fitted="none")
+    save(tmp_path / "free.html", [*map(leave, records), leave(naive)])
+    page = opened(path=tmp_path / "free.html")
+    page.wait_for_selector("#costs svg")
+    rows = page.evaluate("figures.views.costs.view.data('rows')")
+    assert [row["model"] for row in rows if row["front"]] == ["gru"]
+    assert page.inner_text("#costs-caption") == "Free: last_value 0.420."
+
+
 def test_each_member_of_an_ensemble_is_a_curve_in_its_colour(run, leave, opened, tmp_path):
     record, other = (leave(run(name, epochs=3, best_epoch=2)) for name in ("mean", "other"))
     training = tmp_path / "runs" / record.run_id / "training.json"

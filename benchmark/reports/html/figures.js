@@ -45,6 +45,8 @@ async function draw(kind, rows, colours, titles = {}) {
   if (rows.length === 0) return;
   const spec = structuredClone(report.charts[kind]);
   spec.datasets = { rows };
+  const isNeeded = ({ transform }) => !transform?.[0].filter.field || rows.some((row) => row[transform[0].filter.field]);
+  if (spec.layer) spec.layer = spec.layer.filter(isNeeded); // of no row it would warn of a scale without end
   spec.encoding.color.scale = { domain: Object.keys(colours), range: Object.values(colours) };
   for (const [axis, title] of Object.entries(titles)) spec.encoding[axis].title = title;
   spec.width = box.clientWidth;
@@ -198,9 +200,10 @@ function fillSelectOnce(id, options, preferred) {
 
 const FEW_POINTS = 8; // so many have room for a name each
 
-// A point is on the front if no other is at most as dear and better; see benchmark.reports.plots.
-function markFront(rows) {
-  let best = Infinity;
+// A point is on the front if no other, free ones among them, is at most as dear and better; see
+// benchmark.reports.plots.
+function markFront(rows, free) {
+  let best = Math.min(...free.map((point) => point.value));
   for (const row of [...rows].sort((a, b) => a.cost - b.cost || a.value - b.value)) {
     row.front = row.value < best;
     best = Math.min(best, row.value);
@@ -214,8 +217,8 @@ function drawCosts() {
   const points = all.map((row) => ({
     model: row.label, series: row.family, cost: row.costs[key], value: cellOf(row, "mse")[0], shown: cellOf(row, key)[1],
   }));
-  const paid = points.filter((point) => point.cost > 0);
-  markFront(paid);
+  const [paid, free] = [points.filter((point) => point.cost > 0), points.filter((point) => point.cost === 0)];
+  markFront(paid, free);
   const limit = 1.25 * Math.min(...paid.map((point) => point.value));
   const rows = paid.filter((point) => point.front || point.value <= limit);
   const families = [...new Set(taskRows().map((row) => row.family))].sort();
@@ -227,7 +230,7 @@ function drawCosts() {
   byId("costs-caption").textContent = [
     ...(rows.filter((row) => row.front).length > 1 ? ["The dashed line joins what no cheaper model beats."] : []),
     ...named("Not shown, worse", paid.filter((point) => !rows.includes(point))),
-    ...named("Free", points.filter((point) => point.cost === 0)),
+    ...named("Free", free),
   ].join(" ");
 }
 
