@@ -145,3 +145,12 @@ def test_published_figures_stand_beside_all_runs_of_the_results_folder(
     assert command("run", "naive.yaml", "--results", "elsewhere").code == 0
     assert "naive" in command("compare", "--published", "--results", "elsewhere").out
     assert command("compare", "--published").code == 2  # BENCHMARK_RESULTS names an empty folder
+
+
+@pytest.mark.parametrize("more", [(), ("--markdown",)])
+def test_where_every_run_failed_nothing_stands_beside_published_figures(
+    more: tuple[str, ...], command: Command, write: Callable[..., str]
+) -> None:
+    answer = command("compare", "--published", write("failed.csv", **failed()), *more)
+    assert (answer.code, answer.out) == (3, "NOT COMPARABLE: no run is done\n")
+    assert command("compare", "--published", write("done.csv"), *more).code == 0

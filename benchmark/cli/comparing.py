@@ -61,7 +61,8 @@ def compare(
 
     Exits with 0 if nothing regressed; 1 if something did (worse by more than the tolerance, failed,
     or missing where the gate forbids it); 2 on a mistake in the command or a file; 3 if there is
-    nothing to compare, because no run is on both sides under one protocol.
+    nothing to compare, because no run is on both sides under one protocol, or with --published none
+    is done.
     """
     if published:
         if new is not None or tolerance is not None or gate is not None or path:
@@ -151,6 +152,9 @@ def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
     losses = {"mse": read_losses(path, rows), "mae": read_losses(path, rows, "mae")}
     figures = read_published(PUBLISHED)
     beside = compare_published(rows, figures, losses)
+    if beside.matches.empty:
+        typer.echo("NOT COMPARABLE: no run is done")
+        raise typer.Exit(INCOMPARABLE)
     if markdown:
         typer.echo(to_markdown(beside), nl=False)
     else:

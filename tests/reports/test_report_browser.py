@@ -292,6 +292,24 @@ def test_a_chart_in_a_page_made_narrower_keeps_its_shape_until_it_is_drawn_again
     assert height == pytest.approx(240 * float(drawn_height) / float(drawn_width), abs=1)
 
 
+def test_published_figures_wait_for_a_run_that_is_done(run, leave, opened, tmp_path):
+    done = leave(run(dataset="ETTh1", epochs=3, best_epoch=2))
+    unknown, failed = leave(run(dataset="mine")), run(dataset="ETTh2", error="ValueError: no")
+    save(tmp_path / "failed.html", [done, unknown, failed])
+    page = opened(path=tmp_path / "failed.html")
+    told = {}
+    for task in page.locator("#task option").all_inner_texts():
+        page.select_option("#task", label=task)
+        told[task] = page.inner_text("#published-task")
+    assert told == {
+        "ETTh1, horizon 96": "ETTh1, horizon 96",
+        "ETTh2, horizon 96": "No run of ETTh2, horizon 96 is done.",
+        "mine, horizon 96": (
+            "Nobody's figures for mine, horizon 96 are in the table of published ones."
+        ),
+    }
+
+
 def test_the_headings_of_published_tables_stand_apart_from_the_notes_above(opened):
     page = opened()
     notes = page.locator("#published-tables .notes").first.bounding_box()

@@ -261,7 +261,9 @@ function showTask(number) {
 }
 
 function showPublished(task) {
-  byId("published-task").textContent = task.published.length ? task.label : `Nobody's figures for ${task.label} are in the table of published ones.`;
+  const [done] = task.rows;
+  const none = done ? `Nobody's figures for ${task.label} are in the table of published ones.` : `No run of ${task.label} is done.`;
+  byId("published-task").textContent = task.published.length ? task.label : none;
   byId("published-tables").replaceChildren(
     ...task.published.flatMap((table) => [
       make("h3", {}, table.title),
