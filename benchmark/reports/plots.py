@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
-    from matplotlib.transforms import Bbox
     from pandas import DataFrame, Series
 
 FLOOR = 1e-12
@@ -96,9 +97,10 @@ def plot_costs(board: Leaderboard, path: Path, option: str = "--plot") -> None:
         ]
         for axes in panels[len(costs) :]:
             axes.remove()
-    figure.draw_without_rendering()  # lays the panels out: only then labels have a size and a place
-    for axes, own in labels:
-        _spread(axes, own)
+    with _quietly():
+        figure.draw_without_rendering()  # lays the panels out: only then labels have a place
+        for axes, own in labels:
+            _spread(axes, own)
     save_figure(figure, path)
 
 
@@ -201,39 +203,46 @@ def _spread(axes: Axes, labels: Sequence[Annotation]) -> None:
     Points are taken from the most crowded side, the bottom, upwards; where no place is free the
     one that overlaps least is taken.
     """
-    from matplotlib.transforms import Bbox
-
     scale = axes.figure.dpi / 72
     points = [axes.transData.transform(label.xy) for label in labels]
-    taken = [Bbox.from_extents(*(p - 3 * scale), *(p + 3 * scale)) for p in points]
+    taken = [_around(np.array(points), 3 * scale)] if points else []
     legend = axes.get_legend()
     if legend is not None:
-        taken.append(legend.get_window_extent())
+        taken.append(np.array([legend.get_window_extent().extents]))
     for line in axes.lines:  # the front, and what is free
         corners = line.get_transform().transform_path(line.get_path()).interpolated(40).vertices
-        taken += [Bbox.from_extents(*(p - scale), *(p + scale)) for p in np.asarray(corners)]
-    inside = axes.get_window_extent()
+        taken.append(_around(np.asarray(corners), scale))
+    inside = np.array([axes.get_window_extent().extents])
+    steps = list(itertools.product(_DISTANCES, _DIRECTIONS))
+    distances, directions = (np.array(each, dtype=float) for each in zip(*steps, strict=True))
     for label, point in sorted(zip(labels, points, strict=True), key=lambda pair: pair[1][1]):
-        size = np.array(label.get_window_extent().size)
-        places = []
-        for distance, (right, up) in itertools.product(_DISTANCES, _DIRECTIONS):
-            offset = np.array((right, up)) * (distance * scale + size / 2)
-            box = Bbox.from_extents(*(point + offset - size / 2), *(point + offset + size / 2))
-            places.append((_covered(box, taken, inside), distance, box, offset / scale))
-        _, _, box, offset = min(places, key=lambda place: place[:2])
-        label.set_position(tuple(offset))
-        taken.append(box)
+        half = np.array(label.get_window_extent().size) / 2
+        offsets = directions * (distances[:, None] * scale + half)
+        boxes = _around(point + offsets, half)
+        place = int(np.argmin(_covered(boxes, np.concatenate(taken), inside)))  # nearest first
+        label.set_position(tuple(offsets[place] / scale))
+        taken.append(boxes[place][None])
 
 
-def _covered(box: Bbox, taken: Iterable[Bbox], inside: Bbox) -> float:
-    """Area of a box that lies on something or outside the panel."""
-    from matplotlib.transforms import Bbox
+def _around(points: NDArray[np.float64], reach: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes ``(N, 4)`` around points ``(N, 2)``: left, lower, right and upper edge."""
+    return np.hstack([points - reach, points + reach])
 
-    def common(other: Bbox) -> float:
-        found = Bbox.intersection(box, other)
-        return found.width * found.height if found else 0.0
 
-    return sum(map(common, taken)) + box.width * box.height - common(inside)
+def _covered(
+    boxes: NDArray[np.float64], taken: NDArray[np.float64], inside: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Area of each box that lies on something or outside the panel."""
+    whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    found: NDArray[np.float64] = _common(boxes, taken).sum(axis=1) + whole
+    return found - _common(boxes, inside)[:, 0]
+
+
+def _common(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area that each of some boxes has in common with each of others."""
+    lower = np.maximum(boxes[:, None, :2], others[:, :2])
+    sides = np.minimum(boxes[:, None, 2:], others[:, 2:]) - lower
+    return np.where((sides > 0).all(axis=2), sides.prod(axis=2), 0.0)
 
 
 def new_figure(width: float, height: float, option: str = "--plot") -> Figure:
@@ -255,6 +264,14 @@ def new_figure(width: float, height: float, option: str = "--plot") -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without warnings of a letter that no font has, or of a legend that takes a second."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure, without a date, and make its folder.
 
@@ -268,4 +285,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         dated = path.suffix.lower() != ".svg"
-        figure.savefig(path, metadata=None if dated else {"Date": None})
+        with _quietly():
+            figure.savefig(path, metadata=None if dated else {"Date": None})

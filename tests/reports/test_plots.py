@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import itertools
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from benchmark.errors import UserError
+from benchmark.reports import plots
 from benchmark.reports.plots import pareto_front, plot_costs
 from benchmark.reports.ranking import leaderboard
 
@@ -90,6 +92,26 @@ def test_the_labels_of_the_reference_results_lie_in_their_panel_and_on_nothing(t
         for box, (x, y) in zip(boxes, points, strict=True):
             gap = math.hypot(max(box.x0 - x, 0, x - box.x1), max(box.y0 - y, 0, y - box.y1))
             assert gap < 0.1 * inside.width
+
+
+def test_places_for_labels_are_found_at_once(run, table, tmp_path, monkeypatch):
+    spread, spent = plots._spread, []
+
+    def timed(axes, labels):
+        before = time.process_time()
+        spread(axes, labels)
+        spent.append(time.process_time() - before)
+
+    monkeypatch.setattr(plots, "_spread", timed)
+    records = [run(f"m{n}", 0.4 + n % 7 / 1000 - n / 500, train_seconds=1.0 + n) for n in range(30)]
+    plot_costs(leaderboard(table(*records)), tmp_path / "costs.png")
+    assert sum(spent) < 1
+
+
+@pytest.mark.parametrize("name", ["模型", "gru 🚀"])
+def test_a_name_that_no_font_has_is_drawn_without_a_warning(run, table, tmp_path, name):
+    plot_costs(leaderboard(table(run(name, 0.5, train_seconds=1.0))), tmp_path / "costs.png")
+    assert (tmp_path / "costs.png").stat().st_size
 
 
 def test_an_older_file_without_a_cost_has_no_panel_of_it(run, table, tmp_path, drawn):
