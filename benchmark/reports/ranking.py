@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.records.record import SCORES, TRAIN_AND_VAL
 from benchmark.reports.choice import chosen
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
+    from pandas.api.typing import DataFrameGroupBy
 
     from benchmark.records.losses import Losses
     from benchmark.statistics.noise import NoiseFloor
@@ -180,9 +181,9 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     by_row = done.groupby(ROW)
     # A mean over some of the seeds would not be comparable: none of it then.
     known = values.groupby(ROW)[[*METRICS, "val_mse"]].count().eq(by_row.size(), axis=0)
-    of_seeds = values.groupby([*ROW, "seed"]).mean().groupby(ROW)  # a seed run twice is one
+    of_seeds = _means(values.groupby([*ROW, "seed"])).groupby(ROW)  # a seed run twice is one
     scores = of_seeds[[*METRICS, "val_mse"]]
-    rows = scores.mean().where(known).join(of_seeds[list(COSTS)].mean())
+    rows = _means(scores).where(known).join(of_seeds[list(COSTS)].mean())
     rows = rows.join(scores.std(ddof=1).where(known)[list(METRICS)].add_suffix("_std"))
     rows["runs"], rows["seeds"] = by_row.size(), by_row["seed"].nunique()
     rows["fitted"] = by_row["fitted"].first()
@@ -203,6 +204,15 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     rows = rows.sort_values([*GROUP, "mse", "mae", "model", "lookback"], ignore_index=True)
     rows.insert(0, "rank", rows.groupby(GROUP).cumcount() + 1)
     return rows
+
+
+def _means(groups: DataFrameGroupBy[Any, Any]) -> DataFrame:
+    """Mean of each group; of equal scores that score, so that they tie with the same of one seed.
+
+    Their sum's last digit may be rounded, and is lost to their mean.
+    """
+    means, least = groups.mean(), groups.min()
+    return means.where(least != groups.max(), least)
 
 
 def _baseline(rows: DataFrame) -> Series:

@@ -66,7 +66,7 @@ def number(value: float, decimals: int = 4) -> str:
     """Write a number with fixed decimals; '-' where there is none, a power of ten where huge."""
     if not math.isfinite(value):
         return MISSING
-    return f"{value:.{decimals}f}" if abs(value) < 1e5 else f"{value:.3e}"
+    return f"{value:z.{decimals}f}" if abs(value) < 1e5 else f"{value:.3e}"
 
 
 def mean_and_std(mean: float, std: float, decimals: int = 4) -> str:

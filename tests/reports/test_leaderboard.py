@@ -94,6 +94,17 @@ def test_groups_means_ranks_and_skill_are_those_found_by_hand(run, table, runs):
     to_markdown(board)
 
 
+def test_equal_scores_tie_whatever_the_number_of_seeds(run, table):
+    records = [run("gru", 0.4, mae=0.7, seed=seed) for seed in range(3)]
+    naive = run("seasonal_naive", 0.4, mae=0.7, fitted="none")
+    board = leaderboard(table(*records, naive))
+    (group,) = board.groups
+    assert group.rows["mse"].tolist() == [0.4, 0.4]
+    assert group.rows["mae"].tolist() == [0.7, 0.7]
+    assert group.rows["model"].tolist() == ["gru", "seasonal_naive"]
+    assert "| -0.000 |" not in to_markdown(board)
+
+
 def test_two_protocols_are_two_tables_that_say_why(run, table):
     board = leaderboard(
         table(

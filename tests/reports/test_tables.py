@@ -31,6 +31,13 @@ def test_best_is_bold_and_second_underlined_in_markdown():
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"), [(-1e-9, "0.000"), (-0.0, "0.000"), (-0.0006, "-0.001"), (1.5, "1.500")]
+)
+def test_what_is_written_as_zero_has_no_sign(value, expected):
+    assert tables.number(value, 3) == expected
+
+
 @given(
     values=st.lists(st.sampled_from([0.1, 0.10001, 0.2, 0.3, -0.5, math.nan]), max_size=8),
     lower=st.booleans(),
