@@ -277,6 +277,18 @@ def test_runs_that_do_not_tell_the_number_of_channels_have_their_figures(run, le
     assert '<td class="number">-</td><td class="number">-</td><td><code>' in text
 
 
+def test_a_column_that_noise_leaves_without_a_best_is_told(run, write):
+    spread = {"gru": (0.5, 0.52, 0.54), "lstm": (0.51, 0.52, 0.54)}
+    records = [
+        run(name, mse, seed=seed, mae=0.4 + seed / 10)
+        for name, scores in spread.items()
+        for seed, mse in enumerate(scores)
+    ]
+    text, data = write(*records)
+    assert "neither where seed noise may hide which is best" in text
+    assert any(note.startswith("No MSE (lstm)") for note in data["tasks"][0]["notes"])
+
+
 def test_a_page_of_failures_alone_is_written_and_names_them(run, write):
     text, data = write(run("gru", error="ValueError: no"))
     assert data["tasks"][0]["failures"] == [
