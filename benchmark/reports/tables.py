@@ -16,7 +16,7 @@ from typing import Literal
 MISSING = "-"
 Mark = Literal["", "best", "second", "bad"]
 
-_MARKDOWN_CHARACTERS = re.compile(r"([\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_]))")
+_MARKDOWN_CHARACTERS = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")
 _HARMLESS = re.compile(r"[A-Za-z0-9.,+±%/()-]{1,300}")
 
 

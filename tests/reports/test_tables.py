@@ -61,6 +61,7 @@ def test_marks_name_the_best_and_second_of_what_is_shown(values, lower):
         ("*a* `b` \\", r"\*a\* \`b\` \\"),
         ("seasonal_naive", "seasonal_naive"),
         ("_a_", r"\_a\_"),
+        ("$a$ and $b$", r"\$a\$ and \$b\$"),
         ("&lt;", "&amp;lt;"),
         ("a\u202eb\x1b[31m", r"a?b?\[31m"),
     ],
