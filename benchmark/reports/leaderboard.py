@@ -107,7 +107,8 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
             for n, lost in zip(shown["seeds"], shown["failed_seeds"], strict=True)
         ]
     )
-    common = "".join(f", {name} {rows[name].iloc[0]}" for name in shared if shared[name])
+    told = {name: rows[name].iloc[0] for name in shared if shared[name]}
+    common = "".join(f", {name} {value}" for name, value in told.items() if value != "")
     return Table(
         title=group.title,
         columns=tuple(columns),

@@ -177,3 +177,11 @@ def test_a_terminal_shows_the_best_of_what_is_long_and_says_so(run, table, monke
     assert "f2" not in text
     whole = to_markdown(leaderboard(table(*records)))
     assert "failed, unranked: f2 (lookback 336, seed 0): ValueError: no" in whole
+
+
+@pytest.mark.parametrize(
+    ("device", "told"), [("cpu", ", device cpu, protocol "), ("", ", protocol ")]
+)
+def test_a_device_that_the_file_does_not_tell_is_not_named(run, table, device, told):
+    text = to_markdown(leaderboard(table(run()).assign(device=device)))
+    assert f"7 channels, lookback 336{told}" in text
