@@ -13,18 +13,15 @@ from pydantic_core import to_jsonable_python
 from benchmark import __version__
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.forecasters.resolve import source_digest
-from benchmark.harness.spec import RunSpec
 
 
-def identify(spec: RunSpec, where: str, task: Task, more: Mapping[str, Any]) -> str:
-    """Hash the data, its splits, the code and what else decides the numbers.
+def identify(where: str, task: Task, more: Mapping[str, Any]) -> str:
+    """Hash the data, its splits, the package's version and what else decides the numbers.
 
     Args:
-        spec: whose model's code counts.
-        where: the file it came from, for errors.
+        where: the file that all of it came from, for errors.
         task: whose data and splits count.
-        more: all else that counts, the model's options among it.
+        more: all else that counts, the model's options and its `source_digest` among it.
 
     Raises:
         UserError: an option is nothing that could be told apart from another.
@@ -33,7 +30,6 @@ def identify(spec: RunSpec, where: str, task: Task, more: Mapping[str, Any]) -> 
         "benchmark": __version__,
         **task.series.identity,
         "splits": {name: [rows.start, rows.stop] for name, rows in task.borders.items()},
-        "source": source_digest(spec.model, where),
         **more,
     }
     try:

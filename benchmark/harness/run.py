@@ -89,19 +89,20 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     series = series or load(load_card(spec.dataset))
     task = _task(series, spec.lookback, spec.horizon)
     trained = how_fitted(spec.model, where) == "gradient"
+    source = source_digest(spec.model, where)
     decisive = {
         "name": spec.name,
         "lookback": spec.lookback,
         "horizon": spec.horizon,
         "model": {"class": spec.model["class"], **options},
         "training": spec.training.model_dump() if trained else None,
+        "source": source,
     } | ({"refit": True} if spec.refit else {})
-    config = identify(spec, where, task, decisive)
+    config = identify(where, task, decisive)
     run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"
     if len(run_id) > LONGEST_RUN_ID:
         what = f"makes the run's folder {run_id!r} longer than {LONGEST_RUN_ID} characters"
         raise UserError(f"{where}: name", what, "shorten it, or the data set's name")
-    source = source_digest(spec.model, where)
     return Plan(spec, where, series, run_id, config, source)
 
 

@@ -37,7 +37,7 @@ from benchmark.reports.tables import (
 )
 from benchmark.reports.terminal import print_tables
 from benchmark.reports.tidy import to_csv
-from benchmark.reports.ties import noise_marks, noise_rival, tie_cells, unmarked_note
+from benchmark.reports.ties import noise_marks, tie_cells, unmarked, unmarked_note
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -132,16 +132,15 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
 def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[str, str]]:
     """The columns of scores; which of them seed noise leaves without a best, by which row."""
     rows = group.rows
-    columns, unsure = {}, {}
-    metrics = (("MSE", "mse"), ("MAE", "mae"), ("RMSE", "rmse"), ("MASE", "mase"))
-    for title, metric in metrics[:2] if compact else metrics:
+    columns = {}
+    metrics = {"MSE": "mse", "MAE": "mae"}
+    metrics |= {} if compact else {"RMSE": "rmse", "MASE": "mase"}
+    unsure = unmarked(metrics, rows, group.noise)
+    for title, metric in metrics.items():
         if rows[metric].notna().any():
             pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
             texts = [mean_and_std(mean, std) for mean, std in pairs]
-            noise = group.noise.get(metric)
-            columns[title] = _marked(texts, noise_marks(metric, rows, noise))
-            if (rival := noise_rival(metric, rows, noise)) is not None:
-                unsure[title] = rows["name"].iloc[rival]
+            columns[title] = _marked(texts, noise_marks(metric, rows, group.noise.get(metric)))
     if rows["p_value"].notna().any():
         columns["vs best"] = tie_cells(rows, compact)
     texts = [number(value, 3) for value in rows["skill"]]

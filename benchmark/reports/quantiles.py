@@ -11,7 +11,7 @@ from benchmark.reports.tables import (
     number,
     share,
 )
-from benchmark.reports.ties import noise_marks, noise_rival, unmarked_note
+from benchmark.reports.ties import noise_marks, unmarked, unmarked_note
 
 _MEANING = (
     "Quantiles from residuals on validation (split conformal), scored on test: CRPS, twice the "
@@ -36,8 +36,7 @@ def quantile_table(group: Group) -> Table | None:
         return None
     pairs = zip(rows["crps"], rows["crps_std"], strict=True)
     scores = [mean_and_std(mean, std) for mean, std in pairs]
-    noise = group.noise.get("crps")
-    found, rival = noise_marks("crps", rows, noise), noise_rival("crps", rows, noise)
+    found = noise_marks("crps", rows, group.noise.get("crps"))
     cells = [
         [Cell(str(place + 1)) for place in range(len(rows))],
         [Cell(name) for name in rows["name"]],
@@ -52,5 +51,5 @@ def quantile_table(group: Group) -> Table | None:
         columns=_COLUMNS,
         rows=tuple(zip(*cells, strict=True)),
         intro=(_MEANING,),
-        notes=tuple(unmarked_note({} if rival is None else {"CRPS": rows["name"].iloc[rival]})),
+        notes=tuple(unmarked_note(unmarked({"CRPS": "crps"}, rows, group.noise))),
     )

@@ -208,6 +208,21 @@ def noise_cells(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
     return [Cell(number(value), mark) for value, mark in zip(values, found, strict=True)]
 
 
+def unmarked(
+    metrics: Mapping[str, str], rows: DataFrame, noise: Mapping[str, NoiseFloor]
+) -> dict[str, str]:
+    """Name the columns that `noise_marks` leaves without a mark, and the row because of which.
+
+    Args:
+        metrics: the column of the rows that each title stands for.
+        rows: as `noise_marks` takes them.
+        noise: by metric.
+    """
+    known = {title: metric for title, metric in metrics.items() if rows[metric].notna().any()}
+    rivals = {title: noise_rival(each, rows, noise.get(each)) for title, each in known.items()}
+    return {title: rows["name"].iloc[rival] for title, rival in rivals.items() if rival is not None}
+
+
 def unmarked_note(rivals: Mapping[str, str]) -> Iterable[str]:
     """Say which columns `noise_marks` left without a mark, if any, and because of which row."""
     if rivals:

@@ -23,7 +23,7 @@ from benchmark.data.folds import folds
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError, reason_of
-from benchmark.forecasters.resolve import how_fitted, resolve_model
+from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.build import unfitted
 from benchmark.harness.identity import identify
 from benchmark.harness.search import Dimension
@@ -112,12 +112,13 @@ def prepare(
         task = Task(series, _longest(spec, space), horizon)
     decisive: dict[str, Any] = {
         "options": options,
+        "source": source_digest(spec.model, where),
         "spec": spec.model_dump(exclude=NOT_DECISIVE),
         "space": {key: dimension.model_dump() for key, dimension in space.items()},
     }
     decisive |= {"folds": folds} if folds > 1 else {}
     decisive |= {"horizons": horizons} if len(horizons) > 1 else {}
-    folder = f"{spec.name}-{identify(spec, where, task, decisive)}"
+    folder = f"{spec.name}-{identify(where, task, decisive)}"
     return Search(
         spec,
         where,

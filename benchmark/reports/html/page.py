@@ -18,7 +18,7 @@ from benchmark.reports.details import Run, read_details, runs_by_row
 from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.ranks import diagram
-from benchmark.reports.html.rows import PARETO_COSTS, columns, row_objects, unmarked
+from benchmark.reports.html.rows import PARETO_COSTS, SCORES, columns, row_objects
 from benchmark.reports.leaderboard import failures
 from benchmark.reports.noise_floors import noise_table
 from benchmark.reports.published import compare_published
@@ -34,7 +34,7 @@ from benchmark.reports.ranking import (
 )
 from benchmark.reports.specs import PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
 from benchmark.reports.tables import Table, plain
-from benchmark.reports.ties import unmarked_note
+from benchmark.reports.ties import unmarked, unmarked_note
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -140,6 +140,7 @@ def _content(source: Source) -> dict[str, Any]:
     published = _published(source)
     runs = runs_by_row(source.results)
     tasks, rows, protocols = [], [], []
+    scores = {each.title: each.key for each in SCORES}
     for number, group in enumerate(groups):
         shown = group.rows.head(most)
         facts = [_fact(source, runs[key]) for key in shown[ROW].itertuples(index=False, name=None)]
@@ -153,7 +154,7 @@ def _content(source: Source) -> dict[str, Any]:
                 "dataset": group.dataset,
                 "horizon": group.horizon,
                 "label": plain(group.title),
-                "notes": [*group.notes, *unmarked_note(unmarked(group))],
+                "notes": [*group.notes, *unmarked_note(unmarked(scores, group.rows, group.noise))],
                 "failures": list(failures(group.failed)),
                 "rows": [len(shown), len(group.rows)],
                 "figures": drawn,

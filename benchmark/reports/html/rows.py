@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
 from benchmark.reports.tables import Mark, amount, count, mean_and_std, number, plain, share
-from benchmark.reports.ties import TIED, noise_marks, noise_rival
+from benchmark.reports.ties import TIED, noise_marks
 
 if TYPE_CHECKING:
     from pandas import Series
@@ -121,14 +121,6 @@ def row_objects(
             costs["train_seconds"] = 0  # to fit nothing costs nothing, whatever a clock said
         shown.append({"task": task, "label": label, "cells": cells, "costs": costs, **fact})
     return shown
-
-
-def unmarked(group: Group) -> dict[str, str]:
-    """Name the columns that seed noise leaves without a best, and the row because of which."""
-    rows = group.rows
-    known = [each for each in SCORES if rows[each.key].notna().any()]
-    rivals = {each.title: noise_rival(each.key, rows, group.noise.get(each.key)) for each in known}
-    return {title: rows["name"].iloc[rival] for title, rival in rivals.items() if rival is not None}
 
 
 def _text(value: str) -> list[Any]:
