@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from forecasts import Run
 from numpy.typing import NDArray
 
 from benchmark.forecasters.contract import LEVELS
@@ -19,17 +20,9 @@ COLUMNS = ["origin", "mse", "mae", "rmse_original", "mase", "coverage_80"]
 
 
 @pytest.fixture
-def kept(toy: Path, command: Any, write_yaml: Any) -> Callable[..., Path]:
-    """Run a model at lookback 24 and horizon 12, kept with its weights; return its folder."""
-
-    def run(model: str, **spec: Any) -> Path:
-        data = {"name": "kept", "dataset": "toy", "lookback": 24, "horizon": 12}
-        path = write_yaml("kept.yaml", data | {"model": {"class": model}} | spec)
-        answer = command("run", path, "--checkpoint")
-        assert answer.code == 0, answer.err
-        return Path(answer.out.splitlines()[-1].removeprefix("Run folder: "))
-
-    return run
+def kept(kept: Run) -> Run:
+    """The runs of this file have one name, by which each is found."""
+    return partial(kept, name="kept")
 
 
 def scores(command: Any, *words: object) -> pd.DataFrame:
