@@ -31,6 +31,8 @@ COMMANDS = {
     "forecast": "run --input --output --plot --level --results",
     "backtest": "run --input --stride --output --results",
     "export": "run --output --results",
+    "score": "file --name --lookback --dataset --horizon --seed --column --target "
+    "--original-units --results",
     "leaderboard": "csvs --output --plot --ranks --latex --results",
     "report": "csv --output --results",
     "plot": "kind models --output --dataset --horizon --protocol --channel --window --results",

@@ -5,7 +5,7 @@ A run makes its test windows here and nowhere else: after its forecaster has bee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,10 @@ from benchmark.evaluation.samples import Kept, Samples, common_windows, extreme_
 from benchmark.forecasters.contract import Forecaster
 
 BATCH = 256
+
+Forecast = Callable[[Tensor, Tensor], Tensor]
+"""From the numbers of some test windows ``(B,)`` and their lookbacks ``(B, L, C)`` to quantiles
+before calibration, ``(B, Q, H, C)`` or ``(B, 1, H, C)``; all on the scaled series."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,36 @@ def evaluate(
         FloatingPointError: a forecast is not finite.
         ForecastError: a forecast is of another shape than its target.
     """
-    windows = task.windows("test", device)
     forecaster.eval()
+
+    @torch.no_grad()
+    def own(_: Tensor, x: Tensor) -> Tensor:
+        return quantiles_of(forecaster, x)
+
+    return score_forecasts(own, task, device, calibration, batch_size)
+
+
+def score_forecasts(
+    forecast: Forecast,
+    task: Task,
+    device: torch.device | str = "cpu",
+    calibration: Calibration | None = None,
+    batch_size: int = BATCH,
+) -> Evaluation:
+    """Score every test window once, whatever its forecasts come from.
+
+    Args:
+        forecast: is asked for every window in time order, then for the extremes once more.
+        task: as `evaluate` takes it, with the rest.
+        device: likewise.
+        calibration: likewise.
+        batch_size: likewise.
+
+    Raises:
+        FloatingPointError: as `evaluate`, with the rest.
+        ForecastError: likewise.
+    """
+    windows = task.windows("test", device)
     sums = (
         QuantileSums(torch.from_numpy(calibration.offsets).to(windows.device), windows.masked)
         if calibration
@@ -71,7 +103,7 @@ def evaluate(
     )
     kept = Kept(common_windows(len(windows)))
     errors = gather_errors(
-        _forecasts(forecaster, windows.in_order(batch_size), kept, sums),
+        _forecasts(forecast, windows, batch_size, kept, sums),
         mean=task.scaler.mean,
         scale=task.scaler.scale,
         seasonal_error=task.seasonal_error(),
@@ -80,41 +112,39 @@ def evaluate(
     return Evaluation(
         errors=errors,
         samples=kept.samples(windows.first, task, calibration),
-        extremes=_extremes(forecaster, windows, errors, task, calibration),
+        extremes=_extremes(forecast, windows, errors, task, calibration),
         quantiles=sums.scores() if sums else None,
         num_windows=errors.num_windows,
     )
 
 
-@torch.no_grad()
 def _forecasts(
-    forecaster: Forecaster,
-    batches: Iterable[tuple[Tensor, Tensor]],
-    kept: Kept,
-    sums: QuantileSums | None,
+    forecast: Forecast, windows: Windows, batch_size: int, kept: Kept, sums: QuantileSums | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield point forecast and target; add the quantiles to `sums`, and what is shown to `kept`."""
-    for x, y in batches:
+    numbers = torch.arange(len(windows), device=windows.device)
+    for index in torch.split(numbers, batch_size):
+        x, y = windows.gather(index)
         kept.see(x)
-        quantiles = quantiles_of(forecaster, x)
-        forecast = middle(quantiles, y)
+        quantiles = forecast(index, x)
+        point = middle(quantiles, y)
         kept.add(quantiles, y)
         if sums is not None:
             sums.add(quantiles, y)
-        yield forecast, y
+        yield point, y
 
 
-@torch.no_grad()
 def _extremes(
-    forecaster: Forecaster,
+    forecast: Forecast,
     windows: Windows,
     errors: Errors,
     task: Task,
     calibration: Calibration | None,
 ) -> Samples:
-    index = extreme_windows(errors)
-    x, y = windows.gather(torch.from_numpy(index).to(windows.device))
-    kept = Kept(np.arange(len(index)))
+    numbers = extreme_windows(errors)
+    index = torch.from_numpy(numbers).to(windows.device)
+    x, y = windows.gather(index)
+    kept = Kept(np.arange(len(numbers)))
     kept.see(x)
-    kept.add(quantiles_of(forecaster, x), y)
-    return replace(kept.samples(0, task, calibration), first_row=index + windows.first)
+    kept.add(forecast(index, x), y)
+    return replace(kept.samples(0, task, calibration), first_row=numbers + windows.first)

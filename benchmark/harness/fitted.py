@@ -167,6 +167,13 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "fingerprint": task.fingerprint(protocol(spec)),
         "channels": task.channels,
         "started": started.isoformat(timespec="seconds"),
+        **software(),
+    }
+
+
+def software() -> dict[str, Any]:
+    """Columns that say with what a row was made."""
+    return {
         "benchmark_version": __version__,
         "python_version": platform.python_version(),
         "torch_version": torch.__version__,

@@ -14,9 +14,10 @@ from benchmark.errors import UserError
 from benchmark.harness.spec import RunSpec, design_names, load_kept_run, load_run, own_models
 from benchmark.plain_yaml import parse_yaml
 from benchmark.records import layout
+from benchmark.records.record import ELSEWHERE
 
 FORECASTERS = Path(__file__).parents[1] / "forecasters"
-_FAMILIES = {"none": "naive", "closed_form": "closed form"}
+_FAMILIES = {"none": "naive", "closed_form": "closed form", ELSEWHERE: ELSEWHERE}
 _UNTOLD = {"description", "search", "tuned"}  # what is no part of a run
 
 

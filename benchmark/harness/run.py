@@ -7,7 +7,7 @@ card -> series -> task -> forecaster -> fit (train, validation) -> calibrate (va
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -32,7 +32,7 @@ from benchmark.harness.spec import Execution, RunSpec, write_run
 from benchmark.records import layout
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
-from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.report import Epoch, FitOptions
 
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
 
@@ -132,12 +132,12 @@ def run(
     memory = cost.peak_memory_mb(fitted.device) if alone else None  # before a forecast's own peak
     with Store(execution.results).writing(planned.run_id, execution.force) as folder:
         write_run(folder, planned.spec)
-        _write_errors(folder, evaluation.errors, fitted.task)
+        write_errors(folder, evaluation.errors, fitted.task)
         write_samples(
             folder / layout.FORECASTS, evaluation.samples, evaluation.extremes, fitted.task
         )
         fitted.calibration.write(folder / layout.QUANTILES)
-        _write_training(folder, fitted.report)
+        write_training(folder, fitted.report.epochs)
         if execution.checkpoint:
             save_model(folder, fitted)
         # Last, as it repeats forecasts by the clock: what they change in a model is not kept.
@@ -164,8 +164,8 @@ def record_failure(
     return record
 
 
-def _write_errors(folder: Path, errors: Errors, task: Task) -> None:
-    """Errors per window, step and channel, in float32 to keep them small; what they stand on."""
+def write_errors(folder: Path, errors: Errors, task: Task) -> None:
+    """Keep errors per window, step and channel, in float32 to be small, and what they stand on."""
     known: dict[str, Any] = {} if errors.known is None else {"known": errors.known}
     np.savez_compressed(
         folder / layout.ERRORS,
@@ -181,6 +181,7 @@ def _write_errors(folder: Path, errors: Errors, task: Task) -> None:
     )
 
 
-def _write_training(folder: Path, report: FitReport) -> None:
-    text = json.dumps([asdict(epoch) for epoch in report.epochs], indent=1)
+def write_training(folder: Path, epochs: Sequence[Epoch]) -> None:
+    """Keep every epoch of a training; of none, that there was none."""
+    text = json.dumps([asdict(epoch) for epoch in epochs], indent=1)
     (folder / layout.TRAINING).write_text(text + "\n", encoding="utf-8")

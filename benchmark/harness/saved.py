@@ -39,7 +39,7 @@ from benchmark.harness.spec import RunSpec, load_kept_run, write_run
 from benchmark.harness.weights import write_weights
 from benchmark.records.checksums import check_file, open_checked, write_sums
 from benchmark.records.forecast import Forecast
-from benchmark.records.layout import CONFIG, DATA, QUANTILES, WEIGHTS
+from benchmark.records.layout import CONFIG, DATA, QUANTILES, RECORD, WEIGHTS
 from benchmark.records.store import Store
 from benchmark.training.heads import build_for_training
 
@@ -208,12 +208,21 @@ def find_run(name: str, results: Path) -> Path:
     """Return the folder of a run, given as that folder, or as a run's id or how only it begins.
 
     Raises:
-        UserError: there is none, or there are several.
+        UserError: there is none, or there are several; or its forecasts were made elsewhere.
     """
-    if os.path.isfile(os.path.join(name, CONFIG)):
+    folder = _folder_of(name, results)
+    if not (folder / CONFIG).is_file():
+        what = "its forecasts were made elsewhere: only their scores are here"
+        raise UserError(f"run {name}", what, "name a run that was made by benchmark run")
+    return folder
+
+
+def _folder_of(name: str, results: Path) -> Path:
+    marks = (CONFIG, RECORD)
+    if any(os.path.isfile(os.path.join(name, mark)) for mark in marks):
         return Path(name)
     runs = Store(results).runs
-    ids = sorted(path.parent.name for path in runs.glob(f"[!.]*/{CONFIG}"))
+    ids = sorted({path.parent.name for mark in marks for path in runs.glob(f"[!.]*/{mark}")})
     found = [run_id for run_id in ids if run_id.startswith(name)]
     if not found:
         raise UserError(f"run {name}", f"no such run in {runs}", nearest(name, ids))

@@ -27,6 +27,12 @@ FitRows = Literal["train", "train+val"]
 TRAIN: FitRows = "train"
 TRAIN_AND_VAL: FitRows = "train+val"
 
+ELSEWHERE: Literal["elsewhere"] = "elsewhere"
+"""How a model was fitted, and on what device, whose forecasts were only scored here."""
+
+SEEDED = ("gradient", ELSEWHERE)
+"""Ways to fit a model whose scores depend on its seed, or may."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 
 
@@ -138,8 +144,9 @@ class RunRecord(Strict):
     )
     val_mae: _Amount | None = Field(None, description="MAE on validation, scaled series; the same")
     params: _Count | None = Field(None, description="Number of fitted parameters")
-    fitted: Literal["gradient", "closed_form", "none"] = Field(
-        description="How the model is fitted: `gradient`, `closed_form` or `none` (naive)"
+    fitted: Literal["gradient", "closed_form", "none", "elsewhere"] = Field(
+        description="How the model is fitted: `gradient`, `closed_form`, `none` (naive), or "
+        "`elsewhere`: its forecasts were read from a file"
     )
     fit_rows: FitRows | None = Field(
         None,

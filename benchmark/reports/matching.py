@@ -16,6 +16,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from benchmark.records.record import SEEDED
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
@@ -66,7 +68,7 @@ def _one_a_key(results: DataFrame, metrics: tuple[str, ...]) -> DataFrame:
     """One row a key and configuration: means of the metrics, failed if any of its runs failed."""
     ordered = results.sort_values("error", ascending=False)  # a failure's error comes first
     ordered = ordered.astype(dict.fromkeys(metrics, "float64"))
-    ordered = ordered.assign(trained=ordered["fitted"] == "gradient")
+    ordered = ordered.assign(trained=ordered["fitted"].isin(SEEDED))
     rows = ordered.groupby([*KEY, "fingerprint", "config"], as_index=False).agg(
         **{metric: (metric, "mean") for metric in metrics},
         status=("status", "max"),  # of "done" and "failed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from benchmark.records.record import SEEDED
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.tables import MISSING, Cell, Column, Table, number
 from benchmark.reports.ties import beyond
@@ -52,7 +53,7 @@ def _share(group: Group) -> float:
 
 def _row(group: Group) -> tuple[Cell, ...]:
     floor, share = group.noise["mse"], _share(group)
-    trained = group.rows[(group.rows["fitted"] == "gradient") & (group.rows["seeds"] > 1)]
+    trained = group.rows[(group.rows["fitted"].isin(SEEDED)) & (group.rows["seeds"] > 1)]
     own = trained.sort_values("mse_std", kind="stable")
     least, most = (
         Cell(f"{own['name'].iloc[place]} {number(own['mse_std'].iloc[place])}") for place in (0, -1)

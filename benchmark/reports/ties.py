@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
+from benchmark.records.record import SEEDED
 from benchmark.reports.tables import MISSING, Cell, Mark, marks, number
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def seed_noise(
     """
     from benchmark.statistics.noise import noise_floors
 
-    trained = runs[runs["fitted"] == "gradient"]
+    trained = runs[runs["fitted"].isin(SEEDED)]
     task = ["dataset", "horizon", "fingerprint", *apart]
     row = list(dict.fromkeys((*task, "model", "lookback", "config")))
     seeds = trained.groupby([*row, "seed"], as_index=False)[list(metrics)].mean()
@@ -187,7 +188,7 @@ def noise_rival(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> int |
     from benchmark.statistics.noise import SeedMean
 
     values = rows[metric].tolist()
-    trained = rows["fitted"] == "gradient"
+    trained = rows["fitted"].isin(SEEDED)
     seeds = rows["seeds"].astype("float64").where(trained, math.inf)
     freedom = rows.get(f"{metric}_freedom", seeds - 1)  # of a mean over tasks it is more
     means = list(map(SeedMean, seeds, rows[f"{metric}_std"], freedom))
@@ -244,7 +245,7 @@ def noise_note(rows: DataFrame, noise: NoiseFloor) -> str:
     """Say the noise floor in one line, and by which spread rows are judged."""
     from benchmark.statistics.noise import LEAST_SEEDS
 
-    few = rows["seeds"][rows["fitted"] == "gradient"] < LEAST_SEEDS
+    few = rows["seeds"][rows["fitted"].isin(SEEDED)] < LEAST_SEEDS
     pooled = f"{noise.configurations} configuration{'s' if noise.configurations > 1 else ''}"
     freedom = f"{noise.freedom} degree{'s' if noise.freedom > 1 else ''} of freedom"
     judged = (

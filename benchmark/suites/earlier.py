@@ -27,6 +27,7 @@ from benchmark.harness.spec import (
     with_task,
 )
 from benchmark.records import layout
+from benchmark.records.record import ELSEWHERE
 from benchmark.records.store import read_record
 from benchmark.records.table import read_results
 from benchmark.suites.suite import load_models
@@ -116,6 +117,9 @@ def _find_row(csv: Path, model: str | None) -> Row:
 def _check_done(where: str, row: Row) -> None:
     if row["status"] != "done":
         raise UserError(where, f"failed, so it has no score to reproduce ({row['error']})")
+    if row["fitted"] == ELSEWHERE:
+        what = "its forecasts were made elsewhere, so there is no model to run again"
+        raise UserError(where, what, "score their file again: benchmark score FILE")
 
 
 def _candidates(csv: Path) -> Iterator[tuple[str, RunSpec]]:

@@ -1,0 +1,57 @@
+"""The command that scores what another program has forecast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import ResultsOption, make_console, tell
+from benchmark.cli.results import show_boards
+from benchmark.places import RESULTS
+
+
+def score(
+    file: Annotated[
+        Path, typer.Argument(help="An .npy (windows, horizon, channels), a .csv or a .parquet.")
+    ],
+    name: Annotated[str, typer.Option(help="What tables call the model.")],
+    lookback: Annotated[int, typer.Option(min=1, help="Steps that it saw before each forecast.")],
+    dataset: Annotated[str, typer.Option(help="A card's name or path.")] = "ETTh1",
+    horizon: Annotated[int, typer.Option(min=1, help="Steps forecast.")] = 336,
+    seed: Annotated[int, typer.Option(min=0, help="Of its training.")] = 1,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Of a table: what holds the forecasts; default: the only one."),
+    ] = None,
+    target: Annotated[
+        Path | None, typer.Option(help="An .npy of the true values, to be compared with ours.")
+    ] = None,
+    original_units: Annotated[
+        bool, typer.Option("--original-units", help="They are in the data's units, not scaled.")
+    ] = False,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Score forecasts that another program made, and rank them among ours.
+
+    The file holds the forecast of every test window, stride 1, in time order, scaled by mean and
+    standard deviation of the train rows (such as pred.npy of Time-Series-Library); or a row for
+    each value, with columns unique_id (the channel), ds (its time), cutoff (the time of the last
+    row before) and the forecast (such as cross_validation of Nixtla's libraries). Example:
+    benchmark score pred.npy --target true.npy --name PatchTST_TSLib --lookback 96
+    """
+    from benchmark.config import validate
+    from benchmark.harness.elsewhere import Forecasts, score_file
+    from benchmark.records.store import Store
+
+    told = {
+        "file": str(file), "name": name, "dataset": dataset, "lookback": lookback,
+        "horizon": horizon, "seed": seed, "column": column,
+        "target": str(target) if target else None, "original_units": original_units,
+    }  # fmt: skip
+    record = score_file(validate(Forecasts, told, "benchmark score"), results)
+    store = Store(results)
+    console = make_console()
+    show_boards(store.rebuild_csv(), console, only={record.run_id})
+    tell(console, f"Run folder: {store.runs / record.run_id}")

@@ -1,0 +1,152 @@
+"""A table of forecasts, a row for each value, as an array of every test window's.
+
+Its columns are those of Nixtla's libraries: `unique_id` is the channel, `ds` the time of the value,
+`cutoff` that of the last row before the window's horizon. So it says itself which windows it is of.
+
+Shapes: N rows, W test windows, H horizon, C channels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.config import nearest
+from benchmark.data.task import Task
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHANNEL, TIME, CUTOFF = KEYS = ("unique_id", "ds", "cutoff")
+TRUTH = "y"
+"""What such a table calls the true values."""
+
+
+def read_table(path: Path, task: Task, column: str | None) -> NDArray[np.float64]:
+    """Read the forecasts of every test window; of others, as of validation, none is looked at.
+
+    Args:
+        path: a ``.csv`` or ``.parquet``.
+        task: whose test windows they are.
+        column: the one that holds them; None takes the only one there is.
+
+    Returns:
+        ``(W, H, C)``, as they are in the file.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or does not hold each value once.
+    """
+    table = _read(path)
+    values = table[_column(path, table, column)]
+    windows = task.windows("test")
+    window = _rows(path, table[CUTOFF], task) + 1 - windows.first
+    ours = (window >= 0) & (window < len(windows))
+    table, values, window = table[ours], values[ours], window[ours]
+    step = _rows(path, table[TIME], task) - windows.first - window
+    within = (step >= 0) & (step < task.horizon)
+    if not within.all():
+        row = int(within.argmin())
+        what = f"{table[TIME].iloc[row]} is {step[row] + 1} steps after its cutoff, "
+        what += str(table[CUTOFF].iloc[row])
+        cure = f"the horizon is {task.horizon}: name the one that was forecast with --horizon"
+        raise UserError(f"{path}: column {TIME!r}", what, cure)
+    shape = len(windows), task.horizon, task.channels
+    place = np.ravel_multi_index((window, step, _channels(path, table[CHANNEL], task)), shape)
+    count = np.bincount(place, minlength=np.prod(shape))
+    if (count != 1).any():
+        raise _count_fault(path, count.reshape(shape), task, windows.first)
+    array = np.empty(shape)
+    array.reshape(-1)[place] = _numbers(path, values)
+    return array
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if path.suffix.lower() == ".csv":
+            return pd.read_csv(path, dtype={CHANNEL: str})
+        table = pd.read_parquet(path)
+    except ImportError:
+        cure = "pip install 'ts-benchmark[parquet]'"
+        raise UserError(str(path), "pyarrow is not installed", cure) from None
+    except OSError as error:
+        raise UserError(str(path), f"cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
+        what = f"is no table ({' '.join(str(error).split()):.200})"
+        raise UserError(str(path), what, "write it anew") from None
+    return table if CHANNEL in table.columns else table.reset_index()
+
+
+def _column(path: Path, table: pd.DataFrame, wanted: str | None) -> str:
+    lacking = [key for key in KEYS if key not in table.columns]
+    if lacking:
+        what = f"has no column {', '.join(map(repr, lacking))}"
+        cure = f"{CHANNEL} is the channel, {TIME} the time, {CUTOFF} that of the last row before"
+        raise UserError(str(path), what, cure)
+    others = [str(name) for name in table.columns if name not in (*KEYS, TRUTH)]
+    if wanted is None and len(others) == 1:
+        return others[0]
+    if wanted in others:
+        return wanted
+    if wanted is not None:
+        raise UserError(f"--column {wanted}", f"is not in {path}", nearest(wanted, others))
+    what = f"{len(others)} columns may be the forecast ({', '.join(others):.200})"
+    raise UserError(str(path), what, "name one: --column NAME")
+
+
+def _rows(path: Path, times: pd.Series[Any], task: Task) -> NDArray[np.int64]:
+    """Number the rows of the series at which times stand ``(N,)``."""
+    import pandas as pd
+
+    known = pd.Index(task.series.timestamps)
+    try:
+        found = pd.DatetimeIndex(pd.to_datetime(times))
+    except (ValueError, TypeError) as error:
+        what = f"is no time ({' '.join(str(error).split()):.200})"
+        raise UserError(f"{path}: column {times.name!r}", what, "write it as in the data") from None
+    rows = known.get_indexer(found if found.tz is None else found.tz_convert(None))
+    if (rows < 0).any():
+        what = f"{times.iloc[int((rows < 0).argmax())]} is no time of {task.series.name}"
+        cure = f"its rows are from {known[0]} to {known[-1]}"
+        raise UserError(f"{path}: column {times.name!r}", what, cure)
+    return rows.astype(np.int64)
+
+
+def _channels(path: Path, names: pd.Series[Any], task: Task) -> NDArray[np.int64]:
+    """Number the channels that names are of ``(N,)``."""
+    import pandas as pd
+
+    found = pd.Index(task.series.channels).get_indexer(pd.Index(names.astype(str)))
+    if (found < 0).any():
+        name = str(names.iloc[int((found < 0).argmax())])
+        cure = nearest(name, task.series.channels)
+        what = f"{name!r} is no channel of {task.series.name}"
+        raise UserError(f"{path}: column {CHANNEL!r}", what, cure)
+    return found.astype(np.int64)
+
+
+def _numbers(path: Path, values: pd.Series[Any]) -> NDArray[np.float64]:
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        what = f"is no number ({' '.join(str(error).split()):.200})"
+        where = f"{path}: column {values.name!r}"
+        raise UserError(where, what, "name another with --column") from None
+
+
+def _count_fault(path: Path, count: NDArray[np.int64], task: Task, first: int) -> UserError:
+    window, step, channel = np.argwhere(count != 1)[0]
+    times, name = task.series.timestamps, task.series.channels[channel]
+    cutoff, time = times[first + window - 1], times[first + window + step]
+    what = (
+        f"holds {count[window, step, channel]} forecasts of {name} at {time} from cutoff {cutoff}"
+    )
+    cure = f"each of the {len(count):,} test windows is forecast once: take a step size of 1"
+    return UserError(str(path), what, cure)

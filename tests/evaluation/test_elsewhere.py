@@ -1,0 +1,210 @@
+"""Forecasts read from files: an array or a table scores as its forecaster does, or is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from benchmark.data.task import Task
+from benchmark.errors import UserError
+from benchmark.evaluation.elsewhere import check_targets, evaluate_array, read_forecasts
+from benchmark.evaluation.forecast import evaluate
+from benchmark.forecasters.contract import SeriesShape
+from benchmark.forecasters.naive import SeasonalNaive
+
+Array = NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def forecaster(task: Task) -> SeasonalNaive:
+    return SeasonalNaive(SeriesShape(task.lookback, task.horizon, task.channels, task.season))
+
+
+@pytest.fixture(scope="module")
+def arrays(task: Task, forecaster: SeasonalNaive) -> tuple[Array, Array]:
+    """What another program would write: the scaled forecasts and targets of every test window."""
+    windows = task.windows("test")
+    x, y = windows.gather(torch.arange(len(windows)))
+    return forecaster(x).double().numpy(), y.double().numpy()
+
+
+def table_of(task: Task, forecasts: Array) -> pd.DataFrame:
+    """A row for each value, by a loop over windows, steps and channels."""
+    first, times = task.windows("test").first, task.series.timestamps
+    rows = [
+        (name, times[first + w + h], times[first + w - 1], 0.0, forecasts[w, h, c])
+        for w in range(len(forecasts))
+        for h in range(task.horizon)
+        for c, name in enumerate(task.series.channels)
+    ]
+    return pd.DataFrame(rows, columns=["unique_id", "ds", "cutoff", "y", "Model"])
+
+
+def refused(message: str) -> Any:
+    return pytest.raises(UserError, match=re.escape(message))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_an_array_scores_as_its_forecaster_does(
+    kind: type, task: Task, forecaster: SeasonalNaive, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    np.save(tmp_path / "pred.npy", arrays[0].astype(kind))
+    read = read_forecasts(tmp_path / "pred.npy", task)
+    found = evaluate_array(read, "pred.npy", task, original_units=False)
+    wanted = evaluate(forecaster, task, "cpu")
+    for name in ("squared", "absolute", "percentage", "squared_by_step"):
+        ours, theirs = getattr(wanted.errors, name), getattr(found.errors, name)
+        np.testing.assert_array_equal(theirs, ours, err_msg=name)
+    np.testing.assert_array_equal(found.extremes.first_row, wanted.extremes.first_row)
+    np.testing.assert_array_equal(found.extremes.forecast, wanted.extremes.forecast)
+    assert (found.num_windows, found.quantiles) == (wanted.num_windows, None)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_table_is_put_in_order_whatever_its_rows_order(
+    ending: str, task: Task, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    table = table_of(task, arrays[0]).sample(frac=1, random_state=1)
+    before = table.assign(cutoff=task.series.timestamps[0], ds=task.series.timestamps[1]).head(5)
+    table = pd.concat([before, table])  # other windows' forecasts are not looked at
+    path = tmp_path / f"cv.{ending}"
+    if ending == "csv":
+        table.to_csv(path, index=False, float_format="%.17g")
+    else:
+        table.set_index("unique_id").to_parquet(path)  # as older versions of the libraries have it
+    np.testing.assert_array_equal(read_forecasts(path, task), arrays[0])
+    np.testing.assert_array_equal(read_forecasts(path, task, "Model"), arrays[0])
+
+
+def test_original_units_are_scaled_by_the_train_rows(
+    task: Task, arrays: tuple[Array, Array]
+) -> None:
+    original = arrays[0] * task.scaler.scale + task.scaler.mean
+    found = evaluate_array(original, "pred.npy", task, original_units=True)
+    wanted = evaluate_array(arrays[0], "pred.npy", task, original_units=False)
+    np.testing.assert_allclose(found.errors.squared, wanted.errors.squared, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize(("batch", "told"), [(8, "8"), (32, "16, 32, 64, 128")])
+def test_windows_that_a_loader_dropped_are_told_from_others_that_are_absent(
+    batch: int, told: str, task: Task, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    count = len(arrays[0])
+    assert count % batch, "or nothing would be dropped"
+    np.save(tmp_path / "short.npy", arrays[0][: count - count % batch])
+    with refused(f"last batch (of {told}) is dropped; make them anew with drop_last=False"):
+        read_forecasts(tmp_path / "short.npy", task)
+    np.save(tmp_path / "odd.npy", arrays[0][:5])
+    with refused(f"odd.npy: holds 5 windows, where test has {count}; a horizon begins at each row"):
+        read_forecasts(tmp_path / "odd.npy", task)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.transpose(0, 2, 1), "(windows, horizon, channels)"),
+        (lambda a: a[:, :, 0], "is of shape"),
+        (lambda a: a[:-1].reshape(3, -1, *a.shape[1:]), "join its batches: a.reshape(-1, "),
+        (lambda a: a.astype(str), "is an array of <U"),
+        (lambda a: a.astype(object), "is no array of numbers"),
+    ],
+)
+def test_another_array_is_refused(
+    change: Callable[[Array], Any], message: str, task: Task, arrays: tuple[Array, Array],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    np.save(tmp_path / "pred.npy", change(arrays[0]))
+    if message.startswith("("):
+        message = "windows, horizon, channels; name the horizon and the data set"
+    with refused(message):
+        read_forecasts(tmp_path / "pred.npy", task)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_is_named(
+    value: float, task: Task, arrays: tuple[Array, Array]
+) -> None:
+    forecasts = arrays[0].copy()
+    forecasts[7, 3, 1] = value
+    with refused(f"pred.npy: window 8, step 4, channel 'heat': the forecast is {value}"):
+        evaluate_array(forecasts, "pred.npy", task, original_units=False)
+
+
+def test_targets_are_held_to_ours(task: Task, arrays: tuple[Array, Array], tmp_path: Path) -> None:
+    path, truth = tmp_path / "true.npy", arrays[1]
+    np.save(path, truth.astype(np.float16).astype(np.float32))
+    check_targets(path, task, original_units=False)
+    np.save(path, truth * task.scaler.scale + task.scaler.mean)
+    check_targets(path, task, original_units=True)
+    with refused("it is in original units: add --original-units"):
+        check_targets(path, task, original_units=False)
+    np.save(path, np.roll(truth, 1, axis=0))
+    with refused("window 1, step 1, channel 'load': the target is"):
+        check_targets(path, task, original_units=False)
+    changed = truth.copy()
+    changed[-1, -1, -1] += 0.01
+    np.save(path, changed)
+    with refused(f"window {len(truth)}, step {task.horizon}, channel 'wind'"):
+        check_targets(path, task, original_units=False)
+
+
+def test_missing_targets_of_a_masked_series_may_be_anything(
+    make_task: Callable[..., Task], values: Array, tmp_path: Path
+) -> None:
+    gappy = values.copy()
+    gappy[-3, 1] = np.nan
+    task = make_task(values=gappy, missing="mask")
+    windows = task.windows("test")
+    truth = windows.gather(torch.arange(len(windows)))[1].double().numpy()
+    np.save(tmp_path / "true.npy", np.nan_to_num(truth, nan=99.0))
+    check_targets(tmp_path / "true.npy", task, original_units=False)
+    found = evaluate_array(np.nan_to_num(truth), "pred.npy", task, original_units=False)
+    assert found.errors.mean(found.errors.squared) == 0
+
+
+def _table_faults() -> list[tuple[Callable[[pd.DataFrame], pd.DataFrame], str]]:
+    return [
+        (lambda t: t.drop(columns="cutoff"), "has no column 'cutoff'"),
+        (lambda t: t.assign(Other=1.0), "2 columns may be the forecast (Model, Other); name one"),
+        (lambda t: t.iloc[1:], "holds 0 forecasts of load at"),
+        (lambda t: pd.concat([t, t.tail(1)]), "holds 2 forecasts of wind at"),
+        (
+            lambda t: t.assign(unique_id="heat2"),
+            "'heat2' is no channel of toy; did you mean 'heat'?",
+        ),
+        (lambda t: t.assign(ds=t["ds"] + pd.Timedelta("1min")), "is no time of toy; its rows are"),
+        (lambda t: t.assign(ds=t["cutoff"]), "is 0 steps after its cutoff"),
+        (lambda t: t.assign(ds="soon"), "column 'ds': is no time"),
+        (lambda t: t.assign(Model="high"), "column 'Model': is no number"),
+    ]
+
+
+@pytest.mark.parametrize(("change", "message"), _table_faults())
+def test_another_table_is_refused(
+    change: Callable[[pd.DataFrame], pd.DataFrame], message: str, task: Task,
+    arrays: tuple[Array, Array], tmp_path: Path,
+) -> None:  # fmt: skip
+    change(table_of(task, arrays[0])).to_csv(tmp_path / "cv.csv", index=False)
+    with refused(message):
+        read_forecasts(tmp_path / "cv.csv", task)
+
+
+@pytest.mark.parametrize("name", ["nowhere.npy", "nowhere.csv", "nowhere.parquet"])
+def test_a_file_that_is_not_there_is_told(name: str, task: Task, tmp_path: Path) -> None:
+    with refused(f"{name}: cannot be read"):
+        read_forecasts(tmp_path / name, task)
+
+
+@pytest.mark.parametrize("name", ["text.npy", "text.csv", "text.parquet", "text.pkl"])
+def test_a_file_of_another_kind_is_told(name: str, task: Task, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\x80no forecasts\n")
+    with refused(str(tmp_path / name)):
+        read_forecasts(tmp_path / name, task)
