@@ -46,7 +46,7 @@ def test_what_was_forecast_elsewhere_stands_beside_the_same_model_of_ours(
     assert (theirs["fitted"], theirs["device"]) == ("elsewhere", "elsewhere")
     assert theirs[["train_seconds", "params", "crps", "val_mse"]].isna().all()
     assert "theirs" in shown.out
-    assert "made elsewhere and only scored here: theirs (24)" in " ".join(shown.out.split())
+    assert "Made elsewhere and only scored here: theirs (24)" in " ".join(shown.out.split())
 
     files.joinpath("page.html").unlink(missing_ok=True)
     assert command("report", "--output", "page.html").code == 0
