@@ -67,10 +67,11 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
 
     from benchmark.data.missing import longest_gap
     from benchmark.data.remarks import remarks
+    from benchmark.files import time_text
 
     card, found, season = proposal.card, proposal.found, proposal.season
     times, gaps = found.table.timestamps, np.isnan(found.table.values)
-    first, last = (str(times[row]).replace("T", " ") for row in (0, -1))
+    first, last = (time_text(times[row]) for row in (0, -1))
     names = found.table.channels
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     rows = [

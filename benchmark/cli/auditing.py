@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import SetOption, check_table, make_console, show_tables
+from benchmark.cli.options import SetOption, check_table, make_console, model_of, show_tables
 from benchmark.errors import UserError
 
 SEEDS = 3
@@ -37,17 +37,7 @@ def audit(
     takes another), a few steps a fit. Exits with 1 on a leak. That a model opens the data set's
     file is seen where Python opens it, not where a library does in C, nor in another process.
     """
-    from benchmark.config import apply_overrides, validate
-    from benchmark.harness.spec import RunSpec, find_config, load_run
-
-    overrides = [f"dataset={AUDITED}", *(set_ or [])]
-    if model.endswith((".yaml", ".yml")) or "." not in model:
-        where = str(find_config("models", model))
-        spec = load_run(find_config("models", model), overrides)
-    else:
-        where = model
-        data = {"name": "audited", "model": {"class": model}}
-        spec = validate(RunSpec, apply_overrides(data, overrides), where)
+    where, spec = model_of(model, [f"dataset={AUDITED}", *(set_ or [])])
 
     from benchmark.audit.audit import audit as audit_run
     from benchmark.forecasters.contract import ForecastError

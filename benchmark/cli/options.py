@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ from benchmark.places import RESULTS_VARIABLE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmark.harness.spec import Execution
+    from benchmark.harness.spec import Execution, RunSpec
     from benchmark.reports.tables import Table
 
 LOG_WIDTH = 110  # columns, where the output goes to a file or a log
@@ -73,6 +73,25 @@ def execution_of(
         tensorboard=tensorboard,
         verbose=verbose,
     )
+
+
+def model_of(model: str, overrides: Sequence[str]) -> tuple[str, RunSpec]:
+    """Read what is tried: a YAML, or a forecaster's class by its dotted path.
+
+    Returns:
+        Where it is from, for errors, and its configuration.
+
+    Raises:
+        UserError: there is no such YAML, or an override does not fit.
+    """
+    from benchmark.config import apply_overrides, validate
+    from benchmark.harness.spec import RunSpec, find_config, load_run
+
+    if model.endswith((".yaml", ".yml")) or "." not in model:
+        path = find_config("models", model)
+        return str(path), load_run(path, overrides)
+    data = {"name": "tried", "model": {"class": model}}
+    return model, validate(RunSpec, apply_overrides(data, overrides), model)
 
 
 FIGURES = (".svg", ".png", ".pdf")

@@ -20,6 +20,7 @@ from benchmark.cli.options import (
     check_table,
     execution_of,
     make_console,
+    model_of,
     show_tables,
     tell,
 )
@@ -48,19 +49,10 @@ def check(
 
     Exits with 1 if it does not.
     """
-    from benchmark.config import apply_overrides, validate
-    from benchmark.harness.spec import RunSpec, find_config, load_run
-
     # benchmark run has other keys beside the class's options and calls these model.KEY
     options = [item.strip().removeprefix("model.") for item in set_ or []]
     options = [f"model.{item}" if not item.startswith("lookback=") else item for item in options]
-    is_yaml = model.endswith((".yaml", ".yml")) or "." not in model
-    if is_yaml:
-        run = load_run(find_config("models", model), options)
-    else:
-        run = validate(
-            RunSpec, apply_overrides({"name": "check", "model": {"class": model}}, options), model
-        )
+    _, run = model_of(model, options)
 
     from benchmark.forecasters.check import DEFAULT_SHAPES, check_forecaster
 

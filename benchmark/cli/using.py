@@ -52,8 +52,9 @@ def forecast(
     on. Needs a run made by benchmark run ... --checkpoint, and nothing of the data it was fitted
     on. Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
+    from benchmark.files import time_text
     from benchmark.harness.saved import load_saved
-    from benchmark.records.forecast import time_text, write_forecast
+    from benchmark.records.forecast import write_forecast
 
     check_output(output, ".csv", read=[input_])
     check_output(plot, *FIGURES, option="--plot")
@@ -149,7 +150,7 @@ def _listed(names: tuple[str, ...], most: int = 8) -> str:
 
 def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
     """A row an origin, where they are not too many, and one of their means."""
-    from benchmark.records.forecast import time_text
+    from benchmark.files import time_text
     from benchmark.reports.tables import Cell, Column, Table, number
 
     count = len(found.origin)

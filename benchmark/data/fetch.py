@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from benchmark.data import cache, checksum
 from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, places_of
 from benchmark.data.files import writable
 from benchmark.errors import UserError
-from benchmark.files import private_name, remove, sweep
+from benchmark.files import FULL, private_name, remove, sweep
 
 WAITS_SECONDS = (1.0, 4.0)
 """Pauses before the second and the third try."""
@@ -77,7 +76,7 @@ def _download(card: DatasetCard, progress: bool) -> Path:
         finally:
             remove(temporary)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in FULL
         what = "the disk is full" if full else f"cannot be written ({error.strerror or error})"
         cure = f"free some space, or set {DATA_VARIABLE} to another folder"
         raise UserError(str(folder), f"{what} while fetching {url}", cure) from None

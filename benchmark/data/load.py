@@ -17,6 +17,7 @@ from benchmark.data.parse import parse
 from benchmark.data.remarks import remarks
 from benchmark.data.seasons import customary_season
 from benchmark.errors import UserError
+from benchmark.files import time_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def describe(card: DatasetCard, progress: bool = True) -> dict[str, str]:
     """
     path = fetch(card, progress)
     series = _read(card, path)
-    first, last = (str(series.timestamps[i]).replace("T", " ") for i in (0, -1))
+    first, last = (time_text(series.timestamps[i]) for i in (0, -1))
     borders = card.splits.borders(len(series.values))
     facts = {
         "dataset": card.name,

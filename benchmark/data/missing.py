@@ -30,6 +30,7 @@ from benchmark.data.splits import SplitName
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_first, read_times, step_fault
 from benchmark.errors import UserError
+from benchmark.files import time_text
 
 Array = NDArray[np.float64]
 
@@ -173,7 +174,7 @@ def _check_gaps(card: DatasetCard, path: Path, table: Table) -> None:
             cure = "delete the rows before the first value, or set missing: mask in the card"
             raise UserError(_place(card, path, table, channel, 0), what, cure)
         if length > limit:
-            time = str(table.timestamps[start]).replace("T", " ")
+            time = time_text(table.timestamps[start])
             what = f"{length} values in a row are missing from {time} on"
             cure = f"raise interpolate_limit ({limit}) in the card, or set missing: mask"
             raise UserError(_place(card, path, table, channel, start), what, cure)

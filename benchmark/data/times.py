@@ -13,6 +13,7 @@ from benchmark.data.card import DatasetCard
 from benchmark.data.frequency import CALENDAR
 from benchmark.data.rewrite import assigned, in_time_order, rewritten
 from benchmark.errors import UserError
+from benchmark.files import time_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +121,7 @@ def check_first(card: DatasetCard, path: Path, times: Times, first_line: int = F
     """
     misfit = card.step.misfit(times[0])
     if misfit:
-        what = f"{str(times[0]).replace('T', ' ')} {misfit}"
+        what = f"{time_text(times[0])} {misfit}"
         raise UserError(_place(card, path, first_line), what, STEPS_CURE)
 
 
@@ -143,7 +144,7 @@ def step_fault(
     steps = np.diff(times).astype(np.int64)
     backward = steps < 0
     row = int((backward if backward.any() else odd).argmax()) + 1
-    time, before = (str(times[i]).replace("T", " ") for i in (row, row - 1))
+    time, before = (time_text(times[i]) for i in (row, row - 1))
     where = _place(card, path, row + first_line)
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"

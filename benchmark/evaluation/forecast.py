@@ -36,14 +36,12 @@ class Evaluation:
         samples: windows that are the same for every forecaster.
         extremes: its best, median and worst window, by squared error.
         quantiles: scores of the calibrated quantiles; None where there is no calibration.
-        num_windows: those that have a target, mostly all of W.
     """
 
     errors: Errors
     samples: Samples
     extremes: Samples
     quantiles: QuantileScores | None
-    num_windows: int
 
 
 def evaluate(
@@ -114,7 +112,6 @@ def score_forecasts(
         samples=kept.samples(windows.first, task, calibration),
         extremes=_extremes(forecast, windows, errors, task, calibration),
         quantiles=sums.scores() if sums else None,
-        num_windows=errors.num_windows,
     )
 
 

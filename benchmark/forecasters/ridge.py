@@ -22,6 +22,7 @@ arXiv:2403.14587.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -52,12 +53,7 @@ class Moments(NamedTuple):
             return cls._of_known(windows, batch_size)
         xx = xy = yy = torch.zeros(())
         rows = 0
-        for x, y in windows.in_order(batch_size):
-            x = x.double().transpose(1, 2)  # (B, C, L)
-            y = y.double().transpose(1, 2)  # (B, C, H)
-            centre = x.mean(dim=-1, keepdim=True)
-            x = (x - centre).flatten(0, 1)
-            y = (y - centre).flatten(0, 1)
+        for x, y in _centred(windows, batch_size):
             xx = xx + x.T @ x
             xy = xy + x.T @ y
             yy = yy + y.square().sum()
@@ -67,13 +63,9 @@ class Moments(NamedTuple):
     @classmethod
     def _of_known(cls, windows: WindowSource, batch_size: int) -> Moments:
         xx = xy = yy = rows = torch.zeros(())
-        for x, y in windows.in_order(batch_size):
-            x = x.double().transpose(1, 2)  # (B, C, L)
-            y = y.double().transpose(1, 2)  # (B, C, H)
-            centre = x.mean(dim=-1, keepdim=True)
-            x = (x - centre).flatten(0, 1)
-            known = ~y.isnan().flatten(0, 1)  # (B C, H)
-            y = torch.where(known, (y - centre).flatten(0, 1), 0.0)
+        for x, y in _centred(windows, batch_size):
+            known = ~y.isnan()
+            y = torch.where(known, y, 0.0)
             xx = xx + (x * known.double().mean(dim=1, keepdim=True)).T @ x
             xy = xy + x.T @ y
             yy = yy + y.square().sum(dim=0)
@@ -84,6 +76,14 @@ class Moments(NamedTuple):
         """Mean over rows of |y - W^T x|^2, for a weight ``(L, H)``."""
         explained = 2 * (weight * self.xy).sum() - (weight * (self.xx @ weight)).sum()
         return float(self.yy - explained)
+
+
+def _centred(windows: WindowSource, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each channel's rows less their lookback's mean, ``(B C, L)`` and ``(B C, H)``."""
+    for x, y in windows.in_order(batch_size):
+        x, y = (part.double().transpose(1, 2) for part in (x, y))  # channel by channel
+        centre = x.mean(dim=-1, keepdim=True)
+        yield (x - centre).flatten(0, 1), (y - centre).flatten(0, 1)
 
 
 class Ridge(ClosedFormForecaster):

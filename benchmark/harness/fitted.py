@@ -141,7 +141,7 @@ def score(fitted: FittedPlan) -> tuple[Evaluation, dict[str, Any]]:
         "best_epoch": report.best_epoch or None,
         "train_seconds": report.seconds,
         "energy_j": report.energy_j,
-        "test_windows": evaluation.num_windows,
+        "test_windows": evaluation.errors.num_windows,
     }
     return evaluation, columns
 

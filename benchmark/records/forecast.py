@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.files import write_atomically
+from benchmark.files import time_text, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +106,3 @@ def _digits(past: Values) -> NDArray[np.int64]:
     before = np.where(np.isfinite(before), before, 0)
     digits: NDArray[np.int64] = np.clip(np.ceil(before) + TOLD, LEAST, MOST).astype(np.int64)
     return digits
-
-
-def time_text(time: np.datetime64) -> str:
-    """Write a time as data files do, e.g. ``2016-07-01 00:15:00``."""
-    return str(time.astype("datetime64[s]")).replace("T", " ")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.errors import UserError
 from benchmark.records.arrays import damaged, read_arrays
+from benchmark.records.folder import check_own
 from benchmark.records.layout import ERRORS, run_folders
-from benchmark.records.own import check_own
 
 if TYPE_CHECKING:
     import numpy as np

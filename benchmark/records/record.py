@@ -247,12 +247,3 @@ def _plain(annotation: object) -> type:
         return annotation
     inner = get_args(annotation)[0]
     return str if isinstance(inner, str) else _plain(inner)  # Literal["done", ...] holds texts
-
-
-def column_table() -> str:
-    """Describe every column of results.csv as a Markdown table."""
-    lines = ["| column | meaning |", "| --- | --- |"]
-    lines += [
-        f"| `{name}` | {field.description} |" for name, field in RunRecord.model_fields.items()
-    ]
-    return "\n".join(lines) + "\n"

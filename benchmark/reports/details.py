@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmark.records import layout
 from benchmark.records.arrays import damaged, read_arrays
 from benchmark.records.checksums import open_checked
-from benchmark.records.own import check_own
+from benchmark.records.folder import check_own
 from benchmark.reports.ranking import ROW
 
 if TYPE_CHECKING:

@@ -211,7 +211,7 @@ class _Judge:
 
         if not can_resample(old.shape[1], pairs[0].horizon):
             return None
-        return diebold_mariano(new, old, pairs[0].horizon).reach
+        return diebold_mariano(new, old, pairs[0].horizon)
 
     def _seeds(self, pairs: Sequence[_Pair]) -> float | None:
         """How far equal runs differ by their seeds; None where that is not known."""

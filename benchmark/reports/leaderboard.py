@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.files import write_atomically
 from benchmark.reports.across import across_table
+from benchmark.reports.costs import SHOWN_COSTS
 from benchmark.reports.horizons import horizon_tables
 from benchmark.reports.lookbacks import lookback_table
 from benchmark.reports.noise_floors import noise_table
@@ -27,8 +28,6 @@ from benchmark.reports.tables import (
     Column,
     Mark,
     Table,
-    amount,
-    count,
     markdown,
     marks,
     mean_and_std,
@@ -58,15 +57,6 @@ _MEANING_SHORT = (
     f"skill is 1 - MSE / MSE of {BASELINE}.",
 )
 
-_COSTS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("params", "params", count),
-    ("MACs", "macs", count),
-    ("train s", "train_seconds", amount),
-    ("train J", "energy_j", amount),
-    ("MiB", "peak_memory_mb", amount),
-    ("ms", "latency_ms", amount),
-    ("windows/ s", "throughput", amount),
-)
 _COMPACT_COSTS = ("params", "train_seconds", "throughput")
 _SPARE_SCORES = {"vs best": 1, "MAE": 2, "skill": 3}
 MOST_FAILURES = 10
@@ -93,10 +83,10 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
     scores, unsure = _scores(group, compact)
     columns += [Column(title, spare=_SPARE_SCORES.get(title, 0)) for title in scores]
     cells += [column[:most] for column in scores.values()]
-    for title, cost, write in _COSTS:
-        if rows[cost].notna().any() and not (compact and cost not in _COMPACT_COSTS):
-            columns.append(Column(title, spare=5))
-            cells.append([Cell(write(value)) for value in shown[cost]])
+    for cost in SHOWN_COSTS:
+        if rows[cost.key].notna().any() and not (compact and cost.key not in _COMPACT_COSTS):
+            columns.append(Column(cost.title, spare=5))
+            cells.append([Cell(cost.write(value)) for value in shown[cost.key]])
     if not (compact and shared["device"]):
         columns.append(Column("device", number=False, spare=4))
         cells.append([Cell(device) for device in shown["device"]])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from benchmark.records.record import SCORES, TRAIN_AND_VAL
 from benchmark.reports.choice import chosen
 from benchmark.reports.conditions import CONDITIONS, condition_notes
+from benchmark.reports.costs import SHOWN_COSTS
 from benchmark.reports.tables import MISSING, number, short_fingerprints
 from benchmark.reports.ties import noise_note, seed_noise, tie_notes, with_ties
 
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
 
 BASELINE = "seasonal_naive"
 METRICS = SCORES[: SCORES.index("val_mse")]
-COSTS = (
-    "params", "macs", "train_seconds", "energy_j", "peak_memory_mb", "latency_ms", "throughput",
-)  # fmt: skip
+COSTS = tuple(cost.key for cost in SHOWN_COSTS)
 GROUP = ["dataset", "horizon", "fingerprint"]
 NOISY = ("mse", "mae", "rmse", "mase", "crps")
 """Metrics whose best row is marked, and so whose noise over seeds is asked for."""

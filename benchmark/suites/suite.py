@@ -49,7 +49,6 @@ class Outcome:
     Attributes:
         run_ids: every run of the suite, or of the part of it, done now or before.
         failed: runs of this call that failed.
-        num_skipped: runs that were done before.
         notes: what a reader of the table has to know, e.g. that a data set was replaced.
         missing: data sets that could not be had and have no stand-in.
         interrupted: whether the user stopped it; then runs may be left to do.
@@ -57,7 +56,6 @@ class Outcome:
 
     run_ids: frozenset[str]
     failed: tuple[RunRecord, ...]
-    num_skipped: int
     notes: tuple[str, ...]
     missing: tuple[str, ...]
     interrupted: bool
@@ -126,7 +124,6 @@ def run_suite(
     return Outcome(
         run_ids=frozenset(p.run_id for p in plans),
         failed=tuple(failed),
-        num_skipped=skipped,
         notes=tuple(notes),
         missing=tuple(missing),
         interrupted=interrupted,

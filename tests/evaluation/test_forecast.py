@@ -64,7 +64,7 @@ def test_the_seasonal_naive_scores_what_scikit_learn_says_of_the_raw_rows(
         "r2": r2_score(y, f),
         "mae_original": mean_absolute_error(own_y, own_f),
     }
-    assert evaluation.num_windows == len(FIRST_ROWS) == 139
+    assert evaluation.errors.num_windows == len(FIRST_ROWS) == 139
     for name, value in expected.items():
         tolerance = 1e-3 if name == "smape" else 1e-5  # percentages of values near 0
         assert scores[name] == pytest.approx(value, rel=tolerance), name

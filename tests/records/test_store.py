@@ -226,7 +226,6 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(store, rec
 WRITER = """
 import sys, time
 from pathlib import Path
-from benchmark.records.own import check_own
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 record = RunRecord.model_validate_json(sys.argv[2])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmark.reports.costs import SHOWN_COSTS, Shown
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
-from benchmark.reports.tables import Mark, amount, count, mean_and_std, number, plain, share
+from benchmark.reports.tables import Mark, mean_and_std, number, plain, share
 from benchmark.reports.ties import TIED, noise_marks
 
 if TYPE_CHECKING:
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
 PARETO_COSTS = ("train_seconds", "macs", "params", "latency_ms")
 """Costs that error is drawn against."""
 
-
-@dataclass(frozen=True)
-class Shown:
-    """A column of numbers: its field in a group's rows, title, meaning and how it is written."""
-
-    key: str
-    title: str
-    meaning: str
-    write: Callable[[float], str]
-
-
-def _fixed(decimals: int) -> Callable[[float], str]:
-    return lambda value: number(value, decimals)
-
-
 SCORES = (
     Shown("mse", "MSE", "mean squared error on test, scaled series, mean ± std over seeds", number),
     Shown("mae", "MAE", "mean absolute error on test, scaled series, mean ± std", number),
@@ -40,15 +26,14 @@ SCORES = (
     Shown("crps", "CRPS", "score of the calibrated quantiles, scaled series", number),
 )
 OTHERS = (
-    Shown("skill", "skill", f"1 - MSE / MSE of {BASELINE}; higher is better", _fixed(3)),
+    Shown(
+        "skill",
+        "skill",
+        f"1 - MSE / MSE of {BASELINE}; higher is better",
+        partial(number, decimals=3),
+    ),
     Shown("coverage_80", "in 80%", "test values inside the calibrated 80% interval", share),
-    Shown("params", "params", "fitted parameters", count),
-    Shown("macs", "MACs", "multiply-accumulates of one forecast", count),
-    Shown("train_seconds", "train s", "seconds of fitting", amount),
-    Shown("energy_j", "train J", "joules of fitting", amount),
-    Shown("peak_memory_mb", "MiB", "most memory held, of the GPU or else of the process", amount),
-    Shown("latency_ms", "ms", "milliseconds of one forecast by itself", amount),
-    Shown("throughput", "windows/s", "windows forecast a second, 256 at a time", amount),
+    *SHOWN_COSTS,
 )
 
 
@@ -71,7 +56,7 @@ def columns() -> list[dict[str, Any]]:
     device = ("device", "device", "sort by device", False)
     every = [*texts, *scores[:2], tie, *kind, *scores[2:], *others, device, seeds]
     return [
-        {"key": key, "title": title, "help": meaning, "number": is_number}
+        {"key": key, "title": title.replace("/ ", "/"), "help": meaning, "number": is_number}
         for key, title, meaning, is_number in every
     ]
 
