@@ -108,6 +108,7 @@ def train_and_ask(cell: str, task: AbilityTask, width: int, seed: int) -> Answer
 
 def share_right(reader: nn.Module, task: AbilityTask, length: int) -> float:
     """Ask about the last step of `ASKED` sequences that training did not draw."""
+    reader.eval()
     x, y = task.draw(ASKED, length, torch.Generator().manual_seed(2**32 - 1))
     with torch.no_grad():
         away = (reader(x)[:, -1] - y[:, -1]).abs()

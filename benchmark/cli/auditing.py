@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.options import SetOption, check_table, make_console, model_of, show_tables
 from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.harness.spec import RunSpec
 
 SEEDS = 3
 """Of a model that is trained, in the tables of mistakes and of epochs."""
@@ -40,15 +44,11 @@ def audit(
     where, spec = model_of(model, [f"dataset={AUDITED}", *(set_ or [])])
 
     from benchmark.audit.audit import audit as audit_run
-    from benchmark.forecasters.contract import ForecastError
+    from benchmark.forecasters.contract import forecasters_fault
 
     console = make_console()
-    try:
+    with forecasters_fault(where):
         findings = audit_run(spec, where)
-    except FloatingPointError as error:
-        raise UserError(where, str(error)) from error
-    except ForecastError as error:
-        raise UserError(f"{where}: model", str(error)) from error
     for finding in findings:
         mark = "[green]yes[/green]" if finding.passed else "[red]no [/red]"
         console.print(f"{mark}  {finding.check}.", highlight=False)
@@ -89,11 +89,8 @@ def pitfalls(
     from benchmark.data.card import load_card
     from benchmark.data.fetch import locate
     from benchmark.data.load import load
-    from benchmark.harness.spec import find_config, load_run
 
-    _check_overrides(set_ or [])
-    names = models or ["dlinear", "nlinear"]
-    specs = [load_run(find_config("models", name), set_ or []) for name in names]
+    specs = _load_models(models or ("dlinear", "nlinear"), set_ or [])
     card = load_card(dataset)
     others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
 
@@ -107,12 +104,12 @@ def pitfalls(
     companions = [load(other) for other in others if locate(other)]
     console = make_console()
     with console.status("") as status:
-        try:
-            effects = measure(
-                load(card), horizon, specs, companions, status.update, only or NAMES, seeds
-            )
-        except FloatingPointError as error:
-            raise UserError(f"dataset {card.name}", str(error)) from error
+        effects = measure(
+            load(card), horizon, specs, companions, status.update, only or NAMES, seeds
+        )
+    if not effects:
+        what = "cannot be made with these models and data sets"
+        raise UserError(f"--only {', '.join(only or [])}", what, "choose another mistake")
     options = ["--dataset", dataset, "--horizon", str(horizon)]
     options += ["--seeds", str(seeds)] if seeds != SEEDS else []
     options += [text for name in only or [] for text in ("--only", name)]
@@ -147,37 +144,31 @@ def epochs(
     from benchmark.data.card import load_card
     from benchmark.data.fetch import locate
     from benchmark.data.load import load
-    from benchmark.harness.spec import find_config, load_run
 
-    _check_overrides(set_ or [])
-    specs = [
-        load_run(find_config("models", name), set_ or [])
-        for name in models or ("dlinear", "nlinear", "rnn")
-    ]
+    specs = _load_models(models or ("dlinear", "nlinear", "rnn"), set_ or [])
     cards = [load_card(name) for name in dataset or COMPANIONS]
     if not dataset:
         cards = [card for card in cards if locate(card)]
+    _check_each_once("data sets", [card.name for card in cards])
 
-    from benchmark.epochs.study import study
+    from benchmark.epochs.study import check, study
     from benchmark.epochs.table import epochs_tables
 
     check_table(output)
     console = make_console()
-    found, total = [], len(cards) * len(specs) * (blocks + seeds)
+    pairs = [(series, spec) for series in map(load, cards) for spec in specs]
+    for series, spec in pairs:
+        check(series, horizon, spec, blocks)
+    found, total = [], len(pairs) * (blocks + seeds)
     with console.status("") as status:
         begun = itertools.count(1)
 
         def on_start(text: str) -> None:
             status.update(f"{text} (training {next(begun)} of {total})")
 
-        for card in cards:
-            series = load(card)
-            for spec in specs:
-                try:
-                    found.append(study(series, horizon, spec, seeds, blocks, on_start))
-                except FloatingPointError as error:
-                    raise UserError(f"{spec.name} on {card.name}", str(error)) from error
-    options = [text for card in cards for text in ("--dataset", card.name)] if dataset else []
+        for series, spec in pairs:
+            found.append(study(series, horizon, spec, seeds, blocks, on_start))
+    options = [text for name in dataset or [] for text in ("--dataset", name)]
     options += ["--horizon", str(horizon)]
     options += ["--seeds", str(seeds)] if seeds != SEEDS else []
     options += ["--blocks", str(blocks)] if blocks != BLOCKS else []
@@ -186,9 +177,25 @@ def epochs(
     show_tables(epochs_tables(found, horizon, seeds, blocks, command), console, output)
 
 
-def _check_overrides(overrides: list[str]) -> None:
-    """Refuse those of what is one for all models here, and an option of its own."""
+def _load_models(names: Sequence[str], overrides: list[str]) -> list[RunSpec]:
+    """Read models that are fitted once; what is one for all of them has an option of its own."""
+    from benchmark.harness.spec import find_config, load_run
+
     for text in overrides:
         key, _, value = (part.strip() for part in text.partition("="))
         if key in ("dataset", "horizon"):
             raise UserError(f"--set {text}", f"--{key} decides that", f"use --{key} {value}")
+    specs = [load_run(find_config("models", name), overrides) for name in names]
+    _check_each_once("models", [spec.name for spec in specs])
+    for spec in specs:
+        if spec.refit:
+            what = "is true, and what is measured here is a model that is fitted once"
+            raise UserError(f"{spec.name}: refit", what, "take it out")
+    return specs
+
+
+def _check_each_once(kind: str, names: Sequence[str]) -> None:
+    """Refuse what would count twice in a mean."""
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(name, f"two {kind} have this name", "give one of them")

@@ -15,7 +15,6 @@ from benchmark.cli.options import (
     make_console,
     tell,
 )
-from benchmark.errors import UserError
 from benchmark.places import RESULTS
 
 
@@ -43,6 +42,7 @@ def reproduce(
     name is run, and the hash in the row's run id tells whether that is the same. Exits with 1 if a
     score differs. Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
     """
+    from benchmark.forecasters.contract import forecasters_fault
     from benchmark.harness.machine import is_cpu
     from benchmark.harness.run import run as run_one
     from benchmark.reports.reproduction import compare, tables
@@ -56,11 +56,8 @@ def reproduce(
     threads = threads or int(row.get("threads") or 0)
     with TemporaryDirectory(prefix="reproduce-") as folder:
         execution = execution_of(Path(folder), device, threads)
-        with console.status(f"running {planned.run_id}"):
-            try:
-                record = run_one(planned, execution)
-            except FloatingPointError as error:  # says its own cure
-                raise UserError(planned.where, str(error)) from error
+        with console.status(f"running {planned.run_id}"), forecasters_fault(planned.where):
+            record = run_one(planned, execution)
     found = compare(row, record.model_dump(), tolerance)
     print_tables(tables(found, str(row["run_id"]), earlier.notes), console)
     if not found.holds:

@@ -121,6 +121,7 @@ def speed(
         trained = f"{row.step:,.0f}" if row.step else "-"
         table.add_row(row.name, f"{row.forward:,.0f}", trained, f"{row.relative:.3f} x")
     console.print(table)
+    tell(console, "x is of a training step, or of a forecast where nothing is trained; batch 32")
 
 
 def _check_alone(models: list[str], loop: bool, cells: bool, device: Device) -> None:
@@ -186,7 +187,9 @@ def gradients(
         table.add_column(str(distance), justify="right")
     for name, norms in flows.items():
         table.add_row(name, *(f"{norms[d] / norms[0]:.0e}" for d in distances))
-    make_console().print(table)
+    console = make_console()
+    console.print(table)
+    tell(console, "The last output's gradient by the input so many steps back; by the last it is 1")
     if plot is not None:
         from benchmark.reports.plots import plot_gradient_flow
 
@@ -229,7 +232,8 @@ def abilities(
 
     check_table(output)
     torch.set_num_threads(threads)
-    jobs = [(cell, task, width_of(cell, task)) for cell in cells or cell_names() for task in tasks]
+    each = dict.fromkeys(cells or cell_names())  # a seed counts once
+    jobs = [(cell, task, width_of(cell, task)) for cell in each for task in tasks]
     trainings = list(itertools.product(range(1, seeds + 1), jobs))
     answers: list[Answers] = []
     console = make_console()
@@ -241,7 +245,7 @@ def abilities(
             answers.append(train_and_ask(cell, task, width, seed))
             progress.advance(bar)
     if not answers:
-        raise typer.Exit(1)
+        raise KeyboardInterrupt
     options = [text for name in only or [] for text in ("--only", name)]
     command = shlex.join(
         ["benchmark", "abilities", *(cells or []), *options, "--seeds", str(seeds)]

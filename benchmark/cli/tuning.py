@@ -109,11 +109,12 @@ def tune(
 def _tune_one(
     search: Search, budget: int, device: torch.device, console: Console, path: Path, command: str
 ) -> None:
-    from benchmark.files import write_atomically
+    from benchmark.files import check_writable, write_atomically
     from benchmark.reports.terminal import print_tables
     from benchmark.tuning.chosen import chosen_yaml
     from benchmark.tuning.tune import tune as search_on
 
+    check_writable(path)
     name, monitor = search.spec.name, search.spec.training.monitor.upper()
     with console.status(f"{name}: starting") as status:
 
@@ -131,6 +132,8 @@ def _tune_one(
 
         trials = search_on(search, budget, device, on_epoch, on_trial)
     print_tables([_table(search, trials)], console)
+    if len(trials) < budget:
+        tell(console, f"{len(trials)} trials, not {budget}: the search has no other values to try.")
     text, own = chosen_yaml(search, trials, command), search.file.with_name("chosen.yaml")
     there = _text(path)
     replaced = there not in (None, text, _text(own))
@@ -185,16 +188,19 @@ def _table(search: Search, trials: Sequence[Trial]) -> Table:
         )
     monitor = search.spec.training.monitor.upper()
     horizons = ", ".join(map(str, search.horizons))
+    several = [f"{len(search.horizons)} horizons"] if len(search.horizons) > 1 else []
+    several += [f"{search.folds} blocks, each held out in turn"] if search.folds > 1 else []
+    of = f"mean over {' and '.join(several)}" if several else "on validation"
     return Table(
         title=f"{search.spec.name}, {search.series.name}, horizon {horizons}",
         columns=(
             Column("trial"),
             Column(f"val {monitor}"),
-            Column("epochs", spare=1),
+            Column("fits" if several else "epochs", spare=1),
             Column("s", spare=1),
             Column("outcome", number=False),
             Column("settings", number=False),
         ),
         rows=tuple(rows),
-        intro=(f"{len(trials)} trials; {monitor} on validation. Trial 0 is what it began with.",),
+        intro=(f"{len(trials)} trials; {monitor} {of}. Trial 0 is what it began with.",),
     )

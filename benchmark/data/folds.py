@@ -53,5 +53,5 @@ def folds(
             )
             fault = "block {} holds no whole window" if len(apart) else "block {} leaves none"
             cure = "choose another number, or a shorter lookback or horizon"
-            raise UserError("--folds", what + fault.format(number + 1), cure)
+            raise UserError(task.series.name, what + fault.format(number + 1), cure)
         yield apart, windows.only(held_out.nonzero()[:, 0])

@@ -17,7 +17,7 @@ from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.epochs.ways import WAYS, Array, Curves
 from benchmark.errors import UserError
-from benchmark.forecasters.contract import Forecaster
+from benchmark.forecasters.contract import Forecaster, forecasters_fault
 from benchmark.forecasters.resolve import find_forecaster, how_fitted
 from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
@@ -83,9 +83,22 @@ def study(
         on_start: told what is about to be trained.
 
     Raises:
-        UserError: the model is not trained by gradient, or its lookback and the horizon do not fit
-            into the data or a block.
-        FloatingPointError: training diverged.
+        UserError: as `check`, or training diverged.
+    """
+    task, name = check(series, horizon, spec, blocks), f"{spec.name} on {series.name}"
+    with forecasters_fault(name):
+        return _study(task, spec, seeds, blocks, name, on_start)
+
+
+def check(series: Series, horizon: int, spec: RunSpec, blocks: int) -> Task:
+    """Find out before any training whether `study` can be done.
+
+    Returns:
+        The task.
+
+    Raises:
+        UserError: the model is not trained by gradient, or cannot be built, or its lookback and the
+            horizon do not fit into the data or a block.
     """
     if how_fitted(spec.model, spec.name) != "gradient":
         raise UserError(
@@ -93,7 +106,21 @@ def study(
         )
     if find_forecaster(spec.model["class"], spec.name).fitted_by_member:
         raise UserError(spec.name, "has members with epochs of their own", "give one of them")
-    task, name = Task(series, spec.lookback, horizon), f"{spec.name} on {series.name}"
+    task = Task(series, spec.lookback, horizon)
+    unfitted(spec, task, spec.name)
+    for _ in folds(task, blocks, spec.lookback):
+        pass  # refuses what does not fit
+    return task
+
+
+def _study(
+    task: Task,
+    spec: RunSpec,
+    seeds: int,
+    blocks: int,
+    name: str,
+    on_start: Callable[[str], None],
+) -> Worth:
     by_block = []
     for number, (rest, held_out) in enumerate(folds(task, blocks, spec.lookback)):
         on_start(f"{name}: block {number + 1} of {blocks}")
@@ -118,7 +145,7 @@ def study(
         (as_a_run,) = WAYS[0].choose(curves)
         members.append(by_epoch[as_a_run])
     return Worth(
-        dataset=series.name,
+        dataset=task.series.name,
         model=spec.name,
         mse={way: tuple(values) for way, values in chosen.items()},
         of_seeds=score(_Mean(members), test)["mse"],

@@ -44,7 +44,7 @@ def gradient_flow(
         the last.
     """
     torch.manual_seed(seed)
-    recurrence = cell_factory(cell, options)(width, width).double()
+    recurrence = cell_factory(cell, options)(width, width).double().eval()
     x = torch.randn(batch, length, width, dtype=torch.float64, requires_grad=True)
     outputs, _ = recurrence(x)
     last = outputs[:, -1]

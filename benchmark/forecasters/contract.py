@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, no_exit
 
 FitKind = Literal["gradient", "closed_form", "none"]
 
@@ -22,6 +23,26 @@ LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 
 class ForecastError(ValueError):
     """A forecast is not what the contract asks for; says what it is."""
+
+
+@contextmanager
+def forecasters_fault(where: str) -> Iterator[None]:
+    """Tell what a forecaster does wrong in the block, in training or after it, as a user's mistake.
+
+    Args:
+        where: the file or name it came from.
+
+    Raises:
+        UserError: its training diverged, or a forecast is not finite or of another shape.
+        RuntimeError: it would have ended the program.
+    """
+    try:
+        with no_exit():
+            yield
+    except FloatingPointError as error:  # says its own cure
+        raise UserError(where, str(error)) from error
+    except ForecastError as error:
+        raise UserError(f"{where}: model", str(error)) from error
 
 
 @dataclass(frozen=True)

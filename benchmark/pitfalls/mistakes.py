@@ -20,6 +20,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
+from benchmark.forecasters.contract import forecasters_fault
 from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
@@ -257,19 +258,22 @@ def measure(
         series: the data.
         horizon: steps forecast.
         specs: models beside least squares, at their own lookbacks.
-        companions: further data sets, for the mistake that needs several.
+        companions: further data sets, for the mistake that needs several; those that are too short
+            for the horizon are left out.
         on_start: told what is about to be measured.
         only: which mistakes, of `NAMES`.
         seeds: how many of a model that is trained by gradient, from its own one on.
 
     Raises:
-        UserError: a model's lookback and the horizon do not fit into the data, or it has gaps.
-        FloatingPointError: training diverged or a forecast is not finite.
+        UserError: a model cannot be built or does not fit into the data, which has gaps, or
+            training diverged or a forecast is not finite.
     """
     if np.isnan(series.values).any():
         what = "masks missing values, and these mistakes are measured on whole series"
         raise UserError(f"dataset {series.name}", what, "choose another data set")
     bench = Bench(series, horizon)
+    for spec in (LEAST_SQUARES, *specs):  # what cannot be built is found before any training
+        unfitted(spec, bench.task(spec.lookback), spec.name)
     found: list[OverSeeds] = []
     for mistake in (mistake for mistake in MISTAKES if mistake.__name__ in only):
         title = mistake.__name__.replace("_", " ")
@@ -279,10 +283,14 @@ def measure(
             by_seed: list[list[Effect]] = []
             for seed in numbers:
                 on_start(f"{title}: {spec.name}" + (f", seed {seed}" if len(numbers) > 1 else ""))
-                by_seed.append(list(mistake(bench, spec.model_copy(update={"seed": seed}))))
+                own = spec.model_copy(update={"seed": seed})
+                with forecasters_fault(f"{spec.name} on {series.name}"):
+                    by_seed.append(list(mistake(bench, own)))
             found += [OverSeeds(numbers, effects) for effects in zip(*by_seed, strict=True)]
     if filled_failure.__name__ in only:
         on_start("filled failure")
-        failures = filled_failure([bench, *(Bench(one, horizon) for one in companions)])
+        others = [Bench(one, horizon) for one in companions]
+        fitting = [o for o in others if o.possible(LEAST_SQUARES, LEAST_SQUARES.lookback)]
+        failures = filled_failure([bench, *fitting])
         found += [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in failures]
     return found

@@ -23,14 +23,18 @@ def side_by_side(one: Call, other: Call, device: torch.device, repeats: int) -> 
 
 def seconds(call: Call, device: torch.device, repeats: int) -> float:
     """Seconds of one call: the median over repeats that each last at least 50 ms."""
+
+    def now() -> float:
+        if device.type == "cuda":  # which may still be at what was asked for before
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
     call()
     took = []
     for _ in range(repeats):
-        calls, started = 0, time.perf_counter()
+        calls, started = 0, now()
         while time.perf_counter() - started < 0.05:
             call()
             calls += 1
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        took.append((time.perf_counter() - started) / calls)
+        took.append((now() - started) / calls)
     return statistics.median(took)

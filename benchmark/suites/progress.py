@@ -38,10 +38,14 @@ LINE_SECONDS = 60.0
 
 @dataclass
 class _Running:
-    """A run that is under way: `share` of its epochs were done `at` seconds after it began."""
+    """A run that is under way: `share` of its epochs were done `at` seconds after it began.
+
+    It may train more than once: `fits` were begun.
+    """
 
     bar: TaskID
     began: float
+    fits: int = 0
     share: float = 0.0
     at: float = 0.0
     shown: float = 0.0  # seconds after it began
@@ -101,16 +105,18 @@ class RunProgress:
         if epoch is None:
             self._begin(run_id)
         elif run_id in self._running:
-            epochs = self._specs[run_id].training.epochs
-            running = self._running[run_id]
-            running.share = epoch.number / epochs
+            spec, running = self._specs[run_id], self._running[run_id]
+            epochs = spec.training.epochs
+            running.fits += epoch.number == 1 or not running.fits
+            fits = max(running.fits, 1 + spec.refit)  # of an ensemble, those that are known of
+            running.share = (running.fits - 1 + epoch.number / epochs) / fits
             running.at = time.perf_counter() - running.began
             note = f"epoch {epoch.number} of {epochs}, val MSE {epoch.val_mse:.4f}"
             self._bars.update(running.bar, completed=running.share, note=note)
             self._count()
             if not self._console.is_terminal and running.at - running.shown >= LINE_SECONDS:
                 running.shown = running.at
-                title = _title(self._specs[run_id])
+                title = _title(spec)
                 line = f"         {title}: {note}, ETA {self.eta()}"
                 self._console.print(line, highlight=False, soft_wrap=True)
 

@@ -61,13 +61,18 @@ def read_trials(path: Path) -> list[Trial]:
     Raises:
         UserError: the file is damaged.
     """
-    if not path.exists():
+    if not path.is_file():
         return []
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return list(validate(_Trials, data, str(path)).trials)
-    except (ValueError, UserError):
-        raise UserError(str(path), "is damaged", "remove it; the search begins anew") from None
+    except (ValueError, RecursionError, UserError):
+        raise damaged(path) from None
+
+
+def damaged(path: Path) -> UserError:
+    """Say that a file does not hold what a search has written to it."""
+    return UserError(str(path), "is damaged", "remove it; the search begins anew")
 
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:

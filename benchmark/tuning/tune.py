@@ -30,7 +30,7 @@ from benchmark.harness.search import Dimension
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.training.devices import check_devices
 from benchmark.tuning.held_out import HeldOut, OnEpoch, validation_score
-from benchmark.tuning.trials import Outcome, Trial, propose, read_trials, write_trials
+from benchmark.tuning.trials import Outcome, Trial, damaged, propose, read_trials, write_trials
 
 if TYPE_CHECKING:
     import optuna
@@ -108,8 +108,8 @@ def prepare(
     start = _check(spec, space, where)
     series = series or load(load_card(spec.dataset))
     horizons = horizons or (spec.horizon,)
-    for horizon in horizons:  # refuses what does not fit
-        task = Task(series, _longest(spec, space), horizon)
+    longest = spec.model_copy(update={"lookback": _longest(spec, space)})
+    task = Task(series, longest.lookback, horizons[-1])
     decisive: dict[str, Any] = {
         "options": options,
         "source": source_digest(spec.model, where),
@@ -119,16 +119,10 @@ def prepare(
     decisive |= {"folds": folds} if folds > 1 else {}
     decisive |= {"horizons": horizons} if len(horizons) > 1 else {}
     folder = f"{spec.name}-{identify(where, task, decisive)}"
-    return Search(
-        spec,
-        where,
-        space,
-        start,
-        series,
-        horizons,
-        folds,
-        results / "tune" / folder / "trials.json",
-    )
+    file = results / "tune" / folder / "trials.json"
+    search = Search(spec, where, space, start, series, horizons, folds, file)
+    _held_out(search, longest, torch.device("cpu"))  # refuses what does not fit
+    return search
 
 
 def tune(
@@ -156,7 +150,7 @@ def tune(
             devices as the configuration asks for.
     """
     _check_devices(search, device)
-    trials = read_trials(search.file)
+    trials = _kept(search)
     while trials and trials[-1].outcome == "failed":
         trials.pop()
     write_trials(search.file, trials)  # what cannot be written is found before training
@@ -165,12 +159,24 @@ def tune(
         if proposed is None:
             break
         tried = [*trials, _try(search, proposed, device, on_epoch)]
-        trials = max(tried, read_trials(search.file), key=len)
+        trials = max(tried, _kept(search), key=len)
         if trials is tried:
             write_trials(search.file, trials)
         if on_trial:
             on_trial(len(tried) - 1, trials[len(tried) - 1])
     return trials[:budget]
+
+
+def _kept(search: Search) -> list[Trial]:
+    """Read the trials of earlier calls; each is one that this search can have left behind."""
+    trials = read_trials(search.file)
+    for trial in trials:
+        of_space = trial.params.keys() == search.space.keys() and all(
+            dimension.holds(trial.params[key]) for key, dimension in search.space.items()
+        )
+        if not of_space or (trial.score is None) != (trial.outcome == "failed"):
+            raise damaged(search.file)
+    return trials
 
 
 def _check_devices(search: Search, device: torch.device) -> None:

@@ -96,6 +96,9 @@ def test_the_table_says_who_solves_what(command, tmp_path, monkeypatch):
     assert lines[-1] == "| guessing | 50% | 50% | 6% | 15% | 15% |"
     assert "Made by: benchmark abilities gru elman --seeds 2" in text
     assert "±" in lines[2]
+    once = command("abilities", "gru", "gru", "--seeds", 1)
+    assert once.code == 0
+    assert "±" not in once.out, "a cell that is named twice has no more seeds"
 
 
 def test_what_was_answered_before_ctrl_c_is_shown(command, tmp_path, monkeypatch):
@@ -117,6 +120,22 @@ def test_what_was_answered_before_ctrl_c_is_shown(command, tmp_path, monkeypatch
     ]
     assert told.out.splitlines()[-1] == "Stopped after 2 of 9 trainings; nothing is written."
     assert not (tmp_path / "abilities.md").exists()
+
+
+def test_ctrl_c_before_the_first_answer_is_ctrl_c(command, monkeypatch):
+    def interrupted(*job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.abilities.study.train_and_ask", interrupted)
+    told = command("abilities", "gru", "--only", "parity")
+    assert (told.code, told.out.strip(), told.err) == (130, "", "\nStopped.\n")
+
+
+def test_a_cell_is_asked_without_its_dropout():
+    task = BY_NAME["parity"]
+    silent = nn.Sequential(nn.Dropout(0.999), nn.Linear(1, 1))
+    share_right(silent, task, 8)
+    assert not silent.training
 
 
 def test_what_is_solved_is_bold_and_seeds_make_a_mean():

@@ -91,5 +91,5 @@ def test_no_test_row_is_in_any_fold(numbered: Callable[[int, int], Task]) -> Non
 def test_blocks_that_hold_or_leave_no_window_are_refused(
     numbered: Callable[[int, int], Task], lookback: int, horizon: int, count: int, told: str
 ) -> None:
-    with pytest.raises(UserError, match=rf"--folds: {count} blocks of 550 rows .*{told}"):
+    with pytest.raises(UserError, match=rf": {count} blocks of 550 rows .*{told}"):
         list(folds(numbered(lookback, horizon), count, lookback))

@@ -200,3 +200,55 @@ def test_the_command_shows_the_tables_and_writes_them(
     refused = command("epochs", "last_value", "--dataset", "toy", "--horizon", 12, "--blocks", 2)
     assert refused.code == 2
     assert refused.err.startswith("error: last_value: is not trained by gradient")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["last.yaml"], "last: is not trained by gradient"),
+        (["--blocks", 40], "toy: 40 blocks of 550 rows at lookback 24 and horizon 12: block 1"),
+        (["own.yaml"], "linear: two models have this name"),
+        (["--dataset", "toy"], "toy: two data sets have this name"),
+        (["--set", "refit=true"], "linear: refit: is true"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_any_training(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[Any],
+    told: str,
+) -> None:
+    write_yaml("own.yaml", spec().model_dump(mode="json") | {"dataset": "toy"})
+    write_yaml("last.yaml", spec(name="last", model={"class": "LastValue"}).model_dump(mode="json"))
+    monkeypatch.setattr("benchmark.epochs.study.fit", None)
+    answer = command("epochs", "own.yaml", "--dataset", "toy", "--horizon", 12, *more)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"error: {told}")
+    assert answer.err.count("\n") == 1
+
+
+class OneStep(Linear):
+    """Forecasts a step too few."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[:, 1:]
+
+
+class Leaves(Linear):
+    """Ends the program."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise SystemExit(3)
+
+
+def test_a_models_own_fault_is_told_as_one(task: Task) -> None:
+    for own, told in (
+        (spec(model={"class": f"{__name__}.OneStep"}), "linear on toy: model: a forecast must"),
+        (spec(training=MORE | {"learning_rate": 1e38}), "linear on toy: training diverged"),
+    ):
+        with pytest.raises(UserError, match=told):
+            study(task.series, 12, own, 1, 2)
+    with pytest.raises(RuntimeError, match=r"the model ended the program: sys.exit\(3\)"):
+        study(task.series, 12, spec(model={"class": f"{__name__}.Leaves"}), 1, 2)

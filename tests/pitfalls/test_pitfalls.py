@@ -18,10 +18,13 @@ from torch.utils.data import DataLoader
 from benchmark.data.card import load_card
 from benchmark.data.fetch import locate
 from benchmark.data.load import load
+from benchmark.data.splits import Splits
 from benchmark.data.task import Task
+from benchmark.errors import UserError
 from benchmark.evaluation.errors import Errors
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.least_squares import LeastSquares
+from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec
 from benchmark.pitfalls import mistakes
 from benchmark.pitfalls.mistakes import LEAST_SQUARES, Bench, Effect, OverSeeds, Score
@@ -301,3 +304,49 @@ def test_one_mistake_can_be_made_alone_with_settings_of_ones_own(
     refused = command(*words, "--only", "epoch_on_tests")
     assert refused.code == 2
     assert "--only: unknown mistake 'epoch_on_tests'; did you mean 'epoch_on_test'?" in refused.err
+
+
+class OneStep(Linear):
+    """Forecasts a step too few."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[:, 1:]
+
+
+def test_a_models_own_fault_is_told_as_one(task: Task) -> None:
+    wrong = spec(name="wrong", model={"class": f"{__name__}.OneStep"})
+    with pytest.raises(UserError, match="wrong on toy: model: a forecast must have shape"):
+        mistakes.measure(task.series, 12, [wrong], only=["drop_last"])
+
+
+def test_a_model_that_does_not_fit_is_told_before_any_training(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mistakes, "fit", None)
+    with pytest.raises(UserError, match="lookback: 9999"):
+        mistakes.measure(task.series, 12, [LINEAR, spec(lookback=9999)])
+
+
+def test_a_companion_that_is_too_short_for_the_horizon_is_left_out(task: Task) -> None:
+    splits = Splits(train=400, val=11, test=289)  # no validation window of 12 steps
+    card = task.series.card.model_copy(update={"splits": splits})
+    others = [replace(task.series, name="short", card=card), replace(task.series, name="other")]
+    (found,) = mistakes.measure(task.series, 12, [LAST], others, only=["filled_failure"])
+    assert found.meaning.startswith("mean over toy, other; ")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--only", "epoch_on_test"], "--only epoch_on_test: cannot be made with these models"),
+        (["own.yaml"], "last: two models have this name"),
+        (["--set", "refit=true"], "last: refit: is true"),
+    ],
+)
+def test_what_cannot_be_measured_is_told(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str], more: list[str], told: str
+) -> None:
+    write_yaml("own.yaml", LAST.model_dump(mode="json") | {"dataset": "toy"})
+    answer = command("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12, *more)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith(f"error: {told}")

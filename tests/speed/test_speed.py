@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import benchmark.speed.cells as cell_speed
 import benchmark.speed.models as speed
+import benchmark.speed.timing as timing
 from benchmark.harness.spec import RunSpec
 from benchmark.speed.cells import measure_cells
 
@@ -76,3 +78,20 @@ def test_every_cell_is_timed_at_growing_lengths_beside_the_yardstick(
     assert rows[0].memory == rows[1].memory == pytest.approx(1, abs=0.2)  # ours is torch's
     assert rows[3].memory > 1  # a state of 16 numbers a channel is not for nothing
     assert [(row.seconds, row.relative) for row in rows] == [(0.3, pytest.approx(1.5))] * 4
+
+
+def test_an_accelerators_earlier_work_is_in_no_calls_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now=0.0, busy_until=0.0)
+
+    def call() -> None:  # takes the host 10 ms to ask for and the device 200 ms to do
+        clock.now += 0.01
+        clock.busy_until = max(clock.busy_until, clock.now) + 0.2
+
+    def synchronize(device: torch.device) -> None:
+        clock.now = max(clock.now, clock.busy_until)
+
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    assert timing.seconds(call, torch.device("cuda"), 3) == pytest.approx(0.2, rel=0.05)

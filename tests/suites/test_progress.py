@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,6 +91,25 @@ def test_bars_are_for_terminals_and_count_expected_seconds_not_runs(terminal: bo
     assert ("ETA" in printed) == terminal
     if not terminal:
         assert printed.count("\n") == 2
+
+
+def test_a_run_that_trains_twice_is_half_done_after_the_first_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(
+        "benchmark.suites.progress.time", SimpleNamespace(perf_counter=lambda: clock.now)
+    )
+    specs = {"r1": spec(training={"epochs": 2}, refit=True)}
+    with RunProgress(specs, {"r1": 40.0}, Console(file=io.StringIO())) as progress:
+        total = progress._bars.tasks[0]
+        progress.report("r1", None)
+        found = []
+        for number in (1, 2, 1, 2):
+            clock.now += 10
+            progress.report("r1", Epoch(number, 0.5, 0.25, 0.3, 1.0))
+            found.append((total.completed, progress.seconds_left()))
+    assert found == [(10, 30), (20, 20), (30, 10), (40, 0)]
 
 
 def test_no_run_at_all_is_no_fault() -> None:

@@ -12,6 +12,7 @@ import torch
 
 from benchmark.cli import reproducing
 from benchmark.cli.options import Device
+from benchmark.forecasters.linear import Linear
 from benchmark.harness.machine import hardware
 from benchmark.harness.run import run
 from benchmark.harness.spec import Execution
@@ -206,6 +207,17 @@ def test_other_mistakes_are_one_line(folder: Path, command: Any) -> None:
     answer = command("reproduce", folder)
     assert answer.code == 2
     assert "failed, so it has no score to reproduce (it broke)" in answer.err
+
+
+def test_a_model_that_forecasts_otherwise_by_now_is_told(
+    folder: Path, command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Linear.forward
+    monkeypatch.setattr(Linear, "forward", lambda self, x: forward(self, x)[:, 1:])
+    answer = command("reproduce", folder)
+    assert (answer.code, answer.out) == (2, "")
+    assert "run.yaml: model: a forecast must have shape (32, 12, 3), however: " in answer.err
+    assert answer.err.count("\n") == 1
 
 
 # --- comparing -----------------------------------------------------------------------------------

@@ -24,6 +24,10 @@ def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_
     (alone,) = Path("results", "tune").glob("small-*/trials.json")
     several = command("tune", "small.yaml", "--budget", 3, "--folds", 3, "--output", "three.yaml")
     assert (one.code, several.code) == (0, 0), several.err
+    assert "3 trials; MSE mean over 3 blocks, each held out in turn. Trial 0" in several.out
+    assert " epochs " in one.out
+    assert " fits " in several.out
+    assert " epochs " not in several.out  # which nobody counts
     searches = sorted(Path("results", "tune").glob("small-*/trials.json"))
     assert len(searches) == 2
     (trials,) = (t for path in searches if path != alone for t in [read_trials(path)])
@@ -87,6 +91,7 @@ def test_several_horizons_choose_one_setting_by_the_mean_over_them(small, comman
     assert chosen.tuned.horizon == (12, 6)
     assert chosen.horizon == spec.horizon
     assert "horizon 12, 6" in done.out
+    assert "MSE mean over 2 horizons" in done.out
     command_line = Path("both.yaml").read_text().splitlines()[0]
     assert command_line.endswith("--budget 3 --horizon 12 --horizon 6 --horizon 12")
 

@@ -380,3 +380,11 @@ def test_trials_of_an_earlier_search_count(small, command):
     chosen = load_run(Path("results/tune/small_tuned.yaml"))
     assert chosen.name == "small_tuned"
     assert chosen.tuned.model_dump() == {"trials": 6, "dataset": "toy", "horizon": 12}
+
+
+def test_a_search_that_has_tried_all_its_values_says_so(small, command):
+    done = command("tune", small(search={"lookback": [24, 36]}), "--budget", 9)
+    assert done.code == 0, done.err
+    assert "\n2 trials, not 9: the search has no other values to try.\n" in done.out
+    less = command("tune", "small.yaml", "--budget", 1)
+    assert "no other values" not in less.out

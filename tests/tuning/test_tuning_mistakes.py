@@ -75,13 +75,53 @@ def test_a_damaged_file_of_trials_is_told_and_left_alone(small, command, no_trai
     assert command("tune", small(), "--budget", 1).code == 0
     (file,) = Path("results/tune").glob("small-*/trials.json")
     no_training()
-    for text in (file.read_text()[:-9], json.dumps({"trials": [{"score": 1}]}), "[]"):
+    written = file.read_text()
+    (trial,) = json.loads(written)["trials"]
+    strange = [
+        {"score": None},
+        {"score": float("nan")},
+        {"params": trial["params"] | {"lookback": 25}},
+        {"params": trial["params"] | {"training.learning_rate": "fast"}},
+        {"params": trial["params"] | {"seed": 1}},
+        {"params": {"lookback": 24}},
+    ]
+    texts = [json.dumps({"trials": [trial | change]}) for change in strange]
+    texts += [written[:-9], json.dumps({"trials": [{"score": 1}]}), "[]", "[" * 100_000]
+    for text in texts:
         file.write_text(text)
         told = command("tune", "small.yaml", "--budget", 1)
         assert (
             told.err == f"error: {file.resolve()}: is damaged; remove it; the search begins anew\n"
         )
         assert file.read_text() == text
+
+
+def test_a_folder_in_the_place_of_the_trials_is_told(small, command, no_training):
+    assert command("tune", small(), "--budget", 1).code == 0
+    (file,) = Path("results/tune").glob("small-*/trials.json")
+    file.unlink()
+    file.mkdir()
+    no_training()
+    assert "trials.json: is a folder, not a file" in command("tune", "small.yaml").err
+
+
+def test_blocks_that_hold_no_window_are_told_before_the_first_trial(small, command, no_training):
+    no_training()
+    told = command("tune", small(), "--folds", 40)
+    assert told.code == 2
+    assert told.err.startswith("error: toy: 40 blocks of 550 rows at lookback 36 and horizon 12: ")
+    assert told.err.count("\n") == 1
+    assert not list(Path("results").glob("tune/*"))
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_first_trial(
+    small, command, no_training
+):
+    no_training()
+    Path("taken").write_text("a file")
+    told = command("tune", small(), "--output", "taken/chosen.yaml")
+    assert told.code == 2
+    assert "chosen.yaml: is a file, or lies below one" in told.err
 
 
 def test_several_configurations_need_a_file_and_a_name_each(small, command):
@@ -110,4 +150,4 @@ def test_a_folder_that_cannot_be_written_is_found_before_training(small, command
     Path("results").write_text("a file")
     told = command("tune", small())
     assert told.code == 2
-    assert "trials.json: is a file, or lies below one" in told.err
+    assert "small.yaml: is a file, or lies below one" in told.err
