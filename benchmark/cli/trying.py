@@ -196,7 +196,7 @@ def gradients(
         table.add_row(name, *(f"{norms[d] / norms[0]:.0e}" for d in distances))
     make_console().print(table)
     if plot is not None:
-        from benchmark.reports.plots import plot_gradient_flow
+        from benchmark.reports.gradient_plot import plot_gradient_flow
 
         plot_gradient_flow(flows, plot)
 
