@@ -67,7 +67,7 @@ case ${1:-} in
             suite=$1
             shift
         fi
-        set_up tensorboard,report,plot,tune
+        set_up tensorboard,report,tune
         if [[ " $* " != *" --executor"* ]]; then # a cluster has an answer of its own
             set -- --jobs "$(at_once)" "$@"      # of two, the last one counts
         fi

@@ -71,7 +71,7 @@ def test_the_first_file_has_the_word_on_a_run_of_both(
 
 
 def test_leaderboard_draws_error_by_cost(toy: Path, run: Run, command: Command) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("vl_convert")
     run("ridge")
     answer = command("leaderboard", "--plot", "costs.svg")
     assert (answer.code, answer.err) == (0, "")

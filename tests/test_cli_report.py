@@ -93,14 +93,15 @@ def test_figures_and_tables_for_a_paper_are_written(made: Path, command: Command
     assert r"seasonal\_naive" in (made / "tables.tex").read_text()
 
 
-def test_without_matplotlib_the_figure_that_takes_it_names_the_extra(
-    made: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("words", ["plot costs", "plot steps", "leaderboard --plot x.svg"])
+def test_without_vl_convert_a_figure_names_the_extra(
+    made: Path, command: Command, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     command("run", "linear.yaml")
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    answer = command("plot", "costs")
-    cure = "pip install 'ts-benchmark[plot]'"
-    assert answer.err == f"error: plot costs: matplotlib is not installed; {cure}\n"
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    answer = command(*words.split())
+    cure = "vl-convert is not installed; pip install 'ts-benchmark[report]'"
+    assert answer.err == f"error: {words.replace('leaderboard ', '').split(' x')[0]}: {cure}\n"
 
 
 @pytest.mark.parametrize(

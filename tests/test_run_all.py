@@ -147,20 +147,20 @@ def test_the_environment_is_set_up_once_for_each_set_of_pins(
 ) -> None:
     first = run("quick")
     assert "Setting up .venv" in first.stderr
-    assert installs(tmp_path) == [".[tensorboard,report,plot,tune]"]
+    assert installs(tmp_path) == [".[tensorboard,report,tune]"]
     assert (tree / ".venv" / "bin" / "python").exists()
     assert run("quick").stderr == ""
-    assert installs(tmp_path) == [".[tensorboard,report,plot,tune]"]
+    assert installs(tmp_path) == [".[tensorboard,report,tune]"]
     run("--tests")
     run("--tests")
-    assert installs(tmp_path) == [".[tensorboard,report,plot,tune]", ".[dev]"]
+    assert installs(tmp_path) == [".[tensorboard,report,tune]", ".[dev]"]
     with (tree / "constraints.txt").open("a") as stream:
         stream.write("# changed\n")
     run("quick")
     assert installs(tmp_path) == [
-        ".[tensorboard,report,plot,tune]",
+        ".[tensorboard,report,tune]",
         ".[dev]",
-        ".[tensorboard,report,plot,tune]",
+        ".[tensorboard,report,tune]",
     ]
     assert sum(" -m venv " in call for call in calls(tmp_path)) == 1
     (install, *_) = [call for call in calls(tmp_path) if " -m pip install " in call]

@@ -117,9 +117,9 @@ def plot(
     check_output(output, *FIGURES)
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
+    from benchmark.reports.costs import plot_costs
     from benchmark.reports.critical_difference import plot_ranks
     from benchmark.reports.figures import choose_group
-    from benchmark.reports.plots import plot_costs
     from benchmark.reports.ranking import Leaderboard
     from benchmark.reports.ranking import leaderboard as rank
 

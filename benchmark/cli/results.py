@@ -62,7 +62,7 @@ def leaderboard(
         write_leaderboard(output, board, command=command)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     if plot is not None:
-        from benchmark.reports.plots import plot_costs
+        from benchmark.reports.costs import plot_costs
 
         plot_costs(board, plot)
         tell(console, f"Plot: {plot}")

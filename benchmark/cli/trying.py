@@ -191,7 +191,7 @@ def gradients(
     console.print(table)
     tell(console, "The last output's gradient by the input so many steps back; by the last it is 1")
     if plot is not None:
-        from benchmark.reports.plots import plot_gradient_flow
+        from benchmark.reports.gradient_plot import plot_gradient_flow
 
         plot_gradient_flow(flows, plot)
 

@@ -94,7 +94,7 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
         device=ELSEWHERE,
         data=task.series.digest[:16],
         fingerprint=task.fingerprint(definitions()),
-        test_windows=evaluation.num_windows,
+        test_windows=evaluation.errors.num_windows,
         channels=task.channels,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         **columns,

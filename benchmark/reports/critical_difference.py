@@ -1,31 +1,30 @@
-"""The critical-difference diagram of ``benchmark plot ranks``, drawn by matplotlib."""
+"""The critical-difference diagram: the page and ``benchmark plot ranks`` draw the same one."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.reports.across import LEAST, standing
 from benchmark.reports.average_ranks import ALPHA, Ranking, rank_models
-from benchmark.reports.plots import escape_mathtext, new_figure, save_figure
+from benchmark.reports.drawing import save_figure
 from benchmark.reports.ranking import Leaderboard
+from benchmark.reports.specs import GREY, Spec, layer, number_axis
+from benchmark.reports.tables import plain
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.text import Text
+WIDTH, LINE, BAR = 440, 20, 9
+"""Pixels: width of the axis with its leaders, height of a name, distance of two bars."""
 
-LINE, WIDTH, PAD = 0.22, 4.6, 0.12
-"""Inches: height of a line of text, width of the axis with its leaders, margin beside a name."""
-
-ABOVE, BAR = 4.6, 0.45
-"""Lines above the axis, and from one bar to the next below it."""
+AXIS = 76
+"""Pixels above the axis, where the critical difference stands."""
 
 EDGE, LEADER = 0.012, 0.05
 """Shares of the axis: how far a bar reaches beyond its models, a leader beyond the axis."""
 
-GREY = "0.45"
+GAP = "\u00a0\u00a0"  # a drawing joins other blanks
+
+Rows = list[dict[str, Any]]
 
 
 def plot_ranks(board: Leaderboard, path: Path, option: str = "--ranks") -> None:
@@ -37,76 +36,96 @@ def plot_ranks(board: Leaderboard, path: Path, option: str = "--ranks") -> None:
         option: what asked for it.
 
     Raises:
-        UserError: there are too few data sets or models, matplotlib is not installed, or the file
+        UserError: there are too few data sets or models, vl-convert is not installed, or the file
             cannot be written.
     """
-    found = standing(board)
-    if not found.enough:
-        datasets, models = found.scores.shape
+    spec = ranks_spec(board)
+    if spec is None:
+        datasets, models = standing(board).scores.shape
         raise UserError(
             f"{option} {path}",
             f"data sets with {LEAST} models done: {datasets}; models done on all: {models}",
             f"run the same models, {LEAST} or more, on {LEAST} data sets or more",
         )
+    save_figure(spec, path, option)
+
+
+def ranks_spec(board: Leaderboard) -> Spec | None:
+    """Specify the diagram; None with too few data sets or models."""
+    found = standing(board)
+    if not found.enough:
+        return None
     ranking = rank_models(found.scores)
-    names = [escape_mathtext(name) for name in ranking.models]
-    span = len(names) - 1
-    bars = ranking.bars(EDGE * span)
-    first = BAR * (1.5 + max((level for *_, level in bars), default=-1)) + 0.5  # line of a name
-    lines = first + ranking.better_half
-    figure = new_figure(WIDTH, LINE * (ABOVE + lines), option)
-    figure.set_layout_engine("none")
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.set_xlim(1 - LEADER * span, len(names) + LEADER * span)
-    axes.set_ylim(lines, -ABOVE)
-    _scale(axes, ranking)
-    for start, end, level in bars:
-        y = BAR * (level + 1)
-        axes.plot([start, end], [y, y], "k", linewidth=3, solid_capstyle="butt")
-    _fit(figure, axes, *_names(axes, ranking, names, first))
-    save_figure(figure, path)
-
-
-def _scale(axes: Axes, ranking: Ranking) -> None:
-    """Draw the axis of ranks, and above it the critical difference at the same scale."""
-    models, reach = len(ranking.models), ranking.difference
-    axes.plot([1, models], [0, 0], "k", linewidth=1)
-    for rank in ranking.ticks:
-        axes.plot([rank, rank], [0, -0.3], "k", linewidth=1)
-        axes.text(rank, -0.5, str(rank), ha="center", va="bottom", fontsize="small")
-    axes.plot([1, 1 + reach], [-3.1, -3.1], "k|-", linewidth=1)
-    label = f"critical difference {reach:.2f} (Nemenyi, {ALPHA:.0%})"
-    axes.text(1, -3.4, label, ha="left", va="bottom", fontsize="small")
-    title = f"average rank over {ranking.datasets} data sets, 1 is best"
-    axes.text(models, -1.6, title, ha="right", va="bottom", fontsize="small")
-
-
-def _names(
-    axes: Axes, ranking: Ranking, names: list[str], first: float
-) -> tuple[list[Text], list[Text]]:
-    """Name the better half on the left, the best on top, the others on the right."""
-    left, right = axes.get_xlim()
-    on_left: list[Text] = []
-    on_right: list[Text] = []
-    for place, (rank, name) in enumerate(zip(ranking.ranks, names, strict=True)):
-        better = place < ranking.better_half
-        x, y = left if better else right, first + ranking.line(place)
-        axes.plot([rank, rank, x], [0, y, y], GREY, linewidth=0.8, zorder=1)
-        text = f"{name}  {rank:.2f} " if better else f" {rank:.2f}  {name}"
-        label = axes.text(
-            x, y, text, ha="right" if better else "left", va="center", fontsize="small"
-        )
-        (on_left if better else on_right).append(label)
-    return on_left, on_right
-
-
-def _fit(figure: Figure, axes: Axes, left: list[Text], right: list[Text]) -> None:
-    """Widen the figure, not the axis, by what the names on both sides need."""
-    margins = [
-        PAD + max(label.get_window_extent().width for label in side) / figure.dpi
-        for side in (left, right)
+    last = len(ranking.models)
+    reach = LEADER * (last - 1)
+    bars = [
+        _line(start, end, AXIS + BAR * (level + 1), width=4)
+        for start, end, level in ranking.bars(EDGE * (last - 1))
     ]
-    width = WIDTH + sum(margins)
-    figure.set_size_inches(width, figure.get_figheight())
-    axes.set_position((margins[0] / width, 0, WIDTH / width, 1))
+    first = max((bar["y"] for bar in bars), default=AXIS) + BAR + LINE / 2
+    height = first + LINE * (ranking.better_half - 0.5)
+    lines, texts = _scale(ranking)
+    leaders, names = _names(ranking, first, reach)
+    across = {"domain": [1 - reach, last + reach], "nice": False}
+    down = {"domain": [height, 0], "nice": False}  # pixels, from above
+    ends = {"x2": {"field": "x2"}, "y2": {"field": "y2"}}
+    width, align, dx = ({"expr": f"datum.{name}"} for name in ("width", "align", "dx"))
+    layers = [
+        (leaders, layer("rule", None, ends, color=GREY)),
+        ([*lines, *bars], layer("rule", None, ends, strokeWidth=width)),
+        (
+            [*texts, *names],
+            layer("text", None, {"text": {"field": "text"}}, align=align, dx=dx, fontSize=12),
+        ),
+    ]
+    return {
+        "width": WIDTH,
+        "height": height,
+        "encoding": {
+            "x": number_axis("x", "", across, axis=None),
+            "y": number_axis("y", "", down, axis=None),
+        },
+        "layer": [each | {"data": {"values": rows}} for rows, each in layers],
+    }
+
+
+def _scale(ranking: Ranking) -> tuple[Rows, Rows]:
+    """Draw the axis of ranks, and above it the critical difference at the same scale."""
+    last, end = len(ranking.models), 1 + ranking.difference
+    lines = [
+        _line(1, last, AXIS),
+        *(_line(rank, rank, AXIS, AXIS - 6) for rank in ranking.ticks),
+        _line(1, end, 20),
+        *(_line(x, x, 16, 24) for x in (1, end)),
+    ]
+    difference = f"critical difference {ranking.difference:.2f} (Nemenyi, {ALPHA:.0%})"
+    title = f"average rank over {ranking.datasets} data sets, 1 is best"
+    texts = [
+        _text(1, 6, difference),
+        _text(last, AXIS - 32, title, "right"),
+        *(_text(rank, AXIS - 14, str(rank), "center") for rank in ranking.ticks),
+    ]
+    return lines, texts
+
+
+def _names(ranking: Ranking, first: float, reach: float) -> tuple[Rows, Rows]:
+    """Name the better half on the left, the best on top, the others on the right."""
+    lines, texts = [], []
+    for place, (rank, model) in enumerate(zip(ranking.ranks, ranking.models, strict=True)):
+        y, parts = first + LINE * ranking.line(place), (plain(model), f"{rank:.2f}")
+        if place < ranking.better_half:
+            end = 1 - reach
+            texts.append(_text(end, y, GAP.join(parts), "right", dx=-5))
+        else:
+            end = len(ranking.models) + reach
+            texts.append(_text(end, y, GAP.join(reversed(parts)), dx=5))
+        lines += [_line(rank, rank, AXIS, y), _line(rank, end, y)]
+    return lines, texts
+
+
+def _line(x: float, x2: float, y: float, y2: float | None = None, width: float = 1) -> Any:
+    return {"x": x, "x2": x2, "y": y, "y2": y if y2 is None else y2, "width": width}
+
+
+def _text(x: float, y: float, text: str, align: str = "left", dx: float = 0) -> Any:
+    return {"x": x, "y": y, "text": text, "align": align, "dx": dx}

@@ -9,21 +9,15 @@ from typing import Any
 
 from benchmark.config import nearest
 from benchmark.errors import UserError
-from benchmark.files import storage_faults
 from benchmark.reports import specs
 from benchmark.reports.details import Detail
+from benchmark.reports.drawing import save_figure
 from benchmark.reports.ranking import Group, Leaderboard
 
 Rows = list[dict[str, Any]]
 
 DEFAULT_MODELS = 5
 WIDTH = 560
-PIXELS = 3  # a PNG's, for each of the figure's
-_CONFIG = {
-    "background": "white",
-    "view": {"stroke": None},
-    "axis": {"gridColor": "#e4e4e4", "domainColor": "#888", "tickColor": "#888"},
-}
 
 
 def choose_group(
@@ -170,11 +164,6 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
     Raises:
         UserError: vl-convert is not installed, or the file cannot be written.
     """
-    try:
-        import vl_convert
-    except ModuleNotFoundError:
-        cure = "pip install 'ts-benchmark[report]'"
-        raise UserError(f"plot {kind}", "vl-convert is not installed", cure) from None
     colours = {
         series: colour
         for detail, colour in zip(details, specs.PALETTE, strict=False)
@@ -186,13 +175,4 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
         colours = {specs.TRUTH: "#222222", **colours}
     titles = {"y": y} if y else {}
     spec = specs.complete(specs.SPECS[kind](), rows, colours, **titles)
-    spec |= {"width": WIDTH, "config": _CONFIG}
-    written: dict[str, Callable[[], bytes]] = {
-        ".svg": lambda: vl_convert.vegalite_to_svg(spec).encode(),
-        ".png": lambda: vl_convert.vegalite_to_png(spec, scale=PIXELS),
-        ".pdf": lambda: vl_convert.vegalite_to_pdf(spec),
-    }
-    content = written[path.suffix.lower()]()
-    with storage_faults(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    save_figure(spec | {"width": WIDTH}, path, f"plot {kind}")

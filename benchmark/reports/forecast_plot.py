@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from benchmark.records.forecast import Forecast
-from benchmark.reports.plots import escape_mathtext, new_figure, save_figure
+from benchmark.records.forecast import Forecast, Times, Values
+from benchmark.reports.drawing import save_figure
+from benchmark.reports.specs import Spec, complete, forecasts_spec
+from benchmark.reports.tables import plain
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+SEEN, NEXT = "#4a5568", "#2b6cb0"
 
-PAST, NEXT = "#4a5568", "#2b6cb0"
-
-DATES = ["%Y", "%b %Y", "%d %b", "%d %b %H:%M", "%d %b %H:%M", "%H:%M:%S"]
-"""How ticks are written that lie years, months, days, hours, minutes or seconds apart."""
+DATES = {
+    **{"year": "%Y", "quarter": "%b %Y", "month": "%b %Y"},
+    **{"week": "%d %b", "day": "%d %b", "date": "%d %b"},
+    **{"hours": "%d %b %H:%M", "minutes": "%H:%M"},
+}
+"""How a tick is written that is a whole year, quarter and so on; the largest counts."""
 
 MOST_PANELS = 24
 """Channels that are drawn; the title says where there are more."""
@@ -34,56 +38,48 @@ def plot_forecast(forecast: Forecast, title: str, path: Path) -> None:
         path: file to write; its ending (.svg, .png, .pdf) decides the format.
 
     Raises:
-        UserError: matplotlib is not installed, or the file cannot be written.
+        UserError: vl-convert is not installed, or the file cannot be written.
     """
-    num_channels = len(forecast.channels)
-    shown = min(num_channels, MOST_PANELS)
-    across = min(shown, 2)
-    down = -(-shown // across)
-    figure = new_figure(9.6 if across == 1 else 6.2 * across, 1.1 + 1.7 * down)
-    grid = figure.subplots(down, across, squeeze=False, sharex=True)
-    panels = list(grid.flat)
-    for number, axes in enumerate(panels[:shown]):
-        _panel(axes, forecast, number)
-    for axes in panels[shown:]:
-        axes.remove()
-    for axes in panels[max(shown - across, 0) : shown]:  # the last in each column
-        axes.tick_params(labelbottom=True)
-    left_out = f" (the first {shown} of {num_channels} channels)" if shown < num_channels else ""
-    figure.suptitle(escape_mathtext(title) + left_out, fontsize="medium")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False,
-        fontsize="small",
-    )  # fmt: skip
-    save_figure(figure, path)
+    shown = min(len(forecast.channels), MOST_PANELS)
+    told = f" (the first {shown} of {len(forecast.channels)} channels)"
+    figure = {
+        "title": plain(title) + (told if shown < len(forecast.channels) else ""),
+        "concat": [_panel(forecast, number) for number in range(shown)],
+        "columns": 2,
+    }
+    save_figure(figure, path, "--plot")
 
 
-def _panel(axes: Axes, forecast: Forecast, number: int) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
+def _panel(forecast: Forecast, number: int) -> Spec:
     recent = slice(-max(len(forecast.times), FEWEST_PAST), None)
-    past_times, past = forecast.past_times[recent], forecast.past[recent, number]
     # the last row seen is where the forecast starts: without it there would be a hole
-    times = np.concatenate([past_times[-1:], forecast.times])
+    last = slice(-1, None)
+    drawn = {"value": forecast.values}
+    ahead = "forecast"
     if forecast.low is not None and forecast.high is not None:
-        low, high = (
-            np.concatenate([past[-1:], end[:, number]]) for end in (forecast.low, forecast.high)
-        )
-        label = f"{forecast.level}% interval"
-        axes.fill_between(times, low, high, color=NEXT, alpha=0.2, linewidth=0, label=label)
-    axes.plot(past_times, past, color=PAST, linewidth=1, label="seen")
-    values = np.concatenate([past[-1:], forecast.values[:, number]])
-    axes.plot(times, values, color=NEXT, linewidth=1.4, label="forecast")
-    axes.axvline(past_times[-1], color="0.6", linewidth=0.8, linestyle=":")
-    axes.set_title(escape_mathtext(forecast.channels[number]), loc="left", fontsize="small")
-    locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    written = ConciseDateFormatter(  # type: ignore[no-untyped-call]
-        locator, formats=DATES, zero_formats=DATES, show_offset=False
-    )
-    axes.xaxis.set_major_formatter(written)
-    axes.margins(x=0.01)
-    axes.tick_params(labelsize="x-small")
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+        drawn |= {"low": forecast.low, "high": forecast.high}
+        ahead = f"forecast and {forecast.level}% interval"
+    past = forecast.past[:, number]
+    joined = {name: np.append(past[last], values[:, number]) for name, values in drawn.items()}
+    seen = _rows("seen", forecast.past_times[recent], {"value": past[recent]})
+    rows = [*seen, *_rows(ahead, np.append(forecast.past_times[last], forecast.times), joined)]
+    spec = complete(forecasts_spec("time", "", seen[-1]["time"]), rows, {"seen": SEEN, ahead: NEXT})
+    spec["encoding"]["x"] |= {
+        "type": "temporal",
+        "scale": {"type": "utc"},
+        "axis": {"format": DATES, "tickCount": 5},
+    }
+    spec["encoding"]["y"] |= {"title": None, "axis": {"tickCount": 5}}
+    title = {"text": plain(forecast.channels[number]), "fontSize": 11}
+    wide = 560 if len(forecast.channels) == 1 else 400
+    return spec | {"title": title, "width": wide, "height": 110}
+
+
+def _rows(series: str, times: Times, values: Mapping[str, Values]) -> list[dict[str, Any]]:
+    """Rows of one line; times in milliseconds, of no time zone."""
+    table = [times.astype("datetime64[ms]").astype(np.int64), *values.values()]
+    names = ("time", *values)
+    return [
+        {"series": series, **dict(zip(names, row, strict=True))}
+        for row in zip(*(each.tolist() for each in table), strict=True)
+    ]

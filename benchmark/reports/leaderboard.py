@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.files import write_atomically
 from benchmark.reports.across import across_table
-from benchmark.reports.costs import SHOWN_COSTS
+from benchmark.reports.cost_columns import SHOWN_COSTS
 from benchmark.reports.horizons import horizon_tables
 from benchmark.reports.lookbacks import lookback_table
 from benchmark.reports.noise_floors import noise_table

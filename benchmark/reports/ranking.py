@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from benchmark.records.record import SCORES, TRAIN_AND_VAL
 from benchmark.reports.choice import chosen
 from benchmark.reports.conditions import CONDITIONS, condition_notes
-from benchmark.reports.costs import SHOWN_COSTS
+from benchmark.reports.cost_columns import SHOWN_COSTS
 from benchmark.reports.tables import MISSING, number, short_fingerprints
 from benchmark.reports.ties import noise_note, seed_noise, tie_notes, with_ties
 

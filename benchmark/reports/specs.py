@@ -22,122 +22,116 @@ PALETTE_ON_DARK = (
 TRUTH = "truth"
 GREY = "#8a8f98"  # is seen on white and on black
 HEIGHT = 300
+FONT = 11  # of names beside points
+PADDING = 24  # pixels between the outermost points and the edge, where error is drawn by cost
 AMOUNT = "format(datum.value, datum.value < 1 ? '~g' : '~s')"
-"""How an axis writes a cost: 0.7 and 28.8k, where SI prefixes alone would write 700m."""
+"""How an axis writes a cost: 0.5 and 20k, where SI prefixes alone would write 500m."""
+
+ROUND = "indexof('125', slice(format(datum.value, '.0e'), 0, 1)) >= 0"
+"""Which ticks of a logarithmic axis are named."""
 
 
 def steps_spec() -> Spec:
     """Error by step of the horizon; rows: step, value, series."""
-    return _lines("step", "steps ahead", "MSE")
+    return lines_spec("step", "steps ahead", "MSE")
 
 
 def training_spec() -> Spec:
     """A curve of training; rows: epoch, value, series, and whether its weights were kept."""
-    spec = _lines("epoch", "epoch", "validation MSE")
+    spec = lines_spec("epoch", "epoch", "validation MSE")
     every = (
         "max(1, ceil((domain('x')[1] - domain('x')[0]) / 10))"  # whole epochs, about ten of them
     )
     ticks = f"sequence(domain('x')[0], domain('x')[1] + 1, {every})"
     spec["encoding"]["x"]["axis"] = {"format": "d", "values": {"expr": ticks}}
-    kept = {
-        "transform": [{"filter": "datum.kept"}],
-        "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-    }
-    spec["layer"].insert(1, kept)
+    spec["layer"].insert(1, layer("point", "datum.kept", filled=True, size=90, opacity=1))
     return spec
 
 
 def channels_spec() -> Spec:
     """Error by channel; rows: channel, value, series."""
+    axis = {"grid": True, "tickBand": "extent", "labelLimit": 140}
+    name = {"field": "channel", "type": "nominal", "sort": None, "title": None, "axis": axis}
     return {
         "data": {"name": "rows"},
         "height": {"step": 22},
         "mark": {"type": "point", "filled": True, "size": 80, "opacity": 0.9},
         "encoding": {
-            "y": {
-                "field": "channel",
-                "type": "nominal",
-                "sort": None,
-                "title": None,
-                "axis": {"grid": True, "tickBand": "extent", "labelLimit": 140},
-            },
-            "x": {
-                "field": "value",
-                "type": "quantitative",
-                "title": "MSE",
-                "scale": {"zero": False},
-            },
-            "color": _colour("circle"),
+            "y": name,
+            "x": number_axis("value", "MSE"),
+            "color": series("circle"),
             "tooltip": _tooltip(("series", "model"), ("channel", "channel"), ("value", "error")),
         },
     }
 
 
-def forecasts_spec() -> Spec:
-    """Forecasts of one window beside the truth; rows: step, value, series, low, high."""
-    spec = _lines("step", "steps from the start of the forecast", "value")
-    start = {
-        "data": {"values": [{"step": 0.5}]},
-        "mark": {"type": "rule", "strokeDash": [3, 3]},
-        "encoding": {"y": None, "color": {"value": GREY}},
-    }
-    band = {
-        "transform": [{"filter": "isValid(datum.low)"}],
-        "mark": {"type": "area", "opacity": 0.18, "strokeWidth": 0},
-        "encoding": {"y": {"field": "low"}, "y2": {"field": "high"}},
-    }
-    spec["layer"] = [start, band, *spec["layer"]]
+def forecasts_spec(
+    field: str = "step", across: str = "steps from the start of the forecast", start: float = 0.5
+) -> Spec:
+    """Forecasts beside the truth; rows: field, value, series, low, high.
+
+    Args:
+        field: the time of a row.
+        across: title of its axis.
+        start: of the forecast.
+    """
+    spec = lines_spec(field, across, "value")
+    unseen = layer("rule", None, {"y": None, "color": {"value": GREY}}, strokeDash=[3, 3])
+    ends = {"y": {"field": "low"}, "y2": {"field": "high"}}
+    band = layer("area", "isValid(datum.low)", ends, opacity=0.18, strokeWidth=0)
+    spec["layer"] = [unseen | {"data": {"values": [{field: start}]}}, band, *spec["layer"]]
     return spec
 
 
 def costs_spec() -> Spec:
-    """Error against cost; rows: cost, value, series, and the marks of the page's script.
+    """Error against cost; rows: cost, value, series, model, role, named, far, x, y.
 
-    These are front, whether nothing beats the row, and named, whether its name is written.
+    Roles are those of `benchmark.reports.costs.roles`. A name that is written begins x pixels to
+    the right of its point and y below it, and goes on in that direction; a line leads to a far one.
     """
-    place = {
-        "x": {
-            "field": "cost",
-            "type": "quantitative",
-            "scale": {"type": "log", "nice": False, "padding": 24},
-            "title": "cost",
-            "axis": {"labelExpr": AMOUNT, "tickCount": 6},
-        },
-        "y": {
-            "field": "value",
-            "type": "quantitative",
-            "scale": {"zero": False, "padding": 16},
-            "title": "test MSE, scaled series",
-        },
-    }
-    on_front, named = ([{"filter": {"field": each, "equal": True}}] for each in ("front", "named"))
+    tip = _tooltip(("model", "model"), ("series", "family"), ("value", "MSE"), ("shown", "cost"))
+    grid = {"condition": {"test": ROUND, "value": 1}, "value": 0}
+    padded = {"nice": False, "padding": PADDING}
+    axis = {"labelExpr": f"{ROUND} ? {AMOUNT} : ''", "gridOpacity": grid}
+    grey = {"color": {"value": GREY}}
+    right, below = {"expr": "datum.x"}, {"expr": "datum.y"}
     return {
-        "data": {"name": "rows"},
         "height": HEIGHT + 60,
-        "encoding": {**place, "color": _colour("circle")},
+        "data": {"name": "rows"},
+        "encoding": {
+            "x": number_axis("cost", "cost", padded | {"type": "log"}, axis=axis),
+            "y": number_axis("value", "test MSE, scaled series", padded | {"zero": False}),
+            "color": series(None),
+        },
         "layer": [
-            {
-                "transform": on_front,
-                "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3]},
-                "encoding": {"color": {"value": GREY}},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.9},
-                "encoding": {
-                    "shape": {"field": "series", "type": "nominal", "legend": None},
-                    "tooltip": _tooltip(
-                        ("model", "model"),
-                        ("series", "family"),
-                        ("value", "MSE"),
-                        ("shown", "cost"),
-                    ),
-                },
-            },
-            {
-                "transform": named,
-                "mark": {"type": "text", "dy": -11, "fontSize": 11, "limit": 140},
-                "encoding": {"text": {"field": "model"}},
-            },
+            layer("rule", _is("role", "level"), {"x": None, **grey}, strokeDash=[2, 3]),
+            layer("line", _is("role", "front"), grey, interpolate="step-after", strokeDash=[4, 3]),
+            layer(
+                "rule",
+                _is("far", True),
+                {"x2": {"field": "cost"}, "y2": {"field": "value"}, **grey},
+                x2Offset=right,
+                y2Offset=below,
+            ),
+            layer(
+                "point",
+                "isValid(datum.cost)",
+                {"shape": series(None), "tooltip": tip},
+                filled=True,
+                size=70,
+                opacity=0.9,
+            ),
+            layer(
+                "text",
+                _is("named", True),
+                {"text": {"field": "model"}, "color": None},
+                fontSize=FONT,
+                fontWeight={"expr": "datum.role == 'front' ? 'bold' : 'normal'"},
+                align={"expr": "datum.x ? datum.x > 0 ? 'left' : 'right' : 'center'"},
+                baseline={"expr": "datum.y ? datum.y > 0 ? 'top' : 'bottom' : 'middle'"},
+                dx=right,
+                dy=below,
+            ),
         ],
     }
 
@@ -156,61 +150,69 @@ def complete(
 ) -> Spec:
     """Give a specification its data and colours, as the page's script does.
 
+    What takes a pointer is left out, and layers that draw none of the rows.
+
     Args:
         spec: one of the above; changed in place.
         rows: its data.
         colours: of each series, in the order of the legend.
         titles: of the axes, by channel (``x=``, ``y=``).
     """
-    spec["datasets"] = {"rows": list(rows)}
-    spec["encoding"]["color"]["scale"] = {
-        "domain": list(colours),
-        "range": list(colours.values()),
-    }
+    domain = list(colours)
+    spec["data"] = {"values": list(rows)}
+    spec["encoding"]["color"]["scale"] = {"domain": domain, "range": list(colours.values())}
     for axis, title in titles.items():
         spec["encoding"][axis]["title"] = title
+    if "layer" in spec:
+        spec["layer"] = [each for each in spec["layer"] if _is_needed(each, rows)]
+    for each in (spec, *spec.get("layer", [])):
+        each["encoding"].pop("tooltip", None)
+        each["encoding"].get("shape", {})["scale"] = {"domain": domain}
     return spec
 
 
-def _lines(field: str, across: str, up: str) -> Spec:
+def _is_needed(layer: Spec, rows: Sequence[Mapping[str, Any]]) -> bool:
+    chosen = layer.get("transform", [{}])[0].get("filter")
+    if isinstance(chosen, dict):
+        return any(row.get(chosen["field"]) == chosen["equal"] for row in rows)
+    return "params" not in layer
+
+
+def lines_spec(field: str, across: str, up: str) -> Spec:
     """Lines, and a dot and a text where the pointer is near."""
     near = {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"}
+    is_near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+    tip = _tooltip(("series", "model"), (field, field), ("value", "value"))
+    dot = layer("point", None, {"opacity": is_near, "tooltip": tip}, filled=True, size=60)
     return {
         "data": {"name": "rows"},
         "height": HEIGHT,
         "encoding": {
-            "x": {
-                "field": field,
-                "type": "quantitative",
-                "title": across,
-                "scale": {"nice": False, "zero": False},
-            },
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": up,
-                "scale": {"zero": False},
-            },
-            "color": _colour(),
+            "x": number_axis(field, across, {"nice": False, "zero": False}),
+            "y": number_axis("value", up),
+            "color": series(),
         },
         "layer": [
-            {"mark": {"type": "line", "strokeWidth": 1.8, "interpolate": "linear"}},
-            {
-                "params": [{"name": "near", "select": near}],
-                "mark": {"type": "point", "filled": True, "size": 60},
-                "encoding": {
-                    "opacity": {
-                        "condition": {"param": "near", "empty": False, "value": 1},
-                        "value": 0,
-                    },
-                    "tooltip": _tooltip(("series", "model"), (field, field), ("value", "value")),
-                },
-            },
+            layer("line", None, strokeWidth=1.8, interpolate="linear"),
+            dot | {"params": [{"name": "near", "select": near}]},
         ],
     }
 
 
-def _colour(symbol: str = "stroke") -> Spec:
+def layer(mark: str, chosen: str | Spec | None, encoding: Spec | None = None, **look: Any) -> Spec:
+    """Marks of the rows that are chosen, or of all."""
+    drawn: Spec = {"mark": {"type": mark, **look}, "encoding": encoding or {}}
+    return drawn if chosen is None else drawn | {"transform": [{"filter": chosen}]}
+
+
+def number_axis(field: str, title: str, scale: Spec | None = None, **more: Any) -> Spec:
+    """A field of numbers, on a scale that need not begin at nothing."""
+    scale = scale or {"zero": False}
+    return {"field": field, "type": "quantitative", "title": title, "scale": scale, **more}
+
+
+def series(symbol: str | None = "stroke") -> Spec:
+    """The field that tells series apart, and their legend."""
     legend = {
         "title": None,
         "orient": "top",
@@ -220,6 +222,10 @@ def _colour(symbol: str = "stroke") -> Spec:
         "symbolStrokeWidth": 2,
     }
     return {"field": "series", "type": "nominal", "legend": legend}
+
+
+def _is(field: str, value: str | bool) -> Spec:
+    return {"field": field, "equal": value}
 
 
 def _tooltip(*fields: tuple[str, str]) -> list[Spec]:

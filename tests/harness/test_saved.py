@@ -111,7 +111,7 @@ def test_few_validation_windows_give_no_interval_and_other_columns_are_left_out(
 
 
 def test_the_figure_is_drawn(kept: Run, command: Any, new_rows: Any, toy: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("vl_convert")
     kept("LastValue")
     new_rows()
     forecast(command, "lastvalue", "--plot", "forecast.png")

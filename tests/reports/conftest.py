@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scene import Scene
 
 from benchmark.records.record import RunRecord
 from benchmark.records.table import read_results, write_csv
@@ -106,16 +107,18 @@ def leave(tmp_path: Path) -> Callable[..., RunRecord]:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The figures that were saved, as matplotlib holds them."""
-    from matplotlib.figure import Figure
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Scene]:
+    """The figures that were written, as they were drawn."""
+    vl_convert = pytest.importorskip("vl_convert")
+    scenes: list[Scene] = []
 
-    figures: list[Any] = []
-    save = Figure.savefig
+    def keeping(draw: Make) -> Make:
+        def keep(spec: Any, **options: Any) -> bytes:
+            scenes.append(Scene(vl_convert.vegalite_to_scenegraph(spec)))
+            return draw(spec, **options)
 
-    def keep(figure: Figure, *arguments: Any, **options: Any) -> None:
-        figures.append(figure)
-        save(figure, *arguments, **options)
+        return keep
 
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
+    for name in ("vegalite_to_svg", "vegalite_to_png", "vegalite_to_pdf"):
+        monkeypatch.setattr(vl_convert, name, keeping(getattr(vl_convert, name)))
+    return scenes

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from scene import overlap
 
-pytest.importorskip("matplotlib")
-
+pytest.importorskip("vl_convert")
 
 from benchmark.errors import UserError
 from benchmark.records.table import write_csv
@@ -29,43 +29,54 @@ def results(run, names=NAMES, datasets=6):
     return records, scores
 
 
+def bold(scene):
+    return [line for line in scene.marks("rule") if line.get("strokeWidth", 1) > 2]
+
+
 def test_bars_join_what_does_not_differ_and_every_model_is_named_at_its_rank(
     run, table, tmp_path, drawn
 ):
     records, scores = results(run)
     plot_ranks(leaderboard(table(*records)), tmp_path / "ranks.svg")
     assert "<svg" in (tmp_path / "ranks.svg").read_text()
-    (axes,) = drawn[0].axes
+    (scene,) = drawn
     ranks = average_ranks(scores)
     reach = critical_difference(7, 6)
     groups = equal_groups(ranks, reach)
     assert len(groups) > 1
-    lines = [np.array(line.get_xydata()) for line in axes.lines]
-    bars = [xy for line, xy in zip(axes.lines, lines, strict=True) if line.get_linewidth() > 2]
-    for group, bar in zip(groups, bars, strict=True):
-        edge = ranks[group[0]] - bar[0, 0]
+    lines = scene.marks("rule")
+    named = {item["text"]: item for item in scene.marks("text")}
+    one, last = named["1"]["x"], named["7"]["x"]
+
+    def rank(x):
+        return 1 + 6 * (x - one) / (last - one)
+
+    for group, bar in zip(groups, bold(scene), strict=True):
+        edge = ranks[group[0]] - rank(bar["x"])
         assert 0 < edge < 0.1
-        assert bar[1, 0] - ranks[group[-1]] == pytest.approx(edge)
-    for one, other in itertools.combinations(bars, 2):
-        apart = one[1, 0] < other[0, 0] or other[1, 0] < one[0, 0]
-        assert apart or one[0, 1] != other[0, 1]
-    assert any(xy.shape == (2, 2) and np.ptp(xy[:, 0]) == pytest.approx(reach) for xy in lines)
-    texts = [text.get_text() for text in axes.texts]
-    assert f"critical difference {reach:.2f} (Nemenyi, 5%)" in texts
-    assert "average rank over 6 data sets, 1 is best" in texts
+        assert rank(bar["x2"]) - ranks[group[-1]] == pytest.approx(edge)
+    for bar, other in itertools.combinations(bold(scene), 2):
+        apart = bar["x2"] < other["x"] or other["x2"] < bar["x"]
+        assert apart or bar["y"] != other["y"]
+    across = [line for line in lines if line["y"] == line["y2"]]
+    assert [(rank(line["x"]), rank(line["x2"])) for line in across if line["x"] == one] == [
+        (1, pytest.approx(7)),
+        (1, pytest.approx(1 + reach)),
+    ]
+    assert f"critical difference {reach:.2f} (Nemenyi, 5%)" in named
+    assert "average rank over 6 data sets, 1 is best" in named
     order = np.argsort(ranks)
     for place, model in enumerate(order):
-        name, rank = NAMES[model].replace("$", r"\$"), f"{ranks[model]:.2f}"
-        (label,) = [text for text in axes.texts if name in text.get_text().split()]
-        assert label.get_text().split() == ([name, rank] if place < 4 else [rank, name])
+        name, own = NAMES[model], f"{ranks[model]:.2f}"
+        (label,) = [item for text, item in named.items() if name in text.split()]
+        assert label["text"].split() == ([name, own] if place < 4 else [own, name])
         (leader,) = [
-            xy
-            for xy in lines
-            if len(xy) == 3
-            and xy[2, 1] == label.get_position()[1]
-            and xy[2, 0] == label.get_position()[0]
+            line for line in across if line["y"] == label["y"] and abs(line["x2"] - label["x"]) == 5
         ]
-        assert leader[0].tolist() == pytest.approx([ranks[model], 0])
+        assert rank(leader["x"]) == pytest.approx(ranks[model])
+        axis = next(line["y"] for line in across if line["x"] == one)
+        up = {(line["x"], line["y"], line["y2"]) for line in lines if line["x"] == line["x2"]}
+        assert (leader["x"], axis, leader["y"]) in up
 
 
 @pytest.mark.parametrize("models", [3, 7, 24])
@@ -75,17 +86,17 @@ def test_nothing_that_is_written_overlaps_or_leaves_the_picture(
     names = [f"{NAMES[i % 7]}_{i}" for i in range(models)]
     records, _ = results(run, names, datasets=3)
     plot_ranks(leaderboard(table(*records)), tmp_path / "ranks.png")
-    (figure,) = drawn
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    (scene,) = drawn
+    boxes = [box for _, box in scene.boxes()]
+    assert len(boxes) > models
     for one, other in itertools.combinations(boxes, 2):
-        assert not one.overlaps(other)
-    for box in boxes:
-        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
-        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
-    bars = [line for line in figure.axes[0].lines if line.get_linewidth() > 2]
-    height = figure.axes[0].transData.transform
-    for bar, box in itertools.product(bars, boxes):
-        assert not box.y0 < height(bar.get_xydata()[0])[1] < box.y1
+        assert not overlap(one, other)
+    width, height = scene.size
+    for left, upper, right, lower in boxes:
+        assert 0 <= left < right <= width
+        assert 0 <= upper < lower <= height
+    for bar, box in itertools.product(bold(scene), boxes):
+        assert not box[1] < bar["y"] < box[3]
 
 
 def test_what_cannot_be_drawn_is_one_clear_line(run, table, tmp_path):

@@ -226,8 +226,26 @@ def test_what_a_free_model_beats_is_not_on_the_front(run, leave, opened, tmp_pat
     page = opened(path=tmp_path / "free.html")
     page.wait_for_selector("#costs svg")
     rows = page.evaluate("figures.views.costs.view.data('rows')")
-    assert [row["model"] for row in rows if row["front"]] == ["gru"]
-    assert page.inner_text("#costs-caption") == "Free: last_value 0.420."
+    assert [row["model"] for row in rows if row["role"] == "front"] == ["gru"]
+    told = "The dotted line is the best of what is free: last_value 0.420."
+    assert page.inner_text("#costs-caption") == told
+    assert page.locator("#costs svg .mark-rule line[stroke-dasharray='2,3']").count() == 1
+
+
+def test_ranks_over_data_sets_are_drawn_in_the_colours_of_the_theme(run, leave, opened, tmp_path):
+    records = [
+        leave(run(model, mse, dataset=name, epochs=3, best_epoch=2))
+        for name in ("ETTh1", "ETTh2", "ETTm1")
+        for model, mse in (("a", 0.3), (HOSTILE, 0.4), ("c", 0.5))
+    ]
+    save(tmp_path / "ranks.html", records)
+    page = opened(path=tmp_path / "ranks.html")
+    page.wait_for_selector("#ranks svg")
+    texts = page.locator("#ranks svg text").all_text_contents()
+    assert {"a\u00a0\u00a01.00", f"{HOSTILE}\u00a0\u00a02.00", "3.00\u00a0\u00a0c"} < set(texts)
+    before = drawn(page, "ranks")
+    page.click("#theme")
+    page.wait_for_function(CHANGED.format("ranks"), arg=before)
 
 
 def test_each_member_of_an_ensemble_is_a_curve_in_its_colour(run, leave, opened, tmp_path):

@@ -23,9 +23,9 @@ from benchmark.errors import UserError
 from benchmark.records.record import column_kinds
 from benchmark.records.table import read_results, write_csv
 from benchmark.reports import ranking
+from benchmark.reports.critical_difference import ranks_spec
 from benchmark.reports.html import figures, page
 from benchmark.reports.html.embed import pack, rounded, script_json
-from benchmark.reports.html.ranks import diagram
 from benchmark.reports.published import read_published
 from benchmark.reports.ranking import leaderboard
 
@@ -94,6 +94,10 @@ def write(tmp_path, published):
         return text, json.loads(Elements(text).scripts[0])
 
     return build
+
+
+def elements(text):
+    return [(tag, attributes.get("id")) for tag, attributes in Elements(text).found]
 
 
 def cell(data, row, key):
@@ -195,7 +199,7 @@ def test_a_row_has_its_mean_spread_rank_ties_costs_and_commands(run, leave, writ
     assert cell(data, 0, "seeds")[1] == "2"
     assert cell(data, 1, "params") == [0.0, "0", ""]
     assert cell(data, 0, "params")[0] is None
-    assert data["rows"][1]["costs"]["train_seconds"] == 0  # nothing is fitted
+    assert data["rows"][1]["costs"]["train_seconds"] == [0, "level"]  # nothing is fitted
     first, second = data["rows"][0]["commands"]
     assert first == f"benchmark run {seeds[1].run_id}"  # seed 1 before seed 2
     assert second == f"benchmark run {seeds[0].run_id}"
@@ -371,24 +375,21 @@ def test_figures_keep_the_best_naive_row_among_the_best(run, table):
     assert figures.chosen_rows(group, figures.Limits(20, 1, 1)) == list(range(10))
 
 
-def test_the_diagram_of_ranks_takes_three_data_sets(run, table):
-    def board(names):
-        return leaderboard(
-            table(
-                *(
-                    run(model, mse + index / 100, dataset=name)
-                    for name in names
-                    for index, (model, mse) in enumerate((("a", 0.3), ("b", 0.4), ("c", 0.5)))
-                )
-            )
-        )
+def test_the_diagram_of_ranks_takes_three_data_sets_and_is_that_of_a_file(run, write, table):
+    def records(names):
+        return [
+            run(model, mse + index / 100, dataset=name)
+            for name in names
+            for index, (model, mse) in enumerate((("a", 0.3), ("<b>", 0.4), ("c", 0.5)))
+        ]
 
-    assert diagram(board(["ETTh1", "ETTh2"])) is None
-    drawn = diagram(board(["ETTh1", "ETTh2", "ETTm1"]))
-    assert [label.text for label in drawn.labels] == ["a 1.00", "b 2.00", "3.00 c"]
-    left, right, _ = drawn.axis
-    assert [label.x for label in drawn.labels] == [left, (left + right) / 2, right]
-    assert drawn.reach - left == pytest.approx(drawn.difference * (right - left) / 2, abs=0.1)
+    text, data = write(*records(["ETTh1", "ETTh2"]))
+    assert data["ranks"] is None
+    assert ("div", "ranks") not in elements(text)
+    three = records(["ETTh1", "ETTh2", "ETTm1"])
+    text, data = write(*three)
+    assert data["ranks"] == json.loads(json.dumps(ranks_spec(leaderboard(table(*three)))))
+    assert ("div", "ranks") in elements(text)
 
 
 def test_without_the_extra_one_line_names_it(run, write, monkeypatch):

@@ -34,27 +34,34 @@ function themeConfig(width) {
     axis: { ...texts, gridColor: line, domainColor: line, tickColor: line },
     legend: { ...texts, labelColor: ink, labelFontSize: 12, columns: Math.max(1, Math.floor(width / 150)) },
     text: { color: ink },
-    rule: { color: muted },
+    rule: { color: ink },
   };
 }
 
-async function draw(kind, rows, colours, titles = {}) {
-  const box = byId(kind);
-  const turn = (figures.turns[kind] = (figures.turns[kind] ?? 0) + 1);
+function draw(kind, rows, colours, titles = {}) {
   byId(`card-${kind}`).hidden = rows.length === 0;
   if (rows.length === 0) return;
+  const box = byId(kind);
   const spec = structuredClone(report.charts[kind]);
   spec.datasets = { rows };
-  const isNeeded = ({ transform }) => !transform?.[0].filter.field || rows.some((row) => row[transform[0].filter.field]);
+  const isNeeded = ({ transform: [{ filter }] = [{ filter: "" }] }) => !filter.field || rows.some((row) => row[filter.field] === filter.equal);
   if (spec.layer) spec.layer = spec.layer.filter(isNeeded); // of no row it would warn of a scale without end
-  spec.encoding.color.scale = { domain: Object.keys(colours), range: Object.values(colours) };
+  const domain = Object.keys(colours);
+  spec.encoding.color.scale = { domain, range: Object.values(colours) };
+  for (const { encoding } of spec.layer ?? []) if (encoding?.shape) encoding.shape.scale = { domain };
   for (const [axis, title] of Object.entries(titles)) spec.encoding[axis].title = title;
   spec.width = box.clientWidth;
   if (spec.height.step) spec.height = Math.max(300, spec.height.step * new Set(rows.map((row) => row.channel)).size);
   spec.autosize = { type: "fit-x", contains: "padding" };
-  spec.config = themeConfig(box.clientWidth);
+  embed(kind, spec);
+}
+
+async function embed(kind, spec) {
+  const box = byId(kind);
+  const turn = (figures.turns[kind] = (figures.turns[kind] ?? 0) + 1);
   const inside = make("div");
-  const options = { mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false, tooltip: showTooltip };
+  const config = themeConfig(box.clientWidth);
+  const options = { mode: "vega-lite", renderer: "svg", actions: false, defaultStyle: false, config, tooltip: showTooltip };
   const result = await vegaEmbed(inside, spec, options);
   if (turn !== figures.turns[kind]) return result.finalize(); // a later drawing has begun
   figures.views[kind]?.finalize();
@@ -200,37 +207,26 @@ function fillSelectOnce(id, options, preferred) {
 
 const FEW_POINTS = 8; // so many have room for a name each
 
-// A point is on the front if no other, free ones among them, is at most as dear and better; see
-// benchmark.reports.plots.
-function markFront(rows, free) {
-  let best = Math.min(...free.map((point) => point.value));
-  for (const row of [...rows].sort((a, b) => a.cost - b.cost || a.value - b.value)) {
-    row.front = row.value < best;
-    best = Math.min(best, row.value);
-  }
-}
-
 function drawCosts() {
   const key = byId("cost").value;
   const title = report.columns[place[key]].help;
-  const all = taskRows().filter((row) => row.costs[key] !== null);
-  const points = all.map((row) => ({
-    model: row.label, series: row.family, cost: row.costs[key], value: cellOf(row, "mse")[0], shown: cellOf(row, key)[1],
+  const points = taskRows().filter((row) => row.costs[key]).map((row) => ({
+    model: row.label, series: row.family, cost: row.costs[key][0] || null, role: row.costs[key][1],
+    value: cellOf(row, "mse")[0], shown: cellOf(row, key)[1], x: 0, y: -7,
   }));
-  const [paid, free] = [points.filter((point) => point.cost > 0), points.filter((point) => point.cost === 0)];
-  markFront(paid, free);
-  const limit = 1.25 * Math.min(...paid.map((point) => point.value));
-  const rows = paid.filter((point) => point.front || point.value <= limit);
+  const of = (...roles) => points.filter(({ role }) => roles.includes(role));
+  const rows = of("front", "near");
   const families = [...new Set(taskRows().map((row) => row.family))].sort();
   const colours = families.map((family, index) => [family, palette()[index]]);
   const isDrawn = ([family]) => rows.some((row) => row.series === family);
-  for (const row of rows) row.named = row.front || rows.length <= FEW_POINTS;
-  draw("costs", rows, Object.fromEntries(colours.filter(isDrawn)), { x: title });
+  for (const row of rows) row.named = row.role === "front" || rows.length <= FEW_POINTS;
+  draw("costs", rows.length ? [...rows, ...of("level")] : [], Object.fromEntries(colours.filter(isDrawn)), { x: title });
   const named = (text, list) => (list.length ? [`${text}: ${list.map((point) => `${point.model} ${point.value.toFixed(3)}`).join(", ")}.`] : []);
   byId("costs-caption").textContent = [
-    ...(rows.filter((row) => row.front).length > 1 ? ["The dashed line joins what no cheaper model beats."] : []),
-    ...named("Not shown, worse", paid.filter((point) => !rows.includes(point))),
-    ...named("Free", free),
+    ...(of("front").length > 1 ? ["The dashed line joins what no cheaper model beats."] : []),
+    ...named("The dotted line is the best of what is free", of("level")),
+    ...named("Not shown, worse", of("worse")),
+    ...named("Not shown, free", of("free")),
   ].join(" ");
 }
 
@@ -312,7 +308,11 @@ function startFigures() {
     event.preventDefault();
     step(event.key === "ArrowRight" ? 1 : -1);
   });
-  document.addEventListener("themechange", showFigures);
+  const showAll = () => {
+    showFigures();
+    if (report.ranks) embed("ranks", report.ranks);
+  };
+  document.addEventListener("themechange", showAll);
   document.addEventListener("tableshown", ({ detail: tasks }) => {
     if (tasks.length && !tasks.includes(figures.task)) showTask(tasks[0]);
   });
@@ -325,6 +325,7 @@ function startFigures() {
     pending = setTimeout(showFigures, 150);
   });
   if (report.tasks.length) showTask(0);
+  if (report.ranks) embed("ranks", report.ranks);
 }
 
 startFigures();

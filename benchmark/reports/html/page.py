@@ -14,10 +14,10 @@ from benchmark.files import write_atomically
 from benchmark.records.layout import run_folders
 from benchmark.records.losses import read_losses
 from benchmark.reports.across import across_table
+from benchmark.reports.critical_difference import ranks_spec
 from benchmark.reports.details import Run, read_details, runs_by_row
 from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
-from benchmark.reports.html.ranks import diagram
 from benchmark.reports.html.rows import PARETO_COSTS, SCORES, columns, row_objects
 from benchmark.reports.leaderboard import failures
 from benchmark.reports.noise_floors import noise_table
@@ -161,12 +161,14 @@ def _content(source: Source) -> dict[str, Any]:
                 "published": published.get((group.dataset, group.horizon), []),
             }
         )
+    ranks = ranks_spec(board)
     data = {
         "columns": columns(),
         "rows": rows,
         "tasks": tasks,
         "charts": {kind: spec() for kind, spec in SPECS.items()},
         "costs": PARETO_COSTS,
+        "ranks": ranks,
         "palette": {"light": PALETTE, "dark": PALETTE_ON_DARK},
         "truth": TRUTH,
     }
@@ -179,7 +181,7 @@ def _content(source: Source) -> dict[str, Any]:
         ],
         "protocols": protocols,
         "versions": _versions(source.results),
-        "ranks": diagram(board),
+        "ranks": ranks,
         "across": across_table(board),
         "noise": noise_table(board),
     }

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmark.reports.costs import SHOWN_COSTS, Shown
+from benchmark.reports.cost_columns import SHOWN_COSTS, Shown
+from benchmark.reports.costs import price, roles
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
 from benchmark.reports.tables import Mark, mean_and_std, number, plain, share
@@ -81,6 +82,7 @@ def row_objects(
         for each in SCORES
         if rows[each.key].notna().any()
     }
+    places = {key: (price(rows, key), roles(rows, key)) for key in PARETO_COSTS}
     shown = []
     for place, (label, fact) in enumerate(zip(labels(rows)[:most], facts, strict=True)):
         row = rows.iloc[place]
@@ -101,9 +103,11 @@ def row_objects(
             _text(row["device"]),
             [int(row["seeds"]), _seeds(row), ""],
         ]
-        costs = {key: _sortable(row[key]) for key in PARETO_COSTS}
-        if row["fitted"] == "none":
-            costs["train_seconds"] = 0  # to fit nothing costs nothing, whatever a clock said
+        costs = {
+            key: [_sortable(prices.iloc[place]), own[place]]
+            for key, (prices, own) in places.items()
+            if own[place]
+        }
         shown.append({"task": task, "label": label, "cells": cells, "costs": costs, **fact})
     return shown
 
