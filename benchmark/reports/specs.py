@@ -24,11 +24,14 @@ GREY = "#8a8f98"  # is seen on white and on black
 HEIGHT = 300
 FONT = 11  # of names beside points
 PADDING = 24  # pixels between the outermost points and the edge, where error is drawn by cost
-AMOUNT = "format(datum.value, datum.value < 1 ? '~g' : '~s')"
+AMOUNT = "format(datum.value, datum.value < 1 ? '.3~g' : '.3~s')"
 """How an axis writes a cost: 0.5 and 20k, where SI prefixes alone would write 500m."""
 
 ROUND = "indexof('125', slice(format(datum.value, '.0e'), 0, 1)) >= 0"
 """Which ticks of a logarithmic axis are named."""
+
+ALONE = "toNumber(format(datum.value, '.0e')) != datum.value"
+"""Whether a tick is of several digits, as is only that of an axis with one value, at that value."""
 
 
 def steps_spec() -> Spec:
@@ -92,7 +95,8 @@ def costs_spec() -> Spec:
     tip = _tooltip(("model", "model"), ("series", "family"), ("value", "MSE"), ("shown", "cost"))
     grid = {"condition": {"test": ROUND, "value": 1}, "value": 0}
     padded = {"nice": False, "padding": PADDING}
-    axis = {"labelExpr": f"{ROUND} ? {AMOUNT} : ''", "gridOpacity": grid}
+    axis = {"labelExpr": f"{ROUND} || {ALONE} ? {AMOUNT} : ''", "gridOpacity": grid}
+    error = {"labelExpr": "datum.label == '0' ? format(datum.value, '.4~g') : datum.label"}
     grey = {"color": {"value": GREY}}
     right, below = {"expr": "datum.x"}, {"expr": "datum.y"}
     return {
@@ -100,7 +104,9 @@ def costs_spec() -> Spec:
         "data": {"name": "rows"},
         "encoding": {
             "x": number_axis("cost", "cost", padded | {"type": "log"}, axis=axis),
-            "y": number_axis("value", "test MSE, scaled series", padded | {"zero": False}),
+            "y": number_axis(
+                "value", "test MSE, scaled series", padded | {"zero": False}, axis=error
+            ),
             "color": series(None),
         },
         "layer": [

@@ -200,6 +200,19 @@ def test_an_older_file_without_a_cost_has_no_panel_of_it(run, table, tmp_path, d
     assert axes == ["training", "training", "multiply"]
 
 
+def test_an_axis_with_one_value_names_it(run, table, tmp_path, drawn):
+    ridge = run("ridge", 0.42563, fitted="closed_form", train_seconds=47.6483, macs=790_272)
+    plot_costs(leaderboard(table(ridge)), tmp_path / "costs.png")
+    named = {text for text in drawn[0].texts("axis-label") if text}
+    assert named == {"0.4256", "47.6", "790k"}
+
+
+def test_what_was_made_elsewhere_has_no_cost_and_no_place(run, table, tmp_path, drawn):
+    theirs = run("theirs", 0.4, fitted="elsewhere", device="elsewhere")
+    plot_costs(leaderboard(table(theirs, run("gru", 0.5, train_seconds=1.0))), tmp_path / "c.png")
+    assert list(names(drawn[0])) == ["gru"]
+
+
 def test_a_free_model_that_nothing_beats_leaves_no_front_but_its_line(run, table, tmp_path, drawn):
     naive = run("last_value", 0.4, fitted="none", train_seconds=1e-6)
     plot_costs(leaderboard(table(naive, run("gru", 0.5, train_seconds=1.0))), tmp_path / "c.png")
