@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data.files import is_zipped
+from benchmark.files import exact_floats
 
 
 def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: Any) -> str:
@@ -18,7 +19,8 @@ def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: An
         options: of `pandas.read_csv`.
     """
     new = path.with_name(f"{stem(path)}_clean.csv")
-    read = ", ".join([repr(str(path)), *(f"{name}={value!r}" for name, value in options.items())])
+    told = options | exact_floats()  # or the new file's numbers could differ in the last digit
+    read = ", ".join([repr(str(path)), *(f"{name}={value!r}" for name, value in told.items())])
     line = f"pd.read_csv({read}){change}.to_csv({str(new)!r}, index=False)"
     return f"{deed} with pandas, then use {new.name} instead: {line}"
 

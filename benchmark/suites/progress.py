@@ -93,7 +93,8 @@ class RunProgress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bars.stop()
+        if not self._bars.disable:  # rich before 14.3 would end them with an empty line
+            self._bars.stop()
 
     def report(self, run_id: str, epoch: Epoch | None) -> None:
         """Note that a run begins, or with an epoch that it finished that one.
