@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from benchmark.config import nearest
 from benchmark.data.task import Task
 from benchmark.errors import UserError
+from benchmark.files import exact_floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,8 +70,10 @@ def _read(path: Path) -> pd.DataFrame:
 
     try:
         if path.suffix.lower() == ".csv":
-            return pd.read_csv(path, dtype={CHANNEL: str})
-        table = pd.read_parquet(path)
+            options: dict[str, Any] = exact_floats()
+            table: pd.DataFrame = pd.read_csv(path, dtype={CHANNEL: str}, **options)
+        else:
+            table = pd.read_parquet(path)
     except ImportError:
         cure = "pip install 'ts-benchmark[parquet]'"
         raise UserError(str(path), "pyarrow is not installed", cure) from None
