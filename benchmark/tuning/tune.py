@@ -23,7 +23,7 @@ from benchmark.data.folds import folds
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError, reason_of
-from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
+from benchmark.forecasters.resolve import find_forecaster, how_fitted, resolve_model, source_digest
 from benchmark.harness.build import unfitted
 from benchmark.harness.identity import identify
 from benchmark.harness.search import Dimension
@@ -237,12 +237,14 @@ def _try(
     from optuna import TrialPruned
 
     scores: list[float] = []
+    # a block is another season, and a member one of several: the first say little of the mean
+    by_member = find_forecaster(search.spec.model["class"], search.where).fitted_by_member
+    may_end = search.parts == 1 and not by_member
 
     def watch(score: float) -> None:
         scores.append(score)
         proposed.report(score, len(scores))
-        # a block is another season: the first ones say little of the mean over all
-        if search.parts == 1 and proposed.should_prune():
+        if may_end and proposed.should_prune():
             raise TrialPruned
 
     started = time.perf_counter()

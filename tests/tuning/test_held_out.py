@@ -52,6 +52,20 @@ def test_no_trial_is_pruned_by_its_first_blocks(small, command):
     assert found == [("finished", 4)] * 6
 
 
+def test_no_trial_is_pruned_by_the_epochs_of_one_member(small, command):
+    member = {"model": {"class": "Linear"}, "copies": 2}
+    search = {"training.learning_rate": {"low": 1e-5, "high": 0.1, "log": True}}
+    done = command(
+        "tune",
+        small(model={"class": "Ensemble", "members": [member]}, search=search),
+        "--budget",
+        8,
+    )
+    assert done.code == 0, done.err
+    (path,) = Path("results", "tune").glob("small-*/trials.json")
+    assert {trial.outcome for trial in read_trials(path)} == {"finished"}
+
+
 def test_searches_on_other_blocks_or_horizons_keep_trials_of_their_own(small, make_task, tmp_path):
     yaml, series = Path(small()), make_task().series
     several = [{}, {"folds": 3}, {"horizons": (6, 12)}, {"horizons": (6, 12), "folds": 3}]
