@@ -232,6 +232,24 @@ def test_what_a_free_model_beats_is_not_on_the_front(run, leave, opened, tmp_pat
     assert page.locator("#costs svg .mark-rule line[stroke-dasharray='2,3']").count() == 1
 
 
+def test_costs_are_drawn_where_the_folders_of_runs_are_not_there(run, leave, opened, tmp_path):
+    here = leave(run(dataset="ETTh1", epochs=3, best_epoch=2))
+    copied = [run(name, dataset="ETTh2", train_seconds=9.0) for name in ("gru", "lstm")]
+    save(tmp_path / "copied.html", [here, *copied])
+    page = opened(path=tmp_path / "copied.html")
+    assert page.is_hidden("#no-figures")
+    page.select_option("#task", label="ETTh2, horizon 96")
+    page.wait_for_selector("#costs svg")
+    seen = {kind: page.is_visible(f"#card-{kind}") for kind in ("costs", "steps", "training")}
+    assert seen == {"costs": True, "steps": False, "training": False}
+    assert page.is_hidden("#models")
+    assert page.inner_text("#no-figures").endswith("no figures of errors and forecasts.")
+    page.select_option("#task", label="ETTh1, horizon 96")
+    page.wait_for_selector("#steps svg")
+    assert page.is_visible("#card-training")
+    assert page.is_hidden("#no-figures")
+
+
 def test_ranks_over_data_sets_are_drawn_in_the_colours_of_the_theme(run, leave, opened, tmp_path):
     records = [
         leave(run(model, mse, dataset=name, epochs=3, best_epoch=2))

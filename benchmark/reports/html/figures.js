@@ -230,16 +230,18 @@ function drawCosts() {
   ].join(" ");
 }
 
+const OF_RUNS = ["steps", "channels", "forecasts", "training"]; // figures that a row alone does not make
+
 function showFigures() {
   const isThere = drawn() !== null;
-  byId("cards").hidden = !isThere;
   byId("models").hidden = !isThere;
   byId("no-figures").hidden = isThere;
+  for (const kind of OF_RUNS) byId(`card-${kind}`).hidden = !isThere;
+  drawCosts();
   if (!isThere) return;
   showChips();
   drawErrors();
   drawForecasts();
-  drawCosts();
   drawTraining();
 }
 
