@@ -76,14 +76,21 @@ def _fit(folder: Path, kind: str, rank: int, epochs: TextIO) -> None:
     )
     parts = job.forecaster, job.train, job.validation, job.spec, job.seed
     report = fit_by_gradient(*parts, told, job.epoch, Share(rank, devices))
-    _check_alike(job.forecaster, rank)
+    sent = _check_alike(job.forecaster, rank)
     if rank == 0:
         torch.save((job.forecaster.state_dict(), report), folder / RESULT)
+    # What was sent last is held until the group is gone. Else Gloo's thread may be the one to free
+    # it, for which it waits for Python's lock, while `destroy_process_group` (torch 2.4 and 2.6)
+    # holds that and waits for the thread.
     torch.distributed.destroy_process_group()
+    del sent
 
 
-def _check_alike(forecaster: Forecaster, rank: int) -> None:
+def _check_alike(forecaster: Forecaster, rank: int) -> Tensor:
     """Compare the sums of all ranks' trained weights, which have seen the same gradients.
+
+    Returns:
+        Those of rank 0, as they were sent.
 
     Raises:
         RuntimeError: the ranks went apart.
@@ -97,6 +104,7 @@ def _check_alike(forecaster: Forecaster, rank: int) -> None:
             f"device {rank + 1} has other weights than the first: the forecaster changes them "
             "outside of the optimiser; set parallel.devices to 1"
         )
+    return first
 
 
 def _digest(weight: Tensor) -> Tensor:
