@@ -47,11 +47,8 @@ def read_forecasts(path: Path, task: Task, column: str | None = None) -> NDArray
     if ending in (".csv", ".parquet"):
         return read_table(path, task, column)
     if ending != ".npy":
-        what, cure = (
-            "does not end in .npy, .csv or .parquet",
-            "write it with np.save, or as a table",
-        )
-        raise UserError(str(path), what, cure)
+        cure = "write an array with np.save, or a table"
+        raise UserError(str(path), "does not end in .npy, .csv or .parquet", cure)
     if column is not None:
         raise UserError(f"--column {column}", f"{path} has no columns", "leave it out")
     return _array(path, task)
