@@ -17,12 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from benchmark.errors import UserError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -213,11 +210,6 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True  # someone else's process
     return True
-
-
-def time_text(time: np.datetime64) -> str:
-    """Write a time as data files do, e.g. ``2016-07-01 00:15:00``."""
-    return str(time.astype("datetime64[s]")).replace("T", " ")
 
 
 def exact_floats() -> dict[str, str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmark.abilities.tasks import AbilityTask
 from benchmark.cells import cell_factory
+from benchmark.errors import no_exit
 
 WEIGHTS = 20_000
 """Of a network, about; its width is the multiple of `STRIDE` that comes nearest."""
@@ -70,6 +71,7 @@ def width_of(cell: str, task: AbilityTask) -> int:
     return min(widths, key=lambda width: abs(_weights(_Reader(cell, task, width)) - WEIGHTS))
 
 
+@no_exit()
 def train_and_ask(cell: str, task: AbilityTask, width: int, seed: int) -> Answers:
     """Train a cell on sequences drawn anew for every step, then ask it about others.
 

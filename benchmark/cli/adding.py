@@ -67,7 +67,7 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
 
     from benchmark.data.missing import longest_gap
     from benchmark.data.remarks import remarks
-    from benchmark.files import time_text
+    from benchmark.words import time_text
 
     card, found, season = proposal.card, proposal.found, proposal.season
     times, gaps = found.table.timestamps, np.isnan(found.table.values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import SetOption, check_table, make_console, model_of, show_tables
+from benchmark.cli.progress import each_begun
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,19 +94,20 @@ def pitfalls(
     card = load_card(dataset)
     others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
 
-    from benchmark.pitfalls.mistakes import NAMES, measure
+    from benchmark.pitfalls.mistakes import NAMES, filled_failure
+    from benchmark.pitfalls.study import measure
     from benchmark.pitfalls.table import pitfalls_table
 
     for name in only or []:
         if name not in NAMES:
             raise UserError("--only", f"unknown mistake {name!r}", nearest(name, NAMES))
     check_table(output)
-    companions = [load(other) for other in others if locate(other)]
+    wanted = only or NAMES
+    needed = others if filled_failure.__name__ in wanted else []
+    companions = [load(other) for other in needed if locate(other)]
     console = make_console()
-    with console.status("") as status:
-        effects = measure(
-            load(card), horizon, specs, companions, status.update, only or NAMES, seeds
-        )
+    with each_begun(console) as on_start:
+        effects = measure(load(card), horizon, specs, companions, on_start, wanted, seeds)
     if not effects:
         what = "cannot be made with these models and data sets"
         raise UserError(f"--only {', '.join(only or [])}", what, "choose another mistake")
@@ -160,14 +161,11 @@ def epochs(
     for series, spec in pairs:
         check(series, horizon, spec, blocks)
     found, total = [], len(pairs) * (blocks + seeds)
-    with console.status("") as status:
-        begun = itertools.count(1)
-
-        def on_start(text: str) -> None:
-            status.update(f"{text} (training {next(begun)} of {total})")
-
+    with each_begun(console) as begun:
         for series, spec in pairs:
-            found.append(study(series, horizon, spec, seeds, blocks, on_start))
+            found.append(
+                study(series, horizon, spec, seeds, blocks, lambda text: begun(text, total))
+            )
     options = [text for name in dataset or [] for text in ("--dataset", name)]
     options += ["--horizon", str(horizon)]
     options += ["--seeds", str(seeds)] if seeds != SEEDS else []

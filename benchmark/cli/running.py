@@ -31,6 +31,7 @@ from benchmark.errors import UserError, told_by_line
 from benchmark.places import RESULTS
 from benchmark.records import layout
 from benchmark.suites.part import WHOLE, Part
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -191,7 +192,7 @@ def suite(
         _write_tables(spec, outcome, execution, console, command)
     if outcome.failed or outcome.missing:
         count = len(outcome.failed)
-        parts = [f"{count} run{'s' if count > 1 else ''} failed"] if count else []
+        parts = [f"{counted(count, 'run')} failed"] if count else []
         parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
         tell(console, "; ".join(parts), style="red")
     if outcome.interrupted:

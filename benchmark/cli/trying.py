@@ -24,6 +24,7 @@ from benchmark.cli.options import (
     show_tables,
     tell,
 )
+from benchmark.cli.progress import each_begun
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
 
@@ -224,7 +225,6 @@ def abilities(
     tasks = [task for task in TASKS if task.name in (only or NAMES)]
 
     import torch
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from benchmark.abilities.study import train_and_ask, width_of
     from benchmark.abilities.table import abilities_table
@@ -237,13 +237,10 @@ def abilities(
     trainings = list(itertools.product(range(1, seeds + 1), jobs))
     answers: list[Answers] = []
     console = make_console()
-    shown = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*shown, console=console, transient=True) as progress, suppress(KeyboardInterrupt):
-        bar = progress.add_task("", total=len(trainings))
+    with each_begun(console) as begun, suppress(KeyboardInterrupt):
         for seed, (cell, task, width) in trainings:
-            progress.update(bar, description=f"{cell} learns {task.name}, seed {seed}")
+            begun(f"{cell} learns {task.name}, seed {seed}", len(trainings))
             answers.append(train_and_ask(cell, task, width, seed))
-            progress.advance(bar)
     if not answers:
         raise KeyboardInterrupt
     options = [text for name in only or [] for text in ("--only", name)]

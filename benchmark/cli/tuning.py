@@ -22,6 +22,7 @@ from benchmark.cli.options import (
 )
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     import torch
@@ -133,7 +134,8 @@ def _tune_one(
         trials = search_on(search, budget, device, on_epoch, on_trial)
     print_tables([_table(search, trials)], console)
     if len(trials) < budget:
-        tell(console, f"{len(trials)} trials, not {budget}: the search has no other values to try.")
+        made = f"{counted(len(trials), 'trial')}, not {budget}"
+        tell(console, f"{made}: the search has no other values to try.")
     text, own = chosen_yaml(search, trials, command), search.file.with_name("chosen.yaml")
     there = _text(path)
     replaced = there not in (None, text, _text(own))
@@ -202,5 +204,5 @@ def _table(search: Search, trials: Sequence[Trial]) -> Table:
             Column("settings", number=False),
         ),
         rows=tuple(rows),
-        intro=(f"{len(trials)} trials; {monitor} {of}. Trial 0 is what it began with.",),
+        intro=(f"{counted(len(trials), 'trial')}; {monitor} {of}. Trial 0 is what it began with.",),
     )

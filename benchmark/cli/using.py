@@ -52,9 +52,9 @@ def forecast(
     on. Needs a run made by benchmark run ... --checkpoint, and nothing of the data it was fitted
     on. Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
-    from benchmark.files import time_text
     from benchmark.harness.saved import load_saved
     from benchmark.records.forecast import write_forecast
+    from benchmark.words import time_text
 
     check_output(output, ".csv", read=[input_])
     check_output(plot, *FIGURES, option="--plot")
@@ -150,8 +150,8 @@ def _listed(names: tuple[str, ...], most: int = 8) -> str:
 
 def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
     """A row an origin, where they are not too many, and one of their means."""
-    from benchmark.files import time_text
     from benchmark.reports.tables import Cell, Column, Table, number
+    from benchmark.words import counted, time_text
 
     count = len(found.origin)
     columns = [values.tolist() for values in found.scores.values()]
@@ -173,7 +173,7 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
         rows=(*(rows if count <= MOST_ROWS else ()), mean),
         intro=(
             f"lookback {saved.spec.lookback}, horizon {saved.spec.horizon}, "
-            f"{count} origins {stride} {'step' if stride == 1 else 'steps'} apart",
+            f"{counted(count, 'origin')} {counted(stride, 'step')} apart",
         ),
         notes=tuple(notes),
     )

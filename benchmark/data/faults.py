@@ -14,6 +14,7 @@ from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, encoding_of, open
 from benchmark.data.header import codec, encoding_fault
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
+from benchmark.words import counted
 
 MISSING_CELLS = {
     "", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>",
@@ -66,7 +67,7 @@ def without_card(path: Path) -> Iterator[None]:
 def _wrong_length(place: str, found: int, expected: int, is_last: bool) -> UserError:
     if found == 0:
         return UserError(place, "is blank", "delete the line")
-    what = f"has {found} {'cell' if found == 1 else 'cells'}, the file has {expected} columns"
+    what = f"has {counted(found, 'cell')}, the file has {expected} columns"
     if is_last and found < expected:
         return UserError(place, f"{what}: the file was cut short", REPLACE_FILE)
     return UserError(place, what, "mend the line")

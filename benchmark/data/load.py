@@ -17,7 +17,7 @@ from benchmark.data.parse import parse
 from benchmark.data.remarks import remarks
 from benchmark.data.seasons import customary_season
 from benchmark.errors import UserError
-from benchmark.files import time_text
+from benchmark.words import time_text
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from benchmark.data.splits import SplitName
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_first, read_times, step_fault
 from benchmark.errors import UserError
-from benchmark.files import time_text
+from benchmark.words import time_text
 
 Array = NDArray[np.float64]
 

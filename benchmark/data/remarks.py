@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.words import counted
+
 Array = NDArray[np.float64]
 
 MOST_ALIKE = 0.05
@@ -68,6 +70,6 @@ def _far_off(name: str, column: Array) -> str:
             continue
         low, high = others.min(), others.max()
         if high > low and max(low - value, value - high) > high - low:
-            cells = f"{count:,} cell{'s' if count > 1 else ''}"
+            cells = counted(count, "cell")
             return f"{name}: {value:.10g} in {cells}, the others lie from {low:.10g} to {high:.10g}"
     return ""

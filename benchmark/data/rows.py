@@ -29,6 +29,7 @@ from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
 from benchmark.data.times import Times, check_steps, read_times, step_fault
 from benchmark.errors import UserError, cured
+from benchmark.words import counted
 
 TIME_COLUMN = "date"
 """Where the data set's own file has no times."""
@@ -106,9 +107,7 @@ def _read_rows(
 
 
 def _too_few(path: Path, rows: int, needed: int) -> UserError:
-    what = (
-        f"holds {rows} {'row' if rows == 1 else 'rows'} up to its last value, {needed} are needed"
-    )
+    what = f"holds {counted(rows, 'row')} up to its last value, {needed:,} are needed"
     return UserError(str(path), what, "add earlier rows")
 
 

@@ -13,7 +13,7 @@ from benchmark.data.card import DatasetCard
 from benchmark.data.frequency import CALENDAR
 from benchmark.data.rewrite import assigned, in_time_order, rewritten
 from benchmark.errors import UserError
-from benchmark.files import time_text
+from benchmark.words import time_text
 
 if TYPE_CHECKING:
     import pandas as pd

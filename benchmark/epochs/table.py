@@ -13,6 +13,7 @@ from benchmark.epochs.ways import WAYS
 from benchmark.reports.tables import Cell, Column, Table, marks, mean_and_std
 from benchmark.statistics.noise import over_seeds
 from benchmark.statistics.ranks import average_ranks, critical_difference, friedman
+from benchmark.words import counted
 
 FIRST = WAYS[0].name
 OF_SEEDS, BEST = "mean of seeds", "best on test"
@@ -70,7 +71,7 @@ def _worth(found: Sequence[Worth], horizon: int, seeds: int, blocks: int, comman
         rows=tuple(tuple(map(Cell, row)) for row in rows),
         intro=(
             "The change of the test MSE against the epoch that a run keeps, mean over models and "
-            f"{seeds} seeds. Below 0% a way is better than that.",
+            f"{counted(seeds, 'seed')}. Below 0% a way is better than that.",
         ),
         notes=(
             f"Every model is trained to the last epoch of its YAML; blocks: {blocks}, trained with "
@@ -85,9 +86,9 @@ def _verdict(scores: np.ndarray) -> str:
     """Whether the ways' ranks differ by more than chance, as far as so few can tell."""
     pairs, count = scores.shape
     told = (
-        f"rank: of the ways to choose, mean over {pairs} pairs of a model and a data set, 1 is "
-        f"best. Ranks that differ by less than {critical_difference(count, pairs):.2f} do not "
-        "differ significantly (Nemenyi, 5%)"
+        f"rank: of the ways to choose, mean over {counted(pairs, 'pair')} of a model and a data "
+        "set, 1 is best. Ranks that differ by less than "
+        f"{critical_difference(count, pairs):.2f} do not differ significantly (Nemenyi, 5%)"
     )
     if pairs > 1:
         told += f"; that all {count} are equally good has p = {friedman(scores)[1]:.2g} (Friedman)"

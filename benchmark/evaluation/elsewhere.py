@@ -19,7 +19,7 @@ from torch import Tensor
 
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.evaluation.forecast import Evaluation, score_forecasts
+from benchmark.evaluation.forecast import BATCH, Evaluation, score_forecasts
 from benchmark.evaluation.forecast_table import read_table
 
 BATCHES = tuple(2**power for power in range(3, 12))
@@ -99,7 +99,7 @@ def check_targets(path: Path, task: Task, original_units: bool) -> None:
     """
     targets = _array(path, task)
     windows = task.windows("test")
-    for index in torch.split(torch.arange(len(windows)), 256):
+    for index in torch.split(torch.arange(len(windows)), BATCH):
         ours = windows.gather(index)[1].double().numpy()  # (B, H, C)
         theirs = np.asarray(targets[index.numpy()], dtype=np.float64)
         theirs = task.scaler.transform(theirs) if original_units else theirs

@@ -18,8 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.cells import cell_factory
+from benchmark.errors import UserError, no_exit
 
 
+@no_exit()
 def gradient_flow(
     cell: str,
     options: Mapping[str, Any],
@@ -42,6 +44,9 @@ def gradient_flow(
     Returns:
         Mean norm over the batch ``(S,)``: element d is the gradient by the input d steps before
         the last.
+
+    Raises:
+        UserError: there is none by the last input, against which the others are read.
     """
     torch.manual_seed(seed)
     recurrence = cell_factory(cell, options)(width, width).double().eval()
@@ -52,4 +57,7 @@ def gradient_flow(
     direction = direction / direction.norm(dim=-1, keepdim=True)
     (gradient,) = torch.autograd.grad((last * direction).sum(), x)
     norms: NDArray[np.float64] = gradient.norm(dim=-1).mean(dim=0).flip(0).numpy()
+    if not norms[0] > 0:
+        what = f"the gradient of its last output by its last input is {norms[0]:g}"
+        raise UserError(f"cell {cell}", what, "let h_t depend on x_t: the rest is relative to that")
     return norms

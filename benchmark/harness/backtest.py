@@ -22,8 +22,9 @@ from benchmark.errors import UserError
 from benchmark.evaluation.errors import gather_errors
 from benchmark.evaluation.metrics import mae, mase, mse
 from benchmark.evaluation.original import FORECAST
-from benchmark.files import time_text, write_atomically
+from benchmark.files import write_atomically
 from benchmark.harness.saved import SavedRun
+from benchmark.words import time_text
 
 Scores = NDArray[np.float64]
 

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.words import counted
+
 if TYPE_CHECKING:
     import torch
 
@@ -51,7 +53,7 @@ def _cpu() -> str:
 
     parts = [_model(), torch.backends.cpu.get_cpu_capability()]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts.append(f"{cores} {'core' if cores == 1 else 'cores'}")
+    parts.append(counted(cores or 1, "core"))
     if hasattr(os, "sysconf"):  # not on Windows
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         parts.append(f"{memory / _GIB:.0f} GB")

@@ -6,7 +6,7 @@ Shapes: W windows, C channels.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,11 +20,11 @@ from benchmark.errors import UserError
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
-from benchmark.forecasters.contract import forecasters_fault
 from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
+from benchmark.words import counted
 
 Array = NDArray[np.float64]
 
@@ -56,34 +56,6 @@ class Effect:
     def change(self) -> float:
         """Relative difference; below 0 the mistake flatters."""
         return self.mistaken / self.honest - 1
-
-
-@dataclass(frozen=True)
-class OverSeeds:
-    """What one mistake does to one model's number, seed by seed.
-
-    Attributes:
-        seeds: of the model; what is not trained by gradient has one.
-        effects: of each seed.
-    """
-
-    seeds: tuple[int, ...]
-    effects: tuple[Effect, ...]
-
-    @property
-    def meaning(self) -> str:
-        """What was done; where that differs by seed, of which seeds it is true."""
-        seeds: dict[str, list[str]] = {}
-        for seed, effect in zip(self.seeds, self.effects, strict=True):
-            seeds.setdefault(effect.meaning, []).append(str(seed))
-        if len(seeds) == 1:
-            return self.effects[0].meaning
-        common = self.effects[0].meaning.partition(": ")[0]
-        told = (
-            f"{meaning.removeprefix(f'{common}: ')} (seed {', '.join(those)})"
-            for meaning, those in seeds.items()
-        )
-        return f"{common}: {'; '.join(told)}"
 
 
 @dataclass(frozen=True)
@@ -164,7 +136,7 @@ def batch_means(bench: Bench, spec: RunSpec) -> Iterator[Effect]:
     for size in BATCH_SIZES:
         if windows > size:
             last = windows % size or size
-            meaning = f"batches of {size}: the last, of {last} windows, counts as much"
+            meaning = f"batches of {size}: the last, of {counted(last, 'window')}, counts as much"
             mistaken = mean_of_batch_means(score.errors.squared, size)
             yield Effect("mean of batch means", spec.name, score.mse, mistaken, meaning)
 
@@ -241,56 +213,3 @@ MISTAKES = (drop_last, batch_means, epoch_on_test, lookback_on_test, scaling_on_
 """Those of one model on one data set, in the order of the table."""
 
 NAMES = tuple(mistake.__name__ for mistake in (*MISTAKES, filled_failure))
-
-
-def measure(
-    series: Series,
-    horizon: int,
-    specs: Sequence[RunSpec],
-    companions: Sequence[Series] = (),
-    on_start: Callable[[str], None] = lambda text: None,
-    only: Collection[str] = NAMES,
-    seeds: int = 1,
-) -> list[OverSeeds]:
-    """Make every mistake with least squares and with every model given.
-
-    Args:
-        series: the data.
-        horizon: steps forecast.
-        specs: models beside least squares, at their own lookbacks.
-        companions: further data sets, for the mistake that needs several; those that are too short
-            for the horizon are left out.
-        on_start: told what is about to be measured.
-        only: which mistakes, of `NAMES`.
-        seeds: how many of a model that is trained by gradient, from its own one on.
-
-    Raises:
-        UserError: a model cannot be built or does not fit into the data, which has gaps, or
-            training diverged or a forecast is not finite.
-    """
-    if np.isnan(series.values).any():
-        what = "masks missing values, and these mistakes are measured on whole series"
-        raise UserError(f"dataset {series.name}", what, "choose another data set")
-    bench = Bench(series, horizon)
-    for spec in (LEAST_SQUARES, *specs):  # what cannot be built is found before any training
-        unfitted(spec, bench.task(spec.lookback), spec.name)
-    found: list[OverSeeds] = []
-    for mistake in (mistake for mistake in MISTAKES if mistake.__name__ in only):
-        title = mistake.__name__.replace("_", " ")
-        for spec in (LEAST_SQUARES, *specs):
-            trained = how_fitted(spec.model, spec.name) == "gradient"
-            numbers = tuple(range(spec.seed, spec.seed + (seeds if trained else 1)))
-            by_seed: list[list[Effect]] = []
-            for seed in numbers:
-                on_start(f"{title}: {spec.name}" + (f", seed {seed}" if len(numbers) > 1 else ""))
-                own = spec.model_copy(update={"seed": seed})
-                with forecasters_fault(f"{spec.name} on {series.name}"):
-                    by_seed.append(list(mistake(bench, own)))
-            found += [OverSeeds(numbers, effects) for effects in zip(*by_seed, strict=True)]
-    if filled_failure.__name__ in only:
-        on_start("filled failure")
-        others = [Bench(one, horizon) for one in companions]
-        fitting = [o for o in others if o.possible(LEAST_SQUARES, LEAST_SQUARES.lookback)]
-        failures = filled_failure([bench, *fitting])
-        found += [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in failures]
-    return found

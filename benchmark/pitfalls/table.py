@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmark.pitfalls.mistakes import OverSeeds
+from benchmark.pitfalls.study import OverSeeds
 from benchmark.reports.tables import Cell, Column, Table, mean_and_std
 from benchmark.statistics.noise import over_seeds
 

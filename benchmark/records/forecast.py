@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.files import time_text, write_atomically
+from benchmark.files import write_atomically
+from benchmark.words import time_text
 
 if TYPE_CHECKING:
     import pandas as pd

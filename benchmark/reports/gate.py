@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field
 from benchmark.config import Strict, nearest, validate
 from benchmark.plain_yaml import load_yaml
 from benchmark.records.record import HEADLINE
+from benchmark.words import counted
 
 HIGHER_IS_BETTER = ("throughput",)
 HOLDABLE = (
@@ -109,7 +110,7 @@ class Gate(Strict):
         ]
         parts = [f"tolerance {100 * self.tolerance:g}%", *own]
         if self.overrides:
-            parts.append(f"{len(self.overrides)} override{'s' if len(self.overrides) > 1 else ''}")
+            parts.append(counted(len(self.overrides), "override"))
         if self.significant_only:
             parts.append("significant changes only")
         return ", ".join(parts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.records.record import SEEDED
 from benchmark.reports.tables import MISSING, Cell, Mark, marks, number
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -246,8 +247,8 @@ def noise_note(rows: DataFrame, noise: NoiseFloor) -> str:
     from benchmark.statistics.noise import LEAST_SEEDS
 
     few = rows["seeds"][rows["fitted"].isin(SEEDED)] < LEAST_SEEDS
-    pooled = f"{noise.configurations} configuration{'s' if noise.configurations > 1 else ''}"
-    freedom = f"{noise.freedom} degree{'s' if noise.freedom > 1 else ''} of freedom"
+    pooled = counted(noise.configurations, "configuration")
+    freedom = f"{counted(round(noise.freedom), 'degree')} of freedom"
     judged = (
         f"Rows of one seed that differ by less than {number(beyond(noise))} may differ by their "
         "seeds alone; a row of three seeds or more is judged by its own spread."

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.data.windows import Windows
-from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.contract import Forecaster, SeriesShape, check_shape, forecasters_fault
 from benchmark.forecasters.linear import DLinear
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 from benchmark.harness.spec import RunSpec
@@ -56,6 +56,9 @@ def measure(specs: Sequence[RunSpec], device: torch.device, repeats: int = 5) ->
         specs: the models, at their own lookback and horizon.
         device: where.
         repeats: interleaved repeats, of which the median is taken.
+
+    Raises:
+        UserError: a model cannot be built, or its forecast is of another shape.
     """
     yardstick = _Yardstick().to(device)
     x = torch.randn(BATCH, LENGTH, WIDTH, device=device)
@@ -69,7 +72,8 @@ def measure(specs: Sequence[RunSpec], device: torch.device, repeats: int = 5) ->
     for spec in specs:
         shape = SeriesShape(spec.lookback, spec.horizon, CHANNELS, SEASON)
         forecaster = build_forecaster(spec.model, shape, spec.name).to(device)
-        rows.append(_measure_one(spec, forecaster, device, repeats, gru_forward, gru_step))
+        with forecasters_fault(spec.name):
+            rows.append(_measure_one(spec, forecaster, device, repeats, gru_forward, gru_step))
     gru = timing.seconds(gru_step, device, repeats)
     rows[0] = Speed(rows[0].name, rows[0].forward, BATCH / gru, 1.0)
     return rows
@@ -94,6 +98,7 @@ def _measure_one(
 ) -> Speed:
     x = torch.randn(BATCH, spec.lookback, CHANNELS, device=device)
     y = torch.randn(BATCH, spec.horizon, CHANNELS, device=device)
+    check_shape(forecaster(x), (BATCH, spec.horizon, CHANNELS))
     forward, gru = timing.side_by_side(_forward(forecaster, x), gru_forward, device, repeats)
     if how_fitted(spec.model, spec.name) != "gradient":
         return Speed(spec.name, BATCH / forward, None, forward / gru)

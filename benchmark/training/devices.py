@@ -31,6 +31,7 @@ from benchmark.forecasters.contract import Forecaster
 from benchmark.training.parallel import Parallel
 from benchmark.training.report import Epoch, FitOptions, FitReport
 from benchmark.training.spec import TrainingSpec
+from benchmark.words import counted
 
 RANK = "benchmark.training.rank"
 JOB, RESULT, ERROR, NOTES = "job.pt", "result.pt", "error{}.pickle", "notes{}.txt"
@@ -79,10 +80,10 @@ def check_devices(parallel: Parallel, forecaster: Forecaster, device: torch.devi
     if devices == 1:
         return
     if device.type == "cuda" and devices > torch.cuda.device_count():
-        seen = _count(torch.cuda.device_count(), "GPU")
+        seen = counted(torch.cuda.device_count(), "GPU")
         raise UserError(where, f"{devices} are asked for, torch sees {seen}", "ask for fewer")
     if device.type == "cpu" and devices > (threads := torch.get_num_threads()):
-        what = f"{devices} are asked for, this run has {_count(threads, 'CPU thread')} to share"
+        what = f"{devices} are asked for, this run has {counted(threads, 'CPU thread')} to share"
         raise UserError(where, what, "ask for fewer, for more --threads, or for fewer --jobs")
     if device.type not in ("cpu", "cuda"):
         raise UserError(where, f"are several, of the kind {device.type!r}", "--device cpu")
@@ -98,10 +99,6 @@ def check_devices(parallel: Parallel, forecaster: Forecaster, device: torch.devi
             f"{cls.__name__} normalises over batches, which on a CPU no share of one can stand for"
         )
         raise UserError(where, what, "use 1, or GPUs")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def fit_on_devices(

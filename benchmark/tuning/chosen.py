@@ -10,6 +10,7 @@ from benchmark.errors import UserError
 from benchmark.harness.search import Tuned
 from benchmark.tuning.trials import Trial
 from benchmark.tuning.tune import Search, with_values, written
+from benchmark.words import counted
 
 
 def best_trial(search: Search, trials: Sequence[Trial]) -> int:
@@ -20,7 +21,8 @@ def best_trial(search: Search, trials: Sequence[Trial]) -> int:
     """
     scores = {i: t.score for i, t in enumerate(trials) if t.outcome == "finished"}
     if not scores:
-        what = f"none of {len(trials)} trials finished, the first because: {trials[0].reason}"
+        made = counted(len(trials), "trial")
+        what = f"none of {made} finished, the first because: {trials[0].reason}"
         raise UserError(f"{search.where}: search", what, "change what it may try")
     return min(scores, key=lambda i: (scores[i], i))
 
@@ -46,9 +48,10 @@ def chosen_yaml(search: Search, trials: Sequence[Trial], command: str) -> str:
     data["tuned"] = tuned.model_dump(mode="json")
     count = {kind: sum(t.outcome == kind for t in trials) for kind in ("pruned", "failed")}
     first = trials[0].score
+    outcomes = f"{count['pruned']} of them pruned, {count['failed']} failed"
     header = [
         f"Chosen on validation by: {' '.join(command.split())}",
-        f"{len(trials)} trials, {count['pruned']} of them pruned, {count['failed']} failed.",
+        f"{counted(len(trials), 'trial')}, {outcomes}.",
         f"Trial {number} has val_{monitor} {trials[number].score:.6f}, trial 0, the configuration "
         f"it began with, {'failed' if first is None else f'{first:.6f}'}.",
     ]

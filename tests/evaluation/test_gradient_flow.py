@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from benchmark.cells import cell_factory, cell_names
+from benchmark.cells.cell import Cell
 from benchmark.cli import main
+from benchmark.errors import UserError
 from benchmark.evaluation.gradient_flow import gradient_flow
 
 
@@ -38,6 +40,32 @@ def test_an_elman_networks_gradient_vanishes_and_an_mlstms_does_not():
     elman, mlstm = (gradient_flow(cell, {}, length=60, width=16) for cell in ("elman", "mlstm"))
     assert elman[59] / elman[0] < 1e-8
     assert mlstm[59] / mlstm[0] > 1e-3
+
+
+class Late(Cell):
+    """Reads each input a step late."""
+
+    def initial_state(self, like):
+        return (like.new_zeros(len(like), self.hidden_size),)
+
+    def step(self, x, state):
+        (h,) = state
+        return h, (x,)
+
+
+class Quitter(Late):
+    def step(self, x, state):
+        sys.exit(0)
+
+
+def test_a_cell_that_does_not_read_its_last_input_is_refused():
+    with pytest.raises(UserError, match="by its last input is 0; let h_t depend on x_t"):
+        gradient_flow(f"{__name__}.Late", {}, length=4, width=8)
+
+
+def test_a_cell_that_would_end_the_program_is_an_error():
+    with pytest.raises(RuntimeError, match=r"the model ended the program: sys.exit\(0\)"):
+        gradient_flow(f"{__name__}.Quitter", {}, length=4, width=8)
 
 
 def test_the_command_prints_a_row_a_cell_and_draws(tmp_path, monkeypatch, capsys):

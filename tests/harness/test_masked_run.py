@@ -17,7 +17,7 @@ from benchmark.data.load import load
 from benchmark.errors import UserError
 from benchmark.harness.run import plan, run
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.pitfalls.mistakes import measure
+from benchmark.pitfalls.study import measure
 from benchmark.records.losses import read_losses
 from benchmark.records.store import Store
 

@@ -26,8 +26,9 @@ from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.least_squares import LeastSquares
 from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec
-from benchmark.pitfalls import mistakes
-from benchmark.pitfalls.mistakes import LEAST_SQUARES, Bench, Effect, OverSeeds, Score
+from benchmark.pitfalls import mistakes, study
+from benchmark.pitfalls.mistakes import LEAST_SQUARES, Bench, Effect, Score
+from benchmark.pitfalls.study import OverSeeds
 from benchmark.pitfalls.table import pitfalls_table
 
 Command = Callable[..., Any]
@@ -176,7 +177,7 @@ def all_of(task: Task, split: Any) -> tuple[torch.Tensor, torch.Tensor]:
 def test_every_effect_is_the_same_the_second_time(task: Task) -> None:
     def measured() -> list[OverSeeds]:
         others = [replace(task.series, name="other")]
-        return mistakes.measure(task.series, 12, [LINEAR], others, seeds=2)
+        return study.measure(task.series, 12, [LINEAR], others, seeds=2)
 
     first = measured()
     assert first == measured()
@@ -272,7 +273,7 @@ def test_a_table_that_cannot_be_written_is_found_before_measuring(
     words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12, "--only", "drop_last")
     assert command(*words, "--output", "new.md/folder/table.md").code == 0
     assert Path("new.md/folder/table.md").read_text().startswith("# What known mistakes are worth")
-    monkeypatch.setattr(mistakes, "measure", None)
+    monkeypatch.setattr(study, "measure", None)
     for path, what in (
         ("own.yaml/table.md", "is a file, or lies"),
         ("new.md", "is a folder, not a"),
@@ -289,7 +290,14 @@ def test_one_mistake_can_be_made_alone_with_settings_of_ones_own(
     write_yaml("own.yaml", LINEAR.model_dump(mode="json") | {"dataset": "toy"})
     words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12)
     options = ("--only", "epoch_on_test", "--set", "training.epochs=1", "--output", "one.md")
-    assert command(*words, *options).code == 0
+    (toy / "datasets" / "ETTh2.csv").write_text("is not read for such a mistake\n")
+    answer = command(*words, *options)
+    assert answer.code == 0, answer.err
+    begun = [line for line in answer.out.splitlines() if " of 4: " in line]
+    assert begun[0] == "1 of 4: epoch on test: least_squares"
+    assert begun[1:] == [
+        f"{seed + 1} of 4: epoch on test: linear, seed {seed}" for seed in (1, 2, 3)
+    ]
     lines = Path("one.md").read_text().splitlines()
     (row,) = [line for line in lines if line.startswith("| ")][2:]
     cells = row.split(" | ")
@@ -316,7 +324,7 @@ class OneStep(Linear):
 def test_a_models_own_fault_is_told_as_one(task: Task) -> None:
     wrong = spec(name="wrong", model={"class": f"{__name__}.OneStep"})
     with pytest.raises(UserError, match="wrong on toy: model: a forecast must have shape"):
-        mistakes.measure(task.series, 12, [wrong], only=["drop_last"])
+        study.measure(task.series, 12, [wrong], only=["drop_last"])
 
 
 def test_a_model_that_does_not_fit_is_told_before_any_training(
@@ -324,14 +332,14 @@ def test_a_model_that_does_not_fit_is_told_before_any_training(
 ) -> None:
     monkeypatch.setattr(mistakes, "fit", None)
     with pytest.raises(UserError, match="lookback: 9999"):
-        mistakes.measure(task.series, 12, [LINEAR, spec(lookback=9999)])
+        study.measure(task.series, 12, [LINEAR, spec(lookback=9999)])
 
 
 def test_a_companion_that_is_too_short_for_the_horizon_is_left_out(task: Task) -> None:
     splits = Splits(train=400, val=11, test=289)  # no validation window of 12 steps
     card = task.series.card.model_copy(update={"splits": splits})
     others = [replace(task.series, name="short", card=card), replace(task.series, name="other")]
-    (found,) = mistakes.measure(task.series, 12, [LAST], others, only=["filled_failure"])
+    (found,) = study.measure(task.series, 12, [LAST], others, only=["filled_failure"])
     assert found.meaning.startswith("mean over toy, other; ")
 
 
@@ -348,5 +356,6 @@ def test_what_cannot_be_measured_is_told(
 ) -> None:
     write_yaml("own.yaml", LAST.model_dump(mode="json") | {"dataset": "toy"})
     answer = command("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12, *more)
-    assert (answer.code, answer.out) == (2, "")
+    assert answer.code == 2
+    assert "What known mistakes are worth" not in answer.out
     assert answer.err.startswith(f"error: {told}")

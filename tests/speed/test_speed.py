@@ -11,6 +11,8 @@ import torch
 import benchmark.speed.cells as cell_speed
 import benchmark.speed.models as speed
 import benchmark.speed.timing as timing
+from benchmark.errors import UserError
+from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec
 from benchmark.speed.cells import measure_cells
 
@@ -39,6 +41,19 @@ def test_every_model_is_timed_beside_the_yardstick() -> None:
     assert naive.step is None  # nothing is trained
     assert min(yardstick.forward, yardstick.step, linear.forward, linear.step, naive.forward) > 0
     assert naive.relative < 1  # a view of the last value beside two recurrent layers
+
+
+class Short(Linear):
+    """Forecasts a step less than it should."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[:, 1:]
+
+
+def test_a_forecast_of_another_shape_is_not_timed() -> None:
+    wrong = spec("short", **{"class": f"{__name__}.Short"})
+    with pytest.raises(UserError, match=r"short: model: a forecast must have shape \(4, 12, 7\)"):
+        speed.measure([wrong], torch.device("cpu"), repeats=1)
 
 
 def test_of_an_ensemble_with_nothing_to_train_no_step_is_timed() -> None:

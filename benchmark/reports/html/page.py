@@ -35,6 +35,7 @@ from benchmark.reports.ranking import (
 from benchmark.reports.specs import PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
 from benchmark.reports.tables import Table, plain
 from benchmark.reports.ties import unmarked, unmarked_note
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -237,16 +238,12 @@ def _summary(results: DataFrame) -> str:
     sets = results["dataset"].nunique()
     started = sorted(day[:10] for day in results["started"].unique())
     parts = [
-        _counted(runs, "run") + (f" ({failed:,} failed)" if failed else ""),
-        f"{results['model'].nunique():,} models",
-        _counted(sets, "data set"),
+        counted(runs, "run") + (f" ({failed:,} failed)" if failed else ""),
+        counted(results["model"].nunique(), "model"),
+        counted(sets, "data set"),
         started[0] if started[0] == started[-1] else f"{started[0]} to {started[-1]}",
     ]
     return " · ".join(part for part in parts if part)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' if number > 1 else ''}"
 
 
 def _rows_left_out(board: Leaderboard, most: int) -> Iterator[str]:

@@ -1,0 +1,18 @@
+"""Counts and times as a person reads them in a table, a message or a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def counted(number: int, noun: str) -> str:
+    """Write how many there are of something, e.g. ``1 run``, ``2,545 windows``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def time_text(time: np.datetime64) -> str:
+    """Write a time as data files do, e.g. ``2016-07-01 00:15:00``."""
+    return str(time.astype("datetime64[s]")).replace("T", " ")
