@@ -48,6 +48,7 @@ COMMANDS = {
     "datasets": "",
     "datasets list": "",
     "datasets add": "file --name --time-column --frequency --season --force --dry-run",
+    "datasets mend": "file --output --time-column",
     "datasets fetch": "names",
     "datasets check": "names",
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import make_console, tell
+from benchmark.cli.options import check_output, make_console, tell
 
 if TYPE_CHECKING:
     from benchmark.data.adoption.adopt import Proposal
@@ -51,6 +52,37 @@ def datasets_add(
     tell(console, f"Card ({outcome}): {proposal.card_path}")
     tell(console, f"Data: {proposal.data}")
     tell(console, f"Next: {_next(proposal)}")
+
+
+def datasets_mend(
+    file: Annotated[Path, typer.Argument(help="A CSV, a gzip of one, or a Parquet file.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The CSV to write; default: FILE_clean.csv beside it.")
+    ] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column of times.")] = None,
+) -> None:
+    """Write a copy of a file that can be added, or forecast from.
+
+    Puts right, and shows, what needs no decision: separators and decimal commas, how times are
+    written, the order of rows, series below one another (long format), lines around the table. The
+    file itself stays as it is. Exits with 2 if something is left that only you can decide.
+    """
+    from benchmark.data.adoption.mend import mend
+    from benchmark.data.rewrite import cleaned
+    from benchmark.files import check_writable
+
+    new = output or cleaned(file)
+    check_output(new, ".csv", read=[file])
+    check_writable(new)
+    console = make_console()
+    done = mend(file, new, time_column)
+    if not done:
+        tell(console, f"Nothing is to be mended: {file}")
+    for mended in done:
+        tell(console, f"{mended.place}: {mended.what}".removeprefix(": "))
+        tell(console, f"    {mended.how.shown}", style="green")
+    tell(console, f"Written: {new}")
+    tell(console, f"Next: {shlex.join(['benchmark', 'datasets', 'add', str(new)])}")
 
 
 def _print_table(proposal: Proposal) -> None:

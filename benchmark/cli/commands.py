@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 datasets = typer.Typer(
-    help="List the data sets, fetch their files, check them.",
+    help="List the data sets, add one of your own, fetch their files, check them.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -67,6 +67,7 @@ for command in (
 app.add_typer(datasets, name="datasets")
 datasets.command("list")(catalogue.datasets_list)
 datasets.command("add")(adding.datasets_add)
+datasets.command("mend")(adding.datasets_mend)
 datasets.command("fetch")(catalogue.datasets_fetch)
 datasets.command("check")(catalogue.datasets_check)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.data.rewrite import assigned, rewritten
+from benchmark.data.rewrite import Rewriting, assigned, rewritten
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
 
@@ -75,9 +75,11 @@ class DayOrder:
         """What `pandas.read_csv` and `pandas.to_datetime` are told of it."""
         return {"dayfirst": True} if self.day_first else {}
 
-    def cure(self, line: str) -> str:
+    def cure(self, line: Rewriting) -> str:
         """Add to a line of pandas what to change where the other reading is the right one."""
-        return f"{line}; leave out dayfirst=True if the month comes first" if self.doubt else line
+        if not self.doubt:
+            return line
+        return f"{line.by_hand}; leave out dayfirst=True if the month comes first"
 
 
 def day_order(cells: Sequence[str]) -> DayOrder | None:
@@ -173,7 +175,9 @@ def _beside(clock: str) -> str:
     return f"the time stands in column '{clock}'"
 
 
-def _joined(path: Path, frame: pd.DataFrame, date: str, clock: str, options: dict[str, Any]) -> str:
+def _joined(
+    path: Path, frame: pd.DataFrame, date: str, clock: str, options: dict[str, Any]
+) -> Rewriting:
     if frame[clock].str.fullmatch(_HOUR).all():
         hours = f"pd.to_timedelta(t[{clock!r}].astype(int), unit='h')"
         read = f"{_read(f't[{date!r}]', frame[date], options)} + {hours}"
@@ -239,9 +243,10 @@ def _period_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError |
             return None
         change = assigned(column, expression.format(f"t[{column!r}]"))
         first = f"let the first day of each {period} stand for it"
-        cure = rewritten(path, first, change, dtype="str")
+        line = rewritten(path, first, change, dtype="str")
+        cure: str = line
         if "%y" in expression:
-            cure += "; years of 69 and more are read as 19.., those below as 20.."
+            cure = f"{line.by_hand}; years of 69 and more are read as 19.., those below as 20.."
         where = f"{path}: line {FIRST_LINE}, column '{column}'"
         return UserError(where, f"{texts.iloc[0]!r} is a {period}", cure)
     return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.data.card import PARQUET, DatasetCard
-from benchmark.data.rewrite import assigned
+from benchmark.data.rewrite import Rewriting, assigned, mend_command
 from benchmark.data.rows import TIME_COLUMN
 from benchmark.errors import UserError
 
@@ -42,6 +42,7 @@ def frame_as_csv(frame: pd.DataFrame, card: DatasetCard) -> Iterator[Path]:
 def _of_frame(fault: UserError, csv: Path) -> UserError:
     """Tell a fault of the CSV that was written of the DataFrame: a cure may name what is gone."""
     cure = fault.cure.partition(" with pandas")[0] if str(csv) in fault.cure else fault.cure
+    cure = fault.cure.deed if isinstance(fault.cure, Rewriting) else cure
     return UserError(fault.where.replace(str(csv), "the DataFrame as CSV"), fault.what, cure)
 
 
@@ -84,7 +85,9 @@ def as_csv(path: Path) -> Iterator[Path]:
 def _of_parquet(fault: UserError, csv: Path, path: Path, made: str) -> UserError:
     """Tell a fault of the CSV that was written of the Parquet file that it was made from."""
     cure = fault.cure
-    if str(csv) in cure:  # a line of pandas that reads what is gone by then
+    if isinstance(cure, Rewriting):
+        cure = f"{cure.deed}: {mend_command(path)}"
+    elif str(csv) in cure:  # a line of pandas that reads what is gone by then
         new = str(path.with_name(f"{path.stem}_text.csv"))
         cure = "write it as CSV with pandas, and add that to be told how to mend it: "
         cure += f"{made}.to_csv({new!r}, index=False)"

@@ -1,28 +1,82 @@
-"""The line of pandas that makes of a user's file one that can be read, under another name."""
+"""The line of pandas that makes of a user's file one that can be read, under another name.
+
+It is told with the fault, and `benchmark.data.adoption.mend` carries it out.
+"""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmark.data.files import is_zipped
 from benchmark.files import exact_floats
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: Any) -> str:
+
+class Rewriting(str):
+    """A cure that needs no decision: as a text it tells the command and the line that do it.
+
+    A text that is made of it, to say more, is none: what stands there has to be read first.
+
+    Attributes:
+        deed: what is done.
+        change: to the table, once it is read, e.g. ``.dropna()``.
+        options: of `pandas.read_csv`.
+        by_hand: the text where a person has to decide, and no command does.
+    """
+
+    deed: str
+    change: str
+    options: dict[str, Any]
+    by_hand: str
+
+    @property
+    def shown(self) -> str:
+        """What is done, in few words and in pandas."""
+        options = {k: v for k, v in self.options.items() if k not in exact_floats()}
+        read = ", ".join(["...", *(f"{name}={value!r}" for name, value in options.items())])
+        return f"{self.deed}: pd.read_csv({read}){self.change}"
+
+    def table(self, path: Path) -> pd.DataFrame:
+        """Do with a file what the line does, short of writing it."""
+        import pandas as pd
+
+        names = {"pd": pd, "table": pd.read_csv(path, **self.options)}
+        changed: pd.DataFrame = eval(f"table{self.change}", names)
+        return changed
+
+
+def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: Any) -> Rewriting:
     """Say how to write a file anew: the user's own stays as it is.
 
     Args:
         path: the file.
         deed: what that does.
-        change: what is done to the table once it is read, e.g. ``.dropna()``.
+        change: what is done to the table once it is read, e.g. ``.dropna()``. It is run as it
+            stands: what is taken from the file stands in it as `repr` writes it.
         options: of `pandas.read_csv`.
     """
-    new = path.with_name(f"{stem(path)}_clean.csv")
+    new = cleaned(path)
     told = options | exact_floats()  # or the new file's numbers could differ in the last digit
     read = ", ".join([repr(str(path)), *(f"{name}={value!r}" for name, value in told.items())])
     line = f"pd.read_csv({read}){change}.to_csv({str(new)!r}, index=False)"
-    return f"{deed} with pandas, then use {new.name} instead: {line}"
+    made = Rewriting(f"{deed}: {mend_command(path)}; or with pandas: {line}")
+    made.deed, made.change, made.options = deed, change, told
+    made.by_hand = f"{deed} with pandas, then use {new.name} instead: {line}"
+    return made
+
+
+def mend_command(path: Path) -> str:
+    """The command that carries all rewritings of a file out."""
+    return shlex.join(["benchmark", "datasets", "mend", str(path)])
+
+
+def cleaned(path: Path) -> Path:
+    """Where a mended copy of a file goes: beside it."""
+    return path.with_name(f"{stem(path)}_clean.csv")
 
 
 def assigned(column: str, expression: str) -> str:

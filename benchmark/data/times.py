@@ -148,12 +148,12 @@ def step_fault(
     where = _place(card, path, row + first_line)
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
-        cure = rewritten(path, "sort them", in_time_order(str(card.time_column)))
-        return UserError(where, what, cure)
+        in_order = rewritten(path, "sort them", in_time_order(str(card.time_column)))
+        return UserError(where, what, in_order)
     cure = STEPS_CURE
     if steps[row - 1] == 0:
         first = rewritten(path, "keep the first", f".drop_duplicates({card.time_column!r})")
-        return UserError(where, f"{time} stands there twice", f"{cure}; or {first}")
+        return UserError(where, f"{time} stands there twice", f"{cure}; or {first.by_hand}")
     misfit = card.step.misfit(times[row])
     if misfit:
         return UserError(where, f"{time} {misfit}", cure)

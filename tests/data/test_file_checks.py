@@ -79,7 +79,10 @@ def test_lines_are_counted_from_one_where_there_is_no_header(fault, make_card, w
         ("date,load", "line 1: channel 'heat' is missing"),
         ("date,load,heat,rain", "line 1: column 'rain' is not in the card; add it to channels or"),
         ("date,load,load", "line 1: names column 'load' twice"),
-        ("date;load;heat", "line 1: has no comma: 'date;load;heat'; mend it with pandas, "),
+        (
+            "date;load;heat",
+            "line 1: has no comma: 'date;load;heat'; mend it: benchmark",
+        ),
         ("", "line 1: is empty; delete it and fetch it again, or write it anew"),
         ("<!DOCTYPE html>", "line 1: is a web page, not a CSV file"),
         ("\x1f\x8b\x08,a", "line 1: is binary data, not text"),
@@ -197,6 +200,6 @@ def test_the_cure_for_a_time_zone_mends_the_night_a_clock_is_put_back(make_card,
     write(["date,load,heat", *lines])
     with pytest.raises(UserError, match=r"line 2, column 'date': .*\+02:00' has a") as caught:
         load_series(make_card())
-    assert caught.value.cure.startswith("write all times in UTC with pandas, then use toy_clean")
+    assert caught.value.cure.startswith("write all times in UTC: benchmark datasets mend ")
     times = load_series(make_card(file=written_anew(caught.value.cure).name)).timestamps
     assert [str(time)[11:13] for time in times] == ["00", "01", "02", "03", "04"]

@@ -13,6 +13,7 @@ import pytest
 from users_table import table, written_anew
 
 from benchmark.data.adoption.adopt import adopt, propose
+from benchmark.data.adoption.mend import mend
 from benchmark.data.card import load_card
 from benchmark.data.frames import as_csv
 from benchmark.data.load import load
@@ -148,6 +149,24 @@ def test_the_cures_for_a_parquet_file_lead_to_a_data_set(kind: str, user: Path) 
             frame.index.name = None
     path = user / "my.parquet"
     frame.to_parquet(path)
+    told = r"my\.parquet: .*: benchmark datasets mend \S+my\.parquet$"
+    with pytest.raises(UserError, match=told), as_csv(path) as csv:
+        propose(csv)
+    mend(path, user / "my_clean.csv")
+    found = propose(user / "my_clean.csv").found
+    assert found.card.time_column == "date"
+    assert found.table.timestamps[0] == (
+        np.datetime64("1850-01-07") if kind == "periods" else np.datetime64("2021-02-28T23")
+    )
+
+
+def test_a_parquet_file_of_dates_that_can_be_read_either_way_is_written_as_text(
+    user: Path,
+) -> None:
+    frame = table(250)
+    frame["date"] = frame["date"].dt.strftime("%d/%m/%Y %H:%M")
+    path = user / "my.parquet"
+    frame.to_parquet(path)
     with pytest.raises(UserError, match="write it as CSV") as caught, as_csv(path) as csv:
         propose(csv)
     line = re.search(r"pd\.read_parquet.*", caught.value.cure)
@@ -155,8 +174,4 @@ def test_the_cures_for_a_parquet_file_lead_to_a_data_set(kind: str, user: Path) 
     eval(line[0], {"pd": pd})
     with pytest.raises(UserError, match=r"then use my_text_clean\.csv instead") as caught:
         propose(user / "my_text.csv")
-    found = propose(written_anew(caught.value.cure)).found
-    assert found.card.time_column == "date"
-    assert found.table.timestamps[0] == (
-        np.datetime64("1850-01-07") if kind == "periods" else np.datetime64("2021-02-28T23")
-    )
+    assert propose(written_anew(caught.value.cure)).card.frequency == "h"

@@ -78,8 +78,8 @@ def with_cell(line: int, column: int, cell: str) -> str:
 MEND = "mend the line, or leave out all rows up to it"
 STEPS = f"the model reads rows in time order, frequency 15min: {MEND}"
 TIME = "write e.g. 2016-07-01 00:15:00, in UTC or standard time"
-SORT = "sort them with pandas, then use new_clean.csv instead: pd.read_csv("
-UTC = "write all times in UTC with pandas, then use new_clean.csv instead: pd.read_csv("
+SORT = "sort them: benchmark datasets mend "
+UTC = "write all times in UTC: benchmark datasets mend "
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_a_fault_is_told_by_file_line_column_and_cure(tmp_path: Path, text: str,
     with pytest.raises(UserError) as caught:
         read(path)
     message = str(caught.value)
-    if told.endswith((SORT, UTC)):  # a line of pandas follows
-        message = message.partition(repr(str(path)))[0]
+    if told.endswith((SORT, UTC)):  # the command's file and a line of pandas follow
+        message = message.partition(f"mend {path}; or with pandas: pd.read_csv(")[0] + "mend "
     assert message == f"{path}{told}"
 
 
@@ -210,7 +210,7 @@ def test_text_that_is_not_in_the_data_sets_encoding_is_refused(tmp_path: Path) -
         columns = ["when", *CHANNELS, name]
         rows = [[*row, "ä"] for row in ROWS]
         path.write_bytes(text_of(rows, columns).encode("latin-1"))
-        told = f"new.csv: line {line + 1}: is not utf-8 text .byte 0xe4.; write it as utf-8 with"
+        told = f"new.csv: line {line + 1}: is not utf-8 text .byte 0xe4.; write it as utf-8:"
         with pytest.raises(UserError, match=f"{told} .*, encoding='cp1252'") as caught:
             read(path)
         assert "ä" in written_anew(caught.value.cure).read_text("utf-8")
@@ -321,7 +321,7 @@ def test_the_newest_row_first_is_told_the_line_that_sorts_them(
 ) -> None:
     path = tmp_path / "new.csv"
     path.write_text(text_of(ROWS[::-1]))
-    with pytest.raises(UserError, match=r"line 3, .* not in time order; sort them with") as caught:
+    with pytest.raises(UserError, match=r"line 3, .* not in time order; sort them: ") as caught:
         read(path, whole=whole, missing=missing)
     assert read(written_anew(caught.value.cure)).values[:, 0].tolist() == [1.5, 10.0, 3.0]
 

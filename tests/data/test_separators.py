@@ -67,7 +67,7 @@ def test_one_line_of_pandas_makes_the_file_readable(
     error = caught.value
     assert error.where == f"{path}: line 1"
     assert error.what == f"has no comma: {text.splitlines()[0]!r}"
-    told = "mend it with pandas, then use strom_clean.csv instead: "
+    told = f"mend it: benchmark datasets mend {path}; or with pandas: "
     assert error.cure.startswith(f"{told}pd.read_csv('{path}', {options}")
     table = propose(written_anew(error.cure)).found.table
     assert path.read_bytes() == text.encode("latin-1")
@@ -81,7 +81,7 @@ def test_whatever_follows_the_first_line_it_is_told_by_its_separator(make_card, 
     with pytest.raises(UserError) as caught:
         load_series(make_card())
     assert str(caught.value) == (
-        f"{path}: line 1: has no comma: 'a;b'; mend it with pandas, then use toy_clean.csv "
-        f"instead: pd.read_csv('{path}', sep=';')"
+        f"{path}: line 1: has no comma: 'a;b'; mend it: benchmark datasets mend {path}; "
+        f"or with pandas: pd.read_csv('{path}', sep=';')"
         f".to_csv('{path.with_name('toy_clean.csv')}', index=False)"
     )

@@ -76,8 +76,8 @@ def put_back_cure(path: Path, time_column: str, times: Times) -> str:
             local = f"pd.to_datetime(t[{time_column!r}], format='mixed').dt"
             change = f"{local}.tz_localize({zone!r}, ambiguous='infer').dt.tz_convert('UTC')"
             deed = "as an hour does where a clock is put back: write all times in UTC"
-            cure = rewritten(path, deed, assigned(time_column, change))
-            return f"{cure}; put in its own zone if it is not that of {zone.rpartition('/')[2]}"
+            line = rewritten(path, deed, assigned(time_column, change)).by_hand
+            return f"{line}; put in its own zone if it is not that of {zone.rpartition('/')[2]}"
     return ""
 
 
@@ -95,7 +95,7 @@ def _long_fault(
     what += f"{' and '.join(map(repr, keys))} ({told})"
     deed, change = "make a column of each", ""
     if len(rows) < len(frame):
-        deed, change = f"{deed}, of rows that repeat once,", ".drop_duplicates()"
+        deed, change = f"{deed}, of rows that repeat once", ".drop_duplicates()"
     named = len(keys) == len(values) == 1 and keys[0] not in channels and time_column not in names
     if named:
         change += f".pivot(index={time_column!r}, columns={keys[0]!r}, values={values[0]!r})"

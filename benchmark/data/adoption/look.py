@@ -74,10 +74,29 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
         UserError: the file is no such CSV, has no times or no numbers; names line and column.
     """
     with without_card(path):
-        return _look(path, time_column, frequency)
+        card, times, reasons = _survey(path, time_column)
+        off_grid = step_cure(path, str(card.time_column), times, frequency)
+        frequency = frequency or str(most_frequent_step(times))
+        channels = [column for column, reason in reasons.items() if not reason]
+        return _settled(card, path, times, frequency, off_grid, channels, reasons)
 
 
-def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
+def survey(path: Path, time_column: str | None = None) -> None:
+    """Find out whether a file is such a table, however few rows it has, and however far apart.
+
+    Args:
+        path: the file.
+        time_column: see `look`.
+
+    Raises:
+        UserError: as `look`.
+    """
+    with without_card(path):
+        _survey(path, time_column)
+
+
+def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, dict[str, str]]:
+    """Read a card's beginning, the times, and why a column is no channel, or nothing."""
     card = _provisional()
     columns = read_header(card, path)
     _check_header(path, columns)
@@ -106,9 +125,7 @@ def _look(path: Path, time_column: str | None, frequency: str | None) -> Look:
         what = f"column {columns.index('') + 1} has no name"
         raise UserError(f"{path}: line 1", what, "name it, or take it out")
     _check_order(card, path, times, frame, channels)
-    off_grid = step_cure(path, time_column, times, frequency)
-    frequency = frequency or str(most_frequent_step(times))
-    return _settled(card, path, times, frequency, off_grid, channels, reasons)
+    return card, times, reasons
 
 
 def _settled(
@@ -262,11 +279,11 @@ def _order_cure(path: Path, frame: pd.DataFrame, time_column: str, times: Times)
     repeated = len(times) - len(np.unique(times))
     deed, change = "sort its rows", in_time_order(time_column)
     if repeated == frame.duplicated().sum() > 0:
-        deed += ", each of them once,"
+        deed += ", each of them once"
         change = f".drop_duplicates(){change}"
     elif repeated > FEW_REPEATED * len(times):
         return "mend the file: sort its rows, and have one for each time"
     elif repeated:
-        deed += ", the first alone of those that share a time,"
+        deed += ", the first alone of those that share a time"
         change = f".drop_duplicates({time_column!r}){change}"
     return rewritten(path, deed, change)

@@ -57,10 +57,10 @@ def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | 
     wrong: NDArray[np.bool_] = ~np.isfinite(numbers)
     if not wrong.any() and grouped.any():
         at, kind = grouped, "has commas between its thousands"
-        cure = rewritten(path, thousands=",")
+        cure: str = (line := rewritten(path, thousands=","))
         if texts.str.fullmatch(_EITHER).all():
             kind = "has a comma between its thousands, or a decimal one"
-            cure = f"{cure}; put decimal=',' for thousands=',' if it is decimal"
+            cure = f"{line.by_hand}; put decimal=',' for thousands=',' if it is decimal"
     elif wrong.any() and texts.str.fullmatch(_DECIMAL).all():
         at, kind = wrong, "has a decimal comma"
         cure = rewritten(path, decimal=",")

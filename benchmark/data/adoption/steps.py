@@ -115,7 +115,7 @@ def step_cure(path: Path, time_column: str, times: Times, frequency: str | None)
     how = "normalize()" if by_day else f"round({frequency!r})"
     deed = "leave out its times of day" if by_day else "round its times"
     change = assigned(time_column, f"pd.to_datetime(t[{time_column!r}]).dt.{how}")
-    return f"mend the file, or {rewritten(path, deed, change)}"
+    return f"mend the file, or {rewritten(path, deed, change).by_hand}"
 
 
 def _about(times: Times) -> Frequency | None:

@@ -35,7 +35,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "day first": (
         lambda lines: [lines[0], *(f"13/03/2021 {line[11:]}" for line in lines[1:])],
         {},
-        "line 2, column 'date': '13/03/2021 00:00:00' begins with the day; mend it with pandas",
+        "line 2, column 'date': '13/03/2021 00:00:00' begins with the day; mend it: benchmark",
     ),
     "one bad number": (
         changed(9, "2021-03-01 07:00:00,1,n/a?"),
@@ -52,7 +52,7 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
     "zones, in a column of any name": (
         lambda lines: ["Zeit,load,heat", *(line.replace(",", "+01:00,", 1) for line in lines[1:])],
         {},
-        "line 2, column 'Zeit': .* has a time zone; write all times in UTC with pandas, then",
+        "line 2, column 'Zeit': .* has a time zone; write all times in UTC: benchmark",
     ),
     "no times": (
         lambda lines: [line.partition(",")[2] for line in lines],

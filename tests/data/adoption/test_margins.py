@@ -21,7 +21,7 @@ COMMAS = "line 1: names 3 columns, and lines have more commas than that, with no
 MARGINS: dict[str, tuple[list[str], str]] = {
     "comments": (
         ["# made by me", "# of a, and b, and c", "#", HEADER, *ROWS],
-        f"{ABOVE}4: '# made by me'; mend it with",
+        f"{ABOVE}4: '# made by me'; mend it:",
     ),
     "a title": (["Report of site 3,,", ",,", HEADER, *ROWS], f"{ABOVE}3: 'Report of site 3,,'"),
     "a title and a blank line": (["Report of site 3", "", HEADER, *ROWS], f"{ABOVE}3: 'Report"),
@@ -29,18 +29,18 @@ MARGINS: dict[str, tuple[list[str], str]] = {
     "a title above semicolons": (["Report of site 3;;", "", *SEMICOLONS], f"{ABOVE}3: "),
     "commas behind all lines": (
         [f"{line},,," for line in (HEADER, *ROWS)],
-        f"{COMMAS}leave them out with",
+        f"{COMMAS}leave them out:",
     ),
     "a comma behind all rows": ([HEADER, *(f"{row}," for row in ROWS)], COMMAS),
     "commas behind some rows": ([HEADER, *ROWS[:99], *(f"{row},," for row in ROWS[99:])], COMMAS),
     "units": (
         [HEADER, ",kW,m3/h", *ROWS],
-        "line 2: holds no number, but 'kW, m3/h', as units are told; leave it out with",
+        "line 2: holds no number, but 'kW, m3/h', as units are told; leave it out:",
     ),
     "units and kinds": ([HEADER, "TS,kW,°C", ",Avg,Avg", *ROWS], "but 'TS, kW, °C', as units are"),
     "rows of commas": (
         [HEADER, *ROWS[:7], ",,", *ROWS[7:], ",,", ",,"],
-        "line 9: holds commas alone, as 3 of 203 rows do; leave them out with",
+        "line 9: holds commas alone, as 3 of 203 rows do; leave them out:",
     ),
 }
 

@@ -12,7 +12,9 @@ import pytest
 from users_table import table, written_anew
 
 from benchmark.data.adoption.adopt import propose
+from benchmark.data.adoption.mend import mend
 from benchmark.data.frames import as_csv
+from benchmark.data.rewrite import Rewriting
 from benchmark.errors import UserError
 
 FRAME = table(480).rename(columns={"date": "when"})
@@ -54,7 +56,7 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         long(FRAME, ["when"]),
         {},
         "column 'when': is in long format: a time repeats for each value of 'series' (load; heat); "
-        "make a column of each with pandas",
+        "make a column of each: benchmark datasets mend ",
     ),
     "long, series by series": (
         long(FRAME, ["series", "when"]),
@@ -102,7 +104,7 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
     "date and time": (
         two_columns("%Y-%m-%d"),
         {},
-        "column 'when': holds dates alone, and the time stands in column 'at'; join them with",
+        "column 'when': holds dates alone, and the time stands in column 'at'; join them:",
     ),
     "date without marks, and time": (two_columns("%Y%m%d"), {"time_column": "when"}, "join them"),
     "date with the day first, and time": (
@@ -130,23 +132,23 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
     "date and hour": (
         times("%Y-%m-%d").assign(Hour=WHEN.dt.hour),
         {},
-        "column 'when': holds dates alone, and the time stands in column 'Hour'; join them with",
+        "column 'when': holds dates alone, and the time stands in column 'Hour'; join them:",
     ),
     "date with the day first, and an hour of two digits": (
         times("%d.%m.%Y").assign(hr=WHEN.dt.strftime("%H")),
         {},
-        "begins with the day, and the time stands in column 'hr'; join them with",
+        "begins with the day, and the time stands in column 'hr'; join them:",
     ),
     "date without marks, and hours from 1 to 24": (
         FRAME.assign(when=BEFORE.dt.strftime("%Y%m%d"), HourEnding=BEFORE.dt.hour + 1),
         {"time_column": "when"},
-        "the time stands in column 'HourEnding'; join them with",
+        "the time stands in column 'HourEnding'; join them:",
     ),
     "year, month, day and hour": (
         parts("year month day hour"),
         {},
         "column 'year': is but a part of a time, whose parts stand in 'year', 'month', 'day', "
-        "'hour'; join them with",
+        "'hour'; join them:",
     ),
     "day, month, year and hour": (
         parts("Day Month Year Hour"),
@@ -206,6 +208,10 @@ def test_the_line_given_writes_a_file_that_can_be_added_and_leaves_the_users(
     assert told in str(caught.value)
     added = written_anew(caught.value.cure)
     assert (added.name, path.read_bytes()) == ("my_clean.csv", before)
+    if isinstance(caught.value.cure, Rewriting):  # nothing is to be decided
+        (mended,) = mend(path, path.with_name("new.csv"), options.get("time_column"))
+        assert mended.how == caught.value.cure
+        assert path.with_name("new.csv").read_bytes() == added.read_bytes()
     found = propose(added).found.table
     assert found.timestamps[0] == WHEN[0].to_datetime64()
     assert len(found.values) == len(FRAME)
@@ -338,7 +344,7 @@ def test_rows_in_another_order_are_told_the_line_that_sorts_them(
 
 def test_of_two_exports_that_overlap_each_row_is_kept_once(write_csv: Callable[..., Path]) -> None:
     frame = pd.concat([FRAME[:300], FRAME[200:]])
-    with pytest.raises(UserError, match=r"sort its rows, each of them once, with") as caught:
+    with pytest.raises(UserError, match=r"sort its rows, each of them once: benchmark") as caught:
         propose(write_csv(frame))
     mended = propose(written_anew(caught.value.cure)).found.table
     assert mended.values.tolist() == FRAME[["load", "heat"]].to_numpy().tolist()
@@ -362,7 +368,7 @@ def test_what_stands_for_missing_in_many_cells_is_told_the_line_that_has_them_mi
 ) -> None:
     frame = FRAME.astype({"load": str, "heat": str})
     frame.loc[5:9, "load"] = mark
-    with pytest.raises(UserError, match=r"line 7, .* 480; have them missing with") as caught:
+    with pytest.raises(UserError, match=r"line 7, .* 480; have them missing: benchmark") as caught:
         propose(write_csv(frame))
     values = propose(written_anew(caught.value.cure)).found.table.values
     assert np.flatnonzero(np.isnan(values[:, 0])).tolist() == [5, 6, 7, 8, 9]
@@ -371,18 +377,17 @@ def test_what_stands_for_missing_in_many_cells_is_told_the_line_that_has_them_mi
         propose(write_csv(frame))
 
 
-def test_a_parquet_file_is_written_as_csv_to_be_mended(user: Path) -> None:
+def test_a_parquet_file_is_mended_as_it_is(user: Path) -> None:
     pytest.importorskip("pyarrow")
-    path = user / "my.parquet"
+    path, new = user / "my.parquet", user / "new.csv"
     for frame in (long(FRAME, ["when"]), long(FRAME, ["when"]).set_index("when")):
         frame.to_parquet(path)
-        told = r"user/my\.parquet: column 'when': is in long format"
-        with pytest.raises(UserError, match=told) as caught, as_csv(path) as csv:
+        told = r"user/my\.parquet: column 'when': is in long format.*: benchmark datasets mend \S+$"
+        with pytest.raises(UserError, match=told), as_csv(path) as csv:
             propose(csv)
-        eval(caught.value.cure.rpartition(": ")[2], {"pd": pd})
-        with pytest.raises(UserError, match=r"my_text\.csv: column 'when': is in long") as caught:
-            propose(user / "my_text.csv")
-        assert propose(written_anew(caught.value.cure)).found.table.channels == ("heat", "load")
+        (mended,) = mend(path, new)
+        assert (mended.place, mended.what[:17]) == ("column 'when'", "is in long format")
+        assert propose(new).found.table.channels == ("heat", "load")
 
 
 def test_hours_up_to_24_are_neither_joined_nor_columns_of_their_own(

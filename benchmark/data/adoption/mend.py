@@ -1,0 +1,86 @@
+"""Writing a user's file anew: every rewriting that a fault is told with, one after the other.
+
+What needs a decision, as a date that can be read either way, is left to the user.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+from benchmark.data.adoption.look import survey
+from benchmark.data.files import opened_text
+from benchmark.data.frames import as_csv
+from benchmark.data.rewrite import Rewriting
+from benchmark.errors import UserError
+from benchmark.files import storage_faults, writing
+
+
+@dataclass(frozen=True)
+class Mended:
+    """One fault and what was done about it.
+
+    Attributes:
+        place: where in the table it was found; empty where it was all of it.
+        what: the fault.
+        how: the rewriting.
+    """
+
+    place: str
+    what: str
+    how: Rewriting
+
+
+def mend(path: Path, new: Path, time_column: str | None = None) -> list[Mended]:
+    """Write a file anew so that it can be added, or forecast from; what is fine is but copied.
+
+    Args:
+        path: the file, a CSV or a Parquet file.
+        new: the CSV to write, which replaces what was there.
+        time_column: of the last table; None finds it.
+
+    Returns:
+        What was done, in that order.
+
+    Raises:
+        UserError: a fault that only the user can mend is left; told of `new`, which then has
+            everything else mended, or of `path` if nothing was. Or `new` cannot be written.
+    """
+    done: list[Mended] = []
+    with as_csv(path) as csv, TemporaryDirectory() as folder:
+        table, work = csv, Path(folder) / new.name
+        while fault := _fault(table, time_column):
+            if done and fault.where == "--time-column":
+                time_column = None  # was joined to another
+                continue
+            one = next((one for one in fault.faults if isinstance(one.cure, Rewriting)), None)
+            place = one.where.removeprefix(str(table)).removeprefix(": ") if one else ""
+            if one is None or any((m.place, m.what) == (place, one.what) for m in done):
+                break
+            how = cast(Rewriting, one.cure)
+            how.table(table).to_csv(work, index=False)
+            done.append(Mended(place, one.what, how))
+            table = work
+        if fault and not done:
+            raise fault
+        with storage_faults(new), opened_text(table) as stream, writing(new) as copy:
+            shutil.copyfileobj(stream, copy)
+        if fault:
+            raise fault.retold(lambda left: _told_of(left, work.parent, new.parent))
+    return done
+
+
+def _fault(table: Path, time_column: str | None) -> UserError | None:
+    try:
+        survey(table, time_column)
+    except UserError as error:
+        return error
+    return None
+
+
+def _told_of(fault: UserError, work: Path, home: Path) -> UserError:
+    where, cure = (text.replace(f"{work}/", f"{home}/") for text in (fault.where, fault.cure))
+    return UserError(where, fault.what, cure)

@@ -1,0 +1,129 @@
+"""A file is written anew by every line it would be told, one after the other, and no other way."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from users_table import table
+
+from benchmark.data.adoption.adopt import propose
+from benchmark.data.adoption.mend import mend
+from benchmark.errors import UserError
+
+FRAME = table(480)
+
+
+def lines(frame: pd.DataFrame) -> list[str]:
+    return frame.to_csv(index=False).splitlines()
+
+
+def test_what_is_wrong_is_mended_in_turn(write_csv: Callable[..., Path], user: Path) -> None:
+    text = FRAME.assign(date=FRAME["date"].dt.strftime("%d.%m.%Y %H:%M"))
+    names, *rows = text.to_csv(sep=";", decimal=",", index=False).splitlines()
+    path, new = write_csv(["Meter 7", names, *reversed(rows)]), user / "new.csv"
+    before = path.read_bytes()
+    done = mend(path, new)
+    assert [(one.place, one.what.partition(":")[0]) for one in done] == [
+        ("line 1", "stands above the columns' names, which are in line 2"),
+        ("line 3, column 'date'", "2021-03-20 22"),
+    ]
+    assert done[1].how.shown.startswith("sort its rows: pd.read_csv(...).sort_values('date', ")
+    found = propose(new).found.table
+    np.testing.assert_array_equal(found.timestamps, FRAME["date"].to_numpy())
+    np.testing.assert_array_equal(found.values, FRAME[["load", "heat"]].to_numpy())
+    assert path.read_bytes() == before
+    assert mend(new, user / "again.csv") == []
+    assert (user / "again.csv").read_bytes() == new.read_bytes()
+
+
+def test_the_time_column_that_is_named_may_be_joined_to_another(
+    write_csv: Callable[..., Path], user: Path
+) -> None:
+    date = FRAME["date"].dt
+    parts = FRAME.drop(columns="date").assign(year=date.year, month=date.month, day=date.day)
+    path = write_csv(parts.assign(hour=date.hour))
+    mend(path, user / "new.csv", "year")
+    assert propose(user / "new.csv").card.time_column == "date"
+
+
+def test_what_only_the_user_can_mend_is_told_of_the_new_file(
+    write_csv: Callable[..., Path], user: Path
+) -> None:
+    frame = FRAME.astype({"load": str})
+    frame.loc[5, "load"] = "broken"
+    path, new = write_csv([line.replace(",", ";") for line in lines(frame)]), user / "new.csv"
+    with pytest.raises(UserError) as caught:
+        mend(path, new)
+    assert str(caught.value).startswith(f"{new}: line 7, column 'load': 'broken' is no number")
+    assert new.read_text().splitlines() == lines(frame)
+
+
+def test_a_decision_is_left_to_the_user(write_csv: Callable[..., Path], user: Path) -> None:
+    frame = FRAME[:250].assign(date=FRAME["date"].dt.strftime("%d/%m/%Y %H:%M"))
+    path, new = write_csv(frame), user / "my_new.csv"
+    with pytest.raises(UserError, match=f"^{path}: .* is 1 March or 3 January, and no day above"):
+        mend(path, new)
+    assert not new.exists()
+    path.write_text(path.read_text(), encoding="utf-16")
+    with pytest.raises(UserError, match=f"^{new}: .* no day above 12 tells which") as caught:
+        mend(path, new)
+    assert f"then use my_new_clean.csv instead: pd.read_csv('{new}'" in caught.value.cure
+    assert new.is_file()
+
+
+def test_a_zipped_file_is_written_plain(user: Path) -> None:
+    path = user / "my.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(lines(FRAME)).encode()))
+    assert mend(path, user / "new.csv") == []
+    assert (user / "new.csv").read_text().splitlines() == lines(FRAME)
+
+
+def test_few_rows_can_be_mended_to_be_forecast_from(
+    write_csv: Callable[..., Path], user: Path
+) -> None:
+    path = write_csv(FRAME[:3][::-1])
+    (done,) = mend(path, user / "new.csv")
+    assert "not in time order" in done.what
+    assert (user / "new.csv").read_text().splitlines() == lines(FRAME[:3])
+
+
+def test_a_line_may_name_what_stands_in_the_file_however_it_is_called(
+    write_csv: Callable[..., Path], user: Path
+) -> None:
+    name = """it's "x" + __import__('os').getcwd() {0} \\n"""
+    long = FRAME.melt("date", var_name=name).replace("heat", "he'at")
+    mend(write_csv(long), user / "new.csv")
+    assert propose(user / "new.csv").found.table.channels == ("he'at", "load")
+
+
+def test_a_cure_passes_between_processes(write_csv: Callable[..., Path]) -> None:
+    with pytest.raises(UserError) as caught:
+        propose(write_csv(FRAME[::-1]))
+    passed = pickle.loads(pickle.dumps(caught.value))
+    assert str(passed) == str(caught.value)
+    assert passed.cure.shown == caught.value.cure.shown
+
+
+def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Path) -> None:
+    FRAME[::-1].to_csv("my file.csv", index=False)
+    answer = command("datasets", "mend", "my file.csv")
+    assert (answer.code, answer.err) == (0, "")
+    fault, deed, written, following = answer.out.splitlines()
+    assert fault.startswith("line 3, column 'date': 2021-03-20 22:00:00 stands after 2021-03-20 23")
+    assert deed.startswith("    sort its rows: pd.read_csv(...).sort_values('date'")
+    assert written == "Written: my file_clean.csv"
+    assert following == "Next: benchmark datasets add 'my file_clean.csv'"
+    assert command("datasets", "add", "my file_clean.csv").code == 0
+    told = command("datasets", "mend", "my file_clean.csv", "--output", "new/plain.csv")
+    assert told.out.splitlines()[0] == "Nothing is to be mended: my file_clean.csv"
+    assert Path("new/plain.csv").read_bytes() == Path("my file_clean.csv").read_bytes()
+    for output, what in (("my file.csv", "is what this command reads"), ("x.txt", "does not end")):
+        refused = command("datasets", "mend", "my file.csv", "--output", output)
+        assert refused.code == 2
+        assert what in refused.err
