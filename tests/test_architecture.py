@@ -45,6 +45,7 @@ COMMANDS = {
     "speed": "models --loop --cells --device --threads",
     "gradients": "cells --length --plot",
     "abilities": "cells --only --seeds --threads --output",
+    "gates": "cell --task --seed --threads --plot",
     "datasets": "",
     "datasets list": "",
     "datasets add": "file --name --time-column --frequency --season --force --dry-run",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.abilities.tasks import AbilityTask
-from benchmark.cells import cell_factory
+from benchmark.cells import Cell, cell_factory
 from benchmark.errors import no_exit
 
 WEIGHTS = 20_000
@@ -47,8 +47,10 @@ class Answers:
     right_longer: float | None
 
 
-class _Reader(nn.Module):
+class Reader(nn.Module):
     """``(B, S, I)`` -> ``(B, S, O)`` by one layer of a cell."""
+
+    cell: Cell
 
     def __init__(self, cell: str, task: AbilityTask, width: int) -> None:
         super().__init__()
@@ -57,6 +59,7 @@ class _Reader(nn.Module):
         self.answer = nn.Linear(width, task.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Answer after every step."""
         outputs, _ = self.cell(self.embed(x))
         return self.answer(outputs)  # type: ignore[no-any-return]
 
@@ -68,14 +71,12 @@ def width_of(cell: str, task: AbilityTask) -> int:
         UserError: there is no such cell, or it lacks its equations.
     """
     widths = range(STRIDE, WIDEST + 1, STRIDE)
-    return min(widths, key=lambda width: abs(_weights(_Reader(cell, task, width)) - WEIGHTS))
+    return min(widths, key=lambda width: abs(_weights(Reader(cell, task, width)) - WEIGHTS))
 
 
 @no_exit()
 def train_and_ask(cell: str, task: AbilityTask, width: int, seed: int) -> Answers:
-    """Train a cell on sequences drawn anew for every step, then ask it about others.
-
-    Adam at a rate that rises and falls once; the mean squared error of all that is asked for.
+    """Train a cell, then ask it about sequences that it was not trained on.
 
     Args:
         cell: a cell's name, or a dotted path.
@@ -83,9 +84,26 @@ def train_and_ask(cell: str, task: AbilityTask, width: int, seed: int) -> Answer
         width: hidden size.
         seed: of weights and sequences.
     """
+    reader = trained(cell, task, width, seed)
+    return Answers(
+        task=task.name,
+        cell=cell,
+        seed=seed,
+        width=width,
+        weights=_weights(reader),
+        right=share_right(reader, task, task.length),
+        right_longer=share_right(reader, task, task.longer) if task.longer else None,
+    )
+
+
+def trained(cell: str, task: AbilityTask, width: int, seed: int) -> Reader:
+    """Train a cell on sequences drawn anew for every step; takes what `train_and_ask` does.
+
+    Adam at a rate that rises and falls once; the mean squared error of all that is asked for.
+    """
     torch.manual_seed(seed)
     source = torch.Generator().manual_seed(seed)
-    reader = _Reader(cell, task, width)
+    reader = Reader(cell, task, width)
     optimiser = torch.optim.Adam(reader.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=task.steps)
     for _ in range(task.steps):
@@ -97,15 +115,7 @@ def train_and_ask(cell: str, task: AbilityTask, width: int, seed: int) -> Answer
         nn.utils.clip_grad_norm_(reader.parameters(), CLIP)
         optimiser.step()
         schedule.step()
-    return Answers(
-        task=task.name,
-        cell=cell,
-        seed=seed,
-        width=width,
-        weights=_weights(reader),
-        right=share_right(reader, task, task.length),
-        right_longer=share_right(reader, task, task.longer) if task.longer else None,
-    )
+    return reader
 
 
 def share_right(reader: nn.Module, task: AbilityTask, length: int) -> float:

@@ -1,13 +1,14 @@
-"""Right answers as one table: a row a cell, a column a task and length."""
+"""Right answers, a row a cell and a column a task and length; and what a trained cell does."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+from benchmark.abilities.gates import Gates, Variable
 from benchmark.abilities.study import Answers
 from benchmark.abilities.tasks import AbilityTask
-from benchmark.reports.tables import MISSING, Cell, Column, Table
+from benchmark.reports.tables import MISSING, Cell, Column, Table, number
 from benchmark.statistics.noise import over_seeds
 
 SOLVED = 0.99
@@ -51,6 +52,55 @@ def abilities_table(
             f"Made by: {command}",
         ),
     )
+
+
+def gates_table(seen: Gates, cell: str, task: AbilityTask, command: str) -> Table:
+    """Lay out what was seen of a trained cell, a row for each variable of its `step`.
+
+    Args:
+        seen: of the cell.
+        cell: its name.
+        task: that it was trained on.
+        command: what makes the table again.
+    """
+    return Table(
+        title=f"Inside a trained {cell}: {task.name}",
+        columns=(
+            Column("variable", number=False),
+            Column("unit"),
+            Column(task.event_name),
+            Column("elsewhere"),
+        ),
+        rows=tuple(tuple(map(Cell, _means(variable))) for variable in seen.variables),
+        intro=(
+            f"{seen.right:.0%} of its answers are right. The variables of its step, by their names "
+            f"in the code, at one unit: their means at a {task.event_name} and at all other steps.",
+        ),
+        notes=(
+            "The unit is the one whose gates move most. Variables of one shape share it, so that "
+            "the lines of the step hold between them.",
+            f"{task.name}: {task.meaning}",
+            f"Made by: {command}",
+        ),
+    )
+
+
+def _means(variable: Variable) -> tuple[str, str, str, str]:
+    at_event, elsewhere = number(variable.at_event, 3), number(variable.elsewhere, 3)
+    return variable.name, _unit(variable), at_event, elsewhere
+
+
+def titles(seen: Gates, task: AbilityTask) -> dict[str, tuple[float, ...]]:
+    """Return each variable's trace under a title for its panel."""
+    return {
+        f"{one.name}[{_unit(one)}]: {number(one.at_event, 2)} at a {task.event_name}, "
+        f"{number(one.elsewhere, 2)} elsewhere": one.trace
+        for one in seen.variables
+    }
+
+
+def _unit(variable: Variable) -> str:
+    return ", ".join(map(str, variable.unit))
 
 
 def _of(one: Answers, place: int) -> float:

@@ -21,6 +21,7 @@ NEAR = 0.04
 """Of `adding`: an error below it is right, as its authors have it."""
 
 Draw = Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]]
+Event = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class AbilityTask:
         steps: of training.
         tolerance: an answer is right if none of its outputs is as far away as that.
         chance: share of right answers of the best guess, without reading.
+        event: the steps that matter, of inputs ``(B, S, I)``: true or false ``(B, S)``.
+        event_name: what such a step holds, in a word.
     """
 
     name: str
@@ -51,6 +54,8 @@ class AbilityTask:
     steps: int
     tolerance: float
     chance: float
+    event: Event
+    event_name: str
 
 
 def parity(count: int, length: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -117,6 +122,8 @@ TASKS = (
         steps=1000,
         tolerance=1.0,  # nearer than the other sign, on either side
         chance=0.5,
+        event=lambda x: x[..., 0] > 0,
+        event_name="one",
     ),
     AbilityTask(
         name="recall",
@@ -130,6 +137,8 @@ TASKS = (
         steps=2000,
         tolerance=1.0,  # so every sign
         chance=0.5**BITS,
+        event=lambda x: (x[..., KEYS:] == 0).all(dim=-1),
+        event_name="question",
     ),
     AbilityTask(
         name="adding",
@@ -144,6 +153,8 @@ TASKS = (
         tolerance=NEAR,
         # (X_1 + X_2) / 4 has the density 2 - 4 |s|: within NEAR of 0 lies this much of it.
         chance=4 * NEAR * (1 - NEAR),
+        event=lambda x: x[..., 1] > 0,
+        event_name="mark",
     ),
 )
 NAMES = tuple(task.name for task in TASKS)

@@ -12,6 +12,7 @@ from benchmark.cli import (
     auditing,
     catalogue,
     comparing,
+    inside,
     reporting,
     reproducing,
     results,
@@ -60,8 +61,9 @@ for command in (
     auditing.pitfalls,
     auditing.epochs,
     trying.speed,
-    trying.gradients,
-    trying.abilities,
+    inside.gradients,
+    inside.abilities,
+    inside.gates,
 ):
     app.command()(command)
 app.add_typer(datasets, name="datasets")

@@ -1,0 +1,167 @@
+"""Commands that look into cells: how far back they learn from, what, and what their gates do."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    FIGURES,
+    check_output,
+    check_table,
+    make_console,
+    show_tables,
+    tell,
+)
+from benchmark.cli.progress import each_begun
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.abilities.study import Answers
+
+
+def gradients(
+    cells: Annotated[
+        list[str] | None, typer.Argument(help="Cells: gru, my_module.MyCell, ...; default: ours.")
+    ] = None,
+    length: Annotated[int, typer.Option(min=2, help="Steps of the sequence.")] = 336,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw it: a .svg, .png or .pdf file.")
+    ] = None,
+) -> None:
+    """Show how far back each cell learns from.
+
+    Measures the gradient of an untrained cell's last output by the input of each earlier step,
+    relative to that of the last step. Where it is nothing, training has to open a gate first.
+    """
+    check_output(plot, *FIGURES, option="--plot")
+    from rich.table import Table
+
+    from benchmark.cells import cell_names
+    from benchmark.evaluation.gradient_flow import gradient_flow
+
+    flows = {name: gradient_flow(name, {}, length=length) for name in cells or cell_names()}
+    distances = [d for d in (1, 4, 12, 24, 48, 96, 168, 335, 719) if d < length]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("steps back")
+    for distance in distances:
+        table.add_column(str(distance), justify="right")
+    for name, norms in flows.items():
+        table.add_row(name, *(f"{norms[d] / norms[0]:.0e}" for d in distances))
+    console = make_console()
+    console.print(table)
+    tell(console, "The last output's gradient by the input so many steps back; by the last it is 1")
+    if plot is not None:
+        from benchmark.reports.gradient_plot import plot_gradient_flow
+
+        plot_gradient_flow(flows, plot)
+
+
+def abilities(
+    cells: Annotated[
+        list[str] | None, typer.Argument(help="Cells: gru, my_module.MyCell, ...; default: ours.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TASK", help="One task: parity, recall or adding; repeatable."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each cell on each task.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option(help="Also write the table there, as Markdown.")
+    ] = None,
+) -> None:
+    """Show what each cell learns easily, and what it does not.
+
+    Trains every cell, bare and at the same size, on three small tasks: to keep a state that flips,
+    to find what was stored under a key, and to add numbers seen long ago.
+    """
+    from benchmark.abilities.tasks import NAMES, TASKS
+    from benchmark.config import nearest
+
+    for name in only or []:
+        if name not in NAMES:
+            raise UserError("--only", f"unknown task {name!r}", nearest(name, NAMES))
+    tasks = [task for task in TASKS if task.name in (only or NAMES)]
+
+    import torch
+
+    from benchmark.abilities.study import train_and_ask, width_of
+    from benchmark.abilities.table import abilities_table
+    from benchmark.cells import cell_names
+
+    check_table(output)
+    torch.set_num_threads(threads)
+    each = dict.fromkeys(cells or cell_names())  # a seed counts once
+    jobs = [(cell, task, width_of(cell, task)) for cell in each for task in tasks]
+    trainings = list(itertools.product(range(1, seeds + 1), jobs))
+    answers: list[Answers] = []
+    console = make_console()
+    with each_begun(console) as begun, suppress(KeyboardInterrupt):
+        for seed, (cell, task, width) in trainings:
+            begun(f"{cell} learns {task.name}, seed {seed}", len(trainings))
+            answers.append(train_and_ask(cell, task, width, seed))
+    if not answers:
+        raise KeyboardInterrupt
+    options = [text for name in only or [] for text in ("--only", name)]
+    command = shlex.join(
+        ["benchmark", "abilities", *(cells or []), *options, "--seeds", str(seeds)]
+    )
+    stopped = len(answers) < len(trainings)  # no file says that this is all
+    table = abilities_table(answers, tasks, command)
+    show_tables([table], console, None if stopped else output)
+    if stopped:
+        told = f"Stopped after {len(answers)} of {len(trainings)} trainings; nothing is written."
+        tell(console, told, style="yellow")
+        raise typer.Exit(1)
+
+
+def gates(
+    cell: Annotated[str, typer.Argument(help="A cell: gru, my_module.MyCell, ...")],
+    task: Annotated[
+        str, typer.Option(help="What it is trained on: parity, recall or adding.")
+    ] = "adding",
+    seed: Annotated[int, typer.Option(min=0, help="Of its weights and sequences.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    plot: Annotated[
+        Path | None, typer.Option(help="Also draw one sequence: a .svg, .png or .pdf file.")
+    ] = None,
+) -> None:
+    """Show what a trained cell's gates do.
+
+    Trains the bare cell on a small task and looks at every variable of its step, by its name in the
+    code: what it is where it matters, at a number that is marked, say, and what it is elsewhere.
+    """
+    from benchmark.abilities.tasks import NAMES, TASKS
+    from benchmark.config import nearest
+
+    check_output(plot, *FIGURES, option="--plot")
+    if task not in NAMES:
+        raise UserError("--task", f"unknown task {task!r}", nearest(task, NAMES))
+    chosen = TASKS[NAMES.index(task)]
+
+    import torch
+
+    from benchmark.abilities.gates import gates as look_inside
+    from benchmark.abilities.study import trained, width_of
+    from benchmark.abilities.table import gates_table, titles
+
+    torch.set_num_threads(threads)
+    console = make_console()
+    width = width_of(cell, chosen)
+    with each_begun(console) as begun:
+        begun(f"{cell} learns {task}, seed {seed}", 1)
+        seen = look_inside(trained(cell, chosen, width, seed), chosen)
+    words = ["benchmark", "gates", cell, "--task", task, "--seed", str(seed)]
+    show_tables([gates_table(seen, cell, chosen, shlex.join(words))], console, None)
+    if plot is not None:
+        from benchmark.reports.gates_plot import plot_gates
+
+        title = f"Inside a trained {cell}: {task}, a {chosen.event_name} in yellow"
+        plot_gates(titles(seen, chosen), seen.event, title, plot)
+        tell(console, f"Figure: {plot}")
