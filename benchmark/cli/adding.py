@@ -68,14 +68,16 @@ def datasets_mend(
     file itself stays as it is. Exits with 2 if something is left that only you can decide.
     """
     from benchmark.data.adoption.mend import mend
+    from benchmark.data.frames import as_csv
     from benchmark.data.rewrite import cleaned
     from benchmark.files import check_writable
 
-    new = output or cleaned(file)
-    check_output(new, ".csv", read=[file])
-    check_writable(new)
+    with as_csv(file) as csv:
+        new = output or cleaned(file)
+        check_output(new, ".csv", read=[file])
+        check_writable(new)
+        done = mend(csv, new, time_column)
     console = make_console()
-    done = mend(file, new, time_column)
     if not done:
         tell(console, f"Nothing is to be mended: {file}")
     for mended in done:

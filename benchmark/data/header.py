@@ -16,6 +16,9 @@ from benchmark.data.rewrite import rewritten
 from benchmark.data.separators import separator_fault
 from benchmark.errors import UserError
 
+EXCEL = (".xlsx", ".xlsm", ".xls")
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
 
 def read_columns(card: DatasetCard, path: Path) -> list[str]:
     """Return the names of the file's columns, in its order, after checking them.
@@ -64,16 +67,9 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     where = f"{path}: line 1"
     with opened_text(path) as stream:
         line, second = stream.readline(), stream.readline()
-    if not line.strip():
-        raise UserError(where, "is empty", instead)
-    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        options = {"encoding": "utf-16"} | ({"sep": "\t"} if b"\t" in line else {})
-        raise UserError(where, "is UTF-16 text", rewritten(path, "write it as utf-8", **options))
-    if b"\0" in line or line.startswith((b"\x1f\x8b", b"PK\x03\x04")):
-        raise UserError(where, "is binary data, not text", "name a CSV file, or a .gz of one")
-    if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise UserError(where, "is a web page, not a CSV file", instead)
-    fault = separator_fault(path, line) if card.header else None
+    fault = _kind_fault(path, line, instead)
+    if fault is None and card.header:
+        fault = separator_fault(path, line)
     if fault:
         raise fault
     try:
@@ -90,6 +86,26 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
         what = f"has no comma: {cells[0]!r:.60}"
         raise UserError(where, what, "separate the columns with commas")
     return cells
+
+
+def _kind_fault(path: Path, line: bytes, instead: str) -> UserError | None:
+    """Describe a file that is something else than text of 8 bits, by its first line."""
+    where = f"{path}: line 1"
+    if not line.strip():
+        return UserError(where, "is empty", instead)
+    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        options = {"encoding": "utf-16"} | ({"sep": "\t"} if b"\t" in line else {})
+        return UserError(where, "is UTF-16 text", rewritten(path, "write it as utf-8", **options))
+    if path.suffix.lower() in EXCEL and line.startswith(_WORKBOOKS):
+        new = str(path.with_suffix(".csv"))
+        cure = "save its sheet as CSV, or with pandas and openpyxl: "
+        cure += f"pd.read_excel({str(path)!r}).to_csv({new!r}, index=False)"
+        return UserError(str(path), "is an Excel workbook, not a CSV", cure)
+    if b"\0" in line or line.startswith((b"\x1f\x8b", *_WORKBOOKS)):
+        return UserError(where, "is binary data, not text", "name a CSV file, or a .gz of one")
+    if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return UserError(where, "is a web page, not a CSV file", instead)
+    return None
 
 
 def codec(card: DatasetCard) -> str:

@@ -152,7 +152,8 @@ def test_the_cures_for_a_parquet_file_lead_to_a_data_set(kind: str, user: Path) 
     told = r"my\.parquet: .*: benchmark datasets mend \S+my\.parquet$"
     with pytest.raises(UserError, match=told), as_csv(path) as csv:
         propose(csv)
-    mend(path, user / "my_clean.csv")
+    with as_csv(path) as csv:
+        mend(csv, user / "my_clean.csv")
     found = propose(user / "my_clean.csv").found
     assert found.card.time_column == "date"
     assert found.table.timestamps[0] == (

@@ -13,7 +13,6 @@ from typing import cast
 
 from benchmark.data.adoption.look import survey
 from benchmark.data.files import opened_text
-from benchmark.data.frames import as_csv
 from benchmark.data.rewrite import Rewriting
 from benchmark.errors import UserError
 from benchmark.files import storage_faults, writing
@@ -38,7 +37,7 @@ def mend(path: Path, new: Path, time_column: str | None = None) -> list[Mended]:
     """Write a file anew so that it can be added, or forecast from; what is fine is but copied.
 
     Args:
-        path: the file, a CSV or a Parquet file.
+        path: the CSV, plain or gzipped.
         new: the CSV to write, which replaces what was there.
         time_column: of the last table; None finds it.
 
@@ -50,8 +49,8 @@ def mend(path: Path, new: Path, time_column: str | None = None) -> list[Mended]:
             everything else mended, or of `path` if nothing was. Or `new` cannot be written.
     """
     done: list[Mended] = []
-    with as_csv(path) as csv, TemporaryDirectory() as folder:
-        table, work = csv, Path(folder) / new.name
+    with TemporaryDirectory() as folder:
+        table, work = path, Path(folder) / new.name
         while fault := _fault(table, time_column):
             if done and fault.where == "--time-column":
                 time_column = None  # was joined to another

@@ -123,7 +123,22 @@ def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Pa
     told = command("datasets", "mend", "my file_clean.csv", "--output", "new/plain.csv")
     assert told.out.splitlines()[0] == "Nothing is to be mended: my file_clean.csv"
     assert Path("new/plain.csv").read_bytes() == Path("my file_clean.csv").read_bytes()
+    assert command("datasets", "mend", ".").err.startswith("error: .: is a folder, not a file; ")
+    assert command("datasets", "mend", "nix.csv").err.startswith("error: nix.csv: no such file; ")
     for output, what in (("my file.csv", "is what this command reads"), ("x.txt", "does not end")):
         refused = command("datasets", "mend", "my file.csv", "--output", output)
         assert refused.code == 2
         assert what in refused.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("my.xlsx", b"PK\x03\x04\n"), ("my.XLS", b"\xd0\xcf\x11\xe0\xa1")]
+)
+def test_a_workbook_is_told_how_to_become_a_csv(user: Path, name: str, content: bytes) -> None:
+    path = user / name
+    path.write_bytes(content)
+    told = rf"^{path}: is an Excel workbook, not a CSV; save its sheet as CSV, or with "
+    with pytest.raises(UserError, match=told) as caught:
+        propose(path)
+    new = path.with_suffix(".csv")
+    assert caught.value.cure.endswith(f"pd.read_excel('{path}').to_csv('{new}', index=False)")

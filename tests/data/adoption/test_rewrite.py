@@ -385,7 +385,8 @@ def test_a_parquet_file_is_mended_as_it_is(user: Path) -> None:
         told = r"user/my\.parquet: column 'when': is in long format.*: benchmark datasets mend \S+$"
         with pytest.raises(UserError, match=told), as_csv(path) as csv:
             propose(csv)
-        (mended,) = mend(path, new)
+        with as_csv(path) as csv:
+            (mended,) = mend(csv, new)
         assert (mended.place, mended.what[:17]) == ("column 'when'", "is in long format")
         assert propose(new).found.table.channels == ("heat", "load")
 
