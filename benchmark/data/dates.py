@@ -151,7 +151,9 @@ def parts_fault(path: Path, frame: pd.DataFrame, date: str) -> UserError | None:
     named = {column.strip().lower(): column for column in reversed(frame.columns)}
     parts = [named[part] for part in _PARTS if part in named]
     whole = all(frame[part].str.fullmatch(r"\s*\d+\s*").all() for part in parts)
-    if not {"year", "month"} <= named.keys() or not whole or frame.duplicated(parts).any():
+    if not {"year", "month"} <= named.keys() or not whole:
+        return None
+    if date not in parts and frame.duplicated(parts).any():
         return None
     first = "" if "day" in named else ".assign(day=1)"
     new = named.get("date", "date")

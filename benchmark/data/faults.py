@@ -57,7 +57,7 @@ def without_card(path: Path) -> Iterator[None]:
     except UserError as error:
         cures = {REPLACE_FILE: "write it anew"}
         if any(fault.cure == STATE_ENCODING for fault in error.faults):
-            options = {"encoding": encoding_of(path)}
+            options = {"encoding": encoding_of(path), "dtype": "str"}
             cures[STATE_ENCODING] = rewritten(path, "write it as utf-8", **options)
         raise error.retold(
             lambda fault: UserError(fault.where, fault.what, cures.get(fault.cure, fault.cure))

@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.rewrite import rewritten
-from benchmark.data.separators import separator_fault
+from benchmark.data.separators import lines_above, separator_fault
 from benchmark.errors import UserError
 
 EXCEL = (".xlsx", ".xlsm", ".xls")
@@ -94,7 +95,11 @@ def _kind_fault(path: Path, line: bytes, instead: str) -> UserError | None:
     if not line.strip():
         return UserError(where, "is empty", instead)
     if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        options = {"encoding": "utf-16"} | ({"sep": "\t"} if b"\t" in line else {})
+        above, mark = lines_above(path, "utf-16")
+        options: dict[str, Any] = {"encoding": "utf-16", "dtype": "str"} | (
+            {} if mark == "," else {"sep": mark}
+        )
+        options |= {"skiprows": above} if above else {}
         return UserError(where, "is UTF-16 text", rewritten(path, "write it as utf-8", **options))
     if path.suffix.lower() in EXCEL and line.startswith(_WORKBOOKS):
         new = str(path.with_suffix(".csv"))

@@ -10,6 +10,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     """
     told = _TOLD.fullmatch(first_line.strip())
     separators = [mark for mark in _MARKS if mark.encode() in first_line]
-    above, mark = _above(path)
+    above, mark = lines_above(path)
     if told:
         options: dict[str, Any] = {"sep": told[1].decode(), "skiprows": 1}
     elif above:
@@ -65,10 +66,11 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
         text = content.decode(options["encoding"])
     try:
         lines = text.splitlines()[options.get("skiprows", 0) :]
-        rows = [row for row in csv.reader(lines, delimiter=options.get("sep", ",")) if row][1:]
+        rows = [row for row in csv.reader(lines, delimiter=options.get("sep", ",")) if row]
     except csv.Error:
         rows = []
-    options |= _numbers([cell for row in rows for cell in row])
+    names, rows = rows[0] if rows else [], rows[1:]
+    options |= _numbers([cell for row in rows for cell in row]) | _gapped(names, rows)
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
     what = f"has no comma: {header!r:.60}"
     if told:
@@ -83,16 +85,17 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     return UserError(f"{path}: line 1", ", and ".join(filter(None, (what, order.doubt))), cure)
 
 
-def _above(path: Path) -> tuple[int, str]:
+def lines_above(path: Path, encoding: str = "utf-8-sig") -> tuple[int, str]:
     """How many lines stand above the columns' names, and what separates these.
 
-    The names are the first row of as many cells as most rows have, each of them a word.
+    The names are the first row of as many cells as most rows have, each of them a word; empty ones
+    at the end do not count, as a spreadsheet writes them behind every row.
     """
     with opened_text(path) as stream:
-        lines = [line.decode("utf-8-sig", "replace") for line in islice(stream, TOP)]
+        lines = list(islice(TextIOWrapper(stream, encoding, "replace"), TOP))
     for mark in f",{_MARKS}":
         try:
-            rows = [[c.strip() for c in row] for row in csv.reader(lines, delimiter=mark)]
+            rows = [_cells(row) for row in csv.reader(lines, delimiter=mark)]
         except csv.Error:
             continue
         width, _ = Counter(map(len, rows)).most_common(1)[0]
@@ -105,6 +108,13 @@ def _above(path: Path) -> tuple[int, str]:
     return 0, ","
 
 
+def _cells(row: Sequence[str]) -> list[str]:
+    cells = [cell.strip() for cell in row]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
 def _numbers(cells: Sequence[str]) -> dict[str, Any]:
     """How numbers are written, as `pandas.read_csv` is told of it."""
     options = {}
@@ -113,6 +123,16 @@ def _numbers(cells: Sequence[str]) -> dict[str, Any]:
     if any(_THOUSANDS.fullmatch(cell.strip()) for cell in cells):
         options["thousands"] = "."
     return options
+
+
+def _gapped(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Whole numbers with gaps are read as texts: pandas would make 2021.0 of a year."""
+    gapped = {}
+    for place, name in enumerate(names):
+        cells = {row[place].strip() for row in rows if place < len(row)}
+        if "" in cells and len(cells) > 1 and all(cell.isdigit() for cell in cells if cell):
+            gapped[name] = "str"
+    return {"dtype": gapped} if gapped else {}
 
 
 def _dates(rows: Sequence[Sequence[str]]) -> tuple[int, DayOrder] | None:

@@ -148,7 +148,7 @@ def step_fault(
     where = _place(card, path, row + first_line)
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
-        in_order = rewritten(path, "sort them", in_time_order(str(card.time_column)))
+        in_order = rewritten(path, "sort them", in_time_order(str(card.time_column)), dtype="str")
         return UserError(where, what, in_order)
     cure = STEPS_CURE
     if steps[row - 1] == 0:

@@ -286,4 +286,4 @@ def _order_cure(path: Path, frame: pd.DataFrame, time_column: str, times: Times)
     elif repeated:
         deed += ", the first alone of those that share a time"
         change = f".drop_duplicates({time_column!r}){change}"
-    return rewritten(path, deed, change)
+    return rewritten(path, deed, change, dtype="str")

@@ -44,7 +44,7 @@ def columns_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     if surplus != {""}:
         return None
     what = f"names {named} columns, and lines have more commas than that, with nothing behind them"
-    cure = rewritten(path, "leave them out", index_col=False, usecols=range(named))
+    cure = rewritten(path, "leave them out", dtype="str", index_col=False, usecols=range(named))
     return UserError(f"{path}: line 1", what, cure)
 
 
@@ -55,7 +55,8 @@ def rows_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
         return None
     where = f"{path}: line {int(empty.argmax()) + FIRST_LINE}"
     what = f"holds commas alone, as {empty.sum():,} of {len(empty):,} rows do"
-    return UserError(where, what, rewritten(path, "leave them out", ".dropna(how='all')"))
+    cure = rewritten(path, "leave them out", ".dropna(how='all')", dtype="str")
+    return UserError(where, what, cure)
 
 
 def units_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
@@ -67,8 +68,10 @@ def units_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
         return None
     first = frame.iloc[0].str.strip()
     told = first[~first.isin(MISSING_CELLS)]
-    if all(no_numbers(frame[column].iloc[count:]) for column in told.index):
+    below = frame[told.index].iloc[count:]
+    if all(no_numbers(below[column].str.replace(",", "")) for column in below):
         return None
     what = f"holds no number, but {', '.join(told)!r:.60}, as units are told"
-    cure = rewritten(path, "leave it out", skiprows=list(range(1, count + 1)))
+    units = list(range(1, count + 1))
+    cure = rewritten(path, "leave it out", dtype="str", skiprows=units)
     return UserError(f"{path}: line {FIRST_LINE}", what, cure)

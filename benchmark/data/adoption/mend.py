@@ -39,7 +39,7 @@ def mend(path: Path, new: Path, time_column: str | None = None) -> list[Mended]:
     Args:
         path: the CSV, plain or gzipped.
         new: the CSV to write, which replaces what was there.
-        time_column: of the last table; None finds it.
+        time_column: its column of times; None finds it.
 
     Returns:
         What was done, in that order.
@@ -60,7 +60,11 @@ def mend(path: Path, new: Path, time_column: str | None = None) -> list[Mended]:
             if one is None or any((m.place, m.what) == (place, one.what) for m in done):
                 break
             how = cast(Rewriting, one.cure)
-            how.table(table).to_csv(work, index=False)
+            try:
+                how.table(table).to_csv(work, index=False)
+            except (ValueError, LookupError, TypeError) as error:  # what pandas raises of a table
+                what = f"{one.what}, and pandas fails to mend it ({error})"
+                raise UserError(one.where, what, "mend it by hand") from error
             done.append(Mended(place, one.what, how))
             table = work
         if fault and not done:

@@ -6,10 +6,13 @@ import gzip
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from users_table import table
 
 from benchmark.data.adoption.adopt import propose
@@ -17,6 +20,7 @@ from benchmark.data.adoption.mend import mend
 from benchmark.errors import UserError
 
 FRAME = table(480)
+ROUNDED = FRAME.round({"load": 3, "heat": 3})
 
 
 def lines(frame: pd.DataFrame) -> list[str]:
@@ -33,13 +37,78 @@ def test_what_is_wrong_is_mended_in_turn(write_csv: Callable[..., Path], user: P
         ("line 1", "stands above the columns' names, which are in line 2"),
         ("line 3, column 'date'", "2021-03-20 22"),
     ]
-    assert done[1].how.shown.startswith("sort its rows: pd.read_csv(...).sort_values('date', ")
+    assert done[1].how.shown.startswith(
+        "sort its rows: pd.read_csv(..., dtype='str').sort_values('date', "
+    )
     found = propose(new).found.table
     np.testing.assert_array_equal(found.timestamps, FRAME["date"].to_numpy())
     np.testing.assert_array_equal(found.values, FRAME[["load", "heat"]].to_numpy())
     assert path.read_bytes() == before
     assert mend(new, user / "again.csv") == []
     assert (user / "again.csv").read_bytes() == new.read_bytes()
+
+
+def written(name: str, when: pd.Series) -> dict[str, pd.Series]:
+    """The columns that hold times in one of the ways in which they are found."""
+    day = when.dt
+    if name == "seconds":
+        return {"date": (when - pd.Timestamp(0)) // pd.Timedelta("1s")}
+    if name == "parts":
+        return {part: getattr(day, part) for part in ("year", "month", "day", "hour")}
+    if name == "two columns":
+        return {"date": day.strftime("%Y-%m-%d"), "clock": day.strftime("%H:%M")}
+    return {"date": day.strftime(name)}
+
+
+@given(
+    times=st.sampled_from(
+        ["%Y-%m-%d %H:%M", "%d.%m.%Y %H:%M", "%m/%d/%Y %I:%M %p", "%Y%m%d%H%M", "%Y-%m-%dT%H:%MZ"]
+        + ["seconds", "parts", "two columns"]
+    ),
+    long=st.booleans(),
+    newest_first=st.booleans(),
+    overlap=st.booleans(),
+    mark=st.sampled_from([",", ";", "\t", "|"]),
+    decimal_comma=st.booleans(),
+    around=st.sets(st.sampled_from(["title", "units", "blank rows", "surplus"])),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_is_done_to_a_table_it_comes_back(
+    times: str,
+    long: bool,
+    newest_first: bool,
+    overlap: bool,
+    mark: str,
+    decimal_comma: bool,
+    around: set[str],
+    encoding: str,
+) -> None:
+    frame = ROUNDED.melt("date", var_name="id") if long else ROUNDED
+    frame = pd.concat([frame, frame[5:30]]) if overlap else frame
+    frame = frame[::-1] if newest_first else frame
+    frame = pd.concat(
+        [pd.DataFrame(written(times, frame["date"])), frame.drop(columns="date")], axis=1
+    )
+    text = frame.to_csv(
+        index=False, sep=mark, decimal="," if decimal_comma and mark != "," else "."
+    )
+    names, *rows = text.splitlines()
+    nothing = mark * names.count(mark)
+    above = ["Meter 7"] if "title" in around else []
+    units = [nothing.replace(mark, f"{mark}kW")] if "units" in around else []
+    blank = [nothing] * 3 if "blank rows" in around else []
+    tail = 2 * mark if "surplus" in around else ""
+    with TemporaryDirectory() as folder:
+        path, new = Path(folder) / "my.csv", Path(folder) / "new.csv"
+        whole = [line + tail for line in [*above, names, *units, *rows, *blank]]
+        path.write_text("\n".join(whole) + "\n", encoding=encoding)
+        mend(path, new)
+        found = propose(new).found.table
+    np.testing.assert_array_equal(found.timestamps, FRAME["date"].to_numpy())
+    own = ROUNDED[sorted(found.channels)].to_numpy()
+    order = [found.channels.index(channel) for channel in sorted(found.channels)]
+    np.testing.assert_array_equal(found.values[:, order], own)
 
 
 def test_the_time_column_that_is_named_may_be_joined_to_another(
@@ -116,7 +185,7 @@ def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Pa
     assert (answer.code, answer.err) == (0, "")
     fault, deed, written, following = answer.out.splitlines()
     assert fault.startswith("line 3, column 'date': 2021-03-20 22:00:00 stands after 2021-03-20 23")
-    assert deed.startswith("    sort its rows: pd.read_csv(...).sort_values('date'")
+    assert deed.startswith("    sort its rows: pd.read_csv(..., dtype='str').sort_values('date'")
     assert written == "Written: my file_clean.csv"
     assert following == "Next: benchmark datasets add 'my file_clean.csv'"
     assert command("datasets", "add", "my file_clean.csv").code == 0
