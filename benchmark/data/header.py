@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
@@ -13,8 +12,18 @@ from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.rewrite import rewritten
-from benchmark.data.separators import separator_fault
+from benchmark.data.separators import UTF_16, separator_fault
 from benchmark.errors import UserError
+
+_BINARY = "is binary data, not text", "name a CSV file, or a .gz of one"
+_OTHER_FILES = {
+    b"PK\3\4": ("is a zip archive or a workbook", "unpack it, or save its sheet as CSV (UTF-8)"),
+    b"\xd0\xcf\x11\xe0": ("is a workbook of Excel", "save its sheet as CSV (UTF-8)"),
+    b"\x1f\x8b": _BINARY,
+    b"{": ("is JSON, not a CSV file", "write it as CSV, a row for each time"),
+    b"[{": ("is JSON, not a CSV file", "write it as CSV, a row for each time"),
+}
+"""How files begin that users take for one of a table, what they are, and the cure."""
 
 
 def read_columns(card: DatasetCard, path: Path) -> list[str]:
@@ -66,14 +75,9 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
         line, second = stream.readline(), stream.readline()
     if not line.strip():
         raise UserError(where, "is empty", instead)
-    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        options = {"encoding": "utf-16"} | ({"sep": "\t"} if b"\t" in line else {})
-        raise UserError(where, "is UTF-16 text", rewritten(path, "write it as utf-8", **options))
-    if b"\0" in line or line.startswith((b"\x1f\x8b", b"PK\x03\x04")):
-        raise UserError(where, "is binary data, not text", "name a CSV file, or a .gz of one")
-    if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise UserError(where, "is a web page, not a CSV file", instead)
-    fault = separator_fault(path, line) if card.header else None
+    fault = _other_file(where, line, instead)
+    if fault is None and card.header:
+        fault = separator_fault(path, line)
     if fault:
         raise fault
     try:
@@ -90,6 +94,18 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
         what = f"has no comma: {cells[0]!r:.60}"
         raise UserError(where, what, "separate the columns with commas")
     return cells
+
+
+def _other_file(where: str, line: bytes, instead: str) -> UserError | None:
+    """Say what a file is that is no table of text; None where its first line is one's."""
+    for begins, (what, cure) in _OTHER_FILES.items():
+        if line.startswith(begins):
+            return UserError(where, what, cure)
+    if b"\0" in line and not line.startswith(UTF_16):
+        return UserError(where, *_BINARY)
+    if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return UserError(where, "is a web page, not a CSV file", instead)
+    return None
 
 
 def codec(card: DatasetCard) -> str:
