@@ -50,7 +50,8 @@ def datasets_add(
     _print_table(proposal)
     tell(console, f"Card ({outcome}): {proposal.card_path}")
     tell(console, f"Data: {proposal.data}")
-    tell(console, f"Next: {_next(proposal)}")
+    before = "the same without --dry-run, then " if dry_run else ""
+    tell(console, f"Next: {before}{_next(proposal)}")
 
 
 def _print_table(proposal: Proposal) -> None:
@@ -79,7 +80,8 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
         ("frequency", f"{card.frequency}: {len(times):,} rows, {first} to {last}", "--frequency"),
         ("channels", f"{len(names)}: {shown}", "channels, left_out in the card"),
     ]
-    rows += [("left out", f"{column}: {why}", "") for column, why in found.left_out.items()]
+    left_out = found.left_out.items()
+    rows += [("left out", f"{column or '(no name)'}: {why}", "") for column, why in left_out]
     if found.absent:
         rows.append(("absent times", f"{found.absent:,}, whose values are missing", ""))
     if card.missing == "mask":
