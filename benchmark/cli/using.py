@@ -154,6 +154,8 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
     from benchmark.reports.tables import Cell, Column, Table, number
 
     count = len(found.origin)
+    origins = f"{count} origins {stride} {'step' if stride == 1 else 'steps'} apart"
+    origins = origins if count > 1 else "1 origin"
     columns = [values.tolist() for values in found.scores.values()]
     rows = [
         (Cell(time_text(time)), *(Cell(number(value)) for value in row))
@@ -171,9 +173,6 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
             *(Column(title, spare=1) for title in ("MAE", "RMSE", "MASE", "inside 80%")),
         ),
         rows=(*(rows if count <= MOST_ROWS else ()), mean),
-        intro=(
-            f"lookback {saved.spec.lookback}, horizon {saved.spec.horizon}, "
-            f"{count} origins {stride} {'step' if stride == 1 else 'steps'} apart",
-        ),
+        intro=(f"lookback {saved.spec.lookback}, horizon {saved.spec.horizon}, {origins}",),
         notes=tuple(notes),
     )
