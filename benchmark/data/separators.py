@@ -54,7 +54,7 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     wide = first_line.startswith(UTF_16)
     with opened_text(path) as stream:
         content = stream.read(LOOKED_AT) if wide else b"".join(islice(stream, TOP))
-    top = content.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()[:TOP]
+    top = content.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()[:TOP] or [""]
     what, options = _layout(top)
     if not what and not wide:
         return None

@@ -128,3 +128,10 @@ def test_commas_beside_decimal_points_are_those_of_thousands(folder: Path, tmp_p
         propose(path)
     values = propose(written_anew(caught.value.cure)).found.table.values
     np.testing.assert_array_equal(values[:, 0], 1000 + np.arange(len(TIMES)) % 24)
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xff\xfe\n", b"\xfe\xff\0"])
+def test_a_mark_of_byte_order_alone_is_no_table(content, make_card, write):
+    write(content)
+    with pytest.raises(UserError, match="line 1: "):
+        load_series(make_card())

@@ -36,6 +36,11 @@ _MOST_LABELS = 10
 _FILLED = 0.1
 """Share of all series at all times that has a row, where numbers tell the series apart."""
 
+_LEAST_TIMES = 5
+"""Columns that are called like times, from which on times are what they are."""
+
+_DATED = re.compile(r"\s*(?:[12]\d{3}(?:[-/.]\d.*)?|\d{1,2}([-/.])\d{1,2}\1\d{2,4})\s*")
+
 _WHOLE = r"\s*\d+(?:\.0*)?\s*"
 _CALLED_A_TIME = re.compile(
     r"date|time|year|quarter|month|week|day|hour|minute|second|period|interval|slot|^hr$|^he$",
@@ -61,6 +66,24 @@ def repeat_fault(
         or clock_fault(path, frame, time_column)
         or _long_fault(path, frame, time_column, channels)
     )
+
+
+def wide_fault(path: Path, columns: Sequence[str]) -> UserError | None:
+    """Describe a file of a row for each series and a column for each time; None if it is none.
+
+    Args:
+        path: the file.
+        columns: the names in its first line.
+    """
+    times = [column for column in columns if _DATED.fullmatch(column)]
+    others = [column for column in columns if column not in times]
+    if not others or len(times) < max(_LEAST_TIMES, len(others)):
+        return None
+    name, rest = others[0], others[1:]
+    change = f".drop(columns={rest!r})" if rest else ""
+    change += f".set_index({name!r}).T.rename_axis('date').reset_index()"
+    what = f"names {len(times):,} times, from {times[0]!r} on: a row is a series"
+    return UserError(f"{path}: line 1", what, rewritten(path, "turn the table round", change))
 
 
 def put_back_cure(path: Path, time_column: str, times: Times) -> str:
