@@ -169,6 +169,20 @@ def test_the_index_that_pandas_writes_is_left_out_and_told_apart(
     assert "left out (no name): counts the rows" in " ".join(added.out.split())
 
 
+@pytest.mark.parametrize(("zone", "told"), [("Europe/Berlin", True), ("UTC", False)])
+def test_local_times_whose_doubled_hour_was_dropped_are_told_by_the_one_that_is_skipped(
+    workplace: Path, tmp_path: Path, command: Command, zone: str, told: bool
+) -> None:
+    times = pd.date_range("2023-03-01", "2023-12-01", freq="h", tz="UTC").tz_convert(zone)
+    local = times.tz_localize(None)
+    noise = np.random.default_rng(1).normal(size=len(local)).round(3)
+    frame = pd.DataFrame({"date": local, "load": noise}).drop_duplicates("date")
+    frame.drop(index=[500, 501]).to_csv(tmp_path / "my.csv", index=False)
+    added = " ".join(command("datasets", "add", tmp_path / "my.csv").out.split())
+    assert f"absent times {3 if told else 2}, whose values are missing" in added
+    assert ("a clock of Europe/Berlin skips" in added) == told
+
+
 def test_a_mistake_is_one_line(workplace: Path, command: Command) -> None:
     answer = command("datasets", "add", "none.csv")
     assert (answer.code, answer.out) == (2, "")

@@ -66,6 +66,7 @@ def _print_table(proposal: Proposal) -> None:
 def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     import numpy as np
 
+    from benchmark.data.adoption.layout import put_forward_zone
     from benchmark.data.missing import longest_gap
     from benchmark.data.remarks import remarks
     from benchmark.files import time_text
@@ -83,7 +84,10 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     left_out = found.left_out.items()
     rows += [("left out", f"{column or '(no name)'}: {why}", "") for column, why in left_out]
     if found.absent:
-        rows.append(("absent times", f"{found.absent:,}, whose values are missing", ""))
+        zone = put_forward_zone(times, found.table.values)
+        told = f"; a clock of {zone} skips some: local, an hour off in summer" if zone else ""
+        text = f"{found.absent:,}, whose values are missing{told}"
+        rows.append(("absent times", text, "times in UTC" if zone else ""))
     if card.missing == "mask":
         text = f"masked: {gaps.sum():,} of {gaps.size:,} values ({gaps.mean():.2%}), at most "
         text += f"{max(longest_gap(column)[1] for column in gaps.T):,} in a row"

@@ -8,6 +8,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmark.data.dates import clock_fault, parts_fault
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import Times
@@ -15,6 +17,7 @@ from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 _MOSTLY = 0.1
 """Share of the times that repeat in such a file; fewer are mistakes, or a clock put back."""
@@ -101,6 +104,25 @@ def put_back_cure(path: Path, time_column: str, times: Times) -> str:
             deed = "as an hour does where a clock is put back: write all times in UTC"
             cure = rewritten(path, deed, assigned(time_column, change))
             return f"{cure}; put in its own zone if it is not that of {zone.rpartition('/')[2]}"
+    return ""
+
+
+def put_forward_zone(times: Times, values: NDArray[np.float64]) -> str:
+    """The zone whose clock skips some of the times, if none of these has a value; or nothing.
+
+    In a file whose hour that stands there twice was dropped, nothing else tells local times.
+
+    Args:
+        times: regular ones ``(T,)``.
+        values: NaN where one is missing ``(T, C)``.
+    """
+    import pandas as pd
+
+    for zone in _ZONES:
+        first = np.zeros(len(times), dtype=bool)  # which of two equal hours does not matter
+        local = pd.DatetimeIndex(times).tz_localize(zone, ambiguous=first, nonexistent="NaT")
+        if local.hasnans and np.isnan(values[local.isna()]).all():
+            return zone
     return ""
 
 
