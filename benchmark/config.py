@@ -152,12 +152,20 @@ def _right_key(
     """Say what an unknown key may have been meant to be: the same one elsewhere, or a like one."""
     *around, key = path
     tree = _tree(model)
-    for home in (*_paths(tree), *_paths(data)):
+    free = [home for home in _paths(data) if _is_free(tree, home)]  # e.g. a model's options
+    for home in (*_paths(tree), *free):
         if home[-1] == key and home != path:
             return f"did you mean '{'.'.join([prefix, *home] if prefix else home)}'?"
     for part in around:
         tree = tree.get(part, tree)  # an index of a list has no keys of its own
     return nearest(key, tree, ALIKE)
+
+
+def _is_free(tree: Mapping[str, Any], home: Sequence[str]) -> bool:
+    """Say whether a key is in a mapping that may hold any, and so is no other mistake of a user."""
+    for part in home[:-1]:
+        tree = tree.get(part, {})
+    return not tree
 
 
 def _tree(model: type[BaseModel]) -> dict[str, Any]:

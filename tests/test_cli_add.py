@@ -56,7 +56,8 @@ def test_a_file_of_ones_own_is_added_checked_and_run(
     assert not (workplace / "datasets" / "my.yaml").exists()
     added = command("datasets", "add", source)
     assert (added.code, added.err) == (0, "")
-    assert added.out.replace("(new)", "(not written)") == shown.out
+    unwritten = added.out.replace("(new)", "(not written)")
+    assert unwritten.replace("Next: ", "Next: the same without --dry-run, then ") == shown.out
     words = " ".join(added.out.split())
     for fact in (
         "time column date --time-column NAME",
@@ -157,6 +158,29 @@ def test_the_policy_is_changed_in_the_card(
         assert checked.code == code
     card.write_text(text.replace('missing: "mask"\n', ""))
     assert "is empty" in command("datasets", "check", "my").err
+
+
+def test_the_index_that_pandas_writes_is_left_out_and_told_apart(
+    gappy: pd.DataFrame, workplace: Path, tmp_path: Path, command: Command
+) -> None:
+    gappy.reset_index(drop=True).to_csv(tmp_path / "my.csv")  # its column has no name
+    added = command("datasets", "add", tmp_path / "my.csv")
+    assert (added.code, added.err) == (0, "")
+    assert "left out (no name): counts the rows" in " ".join(added.out.split())
+
+
+@pytest.mark.parametrize(("zone", "told"), [("Europe/Berlin", True), ("UTC", False)])
+def test_local_times_whose_doubled_hour_was_dropped_are_told_by_the_one_that_is_skipped(
+    workplace: Path, tmp_path: Path, command: Command, zone: str, told: bool
+) -> None:
+    times = pd.date_range("2023-03-01", "2023-12-01", freq="h", tz="UTC").tz_convert(zone)
+    local = times.tz_localize(None)
+    noise = np.random.default_rng(1).normal(size=len(local)).round(3)
+    frame = pd.DataFrame({"date": local, "load": noise}).drop_duplicates("date")
+    frame.drop(index=[500, 501]).to_csv(tmp_path / "my.csv", index=False)
+    added = " ".join(command("datasets", "add", tmp_path / "my.csv").out.split())
+    assert f"absent times {3 if told else 2}, whose values are missing" in added
+    assert ("a clock of Europe/Berlin skips" in added) == told
 
 
 def test_a_mistake_is_one_line(workplace: Path, command: Command) -> None:

@@ -6,6 +6,7 @@ What is printed is printed in any encoding.
 from __future__ import annotations
 
 import io
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,20 @@ def test_a_table_names_the_results_folder_that_it_was_made_of(
     assert command("leaderboard", "--results", "my results", "--output", "board").code == 0
     told = (toy / "board" / "leaderboard.md").read_text()
     assert "benchmark leaderboard --results 'my results'\n" in told
+
+
+def test_the_run_that_a_table_asks_for_stands_in_the_same_table(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("model.yaml", LINEAR + "lookback: 24\ntraining: {epochs: 1}\n")
+    shown = command("run", "model.yaml", "--results", "my results").out
+    asked = next(line for line in shown.splitlines() if "benchmark run seasonal_naive" in line)
+    assert asked.endswith("--set horizon=12 --set lookback=24 --results 'my results'")
+    shown = command(*shlex.split(asked)[1:]).out
+    assert " linear " in shown
+    assert "no row here" not in shown
+    (line,) = [one for one in command("run", "model.yaml").out.splitlines() if asked[:20] in one]
+    assert "--results" not in line
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii"])

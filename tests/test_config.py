@@ -157,6 +157,12 @@ def test_a_key_in_the_wrong_place_is_told_the_right_one(
     assert told == [f"gru.yaml: {key}: unknown key; did you mean '{meant}'?"]
 
 
+def test_a_key_that_is_misspelt_in_two_places_is_not_told_the_other_mistake() -> None:
+    data = {"name": "x", "trian": 1, "split": {"train": 1, "test": 2, "trian": 3}}
+    assert "gru.yaml: split.trian: unknown key; did you mean 'train'?" in faults(data)
+    assert not [fault for fault in faults(data) if "mean 'trian'" in fault or ".trian'?" in fault]
+
+
 def test_a_key_like_no_other_is_told_what_there_is() -> None:
     known = "blocks, dropout, grids, kernel, lookback, name, optimiser, options, split"
     assert faults({"name": "x", "batch": 3}) == [f"gru.yaml: batch: unknown key; known: {known}"]

@@ -37,14 +37,15 @@ def abilities_table(
                 row.append(_share([_of(one, place) for one in own if one.cell == cell]))
     seeds = len({one.seed for one in answers})
     over = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
-    sizes = [one.weights for one in answers]
+    sizes = sorted({f"{one.weights:,}" for one in answers}, key=lambda size: (len(size), size))
+    weights = " to ".join(dict.fromkeys((sizes[0], sizes[-1])))
     return Table(
         title="What a cell learns easily",
         columns=tuple(columns),
         rows=(*map(tuple, rows.values()), tuple(constant)),
         intro=(
             f"Share of right answers{over}; bold from {SOLVED:.0%}. One layer of the cell between "
-            f"two linear maps, {min(sizes):,} to {max(sizes):,} weights, the same budget for all. "
+            f"two linear maps, {weights} weights, the same budget for all. "
             "Lengths beyond a task's first were not seen in training.",
         ),
         notes=(

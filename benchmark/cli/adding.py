@@ -51,7 +51,8 @@ def datasets_add(
     _print_table(proposal)
     tell(console, f"Card ({outcome}): {proposal.card_path}")
     tell(console, f"Data: {proposal.data}")
-    tell(console, f"Next: {_next(proposal)}")
+    before = "the same without --dry-run, then " if dry_run else ""
+    tell(console, f"Next: {before}{_next(proposal)}")
 
 
 def datasets_mend(
@@ -99,6 +100,7 @@ def _print_table(proposal: Proposal) -> None:
 def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     import numpy as np
 
+    from benchmark.data.adoption.layout import put_forward_zone
     from benchmark.data.missing import longest_gap
     from benchmark.data.remarks import remarks
     from benchmark.words import time_text
@@ -113,9 +115,13 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
         ("frequency", f"{card.frequency}: {len(times):,} rows, {first} to {last}", "--frequency"),
         ("channels", f"{len(names)}: {shown}", "channels, left_out in the card"),
     ]
-    rows += [("left out", f"{column}: {why}", "") for column, why in found.left_out.items()]
+    left_out = found.left_out.items()
+    rows += [("left out", f"{column or '(no name)'}: {why}", "") for column, why in left_out]
     if found.absent:
-        rows.append(("absent times", f"{found.absent:,}, whose values are missing", ""))
+        zone = put_forward_zone(times, found.table.values)
+        told = f"; a clock of {zone} skips some: local, an hour off in summer" if zone else ""
+        text = f"{found.absent:,}, whose values are missing{told}"
+        rows.append(("absent times", text, "times in UTC" if zone else ""))
     if card.missing == "mask":
         text = f"masked: {gaps.sum():,} of {gaps.size:,} values ({gaps.mean():.2%}), at most "
         text += f"{max(longest_gap(column)[1] for column in gaps.T):,} in a row"

@@ -110,6 +110,9 @@ def _of_files(old: Path, new: Path, gate: Gate) -> Comparison:
     from benchmark.reports.changes import compare as compare_tables
     from benchmark.reports.judgement import judge
 
+    if not old.suffix and not old.exists():
+        cure = f"of git revisions, use: benchmark compare {old}..{new}"
+        raise UserError(str(old), "no such file", cure)
     before, after = read_results(old), read_results(new)
     sides = _side(old, before, gate), _side(new, after, gate)
     return judge(compare_tables(before, after, gate), *sides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import FIGURES, ResultsOption, check_output, make_console, tell
-from benchmark.places import RESULTS
+from benchmark.places import RESULTS, RESULTS_VARIABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,14 +78,20 @@ def leaderboard(
 
         write_atomically(latex, to_latex(tables_of(board)))
         tell(console, f"LaTeX: {latex}")
-    print_table(board, console)
+    print_table(board, console, [] if csvs else _into(results))
 
 
 def show_boards(path: Path, console: Console, only: set[str]) -> None:
     """Print the tables of every task that has a run in `only`."""
     from benchmark.reports.leaderboard import print_table
 
-    print_table(_board([path], only), console)
+    print_table(_board([path], only), console, _into(path.parent))
+
+
+def _into(results: Path) -> list[str]:
+    """The option that another command needs to write into the same results folder."""
+    usual = Path(os.environ.get(RESULTS_VARIABLE) or RESULTS)
+    return [] if results == usual else ["--results", str(results)]
 
 
 def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:

@@ -154,6 +154,7 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
     from benchmark.words import counted, time_text
 
     count = len(found.origin)
+    origins = counted(count, "origin") + (f" {counted(stride, 'step')} apart" if count > 1 else "")
     columns = [values.tolist() for values in found.scores.values()]
     rows = [
         (Cell(time_text(time)), *(Cell(number(value)) for value in row))
@@ -171,9 +172,6 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
             *(Column(title, spare=1) for title in ("MAE", "RMSE", "MASE", "inside 80%")),
         ),
         rows=(*(rows if count <= MOST_ROWS else ()), mean),
-        intro=(
-            f"lookback {saved.spec.lookback}, horizon {saved.spec.horizon}, "
-            f"{counted(count, 'origin')} {counted(stride, 'step')} apart",
-        ),
+        intro=(f"lookback {saved.spec.lookback}, horizon {saved.spec.horizon}, {origins}",),
         notes=tuple(notes),
     )

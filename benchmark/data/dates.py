@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)|(\d{1,2})\.(\d{1,2})\.\d\d(?!\d)")
+_TO = " - "
+"""Between the ends of a step, as the market time units of ENTSO-E are written."""
+
 _CLOCK = r"\s*(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s?[AaPp][Mm])?\s*"
 _HOUR = r"\s*(?:[01]?\d|2[0-4])\s*"
 _CALLED_AN_HOUR = re.compile(r"hour|^hr$", re.IGNORECASE)
@@ -137,7 +140,12 @@ def _day_fault(path: Path, frame: pd.DataFrame, column: str) -> UserError | None
     what = order.doubt or f"{cells[0]!r:.60} begins with the {first}"
     timed = any(":" in cell for cell in cells)
     clock = None if timed else _clock_column(frame, column)
-    if clock is None:
+    starts, ends = zip(*(cell.partition(_TO)[::2] for cell in cells), strict=True)
+    if day_order(ends):
+        what += ", and an end follows each time"
+        read = _read(f"t[{column!r}].str.partition({_TO!r})[0]", starts, order.options())
+        line = rewritten(path, "keep the beginnings", assigned(column, read))
+    elif clock is None:
         read = _read(f"t[{column!r}]", cells, order.options())
         line = rewritten(path, change=assigned(column, read))
     else:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import csv
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.rewrite import rewritten
-from benchmark.data.separators import lines_above, separator_fault
+from benchmark.data.separators import UTF_16, separator_fault
 from benchmark.errors import UserError
 
-EXCEL = (".xlsx", ".xlsm", ".xls")
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_BINARY = "is binary data, not text", "name a CSV file, or a .gz of one"
+_OTHER_FILES = {
+    b"PK\3\4": ("is a zip archive or a workbook", "unpack it, or save its sheet as CSV (UTF-8)"),
+    b"\xd0\xcf\x11\xe0": ("is a workbook of Excel", "save its sheet as CSV (UTF-8)"),
+    b"\x1f\x8b": _BINARY,
+    b"{": ("is JSON, not a CSV file", "write it as CSV, a row for each time"),
+    b"[{": ("is JSON, not a CSV file", "write it as CSV, a row for each time"),
+}
+"""How files begin that users take for one of a table, what they are, and the cure."""
 
 
 def read_columns(card: DatasetCard, path: Path) -> list[str]:
@@ -68,7 +73,9 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     where = f"{path}: line 1"
     with opened_text(path) as stream:
         line, second = stream.readline(), stream.readline()
-    fault = _kind_fault(path, line, instead)
+    if not line.strip():
+        raise UserError(where, "is empty", instead)
+    fault = _other_file(where, line, instead)
     if fault is None and card.header:
         fault = separator_fault(path, line)
     if fault:
@@ -89,25 +96,13 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     return cells
 
 
-def _kind_fault(path: Path, line: bytes, instead: str) -> UserError | None:
-    """Describe a file that is something else than text of 8 bits, by its first line."""
-    where = f"{path}: line 1"
-    if not line.strip():
-        return UserError(where, "is empty", instead)
-    if line.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        above, mark = lines_above(path, "utf-16")
-        options: dict[str, Any] = {"encoding": "utf-16", "dtype": "str"} | (
-            {} if mark == "," else {"sep": mark}
-        )
-        options |= {"skiprows": above} if above else {}
-        return UserError(where, "is UTF-16 text", rewritten(path, "write it as utf-8", **options))
-    if path.suffix.lower() in EXCEL and line.startswith(_WORKBOOKS):
-        new = str(path.with_suffix(".csv"))
-        cure = "save its sheet as CSV, or with pandas and openpyxl: "
-        cure += f"pd.read_excel({str(path)!r}).to_csv({new!r}, index=False)"
-        return UserError(str(path), "is an Excel workbook, not a CSV", cure)
-    if b"\0" in line or line.startswith((b"\x1f\x8b", *_WORKBOOKS)):
-        return UserError(where, "is binary data, not text", "name a CSV file, or a .gz of one")
+def _other_file(where: str, line: bytes, instead: str) -> UserError | None:
+    """Say what a file is that is no table of text; None where its first line is one's."""
+    for begins, (what, cure) in _OTHER_FILES.items():
+        if line.startswith(begins):
+            return UserError(where, what, cure)
+    if b"\0" in line and not line.startswith(UTF_16):
+        return UserError(where, *_BINARY)
     if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return UserError(where, "is a web page, not a CSV file", instead)
     return None

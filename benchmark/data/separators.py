@@ -1,16 +1,17 @@
 """A table below other lines, or with other separators than commas, and the line that mends it.
 
 Where semicolons separate columns, decimal commas and times with the day first are common, so they
-are looked for as well: one line of pandas mends all of it, instead of an error for each.
+are looked for as well, and so is UTF-16: one line of pandas mends all of it, instead of an error
+for each, and no line reads with commas what has other separators.
 """
 
 from __future__ import annotations
 
 import csv
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Sequence
-from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,19 @@ from benchmark.errors import UserError
 LOOKED_AT = 5_000_000
 """Bytes of a file: enough for days above 12, which tell the number of the day from the month's."""
 
+UTF_16 = BOM_UTF16_LE, BOM_UTF16_BE
+"""How a text in UTF-16 begins, as Excel and PowerShell write it."""
+
 TOP = 100
 """Lines among which the one is looked for that names the columns."""
 
 _MARKS = ";\t|"
-_TOLD = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
+_TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.]*\d")
 _DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
+_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
+_POINT = re.compile(r"[-+]?[\d,]*\.(?!\d{3}$)\d+")  # 1.234 may be a thousand
 
 
 def separator_fault(path: Path, first_line: bytes) -> UserError | None:
@@ -45,54 +51,74 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     Returns:
         The fault; None where it is a table of commas from its first line on.
     """
-    told = _TOLD.fullmatch(first_line.strip())
-    separators = [mark for mark in _MARKS if mark.encode() in first_line]
-    above, mark = lines_above(path)
-    if told:
-        options: dict[str, Any] = {"sep": told[1].decode(), "skiprows": 1}
-    elif above:
-        options = {"sep": mark} if mark != "," else {}
-        options["skiprows"] = above
-    elif separators and b"," not in first_line:
-        options = {"sep": separators[0]}
-    else:
-        return None
+    wide = first_line.startswith(UTF_16)
     with opened_text(path) as stream:
-        content = stream.read(LOOKED_AT)
-    try:
-        text = content[: content.rfind(b"\n") + 1].decode("utf-8-sig")
-    except UnicodeDecodeError:
-        options["encoding"] = encoding_of(path)
-        text = content.decode(options["encoding"])
+        content = stream.read(LOOKED_AT) if wide else b"".join(islice(stream, TOP))
+    top = content.decode("utf-16" if wide else "utf-8-sig", "replace").splitlines()[:TOP] or [""]
+    what, options = _layout(top)
+    if not what and not wide:
+        return None
+    text, encoding = _decoded(path, wide)
+    options |= encoding
+    separator = options.get("sep", ",")
     try:
         lines = text.splitlines()[options.get("skiprows", 0) :]
-        rows = [row for row in csv.reader(lines, delimiter=options.get("sep", ",")) if row]
+        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     except csv.Error:
         rows = []
     names, rows = rows[0] if rows else [], rows[1:]
-    options |= _numbers([cell for row in rows for cell in row]) | _gapped(names, rows)
+    options |= _gapped(names, rows)
+    if separator != ",":  # of commas inside cells, `number_fault` says what they may be
+        options |= _numbers([cell.strip() for row in rows for cell in row])
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
-    what = f"has no comma: {header!r:.60}"
-    if told:
-        what = f"is a word to Excel: {header!r}"
-    elif above:
-        what = f"stands above the columns' names, which are in line {above + 1}: {header!r:.60}"
+    what = "is UTF-16 text" if wide else f"{what}: {header!r:.60}"
+    deed = "write it as utf-8" if wide else "mend it"
     dates = _dates(rows)
     if dates is None:
-        return UserError(f"{path}: line 1", what, rewritten(path, **options))
+        return UserError(f"{path}: line 1", what, rewritten(path, deed, **options))
     place, order = dates
-    cure = order.cure(rewritten(path, **options, parse_dates=[place], **order.options()))
+    cure = order.cure(rewritten(path, deed, **options, parse_dates=[place], **order.options()))
     return UserError(f"{path}: line 1", ", and ".join(filter(None, (what, order.doubt))), cure)
 
 
-def lines_above(path: Path, encoding: str = "utf-8-sig") -> tuple[int, str]:
+def _layout(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """What is unlike a CSV in the first lines, and how `pandas.read_csv` is told of it.
+
+    What is unlike one is empty where nothing is.
+    """
+    told = _TOLD.fullmatch(lines[0].strip())
+    if told:
+        return "is a word to Excel", {"sep": told[1], "skiprows": 1}
+    above, mark = _above(lines)
+    if above:
+        options: dict[str, Any] = {"sep": mark} if mark != "," else {}
+        what = f"stands above the columns' names, which are in line {above + 1}"
+        return what, options | {"skiprows": above}
+    separators = [mark for mark in _MARKS if mark in lines[0]]
+    if separators and "," not in lines[0]:
+        return "has no comma", {"sep": separators[0]}
+    return "", {}
+
+
+def _decoded(path: Path, wide: bool) -> tuple[str, dict[str, str]]:
+    """The first lines of a file, and its encoding as `pandas.read_csv` is told of it."""
+    with opened_text(path) as stream:
+        content = stream.read(LOOKED_AT)
+    if wide:
+        return content.decode("utf-16", "replace"), {"encoding": "utf-16"}
+    try:
+        return content[: content.rfind(b"\n") + 1].decode("utf-8-sig"), {}
+    except UnicodeDecodeError:
+        encoding = encoding_of(path)
+        return content.decode(encoding), {"encoding": encoding}
+
+
+def _above(lines: Sequence[str]) -> tuple[int, str]:
     """How many lines stand above the columns' names, and what separates these.
 
     The names are the first row of as many cells as most rows have, each of them a word; empty ones
     at the end do not count, as a spreadsheet writes them behind every row.
     """
-    with opened_text(path) as stream:
-        lines = list(islice(TextIOWrapper(stream, encoding, "replace"), TOP))
     for mark in f",{_MARKS}":
         try:
             rows = [_cells(row) for row in csv.reader(lines, delimiter=mark)]
@@ -117,10 +143,13 @@ def _cells(row: Sequence[str]) -> list[str]:
 
 def _numbers(cells: Sequence[str]) -> dict[str, Any]:
     """How numbers are written, as `pandas.read_csv` is told of it."""
+    commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or _GROUPED.fullmatch(cell)]
+    if all(map(_GROUPED.fullmatch, commas)) and any(map(_POINT.fullmatch, cells)):
+        return {"thousands": ","} if commas else {}
     options = {}
-    if any(_DECIMAL.fullmatch(cell.strip()) for cell in cells):
+    if any(map(_DECIMAL.fullmatch, cells)):
         options["decimal"] = ","
-    if any(_THOUSANDS.fullmatch(cell.strip()) for cell in cells):
+    if any(map(_THOUSANDS.fullmatch, cells)):
         options["thousands"] = "."
     return options
 

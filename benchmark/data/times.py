@@ -76,8 +76,20 @@ def read_times(
     times: Times = exact.astype("datetime64[s]")
     wrong = np.isnat(exact) | (exact != times)
     if wrong.any():
-        raise _fault(card, path, texts, first_line, wrong, "is no time to the second")
+        cures = [] if np.isnat(exact).any() else [_to_the_second(card, path, exact)]
+        raise _fault(card, path, texts, first_line, wrong, "is no time to the second", *cures)
     return times
+
+
+def _to_the_second(card: DatasetCard, path: Path, exact: NDArray[np.datetime64]) -> str:
+    """Say how to leave out fractions of seconds, as a logger writes them."""
+    import pandas as pd
+
+    column = str(card.time_column)
+    if pd.DatetimeIndex(exact).round("s").has_duplicates:
+        return "steps below a second are not read: take means over a second, or longer"
+    change = assigned(column, f"pd.to_datetime(t[{column!r}], format='mixed').dt.round('s')")
+    return rewritten(path, "round them to it", change)
 
 
 def _in_a_zone(text: Any) -> bool:

@@ -18,6 +18,7 @@ from benchmark.config import nearest
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.files import exact_floats
+from benchmark.words import time_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,9 +146,14 @@ def _numbers(path: Path, values: pd.Series[Any]) -> NDArray[np.float64]:
 
 
 def _count_fault(path: Path, count: NDArray[np.int64], task: Task, first: int) -> UserError:
+    steps = int(np.flatnonzero(count.any(axis=(0, 2))).max(initial=-1)) + 1
+    if 0 < steps < task.horizon:
+        what = f"holds forecasts of {steps} steps at most, not of {task.horizon}"
+        return UserError(str(path), what, f"name their horizon: --horizon {steps}")
     window, step, channel = np.argwhere(count != 1)[0]
     times, name = task.series.timestamps, task.series.channels[channel]
-    cutoff, time = times[first + window - 1], times[first + window + step]
+    rows = (first + window - 1, first + window + step)
+    cutoff, time = (time_text(times[row]) for row in rows)
     what = (
         f"holds {count[window, step, channel]} forecasts of {name} at {time} from cutoff {cutoff}"
     )

@@ -8,8 +8,10 @@ shown; none of it is part of the id.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +30,9 @@ from benchmark.training.spec import TrainingSpec
 CONFIGS = Path(__file__).parent.parent / "configs"
 OTHER_FOLDERS = (layout.RUNS, "tensorboard", "tune")
 """What lies beside the suites' own folders in the results folder."""
+
+_CLASS = re.compile(r"([A-Za-z_]\w*\.)+[A-Z]\w*")
+"""How a model's class is named, as `benchmark check` takes it."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
@@ -169,13 +174,20 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
     """Return the YAML that a name or a path stands for.
 
     Raises:
-        UserError: there is none; tells the nearest name.
+        UserError: there is none; tells the nearest name, or file beside it.
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not os.path.exists(name):
-            raise UserError(name, "no such file", nearest(path.stem, config_names(kind)))
+            beside = get_close_matches(name, map(str, path.parent.glob("*.y*ml")), 1, 0.8)
+            cure = f"did you mean '{beside[0]}'?" if beside else ""
+            cure = cure or nearest(path.stem, config_names(kind))
+            raise UserError(name, "no such file", cure)
         return path
+    if path.suffix == ".py" or (kind == "models" and _CLASS.fullmatch(name)):
+        module = f"{path.stem}.MyForecaster" if path.suffix == ".py" else name
+        cure = f"write one, with the line model: {{class: {module}}}"
+        raise UserError(name, "is Python, and a run is described by a YAML", cure)
     if os.path.isfile(name):  # a folder may well be called as one of ours is
         return path
     named = CONFIGS / kind / f"{name}.yaml"

@@ -91,13 +91,16 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     hidden = int(unchanged.sum()) if unchanged.sum() > UNCHANGED_SHOWN else 0
     notes = [*_verdict_note(rows), *_changed_protocols(rows)]
     notes += [*_settings(rows), *_errors(rows), *_ambiguous(rows), *_unheld(comparison)]
+    means = comparison.means
     if hidden:
         notes.append(f"{hidden} unchanged rows are not listed")
+        if means is not None:  # nor are means of the same
+            means = means[means["mse_old"] != means["mse_new"]]
     listed = rows[~unchanged] if hidden else rows
     more = len(listed) - MOST_PRINTED
     told = [f"{more:,} more rows are not listed; the worst are"] if more > 0 else []
     table = _table(listed.head(MOST_PRINTED), [*told, *_first(notes, MOST_PRINTED)])
-    print_tables([table, *means_tables(comparison.means)], console, elsewhere="--markdown")
+    print_tables([table, *means_tables(means)], console, elsewhere="--markdown")
     style = "bold red" if comparison.regressed or not comparison.comparable else "bold green"
     console.print(Text(comparison.summary(), style=style))
 

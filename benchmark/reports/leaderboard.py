@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,10 +63,13 @@ MOST_FAILURES = 10
 """Failures that a terminal shows of each task."""
 
 
-def _table(group: Group, compact: bool, most: int | None = None) -> Table:
+def _table(
+    group: Group, compact: bool, most: int | None = None, options: Sequence[str] = ()
+) -> Table:
     """Lay out the best rows of one group, all of them where `most` is None.
 
-    `compact` fits 100 columns and says once what all rows share.
+    `compact` fits 100 columns and says once what all rows share. `options` are those of a command
+    whose row is to stand beside these.
     """
     rows = group.rows
     shown = rows[:most]
@@ -104,7 +107,8 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
         columns=tuple(columns),
         rows=tuple(zip(*cells, strict=True)),
         intro=(
-            f"{group.test_windows} test windows, {group.channels} channels{common}, "
+            f"{_several(group.test_windows, 'test window')}, "
+            f"{_several(group.channels, 'channel')}{common}, "
             f"protocol {group.label}.",
             *(_MEANING_SHORT if compact else _MEANING),
         ),
@@ -112,11 +116,15 @@ def _table(group: Group, compact: bool, most: int | None = None) -> Table:
             *_cut(len(rows), most),
             *group.notes,
             *unmarked_note(unsure),
-            *_without_baseline(rows),
+            *_without_baseline(rows, options),
             *_tuned(rows),
             *failures(group.failed, MOST_FAILURES if compact else None),
         ),
     )
+
+
+def _several(number: str, noun: str) -> str:
+    return f"{number} {noun}" if number == "1" else f"{number} {noun}s"
 
 
 def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[str, str]]:
@@ -143,11 +151,11 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
     return columns, unsure
 
 
-def _without_baseline(rows: DataFrame) -> Iterable[str]:
+def _without_baseline(rows: DataFrame, options: Sequence[str]) -> Iterable[str]:
     if len(rows) and BASELINE not in set(rows["model"]):
         task = rows[["dataset", "horizon", "lookback"]].iloc[0]
         sets = [word for key, value in task.items() for word in ("--set", f"{key}={value}")]
-        command = shlex.join(["benchmark", "run", BASELINE, *sets])
+        command = shlex.join(["benchmark", "run", BASELINE, *sets, *options])
         yield f"Skill is beside {BASELINE}, which has no row here: {command}"
 
 
@@ -213,10 +221,16 @@ def tables_of(board: Leaderboard) -> list[Table]:
     return [*(_table(group, compact=False) for group in board.groups), *_over_groups(board)]
 
 
-def print_table(board: Leaderboard, console: Console) -> None:
-    """Print the best rows of each task to the terminal."""
+def print_table(board: Leaderboard, console: Console, options: Sequence[str] = ()) -> None:
+    """Print the best rows of each task to the terminal.
+
+    Args:
+        board: what to print.
+        console: where to.
+        options: of a command that puts a row beside these, as ``--results FOLDER``.
+    """
     most = rows_a_task(len(board.groups), MOST_PRINTED)
-    tables = [_table(group, compact=True, most=most) for group in board.groups]
+    tables = [_table(group, True, most, options) for group in board.groups]
     over = _over_groups(board)
     most = rows_a_task(len(over), MOST_PRINTED)
     print_tables([*tables, *(_head(table, most) for table in over)], console, elsewhere="--output")

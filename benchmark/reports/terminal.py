@@ -38,8 +38,17 @@ def print_tables(tables: Iterable[Table], console: Console, *, elsewhere: str = 
         if table.rows:
             _print_rows(table, console, elsewhere)
         for note in table.notes:
-            console.print(Padding(Text("- " + plain(note, LONGEST_LINE)), (0, 0, 0, 1)))
+            told, command = _command_at_end(plain(note, LONGEST_LINE))
+            console.print(Padding(Text(f"- {told}"), (0, 0, 0, 1)))
+            if command:
+                console.print(Text(f"   {command}"), soft_wrap=True)
         console.print()
+
+
+def _command_at_end(note: str) -> tuple[str, str]:
+    """Take off the command that a note ends with: broken in two, it could not be copied."""
+    told, found, words = note.rpartition(": benchmark ")
+    return (f"{told}:", f"benchmark {words}") if found else (note, "")
 
 
 def _print_rows(table: Table, console: Console, elsewhere: str) -> None:

@@ -85,3 +85,53 @@ def test_whatever_follows_the_first_line_it_is_told_by_its_separator(make_card, 
         f"or with pandas: pd.read_csv('{path}', sep=';')"
         f".to_csv('{path.with_name('toy_clean.csv')}', index=False)"
     )
+
+
+@pytest.mark.parametrize(("mark", "number"), [(";", comma), ("\t", comma), (";", plain)])
+def test_utf_16_and_what_else_is_unlike_a_csv_is_mended_by_one_line(
+    folder: Path, tmp_path: Path, mark: str, number: Callable[[float], str]
+) -> None:
+    """Read with commas, decimal commas make cells without a name, which pandas drops."""
+    path = tmp_path / "strom.csv"
+    path.write_text(text_of("Zeit;Wärme", "%d.%m.%Y %H:%M", number, mark), encoding="utf-16")
+    with pytest.raises(UserError, match="line 1: is UTF-16 text; write it as utf-8") as caught:
+        propose(path)
+    table = propose(written_anew(caught.value.cure)).found.table
+    assert table.channels == ("Wärme",)
+    np.testing.assert_array_equal(table.timestamps, TIMES.to_numpy())
+    np.testing.assert_array_equal(table.values[:, -1], VALUES.round(3))
+
+
+@pytest.mark.parametrize("above", ["sep=,", "sales of our shops"])
+def test_thousands_in_a_table_of_commas_are_not_taken_for_decimals(
+    folder: Path, tmp_path: Path, above: str
+) -> None:
+    rows = [f'{when:%Y-%m-%d %H:%M},"{1000 + i % 24:,}"' for i, when in enumerate(TIMES)]
+    path = tmp_path / "sales.csv"
+    path.write_text("\n".join([above, "time,sales", *rows]) + "\n")
+    with pytest.raises(UserError, match="line 1: ") as caught:
+        propose(path)
+    clean = written_anew(caught.value.cure)
+    with pytest.raises(UserError, match="a comma between its thousands, or a decimal") as caught:
+        propose(clean)
+    values = propose(written_anew(caught.value.cure)).found.table.values
+    np.testing.assert_array_equal(values[:, 0], 1000 + np.arange(len(TIMES)) % 24)
+
+
+def test_commas_beside_decimal_points_are_those_of_thousands(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        f"{when:%Y-%m-%d %H:%M}\t{1000 + i % 24:,}\t{i / 4:.2f}" for i, when in enumerate(TIMES)
+    ]
+    path = tmp_path / "sales.tsv"
+    path.write_text("\n".join(["time\tsales\tprice", *rows]) + "\n")
+    with pytest.raises(UserError, match=r"sep='\\t', thousands=','\)") as caught:
+        propose(path)
+    values = propose(written_anew(caught.value.cure)).found.table.values
+    np.testing.assert_array_equal(values[:, 0], 1000 + np.arange(len(TIMES)) % 24)
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf", b"\xff\xfe", b"\xff\xfe\n", b"\xfe\xff\0"])
+def test_a_mark_of_byte_order_alone_is_no_table(content, make_card, write):
+    write(content)
+    with pytest.raises(UserError, match="line 1: "):
+        load_series(make_card())

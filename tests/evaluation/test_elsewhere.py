@@ -175,6 +175,10 @@ def _table_faults() -> list[tuple[Callable[[pd.DataFrame], pd.DataFrame], str]]:
         (lambda t: t.drop(columns="cutoff"), "has no column 'cutoff'"),
         (lambda t: t.assign(Other=1.0), "2 columns may be the forecast (Model, Other); name one"),
         (lambda t: t.iloc[1:], "holds 0 forecasts of load at"),
+        (
+            lambda t: t[t["ds"] - t["cutoff"] <= 2 * (t["ds"] - t["cutoff"]).min()],
+            "holds forecasts of 2 steps at most, not of 12; name their horizon: --horizon 2",
+        ),
         (lambda t: pd.concat([t, t.tail(1)]), "holds 2 forecasts of wind at"),
         (
             lambda t: t.assign(unique_id="heat2"),

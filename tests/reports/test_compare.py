@@ -11,6 +11,7 @@ from rich.console import Console
 from benchmark.reports.changes import CATEGORIES, compare, merge
 from benchmark.reports.comparison_tables import print_comparison, to_markdown
 from benchmark.reports.gate import Gate
+from benchmark.reports.judgement import Side, judge
 
 
 def categories(comparison):
@@ -284,6 +285,25 @@ def test_many_unchanged_rows_are_counted_and_not_listed_on_the_terminal(run, tab
     assert " new " in text
     assert " same " not in text
     assert shown(table(*records[:20]), table(*records[:20])).count(" same ") == 20
+
+
+def test_means_of_unchanged_rows_that_are_not_listed_are_not_either(run, table):
+    def shown(old, new):
+        sides = (Side(each, {"mse": {}}) for each in (old, new))
+        stream = io.StringIO()
+        print_comparison(judge(compare(old, new), *sides), Console(file=stream, width=120))
+        return stream.getvalue()
+
+    same = [run("same", seed=seed, mse=0.4 + seed / 100) for seed in range(21)]
+    old, new = (
+        [run("gru", seed=seed, mse=mse + seed / 100) for seed in range(3)] for mse in (1, 2)
+    )
+    text = shown(table(*same, *old), table(*same, *new))
+    means = text.split("Means over seeds")[1]
+    assert " gru " in means
+    assert " same " not in text
+    assert "Means over seeds" not in shown(table(*same), table(*same))
+    assert " same " in shown(table(*same[:3]), table(*same[:3])).split("Means over seeds")[1]
 
 
 def test_the_terminal_shows_the_verdict_last(run, table):

@@ -33,7 +33,7 @@ def printed(show, width):
     stream = io.StringIO()
     show(Console(file=stream, width=width))
     lines = stream.getvalue().splitlines()
-    assert max(map(len, lines)) <= width
+    assert max(len(line) for line in lines if not line.startswith("   benchmark ")) <= width
     return lines
 
 
@@ -140,6 +140,16 @@ def test_the_most_spare_columns_go_first_and_are_named_below():
     )
     assert "lstm 0.1234 Left out" in at(14)
     assert "device (cpu in all rows), MACs;" in at(14)
+
+
+def test_a_command_at_the_end_of_a_note_is_a_line_that_can_be_copied():
+    command = f"benchmark run seasonal_naive --set dataset={'a' * 60}"
+    stream = io.StringIO()
+    notes = (f"Beside it: {command}", "Another, as long as it may be: " + "and on " * 10)
+    print_tables([Table("title", (), (), (), notes)], Console(file=stream, width=40))
+    lines = stream.getvalue().splitlines()
+    assert [line.strip() for line in lines[1:3]] == ["- Beside it:", command]
+    assert max(map(len, lines[3:])) <= 40
 
 
 def test_a_word_without_end_is_folded():

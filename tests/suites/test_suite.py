@@ -167,7 +167,7 @@ def test_a_grids_overrides_are_for_its_own_runs_and_come_after_the_suites(
         ),
         ({"set": {"name": "x"}}, "tiny.yaml: set.name: is not for all runs of a suite alike"),
         ({"models": ["liner"]}, "model liner: unknown model 'liner'; did you mean 'linear'?"),
-        ({"models": ["liner.yaml"]}, "liner.yaml: no such file; did you mean 'linear'?"),
+        ({"models": ["liner.yaml"]}, "liner.yaml: no such file; did you mean 'linear.yaml'?"),
         (
             {
                 "set": {"lookback": 12},

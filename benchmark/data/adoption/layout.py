@@ -8,6 +8,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmark.data.dates import clock_fault, parts_fault
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import Times
@@ -15,6 +17,7 @@ from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 _MOSTLY = 0.1
 """Share of the times that repeat in such a file; fewer are mistakes, or a clock put back."""
@@ -35,6 +38,11 @@ _MOST_LABELS = 10
 
 _FILLED = 0.1
 """Share of all series at all times that has a row, where numbers tell the series apart."""
+
+_LEAST_TIMES = 5
+"""Columns that are called like times, from which on times are what they are."""
+
+_DATED = re.compile(r"\s*(?:[12]\d{3}(?:[-/.]\d.*)?|\d{1,2}([-/.])\d{1,2}\1\d{2,4})\s*")
 
 _WHOLE = r"\s*\d+(?:\.0*)?\s*"
 _CALLED_A_TIME = re.compile(
@@ -63,6 +71,24 @@ def repeat_fault(
     )
 
 
+def wide_fault(path: Path, columns: Sequence[str]) -> UserError | None:
+    """Describe a file of a row for each series and a column for each time; None if it is none.
+
+    Args:
+        path: the file.
+        columns: the names in its first line.
+    """
+    times = [column for column in columns if _DATED.fullmatch(column)]
+    others = [column for column in columns if column not in times]
+    if not others or len(times) < max(_LEAST_TIMES, len(others)):
+        return None
+    name, rest = others[0], others[1:]
+    change = f".drop(columns={rest!r})" if rest else ""
+    change += f".set_index({name!r}).T.rename_axis('date').reset_index()"
+    what = f"names {len(times):,} times, from {times[0]!r} on: a row is a series"
+    return UserError(f"{path}: line 1", what, rewritten(path, "turn the table round", change))
+
+
 def put_back_cure(path: Path, time_column: str, times: Times) -> str:
     """How to write times in UTC that repeat where a zone's clock is put back; or nothing."""
     import pandas as pd
@@ -78,6 +104,25 @@ def put_back_cure(path: Path, time_column: str, times: Times) -> str:
             deed = "as an hour does where a clock is put back: write all times in UTC"
             line = rewritten(path, deed, assigned(time_column, change)).by_hand
             return f"{line}; put in its own zone if it is not that of {zone.rpartition('/')[2]}"
+    return ""
+
+
+def put_forward_zone(times: Times, values: NDArray[np.float64]) -> str:
+    """The zone whose clock skips some of the times, if none of these has a value; or nothing.
+
+    In a file whose hour that stands there twice was dropped, nothing else tells local times.
+
+    Args:
+        times: regular ones ``(T,)``.
+        values: NaN where one is missing ``(T, C)``.
+    """
+    import pandas as pd
+
+    for zone in _ZONES:
+        first = np.zeros(len(times), dtype=bool)  # which of two equal hours does not matter
+        local = pd.DatetimeIndex(times).tz_localize(zone, ambiguous=first, nonexistent="NaT")
+        if local.hasnans and np.isnan(values[local.isna()]).all():
+            return zone
     return ""
 
 

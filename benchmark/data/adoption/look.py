@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.config import nearest, validate
-from benchmark.data.adoption.layout import put_back_cure, repeat_fault
+from benchmark.data.adoption.layout import put_back_cure, repeat_fault, wide_fault
 from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
-from benchmark.data.adoption.numbers import no_numbers, number_fault
+from benchmark.data.adoption.numbers import no_numbers, number_fault, unit_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import WHOLE_DATE, date_fault
@@ -99,6 +99,9 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
     """Read a card's beginning, the times, and why a column is no channel, or nothing."""
     card = _provisional()
     columns = read_header(card, path)
+    wide = wide_fault(path, columns)
+    if wide:
+        raise wide
     _check_header(path, columns)
     frame = _read_text(card, path, columns)
     fault = units_fault(path, frame)
@@ -116,6 +119,9 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
     except UserError as error:
         raise date_fault(path, frame, [time_column]) or error from None
     del reasons[time_column]
+    united = unit_fault(path, frame, [column for column in reasons if reasons[column]])
+    if united:
+        raise united
     faults = (number_fault(path, column, frame[column]) for column in reasons if reasons[column])
     found = list(filter(None, faults))
     if found:

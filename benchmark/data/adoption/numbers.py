@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.faults import MISSING_CELLS
-from benchmark.data.rewrite import rewritten
+from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
 
@@ -21,6 +22,7 @@ NEARLY = 0.9
 
 _THOUSANDS = r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?"
 _EITHER = r"[-+]?[1-9]\d{0,2},\d{3}"
+_WITH_UNIT = r"^[-+]?([$€£¥]?)\s*[-+]?\d[\d.,]*\s*([^\d.,]*)$"
 _DECIMAL = r"[-+]?\d+(?:,\d+)?"
 
 
@@ -76,6 +78,43 @@ def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | 
     place = int(at.argmax())
     where = f"{path}: line {int(texts.index[place]) + FIRST_LINE}, column '{column}'"
     return UserError(where, f"{texts.iloc[place]!r:.40} {kind}", cure)
+
+
+def unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
+    """Describe columns of numbers with a unit in each cell; None where there is none.
+
+    Args:
+        path: the file.
+        frame: its cells.
+        columns: those that are not of numbers alone.
+    """
+    units = {column: unit for column in columns if (unit := _unit(frame[column].str.strip()))}
+    if not units:
+        return None
+    plain = {c: f"t[{c!r}].str.replace({unit!r}, '').str.strip()" for c, unit in units.items()}
+    cure = rewritten(path, "take it off", "".join(assigned(c, each) for c, each in plain.items()))
+    column, unit = next(iter(units.items()))
+    row = int(frame[column].str.contains(unit, regex=False).to_numpy().argmax())
+    where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
+    others = [repr(each) for each in units if each != column]
+    also = f"; so has {' and '.join(others)}" if others else ""
+    what = f"{frame[column].iloc[row]!r:.40} has a unit, {unit!r}, as all its cells have{also}"
+    return UserError(where, what, cure)
+
+
+def _unit(texts: pd.Series[Any]) -> str:
+    """What stands behind each number, or the currency before it; empty where that differs.
+
+    Empty, too, where a few cells alone say something, or all say the same: that is a remark.
+    """
+    told = texts[~texts.isin(MISSING_CELLS)]
+    units = told.str.extract(_WITH_UNIT).drop_duplicates()
+    if len(units) != 1 or units.isna().any(axis=None):
+        return ""
+    if 2 * len(told) < len(texts) or told.nunique() == 1:
+        return ""
+    before, behind = units.iloc[0]
+    return "" if before and behind else str(before or behind)
 
 
 def _numbers(texts: pd.Series[Any]) -> NDArray[np.float64]:

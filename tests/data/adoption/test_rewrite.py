@@ -182,6 +182,34 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         {},
         "not h; mend the file, or round its times with pandas",
     ),
+    "both ends of each step": (
+        FRAME.assign(
+            when=WHEN.dt.strftime("%d.%m.%Y %H:%M - ")
+            + (WHEN + pd.Timedelta("1h")).dt.strftime("%d.%m.%Y %H:%M")
+        ),
+        {},
+        "begins with the day, and an end follows each time; keep the beginnings: benchmark",
+    ),
+    "fractions of a second": (
+        FRAME.assign(when=WHEN + pd.Timedelta("300ms")),
+        {},
+        "line 2, column 'when': '2021-03-01 00:00:00.300' is no time to the second; round them",
+    ),
+    "times as columns": (
+        FRAME.set_index("when").T.rename_axis("series").assign(site="A").reset_index(),
+        {},
+        f"line 1: names {len(FRAME)} times, from '2021-03-01 00:00:00' on: a row is a series; turn",
+    ),
+    "units": (
+        FRAME.assign(
+            load=FRAME["load"].map("{:.1f} kW".format),
+            heat=FRAME["heat"].map("${:.1f}".format),
+            remark=["3 visits", *[""] * (len(FRAME) - 1)],
+            phases="3 phases",
+        ),
+        {},
+        "kW' has a unit, 'kW', as all its cells have; so has 'heat'; take it off: benchmark",
+    ),
     "thousands": (
         numbers(lambda value: f"{value:,.1f}"),
         {},
