@@ -68,6 +68,7 @@ def datasets_mend(
     written, the order of rows, series below one another (long format), lines around the table. The
     file itself stays as it is. Exits with 2 if something is left that only you can decide.
     """
+    from benchmark.data.adoption.adopt import name_of
     from benchmark.data.adoption.mend import mend
     from benchmark.data.frames import as_csv
     from benchmark.data.rewrite import cleaned
@@ -85,7 +86,8 @@ def datasets_mend(
         tell(console, f"{mended.place}: {mended.what}".removeprefix(": "))
         tell(console, f"    {mended.how.shown}", style="green")
     tell(console, f"Written: {new}")
-    tell(console, f"Next: {shlex.join(['benchmark', 'datasets', 'add', str(new)])}")
+    words = ["benchmark", "datasets", "add", str(new), "--name", name_of(file)]
+    tell(console, f"Next: {shlex.join(words)}")
 
 
 def _print_table(proposal: Proposal) -> None:

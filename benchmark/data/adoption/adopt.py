@@ -81,8 +81,7 @@ def propose(
         raise UserError("--season", what, "choose a shorter one")
     seen = find_season(found.table.values[train.start : train.stop], found.card.step, season)
     if name is None:
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem(source)).lstrip("_.-") or "data"
-        name = name if _is_text(name) else f"data_{name}"
+        name = name_of(source)
     elif not _is_text(name):
         what = f"{name!r} is no text in YAML, where a run names its data set"
         raise UserError("--name", what, f"e.g. --name data_{name}")
@@ -141,6 +140,12 @@ def adopt(proposal: Proposal, force: bool = False) -> Literal["new", "unchanged"
         what = f"cannot be written ({error.strerror or error})"
         raise UserError(str(path.parent), what, "set BENCHMARK_DATA to another folder") from None
     return "replaced" if there else "new"
+
+
+def name_of(source: Path) -> str:
+    """The name of a data set that is made of a file, unless it is given another."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem(source)).lstrip("_.-") or "data"
+    return name if _is_text(name) else f"data_{name}"
 
 
 def home() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import pickle
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -187,8 +188,9 @@ def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Pa
     assert fault.startswith("line 3, column 'date': 2021-03-20 22:00:00 stands after 2021-03-20 23")
     assert deed.startswith("    sort its rows: pd.read_csv(..., dtype='str').sort_values('date'")
     assert written == "Written: my file_clean.csv"
-    assert following == "Next: benchmark datasets add 'my file_clean.csv'"
-    assert command("datasets", "add", "my file_clean.csv").code == 0
+    assert following == "Next: benchmark datasets add 'my file_clean.csv' --name my_file"
+    added = command(*shlex.split(following)[2:])
+    assert added.out.splitlines()[-1].startswith("Next: benchmark run ridge --set dataset=my_file ")
     told = command("datasets", "mend", "my file_clean.csv", "--output", "new/plain.csv")
     assert told.out.splitlines()[0] == "Nothing is to be mended: my file_clean.csv"
     assert Path("new/plain.csv").read_bytes() == Path("my file_clean.csv").read_bytes()
