@@ -37,8 +37,8 @@ def abilities_table(
                 row.append(_share([_of(one, place) for one in own if one.cell == cell]))
     seeds = len({one.seed for one in answers})
     over = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
-    sizes = sorted({f"{one.weights:,}" for one in answers}, key=lambda size: (len(size), size))
-    weights = " to ".join(dict.fromkeys((sizes[0], sizes[-1])))
+    sizes = sorted(one.weights for one in answers)
+    weights = " to ".join(dict.fromkeys(f"{size:,}" for size in (sizes[0], sizes[-1])))
     return Table(
         title="What a cell learns easily",
         columns=tuple(columns),
