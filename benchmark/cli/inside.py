@@ -150,7 +150,10 @@ def gates(
     from benchmark.abilities.gates import gates as look_inside
     from benchmark.abilities.study import trained, width_of
     from benchmark.abilities.table import gates_table, titles
+    from benchmark.reports.drawing import check_drawing
 
+    if plot is not None:
+        check_drawing("--plot")
     torch.set_num_threads(threads)
     console = make_console()
     width = width_of(cell, chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.errors import UserError
@@ -24,6 +25,17 @@ CONFIG = {
 }
 
 
+def check_drawing(option: str) -> None:
+    """Find out, before work that is to be drawn, whether it can be.
+
+    Raises:
+        UserError: vl-convert is not installed.
+    """
+    if not find_spec("vl_convert"):
+        cure = "pip install 'ts-benchmark[report]'"
+        raise UserError(option, "vl-convert is not installed", cure)
+
+
 def save_figure(spec: Spec, path: Path, option: str) -> None:
     """Draw a specification into a file, and make its folder.
 
@@ -35,11 +47,9 @@ def save_figure(spec: Spec, path: Path, option: str) -> None:
     Raises:
         UserError: vl-convert is not installed, or the file cannot be written.
     """
-    try:
-        import vl_convert
-    except ModuleNotFoundError:
-        cure = "pip install 'ts-benchmark[report]'"
-        raise UserError(option, "vl-convert is not installed", cure) from None
+    check_drawing(option)
+    import vl_convert
+
     spec = {"config": CONFIG, **spec}
     written: dict[str, Callable[[], bytes]] = {
         ".svg": lambda: vl_convert.vegalite_to_svg(spec).encode(),

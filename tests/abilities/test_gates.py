@@ -175,3 +175,11 @@ def test_mistakes_of_gates_are_one_line(command):
     assert told.err.startswith("error: model.cell: unknown cell 'grru'; did you mean 'gru'?")
     told = command("gates", "gru", "--plot", "gates.txt")
     assert told.err.startswith("error: --plot gates.txt: does not end in .svg or .png or .pdf")
+
+
+def test_that_nothing_can_be_drawn_is_found_before_the_training(command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    monkeypatch.setattr("benchmark.abilities.study.trained", None)
+    told = command("gates", "gru", "--plot", "gates.svg")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("error: --plot: vl-convert is not installed; pip install 'ts-bench")
