@@ -23,6 +23,7 @@ _TO = " - "
 """Between the ends of a step, as the market time units of ENTSO-E are written."""
 
 _CLOCK = r"\s*(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s?[AaPp][Mm])?\s*"
+_DOTTED = r"\s*(?:[01]?\d|2[0-3])\.[0-5]\d\.[0-5]\d\s*"
 _HOUR = r"\s*(?:[01]?\d|2[0-4])\s*"
 _CALLED_AN_HOUR = re.compile(r"hour|^hr$", re.IGNORECASE)
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -173,7 +174,7 @@ def parts_fault(path: Path, frame: pd.DataFrame, date: str) -> UserError | None:
 def _clock_column(frame: pd.DataFrame, date: str) -> str | None:
     """The first column of times of day; or of hours that are another in each row of a date."""
     for column in frame.columns.drop(date):
-        if frame[column].str.fullmatch(_CLOCK).all():
+        if frame[column].str.fullmatch(f"{_CLOCK}|{_DOTTED}").all():
             return str(column)
         hours = _CALLED_AN_HOUR.search(column) and frame[column].str.fullmatch(_HOUR).all()
         if hours and not frame.duplicated([date, column]).any():
@@ -192,7 +193,10 @@ def _joined(
         hours = f"pd.to_timedelta(t[{clock!r}].astype(int), unit='h')"
         read = f"{_read(f't[{date!r}]', frame[date], options)} + {hours}"
     else:
-        read = _read(f"t[{date!r}] + ' ' + t[{clock!r}]", frame[clock], options)
+        times = f"t[{clock!r}]"
+        if frame[clock].str.fullmatch(_DOTTED).any():
+            times += ".str.replace('.', ':')"
+        read = _read(f"t[{date!r}] + ' ' + {times}", frame[clock], options)
     change = f"{assigned(date, read)}.drop(columns={clock!r})"
     return rewritten(path, "join them", change, dtype="str")
 

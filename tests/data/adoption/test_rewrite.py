@@ -106,6 +106,11 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         {},
         "column 'when': holds dates alone, and the time stands in column 'at'; join them:",
     ),
+    "date and time with dots": (
+        two_columns("%d/%m/%Y").assign(at=WHEN.dt.strftime("%H.%M.%S")),
+        {},
+        "'01/03/2021' begins with the day, and the time stands in column 'at'; join them: ",
+    ),
     "date without marks, and time": (two_columns("%Y%m%d"), {"time_column": "when"}, "join them"),
     "date with the day first, and time": (
         two_columns("%d.%m.%Y"),
