@@ -211,11 +211,11 @@ def _read(texts: str, cells: Iterable[str], options: dict[str, Any]) -> str:
 
 
 def _number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:
-    """Whole numbers in the range of times, which stand in order or mostly one step apart.
+    """Numbers in the range of times, which stand in order or mostly one step apart.
 
     Those of a date and an hour, as 2024010106, would be seconds of the 2030s as well.
     """
-    if not texts.str.fullmatch(r"\s*\d{9,19}(?:\.0*)?\s*").all():
+    if not texts.str.fullmatch(r"\s*\d{9,19}(?:\.\d*)?\s*").all():
         return None
     numbers = texts.astype(float).to_numpy()
     steps, counts = np.unique(np.diff(numbers), return_counts=True)

@@ -116,8 +116,9 @@ def _decoded(path: Path, wide: bool) -> tuple[str, dict[str, str]]:
 def _above(lines: Sequence[str]) -> tuple[int, str]:
     """How many lines stand above the columns' names, and what separates these.
 
-    The names are the first row of as many cells as most rows have, each of them a word; empty ones
-    at the end do not count, as a spreadsheet writes them behind every row.
+    The names are the first row of as many cells as most rows have, each of them a word. Empty cells
+    at the end do not count: a spreadsheet writes some behind every row, and a last column may have
+    nothing but its name.
     """
     for mark in f",{_MARKS}":
         try:
@@ -127,7 +128,7 @@ def _above(lines: Sequence[str]) -> tuple[int, str]:
         width, _ = Counter(map(len, rows)).most_common(1)[0]
         if width < 2:
             continue
-        whole = [len(row) == width and all(row) and row[0][0] != "#" for row in rows]
+        whole = [len(row) >= width and all(row) and row[0][0] != "#" for row in rows]
         named = [w and not any(map(_NUMBER.match, row)) for w, row in zip(whole, rows, strict=True)]
         if whole[0] or True in named:
             return 0 if whole[0] else named.index(True), mark

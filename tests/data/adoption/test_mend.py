@@ -112,6 +112,31 @@ def test_whatever_is_done_to_a_table_it_comes_back(
     np.testing.assert_array_equal(found.values[:, order], own)
 
 
+def test_a_meters_export_with_its_owner_on_top_and_an_empty_last_column_is_read(
+    user: Path, write_csv: Callable[..., Path]
+) -> None:
+    hours = FRAME["date"].dt
+    columns = {"TYPE": "Electric usage", "DATE": hours.date, "START": hours.strftime("%H:%M")}
+    ends = {"END": (FRAME["date"] + pd.Timedelta("59min")).dt.strftime("%H:%M"), "UNITS": "kWh"}
+    cost = {"COST": [f"${value:.2f}" for value in FRAME["load"]], "NOTES": ""}
+    export = pd.DataFrame(columns | ends | {"USAGE": ROUNDED["heat"]} | cost)
+    above = ["Name,Jo Doe", 'Address,"1 Main St"', ""]
+    mend(write_csv([*above, *lines(export)]), user / "new.csv")
+    found = propose(user / "new.csv").found.table
+    assert found.channels == ("USAGE", "COST")
+    np.testing.assert_array_equal(found.timestamps, FRAME["date"].to_numpy())
+    np.testing.assert_allclose(found.values[:, 1], FRAME["load"], atol=0.0051)
+
+
+def test_seconds_with_fractions_are_times_to_the_second(
+    user: Path, write_csv: Callable[..., Path]
+) -> None:
+    seconds = (FRAME["date"] - pd.Timestamp(0)) // pd.Timedelta("1s") + 0.123
+    mend(write_csv(FRAME.assign(date=seconds)), user / "new.csv")
+    found = propose(user / "new.csv").found.table
+    np.testing.assert_array_equal(found.timestamps, FRAME["date"].to_numpy())
+
+
 def test_the_time_column_that_is_named_may_be_joined_to_another(
     write_csv: Callable[..., Path], user: Path
 ) -> None:
