@@ -73,6 +73,8 @@ def wide_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     others = [column for column in columns if column not in times]
     if not others or len(times) < max(_LEAST_TIMES, len(others)):
         return None
+    if any(map(_CALLED_A_TIME.search, others)):  # beside days, a column a year is a channel
+        return None
     name, rest = others[0], others[1:]
     change = f".drop(columns={rest!r})" if rest else ""
     change += f".set_index({name!r}).T.rename_axis('date').reset_index()"
