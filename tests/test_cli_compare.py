@@ -143,7 +143,9 @@ def test_published_figures_stand_beside_all_runs_of_the_results_folder(
     model = {"name": "naive", "dataset": "toy", "lookback": 24, "horizon": 12}
     write_yaml("naive.yaml", model | {"model": {"class": "SeasonalNaive"}})
     assert command("run", "naive.yaml", "--results", "elsewhere").code == 0
-    assert "naive" in command("compare", "--published", "--results", "elsewhere").out
+    shown = command("compare", "--published", "--results", "elsewhere").out
+    assert "published figures has none of these: toy (12)." in shown
+    assert "ours and published" not in shown  # of which there would be nothing to see
     assert command("compare", "--published").code == 2  # BENCHMARK_RESULTS names an empty folder
 
 

@@ -243,7 +243,13 @@ def rename(path: Path, name: str) -> None:
 
 def test_a_missing_data_file(toy: Path, command: Command) -> None:
     (toy / "datasets" / "toy.csv").unlink()
-    parts = ["dataset 'toy': no file 'toy.csv' in ", "put the file there or set BENCHMARK_DATA"]
+    told = f"dataset 'toy': no file 'toy.csv' in {toy / 'datasets'} or "
+    mistaken(command("run", "model.yaml"), told, "put the file there or set BENCHMARK_DATA")
+
+
+def test_a_card_of_the_other_ending(toy: Path, command: Command) -> None:
+    (toy / "datasets" / "toy.yaml").rename(toy / "datasets" / "toy.yml")
+    parts = ["dataset 'toy': no such card; rename ", "toy.yml: a card's name ends in .yaml"]
     mistaken(command("run", "model.yaml"), *parts)
 
 

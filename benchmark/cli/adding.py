@@ -102,9 +102,9 @@ def _print_table(proposal: Proposal) -> None:
 def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     import numpy as np
 
-    from benchmark.data.adoption.layout import put_forward_zone
     from benchmark.data.missing import longest_gap
     from benchmark.data.remarks import remarks
+    from benchmark.data.zones import put_forward_zone
     from benchmark.words import time_text
 
     card, found, season = proposal.card, proposal.found, proposal.season

@@ -64,8 +64,10 @@ def tune(
 ) -> None:
     """Choose settings on validation.
 
-    Tries what the YAML's `search` names; a key that --set sets is fixed. The test split is not
-    read. Stopped, the same command goes on from there. Example: benchmark tune gru --budget 30
+    Tries what the YAML's `search` names; a key that --set sets is fixed, or begins a search that is
+    set. The test split is not read. Stopped, the same command goes on from there. Examples:
+    benchmark tune gru --budget 30;
+    benchmark tune ridge --set lookback=24 --set 'search={lookback: [12, 24, 36]}'
     """
     from benchmark.harness.spec import find_config
 

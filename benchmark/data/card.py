@@ -108,7 +108,7 @@ class DatasetCard(Strict):
     encoding: str = "utf-8"
     channels: Annotated[
         Annotated[ChannelNames, Tag("names")] | Annotated[Positive, Tag("count")],
-        Discriminator(lambda value: "names" if isinstance(value, list | tuple) else "count"),
+        Discriminator(lambda value: "names" if isinstance(value, list | tuple | str) else "count"),
     ]
     left_out: tuple[str, ...] = ()
     missing: Literal["error", "interpolate", "mask"] = "error"
@@ -247,6 +247,9 @@ def find_card(name_or_path: str) -> Path:
             raise UserError(f"dataset '{name_or_path}'", "is a file, not a data set's name", cure)
         same = [name for name in cards if name.lower() == name_or_path.lower()]
         hint = f"did you mean '{same[0]}'?" if same else nearest(name_or_path, cards)
+        for folder in data_folders():
+            if (folder / f"{name_or_path}.yml").is_file():
+                hint = f"rename {folder / name_or_path}.yml: a card's name ends in .yaml"
         raise UserError(f"dataset '{name_or_path}'", "no such card", hint)
     return cards[name_or_path]
 

@@ -18,7 +18,7 @@ from benchmark.data.files import is_zipped, opened
 from benchmark.errors import UserError
 from benchmark.files import writing
 
-Verdict = Literal["sha256 ok", "git blob ok", "as first fetched", "unknown"]
+Verdict = Literal["sha256 ok", "git blob ok", "as first fetched", "none in the card"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -40,7 +40,7 @@ def verify(card: DatasetCard, path: Path) -> Verdict:
         UserError: the checksum is wrong, or the file cannot be read.
     """
     expected, verdict = expectation(card, path.parent)
-    if verdict == "unknown":
+    if verdict == "none in the card":
         return verdict
     key = cache.file_key(path, {"expected": expected})
     if not cache.is_verified(path, key):
@@ -56,7 +56,7 @@ def check(card: DatasetCard, path: Path, folder: Path) -> None:
         UserError: the checksum is wrong, or the file cannot be read.
     """
     expected, verdict = expectation(card, folder)
-    if verdict == "unknown":
+    if verdict == "none in the card":
         return
     algorithm, hashes = ("git blob", git_blobs) if verdict == "git blob ok" else ("sha256", sha256s)
     found = hashes(card, path)
@@ -71,7 +71,7 @@ def check(card: DatasetCard, path: Path, folder: Path) -> None:
 
 def record(card: DatasetCard, path: Path, folder: Path) -> None:
     """Write down a first fetch's checksum in `folder`, where the card knows none."""
-    if expectation(card, folder)[1] == "unknown":
+    if expectation(card, folder)[1] == "none in the card":
         line = f"{sha256s(card, path)[0]}\n".encode()
         with writing(record_path(card, folder)) as stream:
             stream.write(line)
@@ -85,7 +85,7 @@ def expectation(card: DatasetCard, folder: Path) -> tuple[str, Verdict]:
         return card.source.git_blob, "git blob ok"
     recorded = record_path(card, folder)
     if not recorded.is_file():
-        return "", "unknown"
+        return "", "none in the card"
     with opened(recorded, decompress=False) as stream:
         return stream.read(200).decode("ascii", "replace").strip(), "as first fetched"
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmark.data import cache, checksum
-from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, places_of
+from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, data_folders, places_of
 from benchmark.data.files import writable
 from benchmark.errors import UserError
 from benchmark.files import FULL, private_name, remove, sweep
@@ -56,7 +56,8 @@ def _download(card: DatasetCard, progress: bool) -> Path:
     where = f"dataset '{card.name}'"
     url = card.source.url
     if url is None:
-        what = f"no file '{card.file}' in {folder}, and its card gives no address to fetch it from"
+        looked = " or ".join(dict.fromkeys(str(each) for each in data_folders() if each.is_dir()))
+        what = f"no file '{card.file}' in {looked}, and its card gives no address to fetch it from"
         raise DatasetUnavailable(where, what, f"put the file there or set {DATA_VARIABLE}")
     if not writable(folder):
         what = f"is not here, and cannot be fetched: {folder} is no folder that can be written"

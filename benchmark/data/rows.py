@@ -28,6 +28,7 @@ from benchmark.data.header import codec, encoding_fault, read_header
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
 from benchmark.data.times import Times, check_steps, read_times, step_fault
+from benchmark.data.zones import put_back_cure
 from benchmark.errors import UserError, cured
 from benchmark.words import counted
 
@@ -220,9 +221,12 @@ def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int)
         first_line: where the first of them stands, for errors.
     """
     times, values = table.timestamps, table.values
-    backward = np.diff(times).astype(np.int64) < 0
-    if backward.any():  # the one fault of all that a line of pandas mends
-        raise step_fault(card, path, times, backward, first_line)
+    steps = np.diff(times).astype(np.int64)
+    mended_by_a_line = (steps < 0).any() or (
+        (steps == 0).any() and put_back_cure(path, str(card.time_column), times)
+    )
+    if mended_by_a_line:
+        raise step_fault(card, path, times, steps <= 0, first_line)
     with cured(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
         if card.missing == "error":
             check_steps(card, path, times, first_line)

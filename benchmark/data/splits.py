@@ -30,6 +30,8 @@ class Splits(Strict):
         if all(isinstance(part, int) for part in parts):
             if min(parts) < 1:
                 raise ValueError("a row count is 1 or more")
+            if sum(parts) == 100:
+                raise ValueError("counts of rows add up to 100, as percents do: write 0.7 for 70%")
             return self
         if any(isinstance(part, int) for part in parts):
             raise ValueError("mixes row counts and fractions; give three of one kind")

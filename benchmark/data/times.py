@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from benchmark.data.card import DatasetCard
 from benchmark.data.frequency import CALENDAR
 from benchmark.data.rewrite import assigned, in_time_order, rewritten
+from benchmark.data.zones import put_back_cure
 from benchmark.errors import UserError
 from benchmark.words import time_text
 
@@ -158,14 +159,15 @@ def step_fault(
     row = int((backward if backward.any() else odd).argmax()) + 1
     time, before = (time_text(times[i]) for i in (row, row - 1))
     where = _place(card, path, row + first_line)
+    put_back = "" if (steps > 0).all() else put_back_cure(path, str(card.time_column), times)
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
-        in_order = rewritten(path, "sort them", in_time_order(str(card.time_column)), dtype="str")
-        return UserError(where, what, in_order)
+        sort = rewritten(path, "sort them", in_time_order(str(card.time_column)), dtype="str")
+        return UserError(where, what, put_back or sort)
     cure = STEPS_CURE
     if steps[row - 1] == 0:
-        first = rewritten(path, "keep the first", f".drop_duplicates({card.time_column!r})")
-        return UserError(where, f"{time} stands there twice", f"{cure}; or {first.by_hand}")
+        first = rewritten(path, "keep the first", f".drop_duplicates({card.time_column!r})").by_hand
+        return UserError(where, f"{time} stands there twice", put_back or f"{cure}; or {first}")
     misfit = card.step.misfit(times[row])
     if misfit:
         return UserError(where, f"{time} {misfit}", cure)

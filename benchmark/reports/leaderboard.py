@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.files import write_atomically
+from benchmark.records.record import TRAIN_AND_VAL
 from benchmark.reports.across import across_table
 from benchmark.reports.cost_columns import SHOWN_COSTS
 from benchmark.reports.horizons import horizon_tables
@@ -154,7 +155,9 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
 def _without_baseline(rows: DataFrame, options: Sequence[str]) -> Iterable[str]:
     if len(rows) and BASELINE not in set(rows["model"]):
         task = rows[["dataset", "horizon", "lookback"]].iloc[0]
-        sets = [word for key, value in task.items() for word in ("--set", f"{key}={value}")]
+        refitted = {"refit": "true"} if (rows["fit_rows"] == TRAIN_AND_VAL).any() else {}
+        pairs = [f"{key}={value}" for key, value in {**task, **refitted}.items()]
+        sets = [word for pair in pairs for word in ("--set", pair)]
         command = shlex.join(["benchmark", "run", BASELINE, *sets, *options])
         yield f"Skill is beside {BASELINE}, which has no row here: {command}"
 

@@ -28,6 +28,8 @@ def tables(
 ) -> Iterator[tuple[tuple[str, int], Table]]:
     """Lay out two tables for each data set and horizon: beside ours, and the lowest published.
 
+    There are none for one of which nothing is published, as of a user's own data.
+
     Args:
         comparison: as `compare_published` gives.
         compact: leave out absolute errors, so that a row fits 100 columns.
@@ -36,6 +38,8 @@ def tables(
         task = dataset, horizon = cast("tuple[str, int]", key)
         context = comparison.context
         here = context[(context["dataset"] == dataset) & (context["horizon"] == horizon)]
+        if here.empty and own["published_mse"].isna().all():
+            continue
         yield task, _beside(f"{dataset}, horizon {horizon}: ours and published", own, compact)
         title = f"{dataset}, horizon {horizon}: lowest published, at any lookback"
         yield task, _lowest(title, here)
@@ -152,4 +156,15 @@ def _all(comparison: PublishedComparison, compact: bool) -> Iterator[Table]:
     summary = agreement_table(comparison.matches)
     if summary is not None:
         yield summary
-    yield from (table for _, table in tables(comparison, compact))
+    laid_out = list(tables(comparison, compact))
+    yield from (table for _, table in laid_out)
+    tasks = comparison.matches[["dataset", "horizon"]].drop_duplicates().sort_values("dataset")
+    known = {task for task, _ in laid_out}
+    lacking = [
+        f"{dataset} ({horizon})"
+        for dataset, horizon in tasks.itertuples(index=False, name=None)
+        if (dataset, horizon) not in known
+    ]
+    if lacking:
+        told = f"The table of published figures has none of these: {', '.join(lacking)}."
+        yield Table(title="Other data sets (and horizons)", columns=(), rows=(), intro=(told,))

@@ -80,7 +80,7 @@ def prepare(
 
     Args:
         path: the YAML.
-        overrides: ``key=value`` texts; a key that is set is fixed and not searched over.
+        overrides: ``key=value`` texts; a key that is set is fixed, or begins a search that is set.
         results: the results folder.
         series: the data set, where it is loaded already.
         horizons: as `Search` has it; empty takes the YAML's.
@@ -95,12 +95,13 @@ def prepare(
         overrides = [*overrides, f"horizon={horizons[0]}"]
     spec = load_run(path, overrides)
     fixed = {override.partition("=")[0].strip() for override in overrides}
-    space = {key: dimension for key, dimension in spec.search.items() if key not in fixed}
+    given = "search" in fixed
+    space = {key: tried for key, tried in spec.search.items() if given or key not in fixed}
     if not space:
         if spec.search:
             kept = ", ".join(f"--set {key}" for key in spec.search)
             others = f"--set 'search={{{next(iter(spec.search))}: [...]}}'"
-            cure = f"leave out {kept}, or say what to try: {others}"
+            cure = f"leave out {kept}, or say what to try, too: {others}"
             raise UserError(f"{where}: search", "leaves nothing to try", cure)
         cure = "e.g. search: {model.hidden_size: [64, 128]}"
         raise UserError(f"{where}: search", "is missing", cure)
@@ -109,7 +110,10 @@ def prepare(
     series = series or load(load_card(spec.dataset))
     horizons = horizons or (spec.horizon,)
     longest = spec.model_copy(update={"lookback": _longest(spec, space)})
-    task = Task(series, longest.lookback, horizons[-1])
+    try:
+        task = Task(series, longest.lookback, horizons[-1])
+    except UserError as error:
+        raise error if longest == spec else _told_how(error, series.card.season) from None
     decisive: dict[str, Any] = {
         "options": options,
         "source": source_digest(spec.model, where),
@@ -216,8 +220,17 @@ def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
         value = value[part]
     if not dimension.holds(value):
         what = f"does not hold the value that the search begins with, {value!r:.60}"
-        raise UserError(place, what, f"add it, or fix the key: --set {key}=VALUE")
+        raise UserError(place, what, f"add it, or set another: --set {key}=VALUE")
     return value
+
+
+def _told_how(error: UserError, season: int) -> UserError:
+    """Say of a lookback that the search would try, not the user, how to try shorter ones."""
+    if not all(fault.where.endswith("lookback") for fault in error.faults):
+        return error
+    tried = ", ".join(str(season * count) for count in (1, 2, 3))
+    example = f"e.g. --set lookback={season} --set 'search={{lookback: [{tried}]}}'"
+    return error.retold(lambda one: UserError(one.where, one.what, f"{one.cure}, {example}"))
 
 
 def with_values(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:

@@ -152,7 +152,7 @@ def test_describe_says_what_a_data_set_holds(make_card, write, rows):
     assert told == {
         "dataset": "toy",
         "file": str(path),
-        "checksum": "unknown",
+        "checksum": "none in the card",
         "rows": "5",
         "channels": "2",
         "first": "2020-01-01 00:00:00",
@@ -161,4 +161,4 @@ def test_describe_says_what_a_data_set_holds(make_card, write, rows):
         "splits": "train 0-2, val 2-3, test 3-4",
         "digest": load_series(make_card()).digest,
     }
-    assert verify(make_card(), path) == "unknown"
+    assert verify(make_card(), path) == "none in the card"

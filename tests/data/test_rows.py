@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -324,6 +325,22 @@ def test_the_newest_row_first_is_told_the_line_that_sorts_them(
     with pytest.raises(UserError, match=r"line 3, .* not in time order; sort them: ") as caught:
         read(path, whole=whole, missing=missing)
     assert read(written_anew(caught.value.cure)).values[:, 0].tolist() == [1.5, 10.0, 3.0]
+
+
+@pytest.mark.parametrize("step", ["15min", "1h"])
+@pytest.mark.parametrize("missing", ["error", "mask"])
+def test_an_hour_that_a_clock_put_back_repeats_is_neither_sorted_nor_dropped(
+    tmp_path: Path, missing: str, step: str
+) -> None:
+    """Rows of 02:00 to 02:45 that stand there twice would be shuffled into each other."""
+    utc = pd.date_range("2023-10-28", periods=200, freq=step, tz="UTC")
+    local = utc.tz_convert("Europe/Berlin").strftime("%Y-%m-%d %H:%M:%S")
+    path = tmp_path / "new.csv"
+    path.write_text(text_of([(time, str(row), "1") for row, time in enumerate(local)]))
+    with pytest.raises(UserError, match="a clock is put back: write all times in UTC") as caught:
+        read(path, whole=True, missing=missing, frequency=step)
+    found = read(written_anew(caught.value.cure), whole=True, missing=missing, frequency=step)
+    assert found.values[:, 0].tolist() == list(range(200))
 
 
 @pytest.mark.parametrize("beside", [["note"], ["clock"], ["note", "note"]])

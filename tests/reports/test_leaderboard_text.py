@@ -41,6 +41,8 @@ def test_a_table_without_the_row_that_skill_is_beside_says_so(run, table):
     sets = "--set dataset=mine --set horizon=24 --set lookback=48"
     told = to_markdown(leaderboard(table(run("gru", dataset="mine", horizon=24, lookback=48))))
     assert f"{note} {sets}\n" in told
+    refitted = run("gru", dataset="mine", horizon=24, lookback=48, fit_rows="train+val")
+    assert f"{note} {sets} --set refit=true\n" in to_markdown(leaderboard(table(refitted)))
     assert note not in to_markdown(leaderboard(table(run("gru"), run("seasonal_naive"))))
 
 

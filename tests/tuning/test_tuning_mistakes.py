@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,8 +16,10 @@ MISTAKES = {
     "model.individual: [false, 2]": "search: model.individual: input should be a valid boolean",
     "lookback: {low: 0, high: 24}": "search: lookback: input should be greater than 0, got 0",
     "lookback: [36]": "search: lookback: does not hold the value that the search begins with, 24; "
-    "add it, or fix the key: --set lookback=VALUE",
-    "lookback: [24, 9999]": "lookback: 9999 + horizon 12 do not fit into the train split",
+    "add it, or set another: --set lookback=VALUE",
+    "lookback: [24, 9999]": "lookback: 9999 + horizon 12 do not fit into the train split of 400 "
+    "rows; choose a lookback of at most 388, e.g. --set lookback=24 --set "
+    "'search={lookback: [24, 48, 72]}'",
     "lookback: 24": "search.lookback: must be a list of choices, or {low: ..., high: ...}, got 24",
     "lookback: []": "search.lookback: needs at least one choice",
     "lookback: [24, 24]": "search.lookback: holds a choice twice",
@@ -48,11 +51,10 @@ def test_a_mistake_in_a_search_is_found_before_the_first_trial(
 def test_a_configuration_without_a_search_or_without_training_is_told_so(small, command):
     small(search={})
     assert command("tune", "small.yaml").err.startswith("error: small.yaml: search: is missing; ")
-    told = command(
-        "tune", "small.yaml", "--set", "search={lookback: [24, 36]}", "--set", "lookback=24"
-    )
+    small(search={"lookback": [24, 36]})
+    told = command("tune", "small.yaml", "--set", "lookback=24")
     assert told.err.endswith(
-        "search: leaves nothing to try; leave out --set lookback, or say what to try: "
+        "search: leaves nothing to try; leave out --set lookback, or say what to try, too: "
         "--set 'search={lookback: [...]}'\n"
     )
     small(model={"class": "Ridge"})
@@ -151,3 +153,15 @@ def test_a_folder_that_cannot_be_written_is_found_before_training(small, command
     told = command("tune", small())
     assert told.code == 2
     assert "small.yaml: is a file, or lies below one" in told.err
+
+
+def test_a_short_series_is_searched_from_the_value_that_is_set(small, command):
+    """What a YAML searches over, and where it begins, may both be too long for a user's series."""
+    small(search={"lookback": [24, 9999]})
+    told = command("tune", "small.yaml").err
+    assert told.count("--set") == 2
+    words = shlex.split(told[told.index("--set") :])
+    shown = command("tune", "small.yaml", "--budget", 1, *words)
+    assert (shown.code, shown.err) == (0, "")
+    assert "trial 0   finished" in shown.out
+    assert " lookback=24" in shown.out

@@ -8,27 +8,18 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmark.data.dates import clock_fault, parts_fault
-from benchmark.data.rewrite import assigned, rewritten
-from benchmark.data.times import Times
+from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
 _MOSTLY = 0.1
 """Share of the times that repeat in such a file; fewer are mistakes, or a clock put back."""
 
 _NAMED = 3
 """Values of a column that are told."""
-
-_ZONES = (
-    "Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "Australia/Sydney",
-)  # fmt: skip
-"""One of each of the more frequent ways to put a clock back, by day and hour."""
 
 _MOST_KEYS = 3
 """Columns that are tried together to tell series apart; or all of texts."""
@@ -82,48 +73,13 @@ def wide_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     others = [column for column in columns if column not in times]
     if not others or len(times) < max(_LEAST_TIMES, len(others)):
         return None
+    if any(map(_CALLED_A_TIME.search, others)):  # beside days, a column a year is a channel
+        return None
     name, rest = others[0], others[1:]
     change = f".drop(columns={rest!r})" if rest else ""
     change += f".set_index({name!r}).T.rename_axis('date').reset_index()"
     what = f"names {len(times):,} times, from {times[0]!r} on: a row is a series"
     return UserError(f"{path}: line 1", what, rewritten(path, "turn the table round", change))
-
-
-def put_back_cure(path: Path, time_column: str, times: Times) -> str:
-    """How to write times in UTC that repeat where a zone's clock is put back; or nothing."""
-    import pandas as pd
-
-    for zone in _ZONES:
-        try:
-            read = pd.DatetimeIndex(times).tz_localize(zone, ambiguous="infer")
-        except Exception:  # pandas has one for each way in which they are no times of that zone
-            continue
-        if read.is_monotonic_increasing and read.is_unique:
-            local = f"pd.to_datetime(t[{time_column!r}], format='mixed').dt"
-            change = f"{local}.tz_localize({zone!r}, ambiguous='infer').dt.tz_convert('UTC')"
-            deed = "as an hour does where a clock is put back: write all times in UTC"
-            line = rewritten(path, deed, assigned(time_column, change)).by_hand
-            return f"{line}; put in its own zone if it is not that of {zone.rpartition('/')[2]}"
-    return ""
-
-
-def put_forward_zone(times: Times, values: NDArray[np.float64]) -> str:
-    """The zone whose clock skips some of the times, if none of these has a value; or nothing.
-
-    In a file whose hour that stands there twice was dropped, nothing else tells local times.
-
-    Args:
-        times: regular ones ``(T,)``.
-        values: NaN where one is missing ``(T, C)``.
-    """
-    import pandas as pd
-
-    for zone in _ZONES:
-        first = np.zeros(len(times), dtype=bool)  # which of two equal hours does not matter
-        local = pd.DatetimeIndex(times).tz_localize(zone, ambiguous=first, nonexistent="NaT")
-        if local.hasnans and np.isnan(values[local.isna()]).all():
-            return zone
-    return ""
 
 
 def _long_fault(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.config import nearest, validate
-from benchmark.data.adoption.layout import put_back_cure, repeat_fault, wide_fault
+from benchmark.data.adoption.layout import repeat_fault, wide_fault
 from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
 from benchmark.data.adoption.numbers import no_numbers, number_fault, unit_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
@@ -29,6 +29,7 @@ from benchmark.data.parse import parse
 from benchmark.data.rewrite import in_time_order, rewritten
 from benchmark.data.table import Table
 from benchmark.data.times import Times, read_times, step_fault
+from benchmark.data.zones import put_back_cure
 from benchmark.errors import UserError, cured
 
 if TYPE_CHECKING:

@@ -267,6 +267,13 @@ def test_a_date_that_can_be_read_either_way_is_told_with_both(
         assert propose(written_anew(caught.value.cure)).card.frequency == "h"
 
 
+def test_years_beside_a_column_of_times_are_channels(write_csv: Callable[..., Path]) -> None:
+    years = [str(year) for year in range(2015, 2023)]
+    frame = pd.DataFrame({year: FRAME["load"] + i for i, year in enumerate(years)})
+    frame.insert(0, "date", WHEN)
+    assert propose(write_csv(frame)).found.table.channels == tuple(years)
+
+
 def test_a_comma_that_may_be_decimal_is_told_with_both(write_csv: Callable[..., Path]) -> None:
     frame = numbers(lambda value: f"{value:,.0f}")
     with pytest.raises(UserError, match=r"line 2, column 'load': .* thousands, or a decimal one"):
