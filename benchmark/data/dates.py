@@ -24,6 +24,8 @@ _TO = " - "
 
 _CLOCK = r"\s*(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:\s?[AaPp][Mm])?\s*"
 _DOTTED = r"\s*(?:[01]?\d|2[0-3])\.[0-5]\d\.[0-5]\d\s*"
+_AT_24 = r"[ T]24:00"
+_TO_THE_MINUTE = r"\s*\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::00)?\s*"
 _HOUR = r"\s*(?:[01]?\d|2[0-4])\s*"
 _CALLED_AN_HOUR = re.compile(r"hour|^hr$", re.IGNORECASE)
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
@@ -114,7 +116,11 @@ def date_fault(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> UserE
     """
     columns = list(columns)
     for column in columns:
-        fault = _day_fault(path, frame, column) or _number_fault(path, column, frame[column])
+        fault = (
+            _day_fault(path, frame, column)
+            or _number_fault(path, column, frame[column])
+            or _midnight_fault(path, column, frame[column])
+        )
         if fault:
             return fault
     if any(WHOLE_DATE.match(frame[column].iloc[0]) for column in columns):
@@ -235,6 +241,19 @@ def _number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError |
             what = f"{first!r} counts {word} since 1970"
             return UserError(where, what, rewritten(path, change=change))
     return None
+
+
+def _midnight_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:
+    """Times of which some are of 24:00, where an hour is named by its end."""
+    at_24 = texts.str.contains(_AT_24).to_numpy(dtype=bool)
+    if not at_24.any() or not texts.str.fullmatch(_TO_THE_MINUTE).all():
+        return None
+    time = f"t[{column!r}].str.strip()"
+    read = f"pd.to_datetime({time}.str[:10]) + pd.to_timedelta({time}.str[11:16] + ':00')"
+    row = int(at_24.argmax())
+    where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
+    cure = rewritten(path, "write 0:00 of the next day", assigned(column, read), dtype="str")
+    return UserError(where, f"{texts.iloc[row]!r:.60} is past 23:59", cure)
 
 
 def _without_marks(cells: pd.Series[Any]) -> str | None:

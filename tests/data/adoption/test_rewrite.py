@@ -106,6 +106,13 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
         {},
         "column 'when': holds dates alone, and the time stands in column 'at'; join them:",
     ),
+    "24:00 for midnight": (
+        times("%Y-%m-%d %H:%M").assign(
+            when=BEFORE.dt.strftime("%Y-%m-%d ") + (BEFORE.dt.hour + 1).map("{:02}:00".format)
+        ),
+        {},
+        "line 2, column 'when': '2021-02-28 24:00' is past 23:59; write 0:00 of the next day: ",
+    ),
     "date and time with dots": (
         two_columns("%d/%m/%Y").assign(at=WHEN.dt.strftime("%H.%M.%S")),
         {},
