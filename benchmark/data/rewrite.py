@@ -79,11 +79,13 @@ def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: An
 def _exactly(options: dict[str, Any]) -> dict[str, Any]:
     """Add to options of `pandas.read_csv` those by which it takes a cell for nothing else.
 
-    Left to itself it makes of a first column without a name, as a separator behind every row makes
-    it, one of names for the rows; and takes a text, as NA for Namibia, for a missing value.
+    Left to itself it takes the first column for names of the rows, where a separator stands behind
+    every row; a text, as NA for Namibia, for a missing value; and in one part of a large file the
+    label 007 for the number 7, in another, which has the label A01 as well, for a text.
     """
+    always = {"index_col": False, "low_memory": False}
     texts = {"keep_default_na": False, "na_values": [""]} if options.get("dtype") == "str" else {}
-    return options | {"index_col": False} | texts | exact_floats()
+    return options | always | texts | exact_floats()
 
 
 def mend_command(path: Path) -> str:

@@ -108,7 +108,7 @@ def unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserE
     plain = {c: f"t[{c!r}].str.replace({unit!r}, '').str.strip()" for c, unit in units.items()}
     cure = rewritten(path, "take it off", "".join(assigned(c, each) for c, each in plain.items()))
     column, unit = next(iter(units.items()))
-    row = int(frame[column].str.contains(unit, regex=False).to_numpy().argmax())
+    row = int((~frame[column].str.strip().isin(MISSING_CELLS)).to_numpy().argmax())
     where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
     others = [repr(each) for each in units if each != column]
     also = f"; so has {' and '.join(others)}" if others else ""

@@ -18,6 +18,7 @@ from users_table import table
 
 from benchmark.data.adoption.adopt import propose
 from benchmark.data.adoption.mend import mend
+from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 
 FRAME = table(480)
@@ -167,6 +168,22 @@ def test_no_number_becomes_another_one(columns: dict[str, object], mark: str, us
     assert set(table.channels) == columns.keys() & {"load", "löad", "heat"}
     for column in table.values.T:
         np.testing.assert_array_equal(column, VALUES)
+
+
+def test_a_label_is_the_same_in_every_part_of_a_file(user: Path) -> None:
+    """Pandas reads one of so many columns in parts of 512 rows."""
+    path, empty = user / "my.csv", ";" * 1021
+    rows = [site + empty for site in ["007"] * 600 + ["A01"] * 600]
+    path.write_text("\n".join(["site" + empty, *rows]))
+    sites = rewritten(path, sep=";").table(path)["site"]
+    assert sites.value_counts().to_dict() == {"007": 600, "A01": 600}
+
+
+def test_a_unit_is_told_by_a_cell_that_has_it(write_csv: Callable[..., Path], user: Path) -> None:
+    amperes = ["NA", *(f"{text} A" for text in POINTS[1:])]
+    (done,) = mend(write_csv(FRAME.assign(load=amperes)), user / "new.csv")
+    assert done.place == "line 3, column 'load'"
+    assert done.what.startswith("'1007.5 A' has a unit, 'A'")
 
 
 def test_cells_beyond_the_names_are_not_lost(user: Path) -> None:
