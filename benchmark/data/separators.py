@@ -34,9 +34,10 @@ _MARKS = ";\t|"
 _TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.]*\d")
 _DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}((\.\d{3})+,\d+|(\.\d{3}){2,})")
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _POINT = re.compile(r"[-+]?[\d,]*\.(?!\d{3}$)\d+")  # 1.234 may be a thousand
+_PLAIN = re.compile(r"[-+]?\d*\.\d+")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
 _LIKE_NUMBERS = re.compile(r"[-+.,\deE]*")
 
@@ -160,22 +161,22 @@ def _numbers(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], dict
     """How numbers are written, as `pandas.read_csv` is told of it; and see `if_sure`."""
     cells = [cell for column in columns.values() for cell in column]
     commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or _GROUPED.fullmatch(cell)]
-    if not commas:
-        return {}, {}
-    if all(map(_GROUPED.fullmatch, commas)):
+    if commas and all(map(_GROUPED.fullmatch, commas)):
         if any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas)):
             return {"thousands": ","}, {}
         doubt = f"{commas[0]!r} has a comma between its thousands, or a decimal one"
         return {"decimal": ","}, {doubt: "put thousands=',' for decimal=',' if it has thousands"}
     if any(map(_THOUSANDS.fullmatch, cells)):
         return {"decimal": ",", "thousands": "."}, {}
+    if not commas and any(_PLAIN.fullmatch(c) and not _EITHER.fullmatch(c) for c in cells):
+        return {}, {}
     for column in columns.values():
         pointed = [cell for cell in column if "." in cell]
         if pointed and all(map(_EITHER.fullmatch, pointed)):
             doubt = f"{pointed[0]!r} has a point between its thousands, or a decimal one"
             other = "leave out thousands='.' if it is decimal"
             return {"decimal": ",", "thousands": "."}, {doubt: other}
-    return {"decimal": ","}, {}
+    return {"decimal": ","} if commas else {}, {}
 
 
 def kept_as_texts(

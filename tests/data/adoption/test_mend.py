@@ -222,6 +222,10 @@ def test_which_of_two_values_at_a_time_is_right_is_left_to_the_user(
             r"'1\.120' has a point between its thousands, or .*; leave out thousands='\.' if",
         ),
         (
+            {"date": ISO, "heat": [f"{n}.120" for n in range(1, 481)]},
+            r"'1\.120' has a point between its thousands, or .*; leave out thousands='\.' if",
+        ),
+        (
             {"date": ISO, "heat": [f"{n},120" for n in range(1, 481)]},
             "'1,120' has a comma between its thousands, or .*; put thousands=',' for decimal=',' ",
         ),
@@ -242,8 +246,9 @@ def test_what_may_be_read_either_way_is_told_with_both(
     assert not (user / "new.csv").exists()
 
 
-def test_thousands_without_a_decimal_comma_are_thousands(user: Path) -> None:
-    millions = [f"{n:,}" for n in range(999_000, 999_000 + 3000 * 480, 3000)]
+@pytest.mark.parametrize("mark", [",", "."])
+def test_marks_that_stand_twice_in_a_number_are_of_thousands(mark: str, user: Path) -> None:
+    millions = [f"{n:,}".replace(",", mark) for n in range(999_000, 999_000 + 3000 * 480, 3000)]
     pd.DataFrame({"date": ISO, "load": millions}).to_csv(user / "my.csv", sep=";", index=False)
     mend(user / "my.csv", user / "new.csv")
     values = propose(user / "new.csv").found.table.values[:, 0]
