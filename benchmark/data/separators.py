@@ -39,6 +39,7 @@ _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _POINT = re.compile(r"[-+]?[\d,]*\.(?!\d{3}$)\d+")  # 1.234 may be a thousand
 _PLAIN = re.compile(r"[-+]?\d*\.\d+")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
+_DIGIT = re.compile(r"\d")
 _LIKE_NUMBERS = re.compile(r"[-+.,\deE]*")
 
 
@@ -197,7 +198,7 @@ def kept_as_texts(
     number = re.compile(rf"[-+]?(?:{whole})(?:{re.escape(decimal)}\d*)?(?:[eE][-+]?\d+)?")
     kept = {}
     for name, cells in columns:
-        told = [cell.strip() for cell in cells if any(map(str.isdigit, cell))]
+        told = {cell.strip() for cell in cells if _DIGIT.search(cell)}
         if all(map(_LIKE_NUMBERS.fullmatch, told)) and not all(map(number.fullmatch, told)):
             kept[name] = "str"
     return kept

@@ -55,7 +55,8 @@ def number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> li
         frame: its cells.
         columns: those that are not of numbers alone.
     """
-    kept = kept_as_texts(((column, frame[column]) for column in columns), thousands=",")
+    marked = [column for column in columns if frame[column].str.contains(",", regex=False).any()]
+    kept = kept_as_texts(((column, frame[column]) for column in marked), thousands=",")
     options: dict[str, Any] = {"thousands": ","} | ({"dtype": kept} if kept else {})
     grouped = rewritten(path, **options)
     faults = (_number_fault(path, column, frame[column], grouped) for column in columns)
