@@ -65,9 +65,14 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     text, encoding = _decoded(path, wide)
     options |= encoding
     separator, line = options.get("sep", ","), options.get("skiprows", 0)
+    lines = text.splitlines()[line:]
+    torn = _torn(lines, separator)
+    if torn is not None:
+        first, last = (line + place for place in torn)
+        what = f"begins a cell in quotes that goes on behind them in line {last}"
+        return UserError(f"{path}: line {first}", what, "delete the quotes that quote nothing")
     try:
-        reader = csv.reader(text.splitlines()[line:], delimiter=separator)
-        rows = [row for row in reader if row]
+        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     except csv.Error:
         rows = []
     names, rows = rows[0] if rows else [], rows[1:]
@@ -156,6 +161,21 @@ def _cells(row: Sequence[str]) -> list[str]:
     while cells and not cells[-1]:
         cells.pop()
     return cells
+
+
+def _torn(lines: Sequence[str], separator: str) -> tuple[int, int] | None:
+    """Where a cell in quotes begins and ends, lines later, though more of it follows; or None.
+
+    Two quotes in different rows make one cell of all between, which pandas reads without a word.
+    """
+    reader, whole = csv.reader(lines, delimiter=separator, strict=True), 0
+    try:
+        for _ in reader:
+            whole = reader.line_num
+    except csv.Error as error:
+        if reader.line_num > whole + 1 and "expected after" in str(error):
+            return whole + 1, reader.line_num
+    return None
 
 
 def _numbers(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:

@@ -179,6 +179,19 @@ def test_a_label_is_the_same_in_every_part_of_a_file(user: Path) -> None:
     assert sites.value_counts().to_dict() == {"007": 600, "A01": 600}
 
 
+def test_rows_between_two_stray_quotes_are_not_lost(user: Path) -> None:
+    path = user / "my.csv"
+    notes = ['"1 inch' if n in (5, 300) else '"a ""b"""' for n in range(480)]
+    rows = [";".join(cells) for cells in zip(ISO, notes, POINTS, strict=True)]
+    path.write_text("\n".join(["date;note;load", *rows]))
+    told = "line 7: begins a cell in quotes that goes on behind them in line 8; delete the quotes "
+    with pytest.raises(UserError, match=f"^{path}: {told}"):
+        mend(path, user / "new.csv")
+    path.write_text(path.read_text().replace('"1 inch', '"1\ninch"'))
+    mend(path, user / "new.csv")
+    assert len(propose(user / "new.csv").found.table.values) == 480
+
+
 def test_a_unit_is_told_by_a_cell_that_has_it(write_csv: Callable[..., Path], user: Path) -> None:
     amperes = ["NA", *(f"{text} A" for text in POINTS[1:])]
     (done,) = mend(write_csv(FRAME.assign(load=amperes)), user / "new.csv")
