@@ -8,12 +8,12 @@ Shapes: B sequences, S steps, I inputs, U numbers that a variable holds for a se
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmark.abilities.study import Reader, share_right
 from benchmark.abilities.tasks import AbilityTask
 from benchmark.cells import Cell
-from benchmark.errors import no_exit
+from benchmark.errors import UserError, no_exit
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -65,6 +65,23 @@ class Gates:
 
 
 @no_exit()
+def check_variables(cell: str, task: AbilityTask, width: int) -> None:
+    """Find out before a cell is trained whether anything would be seen of it; takes what it does.
+
+    Raises:
+        UserError: nothing would.
+    """
+    x, _ = task.draw(2, task.length, torch.Generator().manual_seed(1))
+    reader = Reader(cell, task, width)
+    with torch.no_grad():
+        seen = watched(reader.cell, reader.embed(x))
+    if not seen:
+        what = "has no variable in its step that holds numbers for each sequence"
+        cure = "give its equations' results names without underscores; a decorator needs "
+        raise UserError(f"cell {cell}", what, f"{cure}functools.wraps")
+
+
+@no_exit()
 def gates(reader: Reader, task: AbilityTask) -> Gates:
     """Read sequences with a trained network and compare the steps that matter with the others.
 
@@ -99,14 +116,17 @@ def watched(cell: Cell, x: Tensor) -> dict[str, Tensor]:
     places = {inner: place for place, inner in cell.named_modules() if isinstance(inner, Cell)}
     seen: dict[str, list[Tensor]] = {}
 
-    def keep(inner: Cell, variables: Mapping[str, object]) -> None:
+    def keep(inner: object, variables: Mapping[str, object]) -> None:
+        if not isinstance(inner, Cell) or inner not in places:
+            return
         place = f"{places[inner]}." if places[inner] else ""
         for name, value in variables.items():
             named = name != "x" and "_" not in name
-            if named and isinstance(value, Tensor) and value.dim() > 1 and len(value) == len(x):
+            if named and isinstance(value, Tensor) and _is_of_each(value, len(x)):
                 seen.setdefault(place + name, []).append(value.clone())
 
-    with _at_return({type(inner).step.__code__ for inner in places}, keep):
+    steps = (inspect.unwrap(type(inner).step) for inner in places)
+    with _at_return({step.__code__ for step in steps if inspect.isfunction(step)}, keep):
         cell.sequential(x)
     return {
         name: torch.stack(steps, dim=1)
@@ -115,16 +135,22 @@ def watched(cell: Cell, x: Tensor) -> dict[str, Tensor]:
     }
 
 
+def _is_of_each(value: Tensor, sequences: int) -> bool:
+    """Whether it holds real numbers for each of some sequences."""
+    shaped = value.dim() > 1 and len(value) == sequences and value.numel() > 0
+    return shaped and not value.is_complex()
+
+
 @contextmanager
 def _at_return(
-    codes: Collection[CodeType], keep: Callable[[Any, Mapping[str, object]], None]
+    codes: Collection[CodeType], keep: Callable[[object, Mapping[str, object]], None]
 ) -> Iterator[None]:
     """Hand over, whenever a method of some code returns, whose it is and its local variables."""
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         if event == "return" and frame.f_code in codes:
             variables = frame.f_locals
-            keep(variables[frame.f_code.co_varnames[0]], variables)
+            keep(variables.get(frame.f_code.co_varnames[0]), variables)
 
     before = sys.getprofile()
     sys.setprofile(profile)

@@ -64,6 +64,7 @@ class Reader(nn.Module):
         return self.answer(outputs)  # type: ignore[no-any-return]
 
 
+@no_exit()
 def width_of(cell: str, task: AbilityTask) -> int:
     """Return the width at which a network has nearest to `WEIGHTS` parameters.
 
@@ -96,6 +97,7 @@ def train_and_ask(cell: str, task: AbilityTask, width: int, seed: int) -> Answer
     )
 
 
+@no_exit()
 def trained(cell: str, task: AbilityTask, width: int, seed: int) -> Reader:
     """Train a cell on sequences drawn anew for every step; takes what `train_and_ask` does.
 

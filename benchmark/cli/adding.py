@@ -12,6 +12,7 @@ from benchmark.cli.options import check_output, make_console, tell
 
 if TYPE_CHECKING:
     from benchmark.data.adoption.adopt import Proposal
+    from benchmark.data.adoption.mend import Mended
 
 SHOWN = 12  # channels named in the table
 USUAL = 336  # lookback and horizon of a run that says nothing of them
@@ -74,17 +75,19 @@ def datasets_mend(
     from benchmark.data.rewrite import cleaned
     from benchmark.files import check_writable
 
+    console = make_console()
+
+    def show(one: Mended) -> None:
+        tell(console, f"{one.place}: {one.what}".removeprefix(": "))
+        tell(console, f"    {one.how.shown}", style="green")
+
     with as_csv(file) as csv:
         new = output or cleaned(file)
         check_output(new, ".csv", read=[file])
         check_writable(new)
-        done = mend(csv, new, time_column)
-    console = make_console()
+        done = mend(csv, new, time_column, show)
     if not done:
         tell(console, f"Nothing is to be mended: {file}")
-    for mended in done:
-        tell(console, f"{mended.place}: {mended.what}".removeprefix(": "))
-        tell(console, f"    {mended.how.shown}", style="green")
     tell(console, f"Written: {new}")
     words = ["benchmark", "datasets", "add", str(new), "--name", name_of(file)]
     tell(console, f"Next: {shlex.join(words)}")

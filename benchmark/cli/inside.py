@@ -147,6 +147,7 @@ def gates(
 
     import torch
 
+    from benchmark.abilities.gates import check_variables
     from benchmark.abilities.gates import gates as look_inside
     from benchmark.abilities.study import trained, width_of
     from benchmark.abilities.table import gates_table, titles
@@ -157,6 +158,7 @@ def gates(
     torch.set_num_threads(threads)
     console = make_console()
     width = width_of(cell, chosen)
+    check_variables(cell, chosen, width)
     with each_begun(console) as begun:
         begun(f"{cell} learns {task}, seed {seed}", 1)
         seen = look_inside(trained(cell, chosen, width, seed), chosen)

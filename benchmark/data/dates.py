@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import month_abbr, month_name
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,10 @@ from benchmark.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-_DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)|(\d{1,2})\.(\d{1,2})\.\d\d(?!\d)")
+_DAY = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2\d{4}(?!\d)|(\d{1,2})\.(\d{1,2})\.(\d\d)(?!\d)")
+_EITHER_CENTURY = range(30, 80)
+"""Years of two digits that pandas may put into the future, by the day on which it is asked."""
+
 _TO = " - "
 """Between the ends of a step, as the market time units of ENTSO-E are written."""
 
@@ -71,41 +74,49 @@ class DayOrder:
 
     Attributes:
         day_first: whether the day is the first number, or the month.
-        doubt: what a date is by either reading, where no number above 12 tells which is the day.
+        doubts: what else a date may be, and what to change where it is; see `if_sure`.
     """
 
     day_first: bool
-    doubt: str
+    doubts: Mapping[str, str]
 
     def options(self) -> dict[str, Any]:
         """What `pandas.read_csv` and `pandas.to_datetime` are told of it."""
         return {"dayfirst": True} if self.day_first else {}
 
-    def cure(self, line: Rewriting) -> str:
-        """Add to a line of pandas what to change where the other reading is the right one."""
-        if not self.doubt:
-            return line
-        return f"{line.by_hand}; leave out dayfirst=True if the month comes first"
+
+def if_sure(line: Rewriting, doubts: Mapping[str, str]) -> str:
+    """Leave a rewriting to a person where there is a doubt, and say what to change in it.
+
+    Args:
+        line: by the more likely readings.
+        doubts: what else something may be, and what to change where it is.
+    """
+    return "; ".join([line.by_hand, *doubts.values()]) if doubts else line
 
 
 def day_order(cells: Sequence[str]) -> DayOrder | None:
     """Tell the day from the month by the numbers above 12; None where not all cells are dates."""
-    numbers = []
+    numbers: list[tuple[int, int]] = []
+    doubts: dict[str, str] = {}
     for cell in cells:
         match = _DAY.match(cell.strip())
         if match is None:
             return None
         numbers.append((int(match[1] or match[4]), int(match[3] or match[5])))
+        if match[6] and int(match[6]) in _EITHER_CENTURY and not doubts:
+            doubt = f"{cell.strip()!r} may be of either century"
+            doubts[doubt] = "take 100 years off times that it puts into the future"
     first, second = (max(column, default=0) > 12 for column in zip(*numbers, strict=True))
     if first or second:
-        return None if first and second else DayOrder(first, "")
+        return None if first and second else DayOrder(first, doubts)
     for cell, (day, month) in zip(cells, numbers, strict=True):
         if day != month:
             readings = f"{day} {month_name[month]} or {month} {month_name[day]}"
-            return DayOrder(
-                True, f"{cell.strip()!r} is {readings}, and no day above 12 tells which"
-            )
-    return DayOrder(True, "")
+            doubt = f"{cell.strip()!r} is {readings}, and no day above 12 tells which"
+            doubts[doubt] = "leave out dayfirst=True if the month comes first"
+            break
+    return DayOrder(True, doubts)
 
 
 def date_fault(path: Path, frame: pd.DataFrame, columns: Iterable[str]) -> UserError | None:
@@ -144,21 +155,24 @@ def _day_fault(path: Path, frame: pd.DataFrame, column: str) -> UserError | None
     if order is None:
         return None
     first = "day" if order.day_first else "month"
-    what = order.doubt or f"{cells[0]!r:.60} begins with the {first}"
+    what = ", and ".join(order.doubts) or f"{cells[0]!r:.60} begins with the {first}"
     timed = any(":" in cell for cell in cells)
     clock = None if timed else _clock_column(frame, column)
+    if clock and frame[column].is_unique and frame[clock].nunique() > 1:
+        clock = None  # a time in a day, as that of sunrise, and not of the row
     starts, ends = zip(*(cell.partition(_TO)[::2] for cell in cells), strict=True)
     if day_order(ends):
         what += ", and an end follows each time"
         read = _read(f"t[{column!r}].str.partition({_TO!r})[0]", starts, order.options())
-        line = rewritten(path, "keep the beginnings", assigned(column, read))
+        line = rewritten(path, "keep the beginnings", assigned(column, read), dtype="str")
     elif clock is None:
         read = _read(f"t[{column!r}]", cells, order.options())
-        line = rewritten(path, change=assigned(column, read))
+        line = rewritten(path, change=assigned(column, read), dtype="str")
     else:
         what += f", and {_beside(clock)}"
         line = _joined(path, frame, column, clock, order.options())
-    return UserError(f"{path}: line {FIRST_LINE}, column '{column}'", what, order.cure(line))
+    cure = if_sure(line, order.doubts)
+    return UserError(f"{path}: line {FIRST_LINE}, column '{column}'", what, cure)
 
 
 def parts_fault(path: Path, frame: pd.DataFrame, date: str) -> UserError | None:

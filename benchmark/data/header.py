@@ -86,7 +86,8 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
         raise encoding_fault(card, where, error) from None
     except csv.Error as error:
         if _one_row(line + second, codec(card)):
-            instead = rewritten(path, change=".rename(columns=lambda name: ' '.join(name.split()))")
+            change = ".rename(columns=lambda name: ' '.join(name.split()))"
+            instead = rewritten(path, change=change, dtype="str")
             what = "ends inside a column's name: names must not hold line breaks"
             raise UserError(where, what, instead) from None
         raise UserError(where, f"is not CSV ({error})", instead) from None

@@ -37,17 +37,21 @@ class Rewriting(str):
     @property
     def shown(self) -> str:
         """What is done, in few words and in pandas."""
-        options = {k: v for k, v in self.options.items() if k not in exact_floats()}
-        read = ", ".join(["...", *(f"{name}={value!r}" for name, value in options.items())])
+        read = ", ".join(["...", *(f"{name}={value!r}" for name, value in self.options.items())])
         return f"{self.deed}: pd.read_csv({read}){self.change}"
 
     def table(self, path: Path) -> pd.DataFrame:
-        """Do with a file what the line does, short of writing it."""
+        """Do with a file what the line does, short of writing it.
+
+        Raises:
+            Warning: rows have more cells than there are names, which would be lost.
+        """
         import pandas as pd
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # times of no one form are read one by one
-            names = {"pd": pd, "table": pd.read_csv(path, **self.options)}
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # more cells than columns
+            names = {"pd": pd, "table": pd.read_csv(path, **_exactly(self.options))}
             changed: pd.DataFrame = eval(f"table{self.change}", names)
         return changed
 
@@ -63,13 +67,25 @@ def rewritten(path: Path, deed: str = "mend it", change: str = "", **options: An
         options: of `pandas.read_csv`.
     """
     new = cleaned(path)
-    told = options | exact_floats()  # or the new file's numbers could differ in the last digit
-    read = ", ".join([repr(str(path)), *(f"{name}={value!r}" for name, value in told.items())])
+    told = [f"{name}={value!r}" for name, value in _exactly(options).items()]
+    read = ", ".join([repr(str(path)), *told])
     line = f"pd.read_csv({read}){change}.to_csv({str(new)!r}, index=False)"
     made = Rewriting(f"{deed}: {mend_command(path)}; or with pandas: {line}")
-    made.deed, made.change, made.options = deed, change, told
+    made.deed, made.change, made.options = deed, change, options
     made.by_hand = f"{deed} with pandas, then use {new.name} instead: {line}"
     return made
+
+
+def _exactly(options: dict[str, Any]) -> dict[str, Any]:
+    """Add to options of `pandas.read_csv` those by which it takes a cell for nothing else.
+
+    Left to itself it takes the first column for names of the rows, where a separator stands behind
+    every row; a text, as NA for Namibia, for a missing value; and in one part of a large file the
+    label 007 for the number 7, in another, which has the label A01 as well, for a text.
+    """
+    always = {"index_col": False, "low_memory": False}
+    texts = {"keep_default_na": False, "na_values": [""]} if options.get("dtype") == "str" else {}
+    return options | always | texts | exact_floats()
 
 
 def mend_command(path: Path) -> str:

@@ -11,12 +11,12 @@ import csv
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.dates import DayOrder, day_order
+from benchmark.data.dates import DayOrder, day_order, if_sure
 from benchmark.data.files import encoding_of, opened_text
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
@@ -34,9 +34,13 @@ _MARKS = ";\t|"
 _TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.]*\d")
 _DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+,\d+")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}((\.\d{3})+,\d+|(\.\d{3}){2,})")
 _GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _POINT = re.compile(r"[-+]?[\d,]*\.(?!\d{3}$)\d+")  # 1.234 may be a thousand
+_PLAIN = re.compile(r"[-+]?\d*\.\d+")
+_EITHER = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
+_DIGIT = re.compile(r"\d")
+_LIKE_NUMBERS = re.compile(r"[-+.,\deE]*")
 
 
 def separator_fault(path: Path, first_line: bytes) -> UserError | None:
@@ -60,25 +64,42 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
         return None
     text, encoding = _decoded(path, wide)
     options |= encoding
-    separator = options.get("sep", ",")
+    separator, line = options.get("sep", ","), options.get("skiprows", 0)
+    lines = text.splitlines()[line:]
+    torn = _torn(lines, separator)
+    if torn is not None:
+        first, last = (line + place for place in torn)
+        what = f"begins a cell in quotes that goes on behind them in line {last}"
+        return UserError(f"{path}: line {first}", what, "delete the quotes that quote nothing")
     try:
-        lines = text.splitlines()[options.get("skiprows", 0) :]
         rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     except csv.Error:
         rows = []
     names, rows = rows[0] if rows else [], rows[1:]
-    options |= _gapped(names, rows)
-    if separator != ",":  # of commas inside cells, `number_fault` says what they may be
-        options |= _numbers([cell.strip() for row in rows for cell in row])
+    twice = next((name for name in names if name.strip() and names.count(name) > 1), None)
+    if twice is not None:  # pandas would rename one of them without a word
+        return UserError(f"{path}: line {line + 1}", f"names column '{twice}' twice", "rename one")
+    columns = {
+        name: [row[place].strip() for row in rows if place < len(row)]
+        for place, name in enumerate(names)
+    }
+    numbers: dict[str, str] = {}
+    doubts: dict[str, str] = {}
+    if separator != ",":  # of commas inside cells, `number_faults` says what they may be
+        numbers, doubts = _numbers(columns)
+        options |= numbers
+    texts = _gapped(columns) | kept_as_texts(columns.items(), **numbers)
+    options |= {"dtype": texts} if texts else {}
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
     what = "is UTF-16 text" if wide else f"{what}: {header!r:.60}"
     deed = "write it as utf-8" if wide else "mend it"
     dates = _dates(rows)
-    if dates is None:
-        return UserError(f"{path}: line 1", what, rewritten(path, deed, **options))
-    place, order = dates
-    cure = order.cure(rewritten(path, deed, **options, parse_dates=[place], **order.options()))
-    return UserError(f"{path}: line 1", ", and ".join(filter(None, (what, order.doubt))), cure)
+    if dates is not None:
+        place, order = dates
+        options |= {"parse_dates": [place]} | order.options()
+        doubts |= order.doubts
+    cure = if_sure(rewritten(path, deed, **options), doubts)
+    return UserError(f"{path}: line 1", ", and ".join([what, *doubts]), cure)
 
 
 def _layout(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -142,27 +163,75 @@ def _cells(row: Sequence[str]) -> list[str]:
     return cells
 
 
-def _numbers(cells: Sequence[str]) -> dict[str, Any]:
-    """How numbers are written, as `pandas.read_csv` is told of it."""
+def _torn(lines: Sequence[str], separator: str) -> tuple[int, int] | None:
+    """Where a cell in quotes begins and ends, lines later, though more of it follows; or None.
+
+    Two quotes in different rows make one cell of all between, which pandas reads without a word.
+    """
+    reader, whole = csv.reader(lines, delimiter=separator, strict=True), 0
+    try:
+        for _ in reader:
+            whole = reader.line_num
+    except csv.Error as error:
+        if reader.line_num > whole + 1 and "expected after" in str(error):
+            return whole + 1, reader.line_num
+    return None
+
+
+def _numbers(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """How numbers are written, as `pandas.read_csv` is told of it; and see `if_sure`."""
+    cells = [cell for column in columns.values() for cell in column]
     commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or _GROUPED.fullmatch(cell)]
-    if all(map(_GROUPED.fullmatch, commas)) and any(map(_POINT.fullmatch, cells)):
-        return {"thousands": ","} if commas else {}
-    options = {}
-    if any(map(_DECIMAL.fullmatch, cells)):
-        options["decimal"] = ","
+    if commas and all(map(_GROUPED.fullmatch, commas)):
+        if any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas)):
+            return {"thousands": ","}, {}
+        doubt = f"{commas[0]!r} has a comma between its thousands, or a decimal one"
+        return {"decimal": ","}, {doubt: "put thousands=',' for decimal=',' if it has thousands"}
     if any(map(_THOUSANDS.fullmatch, cells)):
-        options["thousands"] = "."
-    return options
+        return {"decimal": ",", "thousands": "."}, {}
+    if not commas and any(_PLAIN.fullmatch(c) and not _EITHER.fullmatch(c) for c in cells):
+        return {}, {}
+    for column in columns.values():
+        pointed = [cell for cell in column if "." in cell]
+        if pointed and all(map(_EITHER.fullmatch, pointed)):
+            doubt = f"{pointed[0]!r} has a point between its thousands, or a decimal one"
+            other = "leave out thousands='.' if it is decimal"
+            return {"decimal": ",", "thousands": "."}, {doubt: other}
+    return {"decimal": ","} if commas else {}, {}
 
 
-def _gapped(names: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+def kept_as_texts(
+    columns: Iterable[tuple[str, Iterable[str]]], decimal: str = ".", thousands: str = ""
+) -> dict[str, str]:
+    """Which columns `pandas.read_csv` must read as texts, or the marks of others change theirs.
+
+    It takes all marks of thousands out, wherever they stand: 1.3.2024 would be the number 132024.
+
+    Args:
+        columns: name and cells of each.
+        decimal: the mark before decimals.
+        thousands: the mark between thousands; empty where there is none.
+    """
+    if not thousands:
+        return {}
+    whole = rf"\d*|[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+"
+    number = re.compile(rf"[-+]?(?:{whole})(?:{re.escape(decimal)}\d*)?(?:[eE][-+]?\d+)?")
+    kept = {}
+    for name, cells in columns:
+        told = {cell.strip() for cell in cells if _DIGIT.search(cell)}
+        if all(map(_LIKE_NUMBERS.fullmatch, told)) and not all(map(number.fullmatch, told)):
+            kept[name] = "str"
+    return kept
+
+
+def _gapped(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Whole numbers with gaps are read as texts: pandas would make 2021.0 of a year."""
     gapped = {}
-    for place, name in enumerate(names):
-        cells = {row[place].strip() for row in rows if place < len(row)}
+    for name, column in columns.items():
+        cells = set(column)
         if "" in cells and len(cells) > 1 and all(cell.isdigit() for cell in cells if cell):
             gapped[name] = "str"
-    return {"dtype": gapped} if gapped else {}
+    return gapped
 
 
 def _dates(rows: Sequence[Sequence[str]]) -> tuple[int, DayOrder] | None:

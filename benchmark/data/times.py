@@ -90,7 +90,7 @@ def _to_the_second(card: DatasetCard, path: Path, exact: NDArray[np.datetime64])
     if pd.DatetimeIndex(exact).round("s").has_duplicates:
         return "steps below a second are not read: take means over a second, or longer"
     change = assigned(column, f"pd.to_datetime(t[{column!r}], format='mixed').dt.round('s')")
-    return rewritten(path, "round them to it", change)
+    return rewritten(path, "round them to it", change, dtype="str")
 
 
 def _in_a_zone(text: Any) -> bool:

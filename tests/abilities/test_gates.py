@@ -75,6 +75,58 @@ def test_what_is_not_there_at_every_step_is_left_out():
     assert list(watched(cell, torch.randn(2, 9, 4))) == ["mean"]
 
 
+def by_hand(step):
+    return lambda *inputs: step(*inputs)
+
+
+class Odd(Growing):
+    """Has variables that are no real numbers for each sequence."""
+
+    @torch.autocast("cpu", enabled=False)  # which wraps it
+    def step(self, x, state):
+        mask, none, z = x > 0, x[:, :0], torch.complex(x, x)
+        number = none.sum() + z.real.sum()
+        return mask.to(x) + 0 * number, state
+
+
+class Nameless(Growing):
+    def step(self, x, state):
+        h_t = torch.tanh(x)
+        return h_t, state
+
+
+class Hidden(Nameless):
+    @by_hand
+    def step(self, x, state):
+        h = torch.tanh(x)
+        return h, state
+
+
+class Leaving(Growing):
+    def step(self, x, state):
+        del self
+        sys.exit(0)
+
+
+def test_a_step_may_be_wrapped_and_compute_what_is_no_number():
+    assert list(watched(Odd(4, 4), torch.randn(2, 9, 4))) == ["mask"]
+    assert watched(Nameless(4, 4), torch.randn(2, 9, 4)) == {}
+
+
+@pytest.mark.parametrize("name", ["Nameless", "Hidden"])
+def test_that_nothing_can_be_seen_is_found_before_the_training(name, command, monkeypatch):
+    monkeypatch.setattr("benchmark.abilities.study.trained", None)
+    told = command("gates", f"{__name__}.{name}")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith(f"error: cell {__name__}.{name}: has no variable in its step that ")
+    assert len(told.err.splitlines()) == 1
+
+
+def test_a_step_that_ends_the_program_is_an_error():
+    with pytest.raises(RuntimeError, match=r"the model ended the program: sys.exit\(0\)"):
+        trained(f"{__name__}.Leaving", BY_NAME["adding"], 8, seed=1)
+
+
 class Broken(Growing):
     def step(self, x, state):
         raise ArithmeticError

@@ -367,5 +367,7 @@ def test_the_day_or_the_month_first_is_told_the_line_that_mends_it(
 def test_semicolons_and_decimal_commas_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "new.csv"
     path.write_text(text_of(ROWS).replace(",", ";").replace(".", ","))
-    with pytest.raises(UserError, match=r"has no comma: .*read_csv\(.*, sep=';', decimal=','\)"):
+    with pytest.raises(
+        UserError, match=r"has no comma: .*read_csv\(.*, sep=';', decimal=',', index"
+    ):
         read(path)

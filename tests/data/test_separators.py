@@ -50,7 +50,7 @@ def text_of(head: str, time: str, number: Callable[[float], str], mark: str = ";
             "dayfirst=True",
         ),
         (text_of("Zeit;kW", "%d/%m/%Y %H:%M", plain, "\t"), r"sep='\t', parse_dates=[0], dayfirst"),
-        (text_of("Time;kW", "%m/%d/%Y %H:%M", plain), "sep=';', parse_dates=[0])"),
+        (text_of("Time;kW", "%m/%d/%Y %H:%M", plain), "sep=';', parse_dates=[0], index_col"),
         (
             text_of("id;Zeit;kW", "7;%d.%m.%Y %H:%M:%S", comma) + "\n\n",
             "sep=';', decimal=',', parse_dates=[1], dayfirst=True",
@@ -82,7 +82,7 @@ def test_whatever_follows_the_first_line_it_is_told_by_its_separator(make_card, 
         load_series(make_card())
     assert str(caught.value) == (
         f"{path}: line 1: has no comma: 'a;b'; mend it: benchmark datasets mend {path}; "
-        f"or with pandas: pd.read_csv('{path}', sep=';')"
+        f"or with pandas: pd.read_csv('{path}', sep=';', index_col=False, low_memory=False)"
         f".to_csv('{path.with_name('toy_clean.csv')}', index=False)"
     )
 
@@ -124,7 +124,7 @@ def test_commas_beside_decimal_points_are_those_of_thousands(folder: Path, tmp_p
     ]
     path = tmp_path / "sales.tsv"
     path.write_text("\n".join(["time\tsales\tprice", *rows]) + "\n")
-    with pytest.raises(UserError, match=r"sep='\\t', thousands=','\)") as caught:
+    with pytest.raises(UserError, match=r"sep='\\t', thousands=',', index_col=False") as caught:
         propose(path)
     values = propose(written_anew(caught.value.cure)).found.table.values
     np.testing.assert_array_equal(values[:, 0], 1000 + np.arange(len(TIMES)) % 24)

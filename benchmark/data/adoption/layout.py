@@ -71,7 +71,7 @@ def wide_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     """
     times = [column for column in columns if _DATED.fullmatch(column)]
     others = [column for column in columns if column not in times]
-    if not others or len(times) < max(_LEAST_TIMES, len(others)):
+    if not others or len(times) < max(_LEAST_TIMES, len(others)) or len(set(times)) < len(times):
         return None
     if any(map(_CALLED_A_TIME.search, others)):  # beside days, a column a year is a channel
         return None
@@ -79,7 +79,8 @@ def wide_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     change = f".drop(columns={rest!r})" if rest else ""
     change += f".set_index({name!r}).T.rename_axis('date').reset_index()"
     what = f"names {len(times):,} times, from {times[0]!r} on: a row is a series"
-    return UserError(f"{path}: line 1", what, rewritten(path, "turn the table round", change))
+    cure = rewritten(path, "turn the table round", change, dtype="str")
+    return UserError(f"{path}: line 1", what, cure)
 
 
 def _long_fault(
@@ -104,7 +105,8 @@ def _long_fault(
         change += f".pivot(index={time_column!r}, columns={keys}, values={values})"
         joined = "t.columns.map(lambda name: '_'.join(map(str, name)))"
         change += f".pipe(lambda t: t.set_axis({joined}, axis=1))"
-    cure = rewritten(path, deed, f"{change}.reset_index()")
+    texts = {} if set(keys) & set(channels) else {"dtype": "str"}  # numbers would stand as 1, 10, 2
+    cure = rewritten(path, deed, f"{change}.reset_index()", **texts)
     return UserError(f"{path}: column '{time_column}'", what, cure)
 
 

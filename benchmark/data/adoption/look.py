@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import numpy as np
 from benchmark.config import nearest, validate
 from benchmark.data.adoption.layout import repeat_fault, wide_fault
 from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
-from benchmark.data.adoption.numbers import no_numbers, number_fault, unit_fault
+from benchmark.data.adoption.numbers import no_numbers, number_faults, unit_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import WHOLE_DATE, date_fault
@@ -123,8 +124,7 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
     united = unit_fault(path, frame, [column for column in reasons if reasons[column]])
     if united:
         raise united
-    faults = (number_fault(path, column, frame[column]) for column in reasons if reasons[column])
-    found = list(filter(None, faults))
+    found = number_faults(path, frame, [column for column in reasons if reasons[column]])
     if found:
         raise UserError.join(found)
     channels = [column for column, reason in reasons.items() if not reason]
@@ -235,20 +235,23 @@ def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFram
 def _find_time_column(
     card: DatasetCard, path: Path, frame: pd.DataFrame, reasons: dict[str, str]
 ) -> str:
-    """The first column of texts whose first cell is a time, or of any that is called like one."""
+    """The first column of texts whose first cell is a time, or of any that is called like one.
+
+    One of numbers comes last: what is called downtime may be 1500, which is a year as well.
+    """
     named = [column for column in frame.columns if _TIME_NAME.search(column)]
     counts = [c for c in frame.columns if frame[c].str.fullmatch(r"\s*\d+\s*").all()]
     others = set(counts) - set(named)  # 1001, 1002, ... is a year of nothing that is not called so
     texts = [column for column in frame.columns if reasons[column] and column not in others]
-    for column in [*(c for c in texts if c in named), *texts, *named]:
-        try:
-            read_times(card, path, frame[column].iloc[:1])
-        except UserError:
-            continue
-        return str(column)
-    fault = date_fault(path, frame, [*named, *frame.columns])
-    if fault:
-        raise fault
+    texts.sort(key=lambda column: column not in named)
+    for readable, written in ((texts, [*named, *texts]), (named, list(frame.columns))):
+        for column in readable:
+            with suppress(UserError):
+                read_times(card, path, frame[column].iloc[:1])
+                return str(column)
+        fault = date_fault(path, frame, written)
+        if fault:
+            raise fault
     dated = [column for column in texts if WHOLE_DATE.match(frame[column].iloc[0])]
     for column in [*dated, *named]:  # its own fault is the better answer
         read_times(card.model_copy(update={"time_column": column}), path, frame[column])
@@ -293,4 +296,5 @@ def _order_cure(path: Path, frame: pd.DataFrame, time_column: str, times: Times)
     elif repeated:
         deed += ", the first alone of those that share a time"
         change = f".drop_duplicates({time_column!r}){change}"
+        return rewritten(path, deed, change, dtype="str").by_hand
     return rewritten(path, deed, change, dtype="str")

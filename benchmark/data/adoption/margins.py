@@ -44,7 +44,7 @@ def columns_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     if surplus != {""}:
         return None
     what = f"names {named} columns, and lines have more commas than that, with nothing behind them"
-    cure = rewritten(path, "leave them out", dtype="str", index_col=False, usecols=range(named))
+    cure = rewritten(path, "leave them out", dtype="str", usecols=range(named))
     return UserError(f"{path}: line 1", what, cure)
 
 

@@ -6,6 +6,7 @@ What needs a decision, as a date that can be read either way, is left to the use
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from typing import cast
 from benchmark.data.adoption.look import survey
 from benchmark.data.files import opened_text
 from benchmark.data.rewrite import Rewriting
-from benchmark.errors import UserError
+from benchmark.errors import UserError, error_text
 from benchmark.files import storage_faults, writing
 
 
@@ -33,13 +34,19 @@ class Mended:
     how: Rewriting
 
 
-def mend(path: Path, new: Path, time_column: str | None = None) -> list[Mended]:
+def mend(
+    path: Path,
+    new: Path,
+    time_column: str | None = None,
+    on_done: Callable[[Mended], None] = lambda one: None,
+) -> list[Mended]:
     """Write a file anew so that it can be added, or forecast from; what is fine is but copied.
 
     Args:
         path: the CSV, plain or gzipped.
         new: the CSV to write, which replaces what was there.
         time_column: its column of times; None finds it.
+        on_done: told of each thing as it is done, as what is left after it is an error.
 
     Returns:
         What was done, in that order.
@@ -62,10 +69,12 @@ def mend(path: Path, new: Path, time_column: str | None = None) -> list[Mended]:
             how = cast(Rewriting, one.cure)
             try:
                 how.table(table).to_csv(work, index=False)
-            except (ValueError, LookupError, TypeError) as error:  # what pandas raises of a table
-                what = f"{one.what}, and pandas fails to mend it ({error})"
-                raise UserError(one.where, what, "mend it by hand") from error
+            except (ValueError, LookupError, TypeError, Warning) as error:  # of pandas
+                what = f"{one.what}, and pandas fails to mend it ({error_text(error)})"
+                fault = UserError(one.where, what, "mend it by hand")
+                break
             done.append(Mended(place, one.what, how))
+            on_done(done[-1])
             table = work
         if fault and not done:
             raise fault
@@ -85,5 +94,6 @@ def _fault(table: Path, time_column: str | None) -> UserError | None:
 
 
 def _told_of(fault: UserError, work: Path, home: Path) -> UserError:
-    where, cure = (text.replace(f"{work}/", f"{home}/") for text in (fault.where, fault.cure))
+    home_of = str(home / "_")[:-1]  # without ./ where a user writes none
+    where, cure = (text.replace(f"{work}/", home_of) for text in (fault.where, fault.cure))
     return UserError(where, fault.what, cure)

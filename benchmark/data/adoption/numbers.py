@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.faults import MISSING_CELLS
-from benchmark.data.rewrite import assigned, rewritten
+from benchmark.data.rewrite import Rewriting, assigned, rewritten
+from benchmark.data.separators import kept_as_texts
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
 
@@ -24,6 +25,8 @@ _THOUSANDS = r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?"
 _EITHER = r"[-+]?[1-9]\d{0,2},\d{3}"
 _WITH_UNIT = r"^[-+]?([$€£¥]?)\s*[-+]?\d[\d.,]*\s*([^\d.,]*)$"
 _DECIMAL = r"[-+]?\d+(?:,\d+)?"
+_SIGNS = "-", "+"
+"""Some programs write them behind a number, which would be another one without."""
 
 
 def no_numbers(texts: pd.Series[Any]) -> str:
@@ -42,16 +45,27 @@ def no_numbers(texts: pd.Series[Any]) -> str:
     return ""
 
 
-def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | None:
-    """Describe a column that is one of numbers but for their commas, or but for a few cells.
+def number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> list[UserError]:
+    """Describe columns that are of numbers but for their commas, or but for a few cells.
 
     A column that is left out without a word would be missed by nobody but its owner.
 
     Args:
         path: the file.
-        column: its column's name.
-        texts: the column's cells.
+        frame: its cells.
+        columns: those that are not of numbers alone.
     """
+    marked = [column for column in columns if frame[column].str.contains(",", regex=False).any()]
+    kept = kept_as_texts(((column, frame[column]) for column in marked), thousands=",")
+    options: dict[str, Any] = {"thousands": ","} | ({"dtype": kept} if kept else {})
+    grouped = rewritten(path, **options)
+    faults = (_number_fault(path, column, frame[column], grouped) for column in columns)
+    return list(filter(None, faults))
+
+
+def _number_fault(
+    path: Path, column: str, texts: pd.Series[Any], line: Rewriting
+) -> UserError | None:
     cells, texts = texts, texts.str.strip()
     texts = texts[~texts.isin(MISSING_CELLS)]
     grouped = texts.str.fullmatch(_THOUSANDS).to_numpy(dtype=bool)
@@ -59,7 +73,7 @@ def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | 
     wrong: NDArray[np.bool_] = ~np.isfinite(numbers)
     if not wrong.any() and grouped.any():
         at, kind = grouped, "has commas between its thousands"
-        cure: str = (line := rewritten(path, thousands=","))
+        cure: str = line
         if texts.str.fullmatch(_EITHER).all():
             kind = "has a comma between its thousands, or a decimal one"
             cure = f"{line.by_hand}; put decimal=',' for thousands=',' if it is decimal"
@@ -71,7 +85,8 @@ def number_fault(path: Path, column: str, texts: pd.Series[Any]) -> UserError | 
         kind = f"is {_kind(numbers[wrong][0])}, unlike {sound:,} of the column's {len(texts):,}"
         cure = "empty the cell to have it missing, or remove the column"
         marks = cells[texts.index[wrong]].unique()
-        if wrong.sum() > 1 and len({mark.strip() for mark in marks}) == 1:
+        alike = len({mark.strip() for mark in marks}) == 1
+        if wrong.sum() > 1 and alike and not any(map(str.isdigit, marks[0])):
             cure = rewritten(path, "have them missing", na_values=list(marks))
     else:
         return None
@@ -94,7 +109,7 @@ def unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserE
     plain = {c: f"t[{c!r}].str.replace({unit!r}, '').str.strip()" for c, unit in units.items()}
     cure = rewritten(path, "take it off", "".join(assigned(c, each) for c, each in plain.items()))
     column, unit = next(iter(units.items()))
-    row = int(frame[column].str.contains(unit, regex=False).to_numpy().argmax())
+    row = int((~frame[column].str.strip().isin(MISSING_CELLS)).to_numpy().argmax())
     where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
     others = [repr(each) for each in units if each != column]
     also = f"; so has {' and '.join(others)}" if others else ""
@@ -114,7 +129,7 @@ def _unit(texts: pd.Series[Any]) -> str:
     if 2 * len(told) < len(texts) or told.nunique() == 1:
         return ""
     before, behind = units.iloc[0]
-    return "" if before and behind else str(before or behind)
+    return "" if (before and behind) or behind in _SIGNS else str(before or behind)
 
 
 def _numbers(texts: pd.Series[Any]) -> NDArray[np.float64]:
