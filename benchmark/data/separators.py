@@ -79,6 +79,19 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     twice = next((name for name in names if name.strip() and names.count(name) > 1), None)
     if twice is not None:  # pandas would rename one of them without a word
         return UserError(f"{path}: line {line + 1}", f"names column '{twice}' twice", "rename one")
+    own, doubts = _cells_as(names, rows, separator)
+    options |= own
+    header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
+    what = "is UTF-16 text" if wide else f"{what}: {header!r:.60}"
+    deed = "write it as utf-8" if wide else "mend it"
+    cure = if_sure(rewritten(path, deed, **options), doubts)
+    return UserError(f"{path}: line 1", ", and ".join([what, *doubts]), cure)
+
+
+def _cells_as(
+    names: Sequence[str], rows: Sequence[Sequence[str]], separator: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """How cells are written, as `pandas.read_csv` is told of it; and see `if_sure`."""
     columns = {
         name: [row[place].strip() for row in rows if place < len(row)]
         for place, name in enumerate(names)
@@ -87,19 +100,14 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     doubts: dict[str, str] = {}
     if separator != ",":  # of commas inside cells, `number_faults` says what they may be
         numbers, doubts = _numbers(columns)
-        options |= numbers
     texts = _gapped(columns) | kept_as_texts(columns.items(), **numbers)
-    options |= {"dtype": texts} if texts else {}
-    header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
-    what = "is UTF-16 text" if wide else f"{what}: {header!r:.60}"
-    deed = "write it as utf-8" if wide else "mend it"
+    options: dict[str, Any] = numbers | ({"dtype": texts} if texts else {})
     dates = _dates(rows)
     if dates is not None:
         place, order = dates
         options |= {"parse_dates": [place]} | order.options()
         doubts |= order.doubts
-    cure = if_sure(rewritten(path, deed, **options), doubts)
-    return UserError(f"{path}: line 1", ", and ".join([what, *doubts]), cure)
+    return options, doubts
 
 
 def _layout(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
