@@ -27,6 +27,9 @@ LOOKED_AT = 5_000_000
 UTF_16 = BOM_UTF16_LE, BOM_UTF16_BE
 """How a text in UTF-16 begins, as Excel and PowerShell write it."""
 
+GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+"""A number with commas between its thousands."""
+
 TOP = 100
 """Lines among which the one is looked for that names the columns."""
 
@@ -35,7 +38,6 @@ _TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.]*\d")
 _DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}((\.\d{3})+,\d+|(\.\d{3}){2,})")
-_GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 _POINT = re.compile(r"[-+]?[\d,]*\.(?!\d{3}$)\d+")  # 1.234 may be a thousand
 _PLAIN = re.compile(r"[-+]?\d*\.\d+")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
@@ -189,8 +191,8 @@ def _torn(lines: Sequence[str], separator: str) -> tuple[int, int] | None:
 def _numbers(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:
     """How numbers are written, as `pandas.read_csv` is told of it; and see `if_sure`."""
     cells = [cell for column in columns.values() for cell in column]
-    commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or _GROUPED.fullmatch(cell)]
-    if commas and all(map(_GROUPED.fullmatch, commas)):
+    commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or GROUPED.fullmatch(cell)]
+    if commas and all(map(GROUPED.fullmatch, commas)):
         if any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas)):
             return {"thousands": ","}, {}
         doubt = f"{commas[0]!r} has a comma between its thousands, or a decimal one"

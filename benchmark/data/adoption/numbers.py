@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.faults import MISSING_CELLS
 from benchmark.data.rewrite import Rewriting, assigned, rewritten
-from benchmark.data.separators import kept_as_texts
+from benchmark.data.separators import GROUPED, kept_as_texts
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 NEARLY = 0.9
 """Share of a column's cells that are numbers, from which on the others are mistakes in it."""
 
-_THOUSANDS = r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?"
 _EITHER = r"[-+]?[1-9]\d{0,2},\d{3}"
 _WITH_UNIT = r"^[-+]?([$€£¥]?)\s*[-+]?\d[\d.,]*\s*([^\d.,]*)$"
 _DECIMAL = r"[-+]?\d+(?:,\d+)?"
@@ -68,7 +67,7 @@ def _number_fault(
 ) -> UserError | None:
     cells, texts = texts, texts.str.strip()
     texts = texts[~texts.isin(MISSING_CELLS)]
-    grouped = texts.str.fullmatch(_THOUSANDS).to_numpy(dtype=bool)
+    grouped = texts.str.fullmatch(GROUPED.pattern).to_numpy(dtype=bool)
     numbers = _numbers(texts.where(~grouped, texts.str.replace(",", "")))
     wrong: NDArray[np.bool_] = ~np.isfinite(numbers)
     if not wrong.any() and grouped.any():
