@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -28,13 +27,13 @@ from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import Forecaster
 from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.build import unfitted
+from benchmark.harness.identity import code_digest
 from benchmark.harness.machine import hardware, several
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.harness.weights import check_state
 from benchmark.places import is_installed
 from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
-from benchmark.training.energy import EnergyMeter
 from benchmark.training.fit import fit, refit
 from benchmark.training.report import FitOptions, FitReport
 
@@ -97,17 +96,13 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
     calibration = calibrate(forecaster, validation)
     if spec.refit:
         fresh = unfitted(spec, task, planned.where).to(device)
-        rows = task.windows_before_test(device)
-        with EnergyMeter(device, planned.devices) as meter:
-            began = time.perf_counter()
-            forecaster = refit(
-                forecaster, fresh, rows, validation, spec.training, spec.seed, report, options
-            )
-            seconds = time.perf_counter() - began
-        joules = None
-        if report.energy_j is not None and meter.joules is not None:
-            joules = report.energy_j + meter.joules
-        report = replace(report, seconds=report.seconds + seconds, energy_j=joules)
+        rows, training = task.windows_before_test(device), spec.training
+        own = options.part("refit")
+        again = refit(forecaster, fresh, rows, validation, training, spec.seed, report, own)
+        forecaster, seconds, joules = again.forecaster, report.seconds + again.seconds, None
+        if report.energy_j is not None and again.energy_j is not None:
+            joules = report.energy_j + again.energy_j
+        report = replace(report, seconds=seconds, energy_j=joules)
     return FittedPlan(
         planned, task, execution, forecaster, validation, report, calibration, started
     )
@@ -180,6 +175,16 @@ def software() -> dict[str, Any]:
         "lightning_version": version("lightning"),
         "git_revision": git_revision(),
     }
+
+
+def made_by(planned: Plan, execution: Execution) -> dict[str, str]:
+    """Return all that the last digits of a run depend on beside its configuration."""
+    columns = software() | {
+        "hardware": hardware(resolve_device(execution), planned.devices),
+        "threads": torch.get_num_threads(),
+        "code": code_digest(),  # a revision says nothing of a working copy that is being changed
+    }
+    return {name: str(value) for name, value in columns.items() if name != "git_revision"}
 
 
 def protocol(spec: RunSpec) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,6 +41,15 @@ def identify(where: str, task: Task, more: Mapping[str, Any]) -> str:
         cure = "take a finite number, a text, a path, a list or a pydantic model for it"
         raise UserError(f"{where}: model", what, cure) from None
     return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the package's own modules as they are, of whatever version and revision."""
+    package = Path(__file__).parents[1]
+    files = sorted(package.rglob("*.py"))
+    text = b"".join(f"{file.relative_to(package)}\n".encode() + file.read_bytes() for file in files)
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,7 @@ from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
 from benchmark.files import storage_faults, try_folder
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
-from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
+from benchmark.harness.fitted import common_columns, fit_plan, made_by, resolve_device, score
 from benchmark.harness.identity import identify
 from benchmark.harness.saved import save_model
 from benchmark.harness.spec import Execution, RunSpec, write_run
@@ -33,6 +33,7 @@ from benchmark.records import layout
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.report import Epoch, FitOptions
+from benchmark.training.unfinished import Unfinished
 
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
 
@@ -112,12 +113,19 @@ def run(
 ) -> RunRecord:
     """Fit and evaluate one planned run and put its folder into the store.
 
+    Where an earlier process was stopped in its training, it goes on after the last epoch.
+
     Raises:
         UserError: the results folder cannot be written, or options do not go together.
         FloatingPointError: training diverged or a forecast is not finite.
     """
     _check_writable(execution.results)  # now, not after hours of training
     cost.reset_peak_memory(resolve_device(execution))
+    store = Store(execution.results)
+    state = store.runs / f"{layout.UNFINISHED}{planned.run_id}"
+    unfinished = Unfinished(state, made_by(planned, execution))
+    if execution.force:
+        unfinished.remove()
     options = FitOptions(
         on_epoch=on_epoch,
         verbose=execution.verbose,
@@ -125,12 +133,17 @@ def run(
             execution.results / "tensorboard" / planned.run_id if execution.tensorboard else None
         ),
         parallel=planned.spec.parallel,
+        unfinished=unfinished,
     )
-    fitted = fit_plan(planned, planned.task, execution, options)
-    evaluation, columns = score(fitted)
+    try:
+        fitted = fit_plan(planned, planned.task, execution, options)
+        evaluation, columns = score(fitted)
+    except FloatingPointError:  # to go on from there leads nowhere else
+        unfinished.remove()
+        raise
     alone = planned.devices == 1  # else memory was taken in other processes
     memory = cost.peak_memory_mb(fitted.device) if alone else None  # before a forecast's own peak
-    with Store(execution.results).writing(planned.run_id, execution.force) as folder:
+    with store.writing(planned.run_id, execution.force) as folder:
         write_run(folder, planned.spec)
         write_errors(folder, evaluation.errors, fitted.task)
         write_samples(
@@ -144,6 +157,7 @@ def run(
         costs = cost.measure_forecast(fitted.forecaster, fitted.validation)
         record = RunRecord(**columns, **asdict(costs), peak_memory_mb=memory)
         write_record(folder, record)
+    unfinished.remove()
     return record
 
 

@@ -13,6 +13,7 @@
         checkpoint.pt      its weights, where they were asked for
         data.json          what they need to know of the data
         traceback.txt      of a run that failed
+    runs/.unfinished-<run id>/   how far its training is, until it is done
     <suite>/results.csv    the runs of one suite
 """
 
@@ -33,6 +34,7 @@ TRAINING = "training.json"
 WEIGHTS = "checkpoint.pt"
 DATA = "data.json"
 TRACEBACK = "traceback.txt"
+UNFINISHED = ".unfinished-"
 
 
 def run_folders(csv: Path) -> tuple[Path, Path]:

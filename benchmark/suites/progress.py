@@ -27,7 +27,7 @@ from rich.text import Text
 
 from benchmark.harness.spec import RunSpec
 from benchmark.records.record import RunRecord
-from benchmark.training.report import Epoch
+from benchmark.training.report import EarlierEpoch, Epoch
 
 DOUBT_SECONDS = 30.0
 """As if runs of so many seconds had taken what was expected: a first naive one decides nothing."""
@@ -108,18 +108,25 @@ class RunProgress:
         elif run_id in self._running:
             spec, running = self._specs[run_id], self._running[run_id]
             epochs = spec.training.epochs
-            running.fits += epoch.number == 1 or not running.fits
+            earlier = isinstance(epoch, EarlierEpoch)
+            running.fits += epoch.number == 1 or earlier or not running.fits
             fits = max(running.fits, 1 + spec.refit)  # of an ensemble, those that are known of
             running.share = (running.fits - 1 + epoch.number / epochs) / fits
+            if earlier:
+                running.began -= epoch.seconds
             running.at = time.perf_counter() - running.began
             note = f"epoch {epoch.number} of {epochs}, val MSE {epoch.val_mse:.4f}"
             self._bars.update(running.bar, completed=running.share, note=note)
             self._count()
-            if not self._console.is_terminal and running.at - running.shown >= LINE_SECONDS:
-                running.shown = running.at
-                title = _title(spec)
-                line = f"         {title}: {note}, ETA {self.eta()}"
-                self._console.print(line, highlight=False, soft_wrap=True)
+            title = _title(spec)
+            line = f"         {title}: {note}, ETA {self.eta()}"
+            if earlier:
+                before = timedelta(seconds=round(epoch.seconds))
+                line = f"[cyan]goes on[/cyan]  {title}: after {note}, trained for {before} before"
+            elif self._console.is_terminal or running.at - running.shown < LINE_SECONDS:
+                return
+            running.shown = running.at
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     def skip(self, run_id: str) -> None:
         """Note that a run is done, by another command."""

@@ -9,7 +9,8 @@ Reference: B. Polyak and A. Juditsky, Acceleration of stochastic approximation b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,3 +47,13 @@ class WeightAverage:
             kept = weight.detach().clone()
             weight.copy_(average)
             average.copy_(kept)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next averages follow from, the weights aside."""
+        return {"average": self._average, "steps": self._steps}
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Put a state in the place of its own."""
+        for average, kept in zip(self._average, state["average"], strict=True):
+            average.copy_(kept)
+        self._steps = state["steps"]

@@ -123,7 +123,7 @@ def fit_on_devices(
     parallel = options.parallel
     check_devices(parallel, forecaster, train.device)
     threads = max(1, torch.get_num_threads() // parallel.devices)
-    shown = replace(options, on_epoch=None)
+    shown = replace(options, on_epoch=None, unfinished=None)
     job = Job(forecaster, train, validation, spec, seed, shown, epoch, threads)
     with TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)

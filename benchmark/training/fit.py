@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,21 @@ from benchmark.training.energy import EnergyMeter
 from benchmark.training.report import FitOptions, FitReport
 from benchmark.training.score import score
 from benchmark.training.spec import TrainingSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Refitted:
+    """What comes of a second fit.
+
+    Attributes:
+        forecaster: the one that was fitted.
+        seconds: of this fit; with those of earlier processes.
+        energy_j: as in `FitReport`.
+    """
+
+    forecaster: Forecaster
+    seconds: float
+    energy_j: float | None
 
 
 def seed_all(seed: int) -> None:
@@ -57,7 +72,7 @@ def fit(
         options = options or FitOptions()
         with EnergyMeter(train.device, options.parallel.devices) as meter:
             report = _by_gradient(options)(forecaster, train, validation, spec, seed, options)
-        return replace(report, energy_j=meter.joules)
+        return replace(report, energy_j=None if report.gone_on else meter.joules)
     with EnergyMeter(train.device) as meter:
         started = time.perf_counter()
         if isinstance(forecaster, ClosedFormForecaster):
@@ -81,7 +96,7 @@ def refit(
     seed: int,
     chosen: FitReport,
     options: FitOptions | None = None,
-) -> Forecaster:
+) -> Refitted:
     """Fit once more, on train and validation rows together, by what validation has chosen.
 
     What is trained by gradient begins anew and is trained for as many epochs as were best.
@@ -96,18 +111,17 @@ def refit(
         chosen: the report of `fit`.
         options: how it is shown.
 
-    Returns:
-        The forecaster that was fitted.
-
     Raises:
         FloatingPointError: the validation score is not finite; names the epoch.
         UserError: a closed form does not say how it is fitted once more.
     """
+    options = options or FitOptions()
     if isinstance(fitted, Ensemble):
         assert isinstance(fresh, Ensemble)
+        parts = []
         for number, (old, new) in enumerate(zip(fitted, fresh, strict=True)):
             seen = new.shape.lookback
-            fresh.members[number] = refit(
+            part = refit(
                 old,
                 new,
                 windows.with_lookback(seen),
@@ -115,17 +129,23 @@ def refit(
                 spec,
                 seed + number,
                 chosen.members[number],
-                options,
+                options.part(str(number)),
             )
-        return fresh
+            fresh.members[number] = part.forecaster
+            parts.append(part)
+        return Refitted(fresh, sum(part.seconds for part in parts), _total(parts))
+    with EnergyMeter(windows.device, options.parallel.devices) as meter:
+        started = time.perf_counter()
+        if fitted.fitted == "gradient":
+            by_gradient = _by_gradient(options)
+            last = chosen.best_epoch
+            report = by_gradient(fresh, windows, validation, spec, seed, options, last)
+        elif isinstance(fitted, ClosedFormForecaster):
+            fitted.refit(windows)
+        seconds = time.perf_counter() - started
     if fitted.fitted == "gradient":
-        options = options or FitOptions()
-        by_gradient = _by_gradient(options)
-        by_gradient(fresh, windows, validation, spec, seed, options, chosen.best_epoch)
-        return fresh
-    if isinstance(fitted, ClosedFormForecaster):
-        fitted.refit(windows)
-    return fitted
+        return Refitted(fresh, report.seconds, None if report.gone_on else meter.joules)
+    return Refitted(fitted, seconds, meter.joules)
 
 
 def _fit_members(
@@ -141,17 +161,23 @@ def _fit_members(
     for number, member in enumerate(ensemble):
         seen = member.shape.lookback
         windows = train.with_lookback(seen), validation.latest(seen)
-        reports.append(fit(member, *windows, spec, seed + number, options))
-    joules = [report.energy_j for report in reports if report.energy_j is not None]
+        own = options and options.part(str(number))
+        reports.append(fit(member, *windows, spec, seed + number, own))
     scores = score(ensemble, validation)
     return FitReport(
         val_mse=scores["mse"],
         val_mae=scores["mae"],
         seconds=sum(report.seconds for report in reports),
         epochs=tuple(epoch for report in reports for epoch in report.epochs),
-        energy_j=sum(joules) if len(joules) == len(reports) else None,
+        energy_j=_total(reports),
         members=tuple(reports),
     )
+
+
+def _total(parts: Sequence[FitReport | Refitted]) -> float | None:
+    """Joules of all parts; None where one of them was not counted."""
+    joules = [part.energy_j for part in parts if part.energy_j is not None]
+    return sum(joules) if len(joules) == len(parts) else None
 
 
 def _by_gradient(options: FitOptions) -> Callable[..., FitReport]:

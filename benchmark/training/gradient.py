@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -23,11 +22,13 @@ from torch import Tensor
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
+from benchmark.training.keep import KeepBest, KeepState
 from benchmark.training.module import BLOCK_STEPS, TrainingModule
-from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.report import FitOptions, FitReport
 from benchmark.training.score import SCORING_BATCH
 from benchmark.training.share import ALONE, Share
 from benchmark.training.spec import TrainingSpec
+from benchmark.training.unfinished import last_state
 
 Item = TypeVar("Item")
 
@@ -44,62 +45,6 @@ class _Loader(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items())
-
-
-class _KeepBest(Callback):
-    """Keeps the weights of the best validation epoch in memory and stops when patience runs out.
-
-    Where the epoch is known beforehand it keeps that one's, and stops there.
-    """
-
-    def __init__(
-        self, spec: TrainingSpec, options: FitOptions, epoch: int | None, started: float
-    ) -> None:
-        self.spec = spec
-        self.last = epoch
-        self.options = options
-        self.started = started
-        self.epochs: list[Epoch] = []
-        self.best: Epoch | None = None
-        self.weights: dict[str, Any] = {}
-
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        assert isinstance(module, TrainingModule)
-        epoch = Epoch(
-            number=trainer.current_epoch + 1,
-            train_loss=module.train_loss,
-            val_mse=module.scores["mse"],
-            val_mae=module.scores["mae"],
-            seconds=time.perf_counter() - self.started,
-        )
-        if not math.isfinite(epoch.val_mse):
-            raise FloatingPointError(
-                f"training diverged: validation error is {epoch.val_mse} after epoch "
-                f"{epoch.number}; lower training.learning_rate or set training.gradient_clip"
-            )
-        self.epochs.append(epoch)
-        monitored = self.spec.monitored
-        if self.last or self.best is None or monitored(epoch) < monitored(self.best):
-            self.best = epoch
-            self.weights = {
-                name: part.clone() if isinstance(part, Tensor) else copy.deepcopy(part)
-                for name, part in module.forecaster.state_dict().items()
-            }
-        if epoch.number - self.best.number >= self.spec.patience or epoch.number == self.last:
-            trainer.should_stop = True
-        for logger in trainer.loggers:
-            logger.log_metrics(
-                {
-                    "train_loss": epoch.train_loss,
-                    "val_mse": epoch.val_mse,
-                    "val_mae": epoch.val_mae,
-                },
-                step=epoch.number,
-            )
-        if self.options.on_epoch:
-            self.options.on_epoch(epoch)
-        if module.average is not None:
-            module.average.swap()
 
 
 class _LeaveSigterm(Callback):
@@ -152,34 +97,44 @@ def fit_by_gradient(
             yield validation.gather(index.tensor_split(share.devices)[share.rank])
 
     val_batches = _Loader(val_shares, math.ceil(len(validation) / SCORING_BATCH))
-    started = time.perf_counter()
-    keep_best = _KeepBest(spec, options, epoch, started)
-    module = TrainingModule(forecaster, spec, train, share)
-    with _quiet(options.verbose), _interruptible():
-        trainer = _trainer(train.device, spec, options, keep_best)
-        trainer.fit(module, train_blocks, val_batches)
+    keep_best = KeepBest(spec, options, epoch, time.perf_counter())
+    callbacks: list[Callback] = [keep_best]
+    gone_on = False
+    if options.unfinished:
+        keep_state = KeepState(options.unfinished, keep_best, order)
+        callbacks.append(keep_state)
+        keep_state.kept = last_state(options.unfinished, forecaster, validation, spec, epoch)
+        if keep_state.kept is not None:
+            gone_on = True
+            keep_best.go_on(keep_state.kept)
+    if not keep_best.over:
+        module = TrainingModule(forecaster, spec, train, share)
+        with _quiet(options.verbose), _interruptible():
+            trainer = _trainer(train.device, spec, options, callbacks)
+            trainer.fit(module, train_blocks, val_batches)
     assert keep_best.best is not None
     forecaster.load_state_dict(keep_best.weights)
     return FitReport(
         val_mse=keep_best.best.val_mse,
         val_mae=keep_best.best.val_mae,
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - keep_best.started,
         epochs=tuple(keep_best.epochs),
         best_epoch=keep_best.best.number,
+        gone_on=gone_on,
     )
 
 
 def _trainer(
-    device: torch.device, spec: TrainingSpec, options: FitOptions, keep_best: Callback
+    device: torch.device, spec: TrainingSpec, options: FitOptions, callbacks: Sequence[Callback]
 ) -> Trainer:
     arguments: dict[str, Any] = {
         "accelerator": device.type,
         "devices": options.parallel.devices,
         "plugins": [LightningEnvironment()],  # Slurm, where this is a task of it, starts no fit
-        "max_epochs": spec.epochs,
+        "max_epochs": spec.epochs,  # of this process; all of them are counted by `KeepBest`
         "precision": {"32": "32-true", "bf16": "bf16-mixed"}[spec.precision],
         "deterministic": "warn" if device.type == "cuda" else False,
-        "callbacks": [keep_best, _LeaveSigterm()],
+        "callbacks": [*callbacks, _LeaveSigterm()],
         "logger": _tensorboard(options.tensorboard) if options.tensorboard else False,
         "num_sanity_val_steps": 0,
         "enable_checkpointing": False,

@@ -9,7 +9,7 @@ strategy takes the mean of their gradients in `manual_backward`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -93,6 +93,24 @@ class TrainingModule(LightningModule):
         self.average = (
             WeightAverage(self._weights, self.spec.ema_decay) if self.spec.ema_decay else None
         )
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next steps follow from, but for random numbers."""
+        return {
+            "weights": self.forecaster.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule and self._schedule.state_dict(),
+            "average": self.average and self.average.state(),
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Put a state in the place of its own, once the optimiser is there."""
+        self.forecaster.load_state_dict(state["weights"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        if self._schedule is not None:
+            self._schedule.load_state_dict(state["schedule"])
+        if self.average is not None:
+            self.average.go_on(state["average"])
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int

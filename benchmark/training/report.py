@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.training.parallel import ONE, Parallel
+
+if TYPE_CHECKING:
+    from benchmark.training.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,24 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class EarlierEpoch(Epoch):
+    """The last epoch that an earlier process trained, as it is reported where another goes on."""
+
+
+@dataclass(frozen=True)
 class FitReport:
     """What a fit leaves behind besides the weights.
 
     Attributes:
         val_mse: of the weights that were kept.
         val_mae: likewise.
-        seconds: the fit alone, validation included.
+        seconds: the fit alone, validation included; with those of earlier processes.
         epochs: every epoch trained; empty where nothing is trained.
         best_epoch: whose weights were kept; 0 where nothing is trained.
-        energy_j: joules of the fit, see `benchmark.training.energy`; None where not counted.
+        energy_j: joules of the fit, see `benchmark.training.energy`; None where not counted, or not
+            from the fit's beginning.
         members: of an ensemble, the report of each member's own fit.
+        gone_on: whether an earlier process trained a part of it.
     """
 
     val_mse: float
@@ -49,6 +60,7 @@ class FitReport:
     best_epoch: int = 0
     energy_j: float | None = None
     members: tuple[FitReport, ...] = ()
+    gone_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,9 +72,16 @@ class FitOptions:
         verbose: let Lightning print its notes and warnings.
         tensorboard: folder for TensorBoard's event files; None writes none.
         parallel: on how many devices.
+        unfinished: where the state of a training on one device is kept, and gone on with where it
+            is found; None keeps none.
     """
 
     on_epoch: Callable[[Epoch], None] | None = None
     verbose: bool = False
     tensorboard: Path | None = None
     parallel: Parallel = ONE
+    unfinished: Unfinished | None = None
+
+    def part(self, name: str) -> FitOptions:
+        """Options of one of several fits."""
+        return replace(self, unfinished=self.unfinished and self.unfinished.part(name))

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from time import sleep
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,7 @@ from benchmark.forecasters.ridge import Moments
 from benchmark.harness.fitted import FittedPlan, fit_plan
 from benchmark.harness.run import plan, run
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.training.fit import refit, seed_all
+from benchmark.training.fit import Refitted, refit, seed_all
 from benchmark.training.gradient import fit_by_gradient
 from benchmark.training.heads import build_for_training
 from benchmark.training.report import FitOptions, FitReport
@@ -116,9 +113,10 @@ def test_each_copy_is_trained_anew_from_its_own_seed_to_its_own_epoch(
 ) -> None:
     fits: list[tuple[int, int]] = []
 
-    def by_gradient(*arguments: Any) -> None:
+    def by_gradient(*arguments: Any) -> FitReport:
         *_, seed, _, epoch = arguments
         fits.append((seed, epoch))
+        return FitReport(0, 0, seconds=0.5)
 
     monkeypatch.setattr("benchmark.training.fit._by_gradient", lambda options: by_gradient)
     shape = SeriesShape(24, 12, 3, 24)
@@ -126,8 +124,9 @@ def test_each_copy_is_trained_anew_from_its_own_seed_to_its_own_epoch(
     old, new = (build_for_training(three, shape, TrainingSpec(), "m.yaml") for _ in range(2))
     members = tuple(FitReport(0, 0, 0, best_epoch=epoch) for epoch in (5, 2, 3))
     rows = task.windows_before_test(), task.windows("val")
-    refit(old, new, *rows, TrainingSpec(), 7, FitReport(0, 0, 0, members=members))
+    again = refit(old, new, *rows, TrainingSpec(), 7, FitReport(0, 0, 0, members=members))
     assert fits == [(7, 5), (8, 2), (9, 3)]
+    assert again.seconds == 1.5
 
 
 @pytest.mark.parametrize(
@@ -142,12 +141,10 @@ def test_both_fits_are_paid_for(
 ) -> None:
     report = FitReport(val_mse=1.0, val_mae=1.0, seconds=1000.0, energy_j=first)
     monkeypatch.setattr("benchmark.harness.fitted.fit", lambda *_: report)
-    meter = nullcontext(SimpleNamespace(joules=second))
-    monkeypatch.setattr("benchmark.harness.fitted.EnergyMeter", lambda *_: meter)
-    monkeypatch.setattr("benchmark.harness.fitted.refit", lambda old, *_: sleep(0.01) or old)
+    again = lambda old, *_: Refitted(old, seconds=10.0, energy_j=second)  # noqa: E731
+    monkeypatch.setattr("benchmark.harness.fitted.refit", again)
     paid = fitted(RIDGE).report
-    assert paid.energy_j == both
-    assert paid.seconds >= 1000.0 + 0.01
+    assert (paid.energy_j, paid.seconds) == (both, 1010.0)
 
 
 @pytest.mark.parametrize("model", [LINEAR, RIDGE, BOTH])

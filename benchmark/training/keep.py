@@ -1,0 +1,157 @@
+"""What is kept as epochs end: the best weights, and all that the next epochs follow from."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from benchmark.training.module import TrainingModule
+from benchmark.training.report import EarlierEpoch, Epoch, FitOptions
+from benchmark.training.spec import TrainingSpec
+from benchmark.training.unfinished import (
+    Unfinished,
+    plain_attributes,
+    random_state,
+    set_random_state,
+)
+
+
+class KeepBest(Callback):
+    """Keeps the weights of the best validation epoch in memory and stops when patience runs out.
+
+    Where the epoch is known beforehand it keeps that one's, and stops there.
+    """
+
+    def __init__(
+        self, spec: TrainingSpec, options: FitOptions, epoch: int | None, started: float
+    ) -> None:
+        self.spec = spec
+        self.last = epoch
+        self.options = options
+        self.started = started
+        self.epochs: list[Epoch] = []
+        self.best: Epoch | None = None
+        self.weights: dict[str, Any] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no epoch to come."""
+        if self.best is None:
+            return False
+        number = self.epochs[-1].number
+        waited = number - self.best.number
+        return waited >= self.spec.patience or number in (self.last, self.spec.epochs)
+
+    def state(self) -> dict[str, Any]:
+        """The epochs so far and the best weights."""
+        assert self.best is not None
+        epochs = [asdict(epoch) for epoch in self.epochs]
+        return {
+            "epochs": epochs,
+            "best": self.best.number,
+            "best_weights": self.weights,
+            "last": self.last,
+        }
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Take over what an earlier process has found."""
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.best = self.epochs[state["best"] - 1]
+        self.weights = state["best_weights"]
+        self.started -= self.epochs[-1].seconds
+        if self.options.on_epoch:
+            self.options.on_epoch(EarlierEpoch(**state["epochs"][-1]))
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Take in the epoch, and show it.
+
+        Raises:
+            FloatingPointError: the validation score is not finite; names the epoch.
+        """
+        assert isinstance(module, TrainingModule)
+        epoch = Epoch(
+            number=len(self.epochs) + 1,
+            train_loss=module.train_loss,
+            val_mse=module.scores["mse"],
+            val_mae=module.scores["mae"],
+            seconds=time.perf_counter() - self.started,
+        )
+        if not math.isfinite(epoch.val_mse):
+            raise FloatingPointError(
+                f"training diverged: validation error is {epoch.val_mse} after epoch "
+                f"{epoch.number}; lower training.learning_rate or set training.gradient_clip"
+            )
+        self.epochs.append(epoch)
+        monitored = self.spec.monitored
+        if self.last or self.best is None or monitored(epoch) < monitored(self.best):
+            self.best = epoch
+            self.weights = {
+                name: part.clone() if isinstance(part, Tensor) else copy.deepcopy(part)
+                for name, part in module.forecaster.state_dict().items()
+            }
+        if self.over:
+            trainer.should_stop = True
+        for logger in trainer.loggers:
+            logger.log_metrics(
+                {
+                    "train_loss": epoch.train_loss,
+                    "val_mse": epoch.val_mse,
+                    "val_mae": epoch.val_mae,
+                },
+                step=epoch.number,
+            )
+        if self.options.on_epoch:
+            self.options.on_epoch(epoch)
+        if module.average is not None:
+            module.average.swap()
+
+
+class KeepState(Callback):
+    """Keeps the training's state at the ends of epochs, and puts back one that was kept.
+
+    It is kept at the end of the training as well, as a fit can be one of several; but nothing is
+    where all of it takes no longer than the time between two states.
+    """
+
+    def __init__(self, unfinished: Unfinished, keep_best: KeepBest, order: torch.Generator) -> None:
+        self.unfinished = unfinished
+        self.keep_best = keep_best
+        self.order = order
+        self.kept: dict[str, Any] | None = None
+        self.at = time.perf_counter()
+        self.able = True
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Put back what was kept, now that there is an optimiser."""
+        assert isinstance(module, TrainingModule)
+        self.plain = plain_attributes(module.forecaster)
+        if self.kept is not None:
+            module.go_on(self.kept)
+            self.order.set_state(self.kept["order"])
+            set_random_state(self.kept["random"], module.device)
+            self.kept = None
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Keep the state, where it is time; `KeepBest` has taken in the epoch before."""
+        assert isinstance(module, TrainingModule)
+        since = self.keep_best.started if self.keep_best.over else self.at
+        if not self.able or time.perf_counter() - since < self.unfinished.every:
+            return
+        # What a model counts beside its `state_dict` would begin anew.
+        self.able = plain_attributes(module.forecaster) == self.plain and self.unfinished.write(
+            {
+                **module.state(),
+                **self.keep_best.state(),
+                "order": self.order.get_state(),
+                "random": random_state(module.device),
+            }
+        )
+        self.at = time.perf_counter()

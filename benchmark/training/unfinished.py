@@ -1,0 +1,184 @@
+"""A training that was cut short goes on after its last epoch, to the numbers it would have had.
+
+At the end of an epoch all that decides the next ones is kept in a file: the weights, the best ones,
+the optimiser's moments, the schedule, the averages, every generator of random numbers. Another
+process that is to train the same reads it and goes on, and comes to the same weights, to the last
+bit, as one that was never stopped. What is kept is data alone: reading it runs no code.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmark.data.windows import Windows
+from benchmark.files import remove, sweep, writing
+from benchmark.forecasters.contract import Forecaster
+from benchmark.training.score import score
+from benchmark.training.spec import TrainingSpec
+
+STATE = "state.pt"
+EVERY_SECONDS = 10.0
+"""Between two times that a state is kept: its writing takes milliseconds, a loss this long."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Where the state of a training is kept until what it is for is done.
+
+    Attributes:
+        folder: of this training's state alone; made when something is kept.
+        made_by: software and hardware that the last digits depend on; what others kept is not
+            gone on with.
+        every: seconds between two times.
+    """
+
+    folder: Path
+    made_by: Mapping[str, str]
+    every: float = EVERY_SECONDS
+
+    def part(self, name: str) -> Unfinished:
+        """Where one of several trainings keeps its own."""
+        return replace(self, folder=self.folder / name)
+
+    def read(self) -> dict[str, Any] | None:
+        """Read what was kept; None where there is nothing to go on with.
+
+        What is damaged, or was made by other software or on other hardware, is left out and told.
+        """
+        path = self.folder / STATE
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            made_by = state["made_by"]
+        except Exception as error:  # of a torn file, whatever unpickling makes of it
+            self.tell(f"cannot be read ({type(error).__name__})")
+            return None
+        others = [name for name, value in self.made_by.items() if made_by.get(name) != value]
+        if others:
+            told = (f"{name} {made_by.get(name)}, now {self.made_by[name]}" for name in others)
+            self.tell(f"was kept with {'; '.join(told)}")
+            return None
+        return state
+
+    def write(self, state: Mapping[str, Any]) -> bool:
+        """Keep a state in the place of the one before; say whether that could be done.
+
+        A training does not end because its state cannot be kept: that is told.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sweep(self.folder)
+            with writing(self.folder / STATE, durable=False) as stream:
+                torch.save({**state, "made_by": dict(self.made_by)}, stream)
+        except Exception as error:  # of the disk, or of pickling what a model makes its state
+            what = f"the training's state cannot be kept here ({type(error).__name__}: {error})"
+            sys.stderr.write(f"warning: {self.folder}: {what}; if stopped, it will begin anew\n")
+            return False
+        return True
+
+    def remove(self) -> None:
+        """Remove all that was kept, of every part."""
+        remove(self.folder)
+
+    def tell(self, why: str) -> None:
+        """Say why a training begins anew."""
+        path = self.folder / STATE
+        sys.stderr.write(f"warning: {path}: {why}; the training begins anew\n")
+
+
+def last_state(
+    unfinished: Unfinished,
+    forecaster: Forecaster,
+    validation: Windows,
+    spec: TrainingSpec,
+    epoch: int | None,
+) -> dict[str, Any] | None:
+    """Read the state that a training is to go on with; None where it has to begin.
+
+    A state whose best weights do not score what they scored when they were kept is left out: the
+    model's forecasts depend on more than its `state_dict`, or the machine computes otherwise.
+
+    Args:
+        unfinished: where it was kept.
+        forecaster: as it is before the first step, and is again afterwards.
+        validation: the windows that chose its best epoch.
+        spec: how it is trained.
+        epoch: the last, where it is known beforehand.
+    """
+    state = unfinished.read()
+    if state is None:
+        return None
+    if state["last"] != epoch:
+        unfinished.tell(f"was to end with epoch {state['last']}, now with {epoch}")
+        return None
+    device, first = validation.device, copy.deepcopy(forecaster.state_dict())
+    drawn, modes = random_state(device), {part: part.training for part in forecaster.modules()}
+    best = state["epochs"][state["best"] - 1]
+    try:
+        forecaster.load_state_dict(state["best_weights"])
+        with torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
+            found = score(forecaster, validation)
+        differ = [
+            f"{metric.upper()} {value:.7g}, now {found[metric]:.7g}"
+            for metric in found
+            if not math.isclose(value := best[f"val_{metric}"], found[metric], rel_tol=1e-6)
+        ]
+        problem = f"its best weights had validation {' and '.join(differ)}" if differ else ""
+    except RuntimeError:  # of `load_state_dict`
+        problem = "holds another model's weights"
+    finally:
+        forecaster.load_state_dict(first)
+        for part, training in modes.items():
+            part.training = training
+        set_random_state(drawn, device)
+    if problem:
+        unfinished.tell(problem)
+        return None
+    return state
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Everything that the next random numbers follow from."""
+    drawn = np.random.get_state(legacy=False)
+    words = torch.from_numpy(drawn["state"]["key"].astype(np.int64))
+    state = {
+        "python": random.getstate(),
+        "numpy": drawn | {"state": drawn["state"] | {"key": words}},
+        "torch": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    """Draw from now on what would have been drawn after `random_state`."""
+    random.setstate(state["python"])
+    drawn = state["numpy"]["state"]
+    words = drawn["key"].numpy().astype(np.uint32)
+    np.random.set_state(state["numpy"] | {"state": drawn | {"key": words}})
+    torch.set_rng_state(state["torch"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def plain_attributes(module: nn.Module) -> dict[str, object]:
+    """Numbers, texts and switches that a module and its parts hold beside their `state_dict`."""
+    return {
+        f"{where}.{name}".lstrip("."): value
+        for where, part in module.named_modules()
+        for name, value in vars(part).items()
+        if name != "training" and isinstance(value, bool | int | float | complex | str | None)
+    }
