@@ -17,7 +17,12 @@ from torch import Tensor
 
 from benchmark.cells import Cell
 from benchmark.errors import told_by_line
-from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
+from benchmark.forecasters.contract import (
+    ClosedFormForecaster,
+    Forecaster,
+    SeriesShape,
+    plain_attributes,
+)
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 
 Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
@@ -216,6 +221,19 @@ def _saved(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
     return "" if off == 0 else f"differs by up to {off:g}"
 
 
+def _stateful(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """What training changes is in the state, so that it can go on where it was stopped."""
+    if how_fitted(spec, "check") != "gradient":
+        return ""
+    before = plain_attributes(f)
+    x, y = _windows(f.shape, BATCH, generator)
+    f.train()
+    f.training_forecast(x, y)
+    after = plain_attributes(f)
+    changed = [name for name in before | after if before.get(name, f) != after.get(name, f)]
+    return f"{', '.join(changed)} changes and is not; register a buffer" if changed else ""
+
+
 def _permuted(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """If channels are independent, permuting them permutes the forecast."""
     if not f.channel_independent:
@@ -250,6 +268,7 @@ CHECKS: tuple[Check, ...] = (
     _blind,
     _gradient,
     _saved,
+    _stateful,
     _permuted,
     _steps,
 )

@@ -181,7 +181,18 @@ def _total(parts: Sequence[FitReport | Refitted]) -> float | None:
 
 
 def _by_gradient(options: FitOptions) -> Callable[..., FitReport]:
-    """Lightning takes seconds to import: only the process that trains by it waits for it."""
+    """Lightning takes seconds to import: only the process that trains by it waits for it.
+
+    To import it draws from Python's generator, which the process's first fit must not notice.
+    """
+    drawn = random.getstate()
+    try:
+        return _imported(options)
+    finally:
+        random.setstate(drawn)
+
+
+def _imported(options: FitOptions) -> Callable[..., FitReport]:
     if options.parallel.devices > 1:
         from benchmark.training.devices import fit_on_devices
 

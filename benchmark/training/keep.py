@@ -13,15 +13,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from benchmark.forecasters.contract import plain_attributes
 from benchmark.training.module import TrainingModule
 from benchmark.training.report import EarlierEpoch, Epoch, FitOptions
 from benchmark.training.spec import TrainingSpec
-from benchmark.training.unfinished import (
-    Unfinished,
-    plain_attributes,
-    random_state,
-    set_random_state,
-)
+from benchmark.training.unfinished import Unfinished, random_state, set_random_state
 
 
 class KeepBest(Callback):

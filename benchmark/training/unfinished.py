@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from benchmark.data.windows import Windows
 from benchmark.files import remove, sweep, writing
@@ -172,13 +171,3 @@ def set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
     torch.set_rng_state(state["torch"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], device)
-
-
-def plain_attributes(module: nn.Module) -> dict[str, object]:
-    """Numbers, texts and switches that a module and its parts hold beside their `state_dict`."""
-    return {
-        f"{where}.{name}".lstrip("."): value
-        for where, part in module.named_modules()
-        for name, value in vars(part).items()
-        if name != "training" and isinstance(value, bool | int | float | complex | str | None)
-    }

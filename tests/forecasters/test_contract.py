@@ -254,6 +254,18 @@ class UnsavedWeight(Honest):
         return super().forward(x) + self.noise
 
 
+class CountsForItself(Honest):
+    """Warms up over its first steps, and keeps their number where no state has it."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.steps = 0
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.steps += 1
+        return self(x) * min(1.0, self.steps / 100)  # type: ignore[no-any-return]
+
+
 class MixesChannels(Honest):
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__(shape)
@@ -305,7 +317,7 @@ class CannotBeBuilt(Honest):
         raise RuntimeError("no such kernel")
 
 
-SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, PERMUTED, STEPS = (
+SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, STATE, PERMUTED, STEPS = (
     (check.__doc__ or "").strip().rstrip(".") for check in CHECKS
 )
 
@@ -323,6 +335,7 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (ParameterTimesZero, GRADIENT, "none reaches spare"),
     (InfiniteGradient, GRADIENT, "none reaches spare"),
     (UnsavedWeight, SAVED, "differs by up to"),
+    (CountsForItself, STATE, "steps changes and is not; register a buffer"),
     (MixesChannels, PERMUTED, "differs by up to"),
     (HoldsSuchACell, STEPS, "AnotherFastWay differs from its step by up to"),
     (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
@@ -335,6 +348,7 @@ ALONE_WRONG: set[type[Forecaster]] = {
     ParameterTimesZero,
 }
 ALONE_WRONG |= {BatchMean, UnsavedWeight, MixesChannels, InfiniteGradient, HoldsSuchACell}
+ALONE_WRONG |= {CountsForItself}
 
 
 def spec_of(cls: type[Forecaster]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -132,3 +134,14 @@ def test_without_tensorboard_the_option_names_the_package_to_install(
     monkeypatch.setattr(loggers, "TensorBoardLogger", absent)
     with pytest.raises(UserError, match=r"--tensorboard: .*pip install"):
         train(task, FitOptions(tensorboard=tmp_path / "tensorboard"))
+
+
+def test_to_import_lightning_draws_no_random_number() -> None:
+    code = (
+        "import random\n"
+        "from benchmark.training.fit import _by_gradient\n"
+        "from benchmark.training.report import FitOptions\n"
+        "random.seed(7); _by_gradient(FitOptions()); drawn = random.random()\n"
+        "random.seed(7); assert drawn == random.random()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

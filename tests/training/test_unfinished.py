@@ -1,0 +1,288 @@
+"""A training that is cut short, after any epoch, goes on to the weights it would have had."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.data.task import Task
+from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.ensemble import Ensemble, Member
+from benchmark.forecasters.linear import Linear
+from benchmark.training.fit import fit, refit, seed_all
+from benchmark.training.report import EarlierEpoch, Epoch, FitOptions, FitReport
+from benchmark.training.spec import TrainingSpec
+from benchmark.training.unfinished import Unfinished
+
+SHAPE = SeriesShape(lookback=24, horizon=12, channels=3, season=24)
+HERE = {"torch": "2", "threads": "1"}
+EPOCHS = 4
+
+
+class Cut(Exception):  # noqa: N818 - stands for a killed process
+    """The process ends here."""
+
+
+class Drawing(Forecaster):
+    """Draws from every generator there is while it trains, and normalises over batches."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.norm = nn.BatchNorm1d(shape.channels)
+        self.drop = nn.Dropout(0.3)
+        self.map = nn.Linear(shape.lookback, shape.horizon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x.transpose(1, 2))
+        if self.training:
+            x = x * (1 + 0.1 * random.random()) + 0.1 * np.random.standard_normal()
+        return self.map(self.drop(x)).transpose(1, 2)
+
+
+class Counting(Linear):
+    """Its forecast depends on how often it was trained, which it keeps to itself."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.steps = 0
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.steps += 1
+        return self(x) * (1 + 0.1 * self.steps)  # type: ignore[no-any-return]
+
+
+class Hiding(Linear):
+    """Its forecast follows from a tensor that is in no state."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.hidden = torch.zeros(shape.horizon, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.hidden
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.hidden = self.hidden + 0.01
+        return self(x)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Unfinished:
+    return Unfinished(tmp_path / "unfinished", HERE, every=0.0)
+
+
+def train(
+    task: Task,
+    unfinished: Unfinished | None,
+    build: Callable[[SeriesShape], Forecaster] = Drawing,
+    cut: int = 0,
+    told: Callable[[Epoch], object] = lambda epoch: None,
+    **training: Any,
+) -> tuple[dict[str, Tensor], FitReport]:
+    """Train; a cut ends the process in the epoch after that one."""
+    spec = TrainingSpec(**({"epochs": EPOCHS, "batch_size": 64, "patience": 9} | training))
+    seed_all(7)
+    forecaster = build(SHAPE)
+
+    def on_epoch(epoch: Epoch) -> None:
+        told(epoch)
+        if cut and epoch.number > cut:
+            raise Cut
+
+    windows = task.windows("train"), task.windows("val")
+    report = fit(forecaster, *windows, spec, 7, FitOptions(on_epoch, unfinished=unfinished))
+    return forecaster.state_dict(), report
+
+
+def same(report: FitReport) -> FitReport:
+    """A report without what the clock says."""
+    epochs = tuple(replace(epoch, seconds=0.0) for epoch in report.epochs)
+    return replace(report, seconds=0.0, epochs=epochs, energy_j=None, gone_on=False)
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in found.items():
+        assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.parametrize("cut", range(1, EPOCHS))
+@pytest.mark.parametrize(
+    "training",
+    [
+        {},
+        {"optimiser": "adamw", "weight_decay": 0.1, "gradient_clip": 0.5},
+        {"schedule": {"kind": "one_cycle"}},
+        {"schedule": {"kind": "exponential", "warmup": 1}, "ema_decay": 0.9},
+        {"schedule": {"kind": "cosine"}, "epoch_steps": 3},
+        {"precision": "bf16"},
+        {"learning_rate": 0.05, "patience": 1},
+    ],
+    ids=["plain", "adamw", "one_cycle", "averaged", "steps", "bf16", "early"],
+)
+def test_it_goes_on_to_the_last_bit(
+    task: Task, unfinished: Unfinished, training: dict[str, Any], cut: int
+) -> None:
+    weights, report = train(task, None, **training)
+    if cut >= len(report.epochs):
+        pytest.skip("it is over by then")
+    with pytest.raises(Cut):
+        train(task, unfinished, cut=cut, **training)
+    told: list[Epoch] = []
+    found, gone_on = train(task, unfinished, told=told.append, **training)
+    assert_equal(found, weights)
+    assert same(gone_on) == same(report)
+    assert gone_on.gone_on
+    assert isinstance(told[0], EarlierEpoch)
+    assert [epoch.number for epoch in told] == list(range(cut, len(report.epochs) + 1))
+
+
+def test_it_may_be_cut_again_and_again(task: Task, unfinished: Unfinished) -> None:
+    weights, report = train(task, None)
+    for cut in range(1, EPOCHS):
+        with pytest.raises(Cut):
+            train(task, unfinished, cut=cut)
+    found, gone_on = train(task, unfinished)
+    assert_equal(found, weights)
+    assert same(gone_on) == same(report)
+
+
+def test_what_is_over_is_not_trained_again(task: Task, unfinished: Unfinished) -> None:
+    weights, report = train(task, unfinished)
+    told: list[Epoch] = []
+    found, again = train(task, unfinished, told=told.append)
+    assert_equal(found, weights)
+    assert same(again) == same(report)
+    assert [epoch.number for epoch in told] == [EPOCHS]
+    assert again.seconds >= report.epochs[-1].seconds
+    assert again.energy_j is None
+
+
+def test_seconds_are_those_of_all_processes(task: Task, unfinished: Unfinished) -> None:
+    with pytest.raises(Cut):
+        train(task, unfinished, cut=2)
+    state = torch.load(unfinished.folder / "state.pt", weights_only=True)
+    state["epochs"][-1]["seconds"] = 1000.0
+    unfinished.write(state)
+    _, report = train(task, unfinished)
+    assert 1000.0 < report.epochs[2].seconds < report.seconds < 1100.0
+
+
+@pytest.mark.parametrize("cut_in", ["first", "second"])
+def test_the_fits_of_an_ensemble_go_on_each_by_itself(
+    task: Task, unfinished: Unfinished, cut_in: str
+) -> None:
+    def three(shape: SeriesShape) -> Ensemble:
+        return Ensemble(shape, members=[Member(model={"class": "Linear"}, copies=3)])
+
+    def both(kept: Unfinished | None, told: Callable[[Epoch], None]) -> dict[str, Tensor]:
+        """Fit on train rows, and once more on train and validation rows."""
+        spec, options = TrainingSpec(epochs=2, batch_size=64), FitOptions(told, unfinished=kept)
+        seed_all(7)
+        old, new = three(SHAPE), three(SHAPE)
+        rows = task.windows("train"), task.windows("val")
+        chosen = fit(old, *rows, spec, 7, options)
+        before = task.windows_before_test(), task.windows("val")
+        again = refit(old, new, *before, spec, 7, chosen, options.part("refit"))
+        return again.forecaster.state_dict()
+
+    expected = both(None, lambda epoch: None)
+    seen: list[Epoch] = []
+    after = {"first": 3, "second": 9}[cut_in]
+
+    def cutting(epoch: Epoch) -> None:
+        seen.append(epoch)
+        if len(seen) > after:
+            raise Cut
+
+    with pytest.raises(Cut):
+        both(unfinished, cutting)
+    told: list[Epoch] = []
+    assert_equal(both(unfinished, told.append), expected)
+    assert (
+        sum(isinstance(epoch, EarlierEpoch) for epoch in told) == {"first": 2, "second": 5}[cut_in]
+    )
+
+
+def test_nothing_is_kept_of_a_fit_that_is_shorter_than_the_time_between(
+    task: Task, unfinished: Unfinished
+) -> None:
+    train(task, replace(unfinished, every=60.0))
+    assert not unfinished.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "cannot be read"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: torch.save({"made_by": HERE | {"threads": "2"}}, path), "threads 2, now 1"),
+        (lambda path: torch.save([1], path), "cannot be read"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_told_and_begins_anew(
+    task: Task,
+    unfinished: Unfinished,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object],
+    told: str,
+) -> None:
+    weights, report = train(task, None)
+    with pytest.raises(Cut):
+        train(task, unfinished, cut=2)
+    damage(unfinished.folder / "state.pt")
+    found, anew = train(task, unfinished)
+    assert_equal(found, weights)
+    assert same(anew) == same(report)
+    assert not anew.gone_on
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert told in err
+    assert err.endswith("the training begins anew\n")
+
+
+def test_weights_that_score_otherwise_than_they_did_are_left_out(
+    task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, _ = train(task, None, Hiding)
+    with pytest.raises(Cut):
+        train(task, unfinished, Hiding, cut=2)
+    found, anew = train(task, unfinished, Hiding)
+    assert_equal(found, weights)
+    assert not anew.gone_on
+    assert "its best weights had validation MSE" in capsys.readouterr().err
+
+
+def test_a_model_that_counts_beside_its_state_is_not_kept(
+    task: Task, unfinished: Unfinished
+) -> None:
+    train(task, unfinished, Counting)
+    assert not unfinished.folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_refuses_costs_nothing_but_the_state(
+    task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o500)
+    train(task, unfinished)
+    assert capsys.readouterr().err.count("begin anew") == 1
+
+
+def test_a_file_in_the_place_of_the_folder_costs_nothing_but_the_state(
+    task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unfinished.folder.write_text("")
+    expected, _ = train(task, None)
+    found, _ = train(task, unfinished)
+    assert_equal(found, expected)
+    assert capsys.readouterr().err.count("begin anew") == 1
