@@ -180,6 +180,7 @@ def software() -> dict[str, Any]:
 def made_by(planned: Plan, execution: Execution) -> dict[str, str]:
     """Return all that the last digits of a run depend on beside its configuration."""
     columns = software() | {
+        "device": device_name(execution, planned.devices),
         "hardware": hardware(resolve_device(execution), planned.devices),
         "threads": torch.get_num_threads(),
         "code": code_digest(),  # a revision says nothing of a working copy that is being changed

@@ -29,7 +29,7 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
 from benchmark.training.parallel import Parallel
-from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.report import EarlierEpoch, Epoch, FitOptions, FitReport
 from benchmark.training.spec import TrainingSpec
 from benchmark.words import counted
 
@@ -123,7 +123,7 @@ def fit_on_devices(
     parallel = options.parallel
     check_devices(parallel, forecaster, train.device)
     threads = max(1, torch.get_num_threads() // parallel.devices)
-    shown = replace(options, on_epoch=None, unfinished=None)
+    shown = replace(options, on_epoch=None)
     job = Job(forecaster, train, validation, spec, seed, shown, epoch, threads)
     with TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
@@ -138,6 +138,7 @@ def fit_on_devices(
                 if options.on_epoch:
                     options.on_epoch(finished)
             ranks.check()
+            ranks.warn()
         weights, report = torch.load(
             folder / RESULT, map_location=train.device, weights_only=False
         )  # written a moment ago, where nobody else can write
@@ -179,7 +180,8 @@ class _Ranks:
         stream = self._processes[0].stdout
         assert stream is not None
         for line in stream:
-            yield Epoch(**json.loads(line))
+            earlier, epoch = json.loads(line)
+            yield (EarlierEpoch if earlier else Epoch)(**epoch)
 
     def check(self) -> None:
         """Raise what the first process raised that failed."""
@@ -202,6 +204,12 @@ class _Ranks:
         said = f": {notes[-MOST_NOTES:]}" if notes else ""
         count = len(self._processes)
         raise RuntimeError(f"the process of device {lost + 1} of {count} {how}{said}")
+
+    def warn(self) -> None:
+        """Pass on what the first process warned of; the others say the same."""
+        for line in (self._folder / NOTES.format(0)).read_text(errors="replace").splitlines(True):
+            if line.startswith("warning: "):
+                sys.stderr.write(line)
 
     def close(self) -> None:
         """End what still runs."""

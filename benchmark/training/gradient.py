@@ -101,12 +101,19 @@ def fit_by_gradient(
     callbacks: list[Callback] = [keep_best]
     gone_on = False
     if options.unfinished:
-        keep_state = KeepState(options.unfinished, keep_best, order)
+        own = options.unfinished
+        if share.devices > 1:
+            own = own.part(f"device{share.rank + 1}")
+        keep_state = KeepState(own, keep_best, order, share)
         callbacks.append(keep_state)
-        keep_state.kept = last_state(options.unfinished, forecaster, validation, spec, epoch)
-        if keep_state.kept is not None:
+        kept = last_state(own, forecaster, validation, spec, epoch)
+        if not share.alike(len(kept["epochs"]) if kept else 0, train.device):
+            own.tell("is not of the epoch that the other devices have kept")
+            kept = None
+        if kept is not None:
             gone_on = True
-            keep_best.go_on(keep_state.kept)
+            keep_state.kept = kept
+            keep_best.go_on(kept)
     if not keep_best.over:
         module = TrainingModule(forecaster, spec, train, share)
         with _quiet(options.verbose), _interruptible():

@@ -16,6 +16,7 @@ from torch import Tensor
 from benchmark.forecasters.contract import plain_attributes
 from benchmark.training.module import TrainingModule
 from benchmark.training.report import EarlierEpoch, Epoch, FitOptions
+from benchmark.training.share import Share
 from benchmark.training.spec import TrainingSpec
 from benchmark.training.unfinished import Unfinished, random_state, set_random_state
 
@@ -114,13 +115,17 @@ class KeepState(Callback):
     """Keeps the training's state at the ends of epochs, and puts back one that was kept.
 
     It is kept at the end of the training as well, as a fit can be one of several; but nothing is
-    where all of it takes no longer than the time between two states.
+    where all of it takes no longer than the time between two states. Of devices that share a fit,
+    each keeps its own, all of them at the end of the same epochs.
     """
 
-    def __init__(self, unfinished: Unfinished, keep_best: KeepBest, order: torch.Generator) -> None:
+    def __init__(
+        self, unfinished: Unfinished, keep_best: KeepBest, order: torch.Generator, share: Share
+    ) -> None:
         self.unfinished = unfinished
         self.keep_best = keep_best
         self.order = order
+        self.share = share
         self.kept: dict[str, Any] | None = None
         self.at = time.perf_counter()
         self.able = True
@@ -139,7 +144,8 @@ class KeepState(Callback):
         """Keep the state, where it is time; `KeepBest` has taken in the epoch before."""
         assert isinstance(module, TrainingModule)
         since = self.keep_best.started if self.keep_best.over else self.at
-        if not self.able or time.perf_counter() - since < self.unfinished.every:
+        due = time.perf_counter() - since >= self.unfinished.every
+        if not self.share.first_says(due, module.device) or not self.able:
             return
         # What a model counts beside its `state_dict` would begin anew.
         self.able = plain_attributes(module.forecaster) == self.plain and self.unfinished.write(

@@ -22,7 +22,7 @@ from benchmark.forecasters.contract import Forecaster
 from benchmark.training.devices import ERROR, JOB, RESULT, Job
 from benchmark.training.fit import seed_all
 from benchmark.training.gradient import fit_by_gradient
-from benchmark.training.report import Epoch
+from benchmark.training.report import EarlierEpoch, Epoch
 from benchmark.training.share import Share
 
 
@@ -68,7 +68,8 @@ def _fit(folder: Path, kind: str, rank: int, epochs: TextIO) -> None:
     seed_all((job.seed + rank) % 2**32)
 
     def tell(epoch: Epoch) -> None:
-        epochs.write(json.dumps(asdict(epoch)) + "\n")
+        earlier = isinstance(epoch, EarlierEpoch)
+        epochs.write(json.dumps([earlier, asdict(epoch)]) + "\n")
         epochs.flush()
 
     told = (

@@ -40,6 +40,15 @@ class Share:
             torch.distributed.all_reduce(amount)
         return amount
 
+    def first_says(self, what: bool, device: torch.device) -> bool:
+        """Let the first device decide for all of them; each is told its own, for what it sends."""
+        return bool(self.total(torch.tensor(int(what and self.rank == 0), device=device)))
+
+    def alike(self, number: int, device: torch.device) -> bool:
+        """Say whether all devices have the same number."""
+        first, second = self.total(torch.tensor([number, number**2], device=device)).tolist()
+        return bool(first**2 == second * self.devices)
+
     def weight(self, count: Tensor) -> Tensor:
         """Say what this device's mean over `count` values weighs in a mean over the devices."""
         return count * self.devices / self.total(count)

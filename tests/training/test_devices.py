@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import benchmark.training.devices as devices
 import benchmark.training.rank as rank
@@ -28,9 +28,10 @@ from benchmark.records.store import Store
 from benchmark.training.devices import check_devices, fit_on_devices
 from benchmark.training.fit import fit, seed_all
 from benchmark.training.parallel import Parallel
-from benchmark.training.report import Epoch, FitOptions, FitReport
+from benchmark.training.report import EarlierEpoch, Epoch, FitOptions, FitReport
 from benchmark.training.share import Share
 from benchmark.training.spec import Schedule, TrainingSpec
+from benchmark.training.unfinished import Unfinished
 
 SHAPE = SeriesShape(lookback=24, horizon=12, channels=3, season=24)
 CPU = torch.device("cpu")
@@ -72,6 +73,40 @@ def test_two_processes_train_what_one_trains(task: Task) -> None:
         torch.testing.assert_close(both.state_dict()[name], weight, rtol=1e-3, atol=1e-5)
     test = [evaluate(each, task, "cpu").errors.squared.mean() for each in (one, both)]
     assert test[1] == pytest.approx(test[0], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_two_were_stopped(
+    task: Task, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def train(on_epoch: Callable[[Epoch], None], kept: Unfinished | None) -> dict[str, Tensor]:
+        seed_all(3)
+        forecaster = Linear(SHAPE)
+        options = FitOptions(on_epoch, parallel=TWO, unfinished=kept)
+        windows = task.windows("train"), task.windows("val")
+        fit(forecaster, *windows, TrainingSpec(epochs=3, batch_size=52), 3, options)
+        return forecaster.state_dict()
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    kept = Unfinished(tmp_path / "kept", {}, every=0.0)
+    expected = train(lambda epoch: None, None)
+    with pytest.raises(KeyboardInterrupt):
+        train(stop, kept)
+    told: list[Epoch] = []
+    for name, weight in train(told.append, kept).items():
+        assert torch.equal(weight, expected[name]), name
+    assert isinstance(told[0], EarlierEpoch)
+    assert capfd.readouterr().err == ""
+
+    (kept.folder / "device2/state.pt").unlink()
+    again: list[Epoch] = []
+    for name, weight in train(again.append, kept).items():
+        assert torch.equal(weight, expected[name]), name
+    assert [epoch.number for epoch in again] == [1, 2, 3]
+    assert "not of the epoch that the other devices" in capfd.readouterr().err
 
 
 @pytest.mark.slow

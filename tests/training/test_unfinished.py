@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,8 +132,7 @@ def test_it_goes_on_to_the_last_bit(
     task: Task, unfinished: Unfinished, training: dict[str, Any], cut: int
 ) -> None:
     weights, report = train(task, None, **training)
-    if cut >= len(report.epochs):
-        pytest.skip("it is over by then")
+    cut = min(cut, len(report.epochs) - 1)
     with pytest.raises(Cut):
         train(task, unfinished, cut=cut, **training)
     told: list[Epoch] = []
@@ -267,15 +265,6 @@ def test_a_model_that_counts_beside_its_state_is_not_kept(
 ) -> None:
     train(task, unfinished, Counting)
     assert not unfinished.folder.exists()
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_refuses_costs_nothing_but_the_state(
-    task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    tmp_path.chmod(0o500)
-    train(task, unfinished)
-    assert capsys.readouterr().err.count("begin anew") == 1
 
 
 def test_a_file_in_the_place_of_the_folder_costs_nothing_but_the_state(
