@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from benchmark.reports.tables import Table
     from benchmark.training.report import Epoch
+    from benchmark.tuning.search import Search
     from benchmark.tuning.trials import Trial
-    from benchmark.tuning.tune import Search
 
 
 def tune(
@@ -82,7 +82,7 @@ def tune(
     require_optuna()
 
     from benchmark.harness.fitted import resolve_device
-    from benchmark.tuning.tune import prepare
+    from benchmark.tuning.search import prepare
 
     execution = execution_of(results, device, threads)
     target = resolve_device(execution)

@@ -21,9 +21,9 @@ from benchmark.errors import UserError
 from benchmark.evaluation.elsewhere import check_targets, evaluate_array, read_forecasts
 from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.evaluation.samples import write_samples
-from benchmark.harness.fitted import software
 from benchmark.harness.identity import identify
 from benchmark.harness.run import write_errors, write_training
+from benchmark.harness.software import software
 from benchmark.harness.spec import Name, Seed
 from benchmark.records import layout
 from benchmark.records.record import ELSEWHERE, RunRecord

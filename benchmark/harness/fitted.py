@@ -5,18 +5,12 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmark import __version__
 from benchmark.data.task import Task
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
@@ -27,11 +21,10 @@ from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import Forecaster
 from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.build import unfitted
-from benchmark.harness.identity import code_digest
-from benchmark.harness.machine import hardware, several
+from benchmark.harness.machine import device_name, hardware
+from benchmark.harness.software import software
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.harness.weights import check_state
-from benchmark.places import is_installed
 from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
 from benchmark.training.fit import fit, refit
@@ -155,7 +148,7 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "tuned": spec.tuned.trials if spec.tuned else None,
         "fitted": how_fitted(spec.model, planned.where),
         "fit_rows": TRAIN_AND_VAL if spec.refit else TRAIN,
-        "device": device_name(execution, planned.devices),
+        "device": device_name(resolve_device(execution), planned.devices),
         "threads": torch.get_num_threads(),
         "hardware": hardware(resolve_device(execution), planned.devices),
         "data": task.series.digest[:16],
@@ -164,28 +157,6 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "started": started.isoformat(timespec="seconds"),
         **software(),
     }
-
-
-def software() -> dict[str, Any]:
-    """Columns that say with what a row was made."""
-    return {
-        "benchmark_version": __version__,
-        "python_version": platform.python_version(),
-        "torch_version": torch.__version__,
-        "lightning_version": version("lightning"),
-        "git_revision": git_revision(),
-    }
-
-
-def made_by(planned: Plan, execution: Execution) -> dict[str, str]:
-    """Return all that the last digits of a run depend on beside its configuration."""
-    columns = software() | {
-        "device": device_name(execution, planned.devices),
-        "hardware": hardware(resolve_device(execution), planned.devices),
-        "threads": torch.get_num_threads(),
-        "code": code_digest(),  # a revision says nothing of a working copy that is being changed
-    }
-    return {name: str(value) for name, value in columns.items() if name != "git_revision"}
 
 
 def protocol(spec: RunSpec) -> str:
@@ -206,28 +177,3 @@ def resolve_device(execution: Execution) -> torch.device:
     if execution.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(execution.device)
-
-
-def device_name(execution: Execution, devices: int) -> str:
-    """Name of the device as a reader knows it, e.g. ``cpu``, ``NVIDIA H100`` or ``2 x cpu``."""
-    device = resolve_device(execution)
-    one = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)
-    return several(devices, one)
-
-
-@cache
-def git_revision() -> str | None:
-    """Short revision of the working copy this package runs from; ``+`` where it is changed.
-
-    None where it is installed: its environment may lie in somebody else's working copy.
-    """
-    if is_installed(Path(__file__)):
-        return None
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        answer = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None

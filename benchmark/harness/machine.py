@@ -37,6 +37,14 @@ def hardware(device: torch.device, devices: int = 1) -> str:
     return f"{_cpu()}, {several(devices, gpu.name)}, {gpu.total_memory / _GIB:.0f} GB"
 
 
+def device_name(device: torch.device, devices: int) -> str:
+    """Name of the device as a reader knows it, e.g. ``cpu``, ``NVIDIA H100`` or ``2 x cpu``."""
+    import torch
+
+    one = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return several(devices, one)
+
+
 def several(count: int, name: str) -> str:
     """Write how many of a device there are, where there is more than one."""
     return name if count == 1 else f"{count} x {name}"

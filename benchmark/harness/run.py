@@ -25,9 +25,10 @@ from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
 from benchmark.files import storage_faults, try_folder
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
-from benchmark.harness.fitted import common_columns, fit_plan, made_by, resolve_device, score
+from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
 from benchmark.harness.identity import identify
 from benchmark.harness.saved import save_model
+from benchmark.harness.software import made_by
 from benchmark.harness.spec import Execution, RunSpec, write_run
 from benchmark.records import layout
 from benchmark.records.record import RunRecord
@@ -120,10 +121,11 @@ def run(
         FloatingPointError: training diverged or a forecast is not finite.
     """
     _check_writable(execution.results)  # now, not after hours of training
-    cost.reset_peak_memory(resolve_device(execution))
+    device = resolve_device(execution)
+    cost.reset_peak_memory(device)
     store = Store(execution.results)
     state = store.runs / f"{layout.UNFINISHED}{planned.run_id}"
-    unfinished = Unfinished(state, made_by(planned, execution))
+    unfinished = Unfinished(state, made_by(device, planned.devices))
     if execution.force:
         unfinished.remove()
     options = FitOptions(

@@ -109,7 +109,7 @@ class RunProgress:
             spec, running = self._specs[run_id], self._running[run_id]
             epochs = spec.training.epochs
             earlier = isinstance(epoch, EarlierEpoch)
-            running.fits += epoch.number == 1 or earlier or not running.fits
+            running.fits += epoch.number == 1 or not running.fits
             fits = max(running.fits, 1 + spec.refit)  # of an ensemble, those that are known of
             running.share = (running.fits - 1 + epoch.number / epochs) / fits
             if earlier:

@@ -59,13 +59,15 @@ class KeepBest(Callback):
         }
 
     def go_on(self, state: Mapping[str, Any]) -> None:
-        """Take over what an earlier process has found."""
+        """Take over what an earlier process has found, and show it."""
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         self.best = self.epochs[state["best"] - 1]
         self.weights = state["best_weights"]
         self.started -= self.epochs[-1].seconds
         if self.options.on_epoch:
-            self.options.on_epoch(EarlierEpoch(**state["epochs"][-1]))
+            *before, last = state["epochs"]
+            for epoch in [Epoch(**each) for each in before] + [EarlierEpoch(**last)]:
+                self.options.on_epoch(epoch)
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Take in the epoch, and show it.

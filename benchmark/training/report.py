@@ -34,7 +34,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class EarlierEpoch(Epoch):
-    """The last epoch that an earlier process trained, as it is reported where another goes on."""
+    """The last epoch that an earlier process trained, as it is reported where another goes on.
+
+    Those before it are reported first, as any other.
+    """
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import yaml
 
 from benchmark.errors import UserError
 from benchmark.harness.search import Tuned
+from benchmark.tuning.search import Search, with_values, written
 from benchmark.tuning.trials import Trial
-from benchmark.tuning.tune import Search, with_values, written
 from benchmark.words import counted
 
 

@@ -13,6 +13,7 @@ from benchmark.harness.build import unfitted
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
 from benchmark.training.report import Epoch, FitOptions
+from benchmark.training.unfinished import Unfinished
 
 OnEpoch = Callable[[Epoch], None]
 
@@ -39,6 +40,7 @@ def validation_score(
     parts: Sequence[HeldOut],
     watch: Callable[[float], None],
     on_epoch: OnEpoch | None = None,
+    unfinished: Unfinished | None = None,
 ) -> float:
     """Fit as a run would and score on what is held out.
 
@@ -48,6 +50,7 @@ def validation_score(
         parts: on what; of several, one for each fold and horizon, the score is the mean.
         watch: told the score after each epoch; of several parts, the mean so far after each part.
         on_epoch: told each epoch.
+        unfinished: where the fits are kept, to go on with.
 
     Raises:
         UserError: the model cannot be built.
@@ -62,10 +65,11 @@ def validation_score(
         if not several:
             watch(spec.training.monitored(epoch))
 
-    for part in parts:
+    every = FitOptions(on_epoch=each, parallel=spec.parallel, unfinished=unfinished)
+    for number, part in enumerate(parts):
         forecaster = unfitted(spec, part.task, where).to(part.train.device)
-        options = FitOptions(on_epoch=each, parallel=spec.parallel)
-        report = fit(forecaster, part.train, part.validation, spec.training, spec.seed, options)
+        rows, options = (part.train, part.validation), every.part(str(number))
+        report = fit(forecaster, *rows, spec.training, spec.seed, options)
         scores.append(spec.training.monitored(report))
         if not math.isfinite(scores[-1]):
             raise FloatingPointError(f"the validation score is {scores[-1]}")

@@ -8,125 +8,29 @@ are scored, is not imported here.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmark.config import apply_overrides, validate
-from benchmark.data.card import load_card
-from benchmark.data.folds import folds
-from benchmark.data.load import Series, load
 from benchmark.data.task import Task
-from benchmark.errors import UserError, reason_of
-from benchmark.forecasters.resolve import find_forecaster, how_fitted, resolve_model, source_digest
+from benchmark.errors import reason_of
+from benchmark.forecasters.resolve import find_forecaster, how_fitted
 from benchmark.harness.build import unfitted
-from benchmark.harness.identity import identify
-from benchmark.harness.search import Dimension
-from benchmark.harness.spec import RunSpec, load_run
+from benchmark.harness.software import made_by
+from benchmark.records import layout
 from benchmark.training.devices import check_devices
-from benchmark.tuning.held_out import HeldOut, OnEpoch, validation_score
+from benchmark.training.report import EarlierEpoch, Epoch
+from benchmark.training.unfinished import Unfinished
+from benchmark.tuning.held_out import OnEpoch, validation_score
+from benchmark.tuning.search import Search, held_out, with_values
 from benchmark.tuning.trials import Outcome, Trial, damaged, propose, read_trials, write_trials
 
 if TYPE_CHECKING:
     import optuna
-
-NOT_DECISIVE = {"name", "description", "dataset", "parallel", "refit", "search", "tuned"}
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search that is ready to start: all that can be known before the first trial.
-
-    Attributes:
-        spec: the configuration it starts from, trial 0.
-        where: the file that came from, for errors.
-        space: the values of each key that is searched over.
-        start: value of each in `spec`.
-        series: the data.
-        horizons: steps forecast; of several, the score is the mean over them.
-        folds: blocks of the rows before test that are held out in turn; 1 is the validation split.
-        file: keeps the trials; its folder is named by a hash of all that decides them.
-    """
-
-    spec: RunSpec
-    where: str
-    space: Mapping[str, Dimension]
-    start: Mapping[str, Any]
-    series: Series
-    horizons: Sequence[int]
-    folds: int
-    file: Path
-
-    @property
-    def parts(self) -> int:
-        """How often a trial is fitted: for each fold and horizon."""
-        return self.folds * len(self.horizons)
-
-
-def prepare(
-    path: Path,
-    overrides: Sequence[str],
-    results: Path,
-    series: Series | None = None,
-    horizons: Sequence[int] = (),
-    folds: int = 1,
-) -> Search:
-    """Read a model's YAML and check every value that its search may try.
-
-    Args:
-        path: the YAML.
-        overrides: ``key=value`` texts; a key that is set is fixed, or begins a search that is set.
-        results: the results folder.
-        series: the data set, where it is loaded already.
-        horizons: as `Search` has it; empty takes the YAML's.
-        folds: as `Search` has it.
-
-    Raises:
-        UserError: every fault of the YAML and its search.
-    """
-    where = str(path)
-    horizons = tuple(dict.fromkeys(horizons))
-    if len(horizons) == 1:
-        overrides = [*overrides, f"horizon={horizons[0]}"]
-    spec = load_run(path, overrides)
-    fixed = {override.partition("=")[0].strip() for override in overrides}
-    given = "search" in fixed
-    space = {key: tried for key, tried in spec.search.items() if given or key not in fixed}
-    if not space:
-        if spec.search:
-            kept = ", ".join(f"--set {key}" for key in spec.search)
-            others = f"--set 'search={{{next(iter(spec.search))}: [...]}}'"
-            cure = f"leave out {kept}, or say what to try, too: {others}"
-            raise UserError(f"{where}: search", "leaves nothing to try", cure)
-        cure = "e.g. search: {model.hidden_size: [64, 128]}"
-        raise UserError(f"{where}: search", "is missing", cure)
-    _, options = resolve_model(spec.model, where)
-    start = _check(spec, space, where)
-    series = series or load(load_card(spec.dataset))
-    horizons = horizons or (spec.horizon,)
-    longest = spec.model_copy(update={"lookback": _longest(spec, space)})
-    try:
-        task = Task(series, longest.lookback, horizons[-1])
-    except UserError as error:
-        raise error if longest == spec else _told_how(error, series.card.season) from None
-    decisive: dict[str, Any] = {
-        "options": options,
-        "source": source_digest(spec.model, where),
-        "spec": spec.model_dump(exclude=NOT_DECISIVE),
-        "space": {key: dimension.model_dump() for key, dimension in space.items()},
-    }
-    decisive |= {"folds": folds} if folds > 1 else {}
-    decisive |= {"horizons": horizons} if len(horizons) > 1 else {}
-    folder = f"{spec.name}-{identify(where, task, decisive)}"
-    file = results / "tune" / folder / "trials.json"
-    search = Search(spec, where, space, start, series, horizons, folds, file)
-    _held_out(search, longest, torch.device("cpu"))  # refuses what does not fit
-    return search
 
 
 def tune(
@@ -191,59 +95,6 @@ def _check_devices(search: Search, device: torch.device) -> None:
         check_devices(spec.parallel, unfitted(spec, task, search.where), device)
 
 
-def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[str, Any]:
-    """Check each value of each key by itself; return the values that the search starts from."""
-    start, faults = {}, []
-    for key, dimension in space.items():
-        try:
-            for value in dimension.extremes():
-                changed = with_values(spec, {key: value}, f"{where}: search")
-                resolve_model(changed.model, f"{where}: search")
-            start[key] = _start(spec, key, dimension, where)
-        except UserError as error:
-            faults.append(error)
-    if faults:
-        raise UserError.join(faults)
-    return start
-
-
-def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
-    model, options = resolve_model(spec.model, where)
-    place = f"{where}: search: {key}"
-    if key.startswith("training.") and how_fitted(spec.model, where) != "gradient":
-        raise UserError(place, f"{model.__name__} is not trained by gradient", "take it out")
-    value: Any = {"lookback": spec.lookback, "model": {"class": spec.model["class"], **options}}
-    value["training"] = spec.training.model_dump()
-    for part in key.split("."):
-        if not isinstance(value, dict) or part not in value:
-            raise UserError(place, "has no value to begin with", f"set {key} in the YAML")
-        value = value[part]
-    if not dimension.holds(value):
-        what = f"does not hold the value that the search begins with, {value!r:.60}"
-        raise UserError(place, what, f"add it, or set another: --set {key}=VALUE")
-    return value
-
-
-def _told_how(error: UserError, season: int) -> UserError:
-    """Say of a lookback that the search would try, not the user, how to try shorter ones."""
-    if not all(fault.where.endswith("lookback") for fault in error.faults):
-        return error
-    tried = ", ".join(str(season * count) for count in (1, 2, 3))
-    example = f"e.g. --set lookback={season} --set 'search={{lookback: [{tried}]}}'"
-    return error.retold(lambda one: UserError(one.where, one.what, f"{one.cure}, {example}"))
-
-
-def with_values(spec: RunSpec, params: Mapping[str, Any], where: str) -> RunSpec:
-    """The configuration with other values of some keys."""
-    texts = [f"{key}={json.dumps(value)}" for key, value in params.items()]
-    return validate(RunSpec, apply_overrides(written(spec), texts), where)
-
-
-def written(spec: RunSpec) -> dict[str, Any]:
-    """What a YAML of this configuration says: no defaults, and nothing about a search."""
-    return spec.model_dump(mode="json", exclude_unset=True, exclude={"search", "tuned"})
-
-
 def _try(
     search: Search, proposed: optuna.Trial, device: torch.device, on_epoch: OnEpoch | None
 ) -> Trial:
@@ -260,41 +111,40 @@ def _try(
         if may_end and proposed.should_prune():
             raise TrialPruned
 
-    started = time.perf_counter()
+    before, started = 0.0, time.perf_counter()  # seconds of earlier processes, and of this one
+
+    def told(epoch: Epoch) -> None:
+        nonlocal before
+        before += epoch.seconds if isinstance(epoch, EarlierEpoch) else 0.0
+        if on_epoch:
+            on_epoch(epoch)
+
+    unfinished = _unfinished(search, proposed.params, device)
     outcome: Outcome = "finished"
     score: float | None = None
     reason = ""
     try:
         spec = with_values(search.spec, proposed.params, search.where)
-        parts = _held_out(search, spec, device)
-        score = validation_score(spec, search.where, parts, watch, on_epoch)
+        parts = held_out(search, spec, device)
+        score = validation_score(spec, search.where, parts, watch, told, unfinished)
     except TrialPruned:
         outcome, score = "pruned", min(scores)
     except Exception as error:  # a search that ended here would end here again when called again
         outcome = "failed"
         reason = reason_of(error)
+    unfinished.remove()
     return Trial(
         params=dict(proposed.params),
         outcome=outcome,
         score=score,
         scores=tuple(scores),
-        seconds=time.perf_counter() - started,
+        seconds=before + time.perf_counter() - started,
         reason=reason,
     )
 
 
-def _held_out(search: Search, spec: RunSpec, device: torch.device) -> list[HeldOut]:
-    """All that a trial sees of the data, which reaches no test row."""
-    parts = []
-    for horizon in search.horizons:
-        task = Task(search.series, spec.lookback, horizon)
-        if search.folds == 1:
-            parts.append(HeldOut(task, task.windows("train", device), task.windows("val", device)))
-        else:
-            longest = _longest(spec, search.space)
-            parts += [HeldOut(task, *fold) for fold in folds(task, search.folds, longest, device)]
-    return parts
-
-
-def _longest(spec: RunSpec, space: Mapping[str, Dimension]) -> int:
-    return max(space["lookback"].extremes()) if "lookback" in space else spec.lookback
+def _unfinished(search: Search, params: Mapping[str, Any], device: torch.device) -> Unfinished:
+    """Where a trial's fits are kept until it is over: what is proposed after a stop is the same."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:10]
+    folder = search.file.with_name(f"{layout.UNFINISHED}{digest}")
+    return Unfinished(folder, made_by(device, search.spec.parallel.devices))

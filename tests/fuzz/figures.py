@@ -64,9 +64,8 @@ def write_figures(
         tried: a row each.
         packages: whose versions are told.
     """
-    from benchmark.harness.fitted import (
-        git_revision,
-    )  # loads torch, which no search should wait for
+    # loads torch, which no search should wait for
+    from benchmark.harness.software import git_revision
 
     told = [f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]
     total = sum(one.files for one in tried)

@@ -86,8 +86,7 @@ def test_a_run_that_was_cut_short_comes_to_the_same_row(
     told: list[Epoch] = []
     found = run(planned(**fields), here, told.append)
     assert lasting(found) == lasting(expected)
-    assert isinstance(told[0], EarlierEpoch)
-    assert told[0].number == 2
+    assert next(epoch.number for epoch in told if isinstance(epoch, EarlierEpoch)) == 2
     assert [path.name for path in (toy / "results/runs").iterdir()] == [found.run_id]
 
 
@@ -96,7 +95,7 @@ def test_force_begins_anew(toy: Path, planned: Callable[..., Plan]) -> None:
         run(planned(), Execution(toy / "results"), cut_after(2))
     told: list[Epoch] = []
     run(planned(), Execution(toy / "results", force=True), told.append)
-    assert [epoch.number for epoch in told] == list(range(1, EPOCHS + 1))
+    assert not any(isinstance(epoch, EarlierEpoch) for epoch in told)
 
 
 def test_another_seed_begins_anew(toy: Path, planned: Callable[..., Plan]) -> None:
@@ -104,7 +103,7 @@ def test_another_seed_begins_anew(toy: Path, planned: Callable[..., Plan]) -> No
         run(planned(), Execution(toy / "results"), cut_after(2))
     told: list[Epoch] = []
     run(planned(seed=2), Execution(toy / "results"), told.append)
-    assert told[0].number == 1
+    assert not any(isinstance(epoch, EarlierEpoch) for epoch in told)
 
 
 @pytest.mark.parametrize("name", ["hardware", "threads", "code", "torch_version"])
@@ -123,7 +122,7 @@ def test_what_the_last_digits_depend_on_must_be_the_same(
     monkeypatch.setattr(module, "made_by", lambda *given: made_by(*given) | {name: "another"})
     told: list[Epoch] = []
     run(planned(), Execution(toy / "results"), told.append)
-    assert told[0].number == 1
+    assert not any(isinstance(epoch, EarlierEpoch) for epoch in told)
     assert f"{name} " in capsys.readouterr().err
 
 
@@ -142,7 +141,7 @@ def test_a_training_that_diverged_begins_anew(
             run(planned(), Execution(toy / "results"))
     told: list[Epoch] = []
     run(planned(), Execution(toy / "results"), told.append)
-    assert told[0].number == 1
+    assert not any(isinstance(epoch, EarlierEpoch) for epoch in told)
 
 
 def test_a_process_that_is_killed_loses_the_epoch_it_was_in(

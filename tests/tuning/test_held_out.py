@@ -13,8 +13,8 @@ from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.training.fit import fit, seed_all
 from benchmark.training.heads import build_for_training
+from benchmark.tuning.search import prepare
 from benchmark.tuning.trials import read_trials
-from benchmark.tuning.tune import prepare
 
 
 def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_own(

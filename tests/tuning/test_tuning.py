@@ -16,8 +16,9 @@ from benchmark.harness.run import plan
 from benchmark.harness.spec import config_names, design_names, find_config, load_run
 from benchmark.plain_yaml import load_yaml
 from benchmark.tuning.chosen import best_trial
+from benchmark.tuning.search import prepare
 from benchmark.tuning.trials import Trial, read_trials
-from benchmark.tuning.tune import prepare, tune
+from benchmark.tuning.tune import tune
 
 CPU = torch.device("cpu")
 RATE = {"low": 1e-5, "high": 0.1, "log": True}

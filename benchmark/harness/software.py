@@ -1,0 +1,67 @@
+"""With what a run was made: versions, revision, and all else that its last digits depend on."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark import __version__
+from benchmark.harness.identity import code_digest
+from benchmark.harness.machine import device_name, hardware
+from benchmark.places import is_installed
+
+if TYPE_CHECKING:
+    import torch
+
+
+def software() -> dict[str, Any]:
+    """Columns that say with what a row was made."""
+    import torch
+
+    return {
+        "benchmark_version": __version__,
+        "python_version": platform.python_version(),
+        "torch_version": torch.__version__,
+        "lightning_version": version("lightning"),
+        "git_revision": git_revision(),
+    }
+
+
+def made_by(device: torch.device, devices: int) -> dict[str, str]:
+    """Return all that the last digits of a fit depend on beside its configuration.
+
+    Args:
+        device: what it computes on, the first where there are several.
+        devices: how many share it.
+    """
+    import torch
+
+    columns = software() | {
+        "device": device_name(device, devices),
+        "hardware": hardware(device, devices),
+        "threads": torch.get_num_threads(),
+        "code": code_digest(),  # a revision says nothing of a working copy that is being changed
+    }
+    return {name: str(value) for name, value in columns.items() if name != "git_revision"}
+
+
+@cache
+def git_revision() -> str | None:
+    """Short revision of the working copy this package runs from; ``+`` where it is changed.
+
+    None where it is installed: its environment may lie in somebody else's working copy.
+    """
+    if is_installed(Path(__file__)):
+        return None
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        answer = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
