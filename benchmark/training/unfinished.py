@@ -81,6 +81,8 @@ class Unfinished:
             sweep(self.folder)
             with writing(self.folder / STATE, durable=False) as stream:
                 torch.save({**state, "made_by": dict(self.made_by)}, stream)
+        except FileNotFoundError:  # another process has finished the same and removed its folder
+            pass
         except Exception as error:  # of the disk, or of pickling what a model makes its state
             what = f"the training's state cannot be kept here ({type(error).__name__}: {error})"
             sys.stderr.write(f"warning: {self.folder}: {what}; if stopped, it will begin anew\n")

@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmark.harness.spec import RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.suites.progress import RunProgress, describe
-from benchmark.training.report import Epoch
+from benchmark.training.report import EarlierEpoch, Epoch
 
 
 def spec(**fields: Any) -> RunSpec:
@@ -112,6 +112,38 @@ def test_a_run_that_trains_twice_is_half_done_after_the_first_time(
     assert found == [(10, 30), (20, 20), (30, 10), (40, 0)]
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that shows its only item."""
+    now = [0.0]
+    monkeypatch.setattr("benchmark.suites.progress.time.perf_counter", lambda: now[0])
+    return now
+
+
+def test_a_run_that_goes_on_says_after_what_and_its_eta_counts_what_was_trained_before(
+    clock: list[float],
+) -> None:
+    text = io.StringIO()
+    specs = {"r1": spec(training={"epochs": 4})}
+    with RunProgress(specs, {"r1": 100.0}, Console(file=text, width=120)) as progress:
+        progress.report("r1", None)
+        clock[0] = 5.0
+        progress.report("r1", Epoch(1, 0.5, 0.3, 0.4, 400.0))
+        progress.report("r1", EarlierEpoch(2, 0.5, 0.25, 0.3, 815.0))
+        assert progress.seconds_left() == pytest.approx(820.0), "two more epochs of 410 s"
+        clock[0] = 415.0
+        progress.report("r1", Epoch(3, 0.5, 0.2, 0.3, 1225.0))
+        assert progress.seconds_left() == pytest.approx(410.0)
+        progress.end(record())
+    gone_on, epoch, done = text.getvalue().splitlines()
+    assert gone_on == (
+        "goes on  gru ETTh1 336 seed 1: after epoch 2 of 4, val MSE 0.2500, "
+        "trained for 0:13:35 before"
+    )
+    assert epoch.endswith("epoch 3 of 4, val MSE 0.2000, ETA 0:06:50")
+    assert "1230.0 s" in done
+
+
 def test_no_run_at_all_is_no_fault() -> None:
     with RunProgress({}, {}, Console(file=io.StringIO())) as progress:
         assert progress.seconds_left() == 0.0
@@ -127,14 +159,6 @@ def test_a_run_that_begins_anew_has_one_bar_and_what_comes_late_none() -> None:
         progress.report("r1", None)
         progress.report("r1", Epoch(1, 0.5, 0.25, 0.3, 1.0))
         assert len(progress._bars.tasks) == 1
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """A clock that shows its only item."""
-    now = [0.0]
-    monkeypatch.setattr("benchmark.suites.progress.time.perf_counter", lambda: now[0])
-    return now
 
 
 def test_the_eta_of_several_at_once_shares_what_is_left_and_follows_their_pace(

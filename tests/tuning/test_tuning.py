@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.run import plan
 from benchmark.harness.spec import config_names, design_names, find_config, load_run
 from benchmark.plain_yaml import load_yaml
+from benchmark.training.report import EarlierEpoch, Epoch
+from benchmark.training.unfinished import Unfinished
 from benchmark.tuning.chosen import best_trial
 from benchmark.tuning.search import prepare
 from benchmark.tuning.trials import Trial, read_trials
@@ -167,6 +170,39 @@ def test_a_search_that_was_interrupted_goes_on_as_if_nothing_had_happened(
     assert timeless(kept("stopped")) == timeless(kept("whole"))
     chosen = [Path(folder, "tune/small.yaml").read_text() for folder in ("stopped", "whole")]
     assert chosen[0] == chosen[1]
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_trial_that_was_interrupted_goes_on_after_its_last_epoch(
+    small, make_task, tmp_path, monkeypatch, folds
+):
+    kept = partial(Unfinished, every=0.0)
+    monkeypatch.setattr("benchmark.tuning.tune.Unfinished", kept)
+
+    def searched(name: str, on_epoch: Any, budget: int = 3) -> list[Trial]:
+        series = make_task().series
+        search = prepare(Path(small()), [], tmp_path / name, series, folds=folds)
+        return tune(search, budget, CPU, on_epoch)
+
+    told: list[Epoch] = []
+    expected = searched("undisturbed", told.append)
+    stop_at = len(told) - 1
+    seen: list[Epoch] = []
+
+    def stop(epoch: Epoch) -> None:
+        seen.append(epoch)
+        if len(seen) == stop_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        searched("stopped", stop)
+    again: list[Epoch] = []
+    found = searched("stopped", again.append)
+    assert timeless(found) == timeless(expected)
+    before = [epoch for epoch in again if isinstance(epoch, EarlierEpoch)]
+    assert before
+    assert found[-1].seconds > sum(epoch.seconds for epoch in before)
+    assert list(tmp_path.glob("stopped/tune/*/.unfinished-*")) == []
 
 
 def test_a_search_that_is_done_prints_the_same_table_without_training(small, command, no_training):
