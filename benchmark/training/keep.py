@@ -129,7 +129,7 @@ class KeepState(Callback):
         self.order = order
         self.share = share
         self.kept: dict[str, Any] | None = None
-        self.at = time.perf_counter()
+        self.next = time.perf_counter() + unfinished.pause(0.0)
         self.able = True
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -145,8 +145,9 @@ class KeepState(Callback):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Keep the state, where it is time; `KeepBest` has taken in the epoch before."""
         assert isinstance(module, TrainingModule)
-        since = self.keep_best.started if self.keep_best.over else self.at
-        due = time.perf_counter() - since >= self.unfinished.every
+        began = time.perf_counter()
+        long = began - self.keep_best.started >= self.unfinished.every
+        due = long if self.keep_best.over else began >= self.next
         if not self.share.first_says(due, module.device) or not self.able:
             return
         # What a model counts beside its `state_dict` would begin anew.
@@ -158,4 +159,5 @@ class KeepState(Callback):
                 "random": random_state(module.device),
             }
         )
-        self.at = time.perf_counter()
+        ended = time.perf_counter()
+        self.next = ended + self.unfinished.pause(ended - began)

@@ -28,7 +28,10 @@ from benchmark.training.spec import TrainingSpec
 
 STATE = "state.pt"
 EVERY_SECONDS = 10.0
-"""Between two times that a state is kept: its writing takes milliseconds, a loss this long."""
+"""Between two times that a state is kept: a stop costs so much and the epoch that it comes in."""
+
+WRITING_SHARE = 0.05
+"""Of a training's time at most: the state of a large model is kept less often."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Unfinished:
         folder: of this training's state alone; made when something is kept.
         made_by: software and hardware that the last digits depend on; what others kept is not
             gone on with.
-        every: seconds between two times.
+        every: seconds between two times, at least; 0 keeps every epoch's.
     """
 
     folder: Path
@@ -49,6 +52,10 @@ class Unfinished:
     def part(self, name: str) -> Unfinished:
         """Where one of several trainings keeps its own."""
         return replace(self, folder=self.folder / name)
+
+    def pause(self, took: float) -> float:
+        """Seconds until the next time, where the last one took so many."""
+        return max(self.every, took / WRITING_SHARE) if self.every else 0.0
 
     def read(self) -> dict[str, Any] | None:
         """Read what was kept; None where there is nothing to go on with.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,32 @@ def test_nothing_is_kept_of_a_fit_that_is_shorter_than_the_time_between(
 ) -> None:
     train(task, replace(unfinished, every=60.0))
     assert not unfinished.folder.exists()
+
+
+def test_what_takes_long_to_write_is_written_less_often(tmp_path: Path) -> None:
+    kept = Unfinished(tmp_path, HERE)
+    assert kept.pause(0.01) == 10.0
+    assert kept.pause(3.0) == 60.0
+
+
+def test_not_every_epoch_of_a_long_fit_is_kept(
+    task: Task, unfinished: Unfinished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("benchmark.training.keep.time.perf_counter", lambda: clock[0])
+    kept: list[int] = []
+
+    class Watched(Unfinished):
+        def write(self, state: Mapping[str, Any]) -> bool:
+            kept.append(len(state["epochs"]))
+            clock[0] += 1.0
+            return True
+
+    def tick(epoch: Epoch) -> None:
+        clock[0] += 8.0
+
+    train(task, Watched(unfinished.folder, HERE), told=tick, epochs=9)
+    assert kept == [2, 5, 8, 9], "at 16 s; 20 s after that, as it took one; and at the end"
 
 
 @pytest.mark.parametrize(
