@@ -13,6 +13,7 @@ import pytest
 from mistakes import LINEAR, mistaken
 
 import benchmark.harness.fitted as harness
+from benchmark.cli import main
 from benchmark.records.table import read_results
 
 NAIVE = LINEAR.replace("class: Linear", "class: SeasonalNaive")
@@ -338,3 +339,49 @@ def test_a_models_mistake_is_told_before_data_are_fetched_for_it(
     (toy / "datasets" / "toy.csv").unlink()
     write_yaml("model.yaml", LINEAR.replace("class: Linear", "class: Linear, individul: true"))
     mistaken(command("run", "model.yaml"), "model.individul: unknown key; did you mean 'individ")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run model.yaml --horizon 96", "--set horizon=96"),
+        ("run model.yaml --epochs=3", "--set training.epochs=3"),
+        ("run --batch-size 8 model.yaml", "--set training.batch_size=8"),
+        ("run model.yaml --hidden-size 64", "--set model.hidden_size=64"),
+        ("run model.yaml --horizon", "--set horizon=VALUE"),
+        ("run model.yaml --horizon= --seed 3", "--set horizon=VALUE"),
+        ("run model.yaml --horizon --seed 3", "--set horizon=VALUE"),
+        ("tune model.yaml --dataset toy", "--set dataset=toy"),
+        ("audit model.yaml --lookback 24", "--set lookback=24"),
+    ],
+)
+def test_a_setting_that_is_given_as_an_option_is_told_how_it_is_given(
+    words: str, told: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    option = next(word for word in words.split() if word.startswith("--")).partition("=")[0]
+    name = words.split()[0]
+    assert capfd.readouterr().err == (
+        f"error: benchmark {name}: has no option {option}; settings are given so: {told}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("run model.yaml --thread 3", "--threads"),
+        ("compare --horizon 96", "No such option: --horizon"),
+    ],
+)
+def test_other_slips_are_clicks_to_tell(
+    words: str, told: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmark", *words.split()])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capfd.readouterr()
+    assert told in shown.out + shown.err
+    assert "settings are given so" not in shown.err

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from benchmark.cli import (
     adding,
@@ -28,6 +31,51 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 GOES_ON = " Finished runs are kept; the same command goes on from here."
 FORCED = " Finished runs are kept; without --force the same command runs what is missing."
 RESUMED = ("run", "suite", "tune")  # commands of which that is true
+
+
+class _Command(TyperCommand):
+    """A command that knows a run's setting where it is given as an option of its own."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line.
+
+        Raises:
+            UserError: an option is none of the command's, which takes settings by ``--set``.
+        """
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # Click's own, or the one that later versions of Typer carry
+            option = getattr(error, "option_name", None)
+            if not option or not any(parameter.name == "set_" for parameter in self.params):
+                raise
+            key, is_ours = _setting(option)
+            if not is_ours and getattr(error, "possibilities", None):
+                raise  # a slip of the pen, for which Click names the nearest
+            cure = f"settings are given so: --set {key}={_value(option, words)}"
+            raise UserError(f"benchmark {self.name}", f"has no option {option}", cure) from None
+
+
+def _setting(option: str) -> tuple[str, bool]:
+    """The dotted key that an option would be called after, and whether every run has it."""
+    from benchmark.harness.spec import RunSpec
+    from benchmark.training.spec import TrainingSpec
+
+    name = option.lstrip("-").replace("-", "_")
+    if name in TrainingSpec.model_fields:
+        return f"training.{name}", True
+    return (name, True) if name in RunSpec.model_fields else (f"model.{name}", False)
+
+
+def _value(option: str, words: Sequence[str]) -> str:
+    """The value that stands behind an option."""
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name == option:
+            follows = "" if equals or after.startswith("-") else after
+            return value or follows or "VALUE"
+    return "VALUE"
+
 
 app = typer.Typer(
     help="Benchmark time-series forecasters: run models and suites, rank and compare results.",
@@ -65,7 +113,7 @@ for command in (
     inside.abilities,
     inside.gates,
 ):
-    app.command()(command)
+    app.command(cls=_Command)(command)
 app.add_typer(datasets, name="datasets")
 datasets.command("list")(catalogue.datasets_list)
 datasets.command("add")(adding.datasets_add)
