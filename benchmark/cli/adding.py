@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import check_output, make_console, tell
+from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.data.adoption.adopt import Proposal
@@ -83,6 +85,8 @@ def datasets_mend(
 
     with as_csv(file) as csv:
         new = output or cleaned(file)
+        if output is None and os.path.lexists(new):  # you may have gone on in it by hand
+            raise UserError(str(new), "is there already", "remove it, or name another: --output")
         check_output(new, ".csv", read=[file])
         check_writable(new)
         done = mend(csv, new, time_column, show)

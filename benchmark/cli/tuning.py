@@ -135,7 +135,7 @@ def _tune_one(
 
         trials = search_on(search, budget, device, on_epoch, on_trial)
     print_tables([_table(search, trials)], console)
-    if len(trials) < budget:
+    if len(trials) < budget and any(trial.outcome != "failed" for trial in trials):
         made = f"{counted(len(trials), 'trial')}, not {budget}"
         tell(console, f"{made}: the search has no other values to try.")
     text, own = chosen_yaml(search, trials, command), search.file.with_name("chosen.yaml")

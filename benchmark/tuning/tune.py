@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,6 +32,9 @@ from benchmark.tuning.trials import Outcome, Trial, damaged, propose, read_trial
 if TYPE_CHECKING:
     import optuna
 
+HOPELESS = 5
+"""Failures that end a search in which nothing else has happened."""
+
 
 def tune(
     search: Search,
@@ -42,7 +45,8 @@ def tune(
 ) -> list[Trial]:
     """Try configurations until there are `budget` of them, those of earlier calls included.
 
-    There are fewer where the search's space holds no more. What has failed last in an earlier call
+    There are fewer where the search's space holds no more, or where nothing but failures came of
+    the first `HOPELESS`. What has failed last in an earlier call
     is tried anew, as that may have been the call's fault. Of two calls at once the one that has
     more trials counts: proposals follow from the trials before, so both try the same.
 
@@ -62,7 +66,7 @@ def tune(
     while trials and trials[-1].outcome == "failed":
         trials.pop()
     write_trials(search.file, trials)  # what cannot be written is found before training
-    while len(trials) < budget:
+    while len(trials) < budget and not _hopeless(trials):
         proposed = propose(search.space, search.start, trials, search.spec.seed)
         if proposed is None:
             break
@@ -73,6 +77,11 @@ def tune(
         if on_trial:
             on_trial(len(tried) - 1, trials[len(tried) - 1])
     return trials[:budget]
+
+
+def _hopeless(trials: Sequence[Trial]) -> bool:
+    """Say whether so many trials have failed, and no other, that the next ones will."""
+    return len(trials) >= HOPELESS and all(trial.outcome == "failed" for trial in trials)
 
 
 def _kept(search: Search) -> list[Trial]:

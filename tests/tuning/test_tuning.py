@@ -317,6 +317,15 @@ def test_a_search_in_which_nothing_finishes_chooses_nothing(small, command):
     assert not Path("results/tune/small.yaml").exists()
 
 
+def test_a_search_in_which_everything_fails_does_not_go_on_for_its_whole_budget(small, command):
+    rates = [float(f"{number}e30") for number in range(1, 10)]
+    yaml = small(training={"learning_rate": rates[0]}, search={"training.learning_rate": rates})
+    tuned = command("tune", yaml, "--budget", 9)
+    assert tuned.code == 2
+    assert "none of 5 trials finished, the first because: FloatingPointError" in tuned.err
+    assert "no other values" not in tuned.out
+
+
 def test_what_lies_behind_validation_changes_nothing(small, make_task, values, tmp_path):
     path = Path(small(training={"monitor": "mae"}))
     borders = make_task().borders

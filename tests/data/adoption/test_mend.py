@@ -216,6 +216,10 @@ def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Pa
     assert following == "Next: benchmark datasets add 'my file_clean.csv' --name my_file"
     added = command(*shlex.split(following)[2:])
     assert added.out.splitlines()[-1].startswith("Next: benchmark run ridge --set dataset=my_file ")
+    refused = command("datasets", "mend", "my file.csv")
+    assert refused.err == (
+        "error: my file_clean.csv: is there already; remove it, or name another: --output\n"
+    )
     told = command("datasets", "mend", "my file_clean.csv", "--output", "new/plain.csv")
     assert told.out.splitlines()[0] == "Nothing is to be mended: my file_clean.csv"
     assert Path("new/plain.csv").read_bytes() == Path("my file_clean.csv").read_bytes()
