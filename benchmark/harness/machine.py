@@ -57,15 +57,20 @@ def is_cpu(name: str) -> bool:
 
 @cache
 def _cpu() -> str:
-    import torch
-
-    parts = [_model(), torch.backends.cpu.get_cpu_capability()]
+    parts = [processor()]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parts.append(counted(cores or 1, "core"))
     if hasattr(os, "sysconf"):  # not on Windows
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         parts.append(f"{memory / _GIB:.0f} GB")
     return ", ".join(parts)
+
+
+def processor() -> str:
+    """Describe what of the CPU decides digits: its model, and the instructions that torch takes."""
+    import torch
+
+    return f"{_model()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _model() -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import __version__
 from benchmark.harness.identity import code_digest
-from benchmark.harness.machine import device_name, hardware
+from benchmark.harness.machine import device_name, processor
 from benchmark.places import is_installed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def made_by(device: torch.device, devices: int) -> dict[str, str]:
 
     columns = software() | {
         "device": device_name(device, devices),
-        "hardware": hardware(device, devices),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "code": code_digest(),  # a revision says nothing of a working copy that is being changed
     }

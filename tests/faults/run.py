@@ -29,6 +29,7 @@ from benchmark.reports.tables import Cell, Column, Table, markdown
 Fault = Callable[[Path, int, random.Random], Outcome]
 FAULTS: dict[str, tuple[Fault, int]] = {
     "killed": (stops.killed, 50),
+    "training_killed": (stops.training_killed, 10),
     "two_at_once": (stops.two_at_once, 5),
     "full": (storage.full, 5),
     "read_only": (storage.read_only, 5),
@@ -50,9 +51,9 @@ FAULTS: dict[str, tuple[Fault, int]] = {
 COLUMNS = ("fault", "tried", "survived", "rows lost", "seconds")
 ORIGIN = ("command", "date and versions")
 INTRO = (
-    "A small suite (6 runs of two models) is done harm, and where that ended it the same command "
-    "is given again. Survived: in the end every row is that of an undisturbed suite, bit for bit, "
-    "but for seconds, memory, joules and the time of day."
+    "A small suite (6 runs of two models, or 2 of a slow one) is done harm, and where that ended "
+    "it the same command is given again. Survived: in the end every row is that of an undisturbed "
+    "suite, bit for bit, but for seconds, memory, joules and the time of day."
 )
 
 

@@ -51,6 +51,15 @@ class Endless(SeasonalNaive):
             time.sleep(1)
 
 
+class Slow(Linear):
+    """Takes its time to train until there is a file ``hurry``."""
+
+    def training_forecast(self, x, y):
+        if not Path("hurry").exists():
+            time.sleep(0.1)
+        return self(x)
+
+
 class Jumping(Linear):
     """Sets the process's time of day a day forwards or backwards with each batch."""
 
@@ -67,6 +76,10 @@ YAMLS: dict[str, dict[str, Any]] = {
     "too_large": {"model": {"class": "users_faults.TooLarge"}, "training": TRAINING},
     "undefined": {"model": {"class": "Linear"}, "training": TRAINING | {"learning_rate": 1e38}},
     "endless": {"model": {"class": "users_faults.Endless"}},
+    "slow": {
+        "model": {"class": "users_faults.Slow"},
+        "training": TRAINING | {"epochs": 60, "patience": 60},
+    },
     "jumping": {"model": {"class": "users_faults.Jumping"}, "training": TRAINING},
 }
 _context = multiprocessing.get_context("forkserver")

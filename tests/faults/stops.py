@@ -50,6 +50,34 @@ def killed(folder: Path, times: int, rng: random.Random) -> Outcome:
     return Outcome("kill -9, then resumed", kills, survived, lost, time.monotonic() - begin)
 
 
+def training_killed(folder: Path, times: int, rng: random.Random) -> Outcome:
+    """`kill -9` in a training that has been kept; the same command goes on after an epoch."""
+    calm = _slow_suite(folder / "calm")
+    (calm.folder / "hurry").touch()
+    assert calm.run() == 0, calm.output
+    undisturbed = calm.rows()
+
+    def once(number: int) -> int:
+        suite = _slow_suite(folder / str(number))
+        process = suite.start()
+        wait_until(lambda: list(suite.results.glob("runs/.unfinished-*/state.pt")), process)
+        process.join(rng.uniform(0, 12))
+        assert process.is_alive(), "the training must still be going on"
+        process.kill()
+        process.join()
+        (suite.folder / "hurry").touch()
+        assert suite.run() == 0, suite.output
+        assert "goes on  slow toy 3 seed 1: after epoch " in suite.output
+        assert not list((suite.results / "runs").glob(".*")), "leftovers"
+        return suite.lost(undisturbed)
+
+    return tried("kill -9 in a training, which goes on after an epoch", times, once)
+
+
+def _slow_suite(folder: Path) -> SmallSuite:
+    return SmallSuite(folder, ("slow",), (3,))
+
+
 def two_at_once(folder: Path, times: int, rng: random.Random) -> Outcome:
     """Two suites at once on one results folder."""
     undisturbed, _ = undisturbed_suite(folder)

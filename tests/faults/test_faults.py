@@ -1,9 +1,10 @@
 """Faults of the disk, each once and for real; `run.py` tries them, and the others, many times.
 
 The others are tested once where they belong: kills, Ctrl-C twice and two suites at once in
-``suites/test_resume.py``, Ctrl-C once in ``test_conduct.py``, models that fail in
-``test_failures.py``, hanging runs, jumps of the clock and killed workers in ``test_processes.py``
-and ``test_cluster.py``, each damaged bit of a run's folder in ``records/test_checksums.py``.
+``suites/test_resume.py``, kills in a training in ``harness/test_unfinished_run.py``, Ctrl-C once in
+``test_conduct.py``, models that fail in ``test_failures.py``, hanging runs, jumps of the clock and
+killed workers in ``test_processes.py`` and ``test_cluster.py``, each damaged bit of a run's folder
+in ``records/test_checksums.py``.
 """
 
 from __future__ import annotations

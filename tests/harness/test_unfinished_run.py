@@ -106,7 +106,7 @@ def test_another_seed_begins_anew(toy: Path, planned: Callable[..., Plan]) -> No
     assert not any(isinstance(epoch, EarlierEpoch) for epoch in told)
 
 
-@pytest.mark.parametrize("name", ["hardware", "threads", "code", "torch_version"])
+@pytest.mark.parametrize("name", ["device", "processor", "threads", "code", "torch_version"])
 def test_what_the_last_digits_depend_on_must_be_the_same(
     toy: Path,
     planned: Callable[..., Plan],
