@@ -28,7 +28,6 @@ from benchmark.training.report import FitOptions, FitReport
 from benchmark.training.score import SCORING_BATCH
 from benchmark.training.share import ALONE, Share
 from benchmark.training.spec import TrainingSpec
-from benchmark.training.unfinished import last_state
 
 Item = TypeVar("Item")
 
@@ -101,19 +100,9 @@ def fit_by_gradient(
     callbacks: list[Callback] = [keep_best]
     gone_on = False
     if options.unfinished:
-        own = options.unfinished
-        if share.devices > 1:
-            own = own.part(f"device{share.rank + 1}")
-        keep_state = KeepState(own, keep_best, order, share)
+        keep_state = KeepState(options.unfinished, keep_best, order, share)
+        gone_on = keep_state.look(forecaster, validation)
         callbacks.append(keep_state)
-        kept = last_state(own, forecaster, validation, spec, epoch)
-        if not share.alike(len(kept["epochs"]) if kept else 0, train.device):
-            own.tell("is not of the epoch that the other devices have kept")
-            kept = None
-        if kept is not None:
-            gone_on = True
-            keep_state.kept = kept
-            keep_best.go_on(kept)
     if not keep_best.over:
         module = TrainingModule(forecaster, spec, train, share)
         with _quiet(options.verbose), _interruptible():

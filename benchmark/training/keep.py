@@ -13,12 +13,18 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from benchmark.forecasters.contract import plain_attributes
+from benchmark.data.windows import Windows
+from benchmark.forecasters.contract import Forecaster, plain_attributes
 from benchmark.training.module import TrainingModule
 from benchmark.training.report import EarlierEpoch, Epoch, FitOptions
 from benchmark.training.share import Share
 from benchmark.training.spec import TrainingSpec
-from benchmark.training.unfinished import Unfinished, random_state, set_random_state
+from benchmark.training.unfinished import (
+    Unfinished,
+    last_state,
+    random_state,
+    set_random_state,
+)
 
 
 class KeepBest(Callback):
@@ -124,13 +130,37 @@ class KeepState(Callback):
     def __init__(
         self, unfinished: Unfinished, keep_best: KeepBest, order: torch.Generator, share: Share
     ) -> None:
-        self.unfinished = unfinished
+        alone = share.devices == 1
+        self.unfinished = unfinished if alone else unfinished.part(f"device{share.rank + 1}")
         self.keep_best = keep_best
         self.order = order
         self.share = share
         self.kept: dict[str, Any] | None = None
         self.next = time.perf_counter() + unfinished.pause(0.0)
         self.able = True
+
+    def look(self, forecaster: Forecaster, validation: Windows) -> bool:
+        """Look for a state that was kept; where there is one, take over what it knows.
+
+        Args:
+            forecaster: as it is before the first step; it stays so until training starts.
+            validation: the windows that choose its best epoch.
+
+        Returns:
+            Whether there is one.
+        """
+        spec, last = self.keep_best.spec, self.keep_best.last
+        kept = last_state(self.unfinished, forecaster, validation, spec, last)
+        if not self.share.alike(len(kept["epochs"]) if kept else 0, validation.device):
+            self.unfinished.tell("is not of the epoch that the other devices have kept")
+            return False
+        if kept is None:
+            return False
+        self.keep_best.go_on(kept)
+        if self.keep_best.over:  # what comes next draws what it would have drawn
+            set_random_state(kept["random"], validation.device)
+        self.kept = kept
+        return True
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Put back what was kept, now that there is an optimiser."""

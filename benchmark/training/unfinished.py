@@ -144,8 +144,8 @@ def last_state(
             if not math.isclose(value := best[f"val_{metric}"], found[metric], rel_tol=1e-6)
         ]
         problem = f"its best weights had validation {' and '.join(differ)}" if differ else ""
-    except RuntimeError:  # of `load_state_dict`
-        problem = "holds another model's weights"
+    except Exception as error:  # of a model's own way to put a state back, whatever it makes of it
+        problem = f"cannot be put back ({type(error).__name__}: {error})"
     finally:
         forecaster.load_state_dict(first)
         for part, training in modes.items():

@@ -176,12 +176,15 @@ def test_seconds_are_those_of_all_processes(task: Task, unfinished: Unfinished) 
     assert 1000.0 < report.epochs[2].seconds < report.seconds < 1100.0
 
 
-@pytest.mark.parametrize("cut_in", ["first", "second"])
+@pytest.mark.parametrize(
+    ("after", "known"), [(3, 2), (4, 2), (9, 5)], ids=["in", "between", "second"]
+)
 def test_the_fits_of_an_ensemble_go_on_each_by_itself(
-    task: Task, unfinished: Unfinished, cut_in: str
+    task: Task, unfinished: Unfinished, after: int, known: int
 ) -> None:
     def three(shape: SeriesShape) -> Ensemble:
-        return Ensemble(shape, members=[Member(model={"class": "Linear"}, copies=3)])
+        gru = {"class": "Recurrent", "cell": "gru", "hidden_size": 4, "patch": 6, "dropout": 0.3}
+        return Ensemble(shape, members=[Member(model=gru, copies=3)])
 
     def both(kept: Unfinished | None, told: Callable[[Epoch], None]) -> dict[str, Tensor]:
         """Fit on train rows, and once more on train and validation rows."""
@@ -196,7 +199,6 @@ def test_the_fits_of_an_ensemble_go_on_each_by_itself(
 
     expected = both(None, lambda epoch: None)
     seen: list[Epoch] = []
-    after = {"first": 3, "second": 9}[cut_in]
 
     def cutting(epoch: Epoch) -> None:
         seen.append(epoch)
@@ -207,9 +209,7 @@ def test_the_fits_of_an_ensemble_go_on_each_by_itself(
         both(unfinished, cutting)
     told: list[Epoch] = []
     assert_equal(both(unfinished, told.append), expected)
-    assert (
-        sum(isinstance(epoch, EarlierEpoch) for epoch in told) == {"first": 2, "second": 5}[cut_in]
-    )
+    assert sum(isinstance(epoch, EarlierEpoch) for epoch in told) == known
 
 
 def test_nothing_is_kept_of_a_fit_that_is_shorter_than_the_time_between(
