@@ -21,9 +21,9 @@ from benchmark.training.share import Share
 from benchmark.training.spec import TrainingSpec
 from benchmark.training.unfinished import (
     Unfinished,
-    last_state,
     random_state,
     set_random_state,
+    states_to_go_on,
 )
 
 
@@ -149,16 +149,18 @@ class KeepState(Callback):
         Returns:
             Whether there is one.
         """
-        spec, last = self.keep_best.spec, self.keep_best.last
-        kept = last_state(self.unfinished, forecaster, validation, spec, last)
-        if not self.share.alike(len(kept["epochs"]) if kept else 0, validation.device):
-            self.unfinished.tell("is not of the epoch that the other devices have kept")
-            return False
+        spec, last, device = self.keep_best.spec, self.keep_best.last, validation.device
+        states = states_to_go_on(self.unfinished, forecaster, validation, spec, last)
+        kept = next(states, None)
+        # A stop between two devices' writing leaves the one with an epoch more than the other.
+        while not self.share.alike(epoch := len(kept["epochs"]) if kept else 0, device):
+            if epoch > self.share.least(epoch, device):
+                kept = next(states, None)
         if kept is None:
             return False
         self.keep_best.go_on(kept)
         if self.keep_best.over:  # what comes next draws what it would have drawn
-            set_random_state(kept["random"], validation.device)
+            set_random_state(kept["random"], device)
         self.kept = kept
         return True
 

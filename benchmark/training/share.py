@@ -49,6 +49,13 @@ class Share:
         first, second = self.total(torch.tensor([number, number**2], device=device)).tolist()
         return bool(first**2 == second * self.devices)
 
+    def least(self, number: int, device: torch.device) -> int:
+        """Return the least of the numbers that the devices have."""
+        least = torch.tensor(number, device=device)
+        if self.devices > 1:
+            torch.distributed.all_reduce(least, torch.distributed.ReduceOp.MIN)
+        return int(least)
+
     def weight(self, count: Tensor) -> Tensor:
         """Say what this device's mean over `count` values weighs in a mean over the devices."""
         return count * self.devices / self.total(count)

@@ -12,7 +12,7 @@ import copy
 import math
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,10 @@ from benchmark.forecasters.contract import Forecaster
 from benchmark.training.score import score
 from benchmark.training.spec import TrainingSpec
 
-STATE = "state.pt"
+STATE = "epoch{}.pt"
+KEPT = 2
+"""States of a training: the one before the last is there for whoever cannot go on with the last."""
+
 EVERY_SECONDS = 10.0
 """Between two times that a state is kept: a stop costs so much and the epoch that it comes in."""
 
@@ -57,37 +60,38 @@ class Unfinished:
         """Seconds until the next time, where the last one took so many."""
         return max(self.every, took / WRITING_SHARE) if self.every else 0.0
 
-    def read(self) -> dict[str, Any] | None:
-        """Read what was kept; None where there is nothing to go on with.
+    def read(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Read the states that were kept, the latest first.
 
-        What is damaged, or was made by other software or on other hardware, is left out and told.
+        What is damaged, or was made by other software or on another machine, is left out and told.
         """
-        path = self.folder / STATE
-        if not path.exists():
-            return None
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            made_by = state["made_by"]
-        except Exception as error:  # of a torn file, whatever unpickling makes of it
-            self.tell(f"cannot be read ({type(error).__name__})")
-            return None
-        others = [name for name, value in self.made_by.items() if made_by.get(name) != value]
-        if others:
-            told = (f"{name} {made_by.get(name)}, now {self.made_by[name]}" for name in others)
-            self.tell(f"was kept with {'; '.join(told)}")
-            return None
-        return state
+        for path in reversed(self._states()):
+            try:
+                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                made_by = state["made_by"]
+            except Exception as error:  # of a torn file, whatever unpickling makes of it
+                self.leave_out(path, f"cannot be read ({type(error).__name__})")
+                continue
+            others = [name for name, value in self.made_by.items() if made_by.get(name) != value]
+            if others:
+                told = (f"{name} {made_by.get(name)}, now {self.made_by[name]}" for name in others)
+                self.leave_out(path, f"was kept with {'; '.join(told)}")
+                return  # and so was the one before
+            yield path, state
 
     def write(self, state: Mapping[str, Any]) -> bool:
-        """Keep a state in the place of the one before; say whether that could be done.
+        """Keep a state beside the one before; say whether that could be done.
 
         A training does not end because its state cannot be kept: that is told.
         """
+        path = self.folder / STATE.format(len(state["epochs"]))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             sweep(self.folder)
-            with writing(self.folder / STATE, durable=False) as stream:
+            with writing(path, durable=False) as stream:
                 torch.save({**state, "made_by": dict(self.made_by)}, stream)
+            for earlier in self._states()[:-KEPT]:
+                remove(earlier)
         except FileNotFoundError:  # another process has finished the same and removed its folder
             pass
         except Exception as error:  # of the disk, or of pickling what a model makes its state
@@ -96,41 +100,52 @@ class Unfinished:
             return False
         return True
 
+    def _states(self) -> list[Path]:
+        """The files of states, by epoch."""
+        paths = self.folder.glob(STATE.format("*"))
+        return sorted(paths, key=lambda path: (len(path.name), path.name))
+
     def remove(self) -> None:
         """Remove all that was kept, of every part."""
         remove(self.folder)
 
-    def tell(self, why: str) -> None:
-        """Say why a training begins anew."""
-        path = self.folder / STATE
-        sys.stderr.write(f"warning: {path}: {why}; the training begins anew\n")
+    def leave_out(self, path: Path, why: str) -> None:
+        """Say why a state is not gone on with."""
+        sys.stderr.write(f"warning: {path}: {why}; it is left out\n")
 
 
-def last_state(
+def states_to_go_on(
     unfinished: Unfinished,
     forecaster: Forecaster,
     validation: Windows,
     spec: TrainingSpec,
-    epoch: int | None,
-) -> dict[str, Any] | None:
-    """Read the state that a training is to go on with; None where it has to begin.
+    last: int | None,
+) -> Iterator[dict[str, Any]]:
+    """Read the states that a training can go on with, the latest first.
 
-    A state whose best weights do not score what they scored when they were kept is left out: the
+    One whose best weights do not score what they scored when they were kept is left out: the
     model's forecasts depend on more than its `state_dict`, or the machine computes otherwise.
 
     Args:
-        unfinished: where it was kept.
+        unfinished: where they were kept.
         forecaster: as it is before the first step, and is again afterwards.
         validation: the windows that chose its best epoch.
         spec: how it is trained.
-        epoch: the last, where it is known beforehand.
+        last: the last epoch, where it is known beforehand.
     """
-    state = unfinished.read()
-    if state is None:
-        return None
-    if state["last"] != epoch:
-        unfinished.tell(f"was to end with epoch {state['last']}, now with {epoch}")
-        return None
+    for path, state in unfinished.read():
+        if state["last"] != last:
+            unfinished.leave_out(path, f"was to end with epoch {state['last']}, now with {last}")
+        elif problem := _problem(state, forecaster, validation, spec):
+            unfinished.leave_out(path, problem)
+        else:
+            yield state
+
+
+def _problem(
+    state: Mapping[str, Any], forecaster: Forecaster, validation: Windows, spec: TrainingSpec
+) -> str:
+    """Say in what a state's best weights score otherwise than they did; empty where they do not."""
     device, first = validation.device, copy.deepcopy(forecaster.state_dict())
     drawn, modes = random_state(device), {part: part.training for part in forecaster.modules()}
     best = state["epochs"][state["best"] - 1]
@@ -138,23 +153,19 @@ def last_state(
         forecaster.load_state_dict(state["best_weights"])
         with torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
             found = score(forecaster, validation)
-        differ = [
-            f"{metric.upper()} {value:.7g}, now {found[metric]:.7g}"
-            for metric in found
-            if not math.isclose(value := best[f"val_{metric}"], found[metric], rel_tol=1e-6)
-        ]
-        problem = f"its best weights had validation {' and '.join(differ)}" if differ else ""
     except Exception as error:  # of a model's own way to put a state back, whatever it makes of it
-        problem = f"cannot be put back ({type(error).__name__}: {error})"
+        return f"cannot be put back ({type(error).__name__}: {error})"
     finally:
         forecaster.load_state_dict(first)
         for part, training in modes.items():
             part.training = training
         set_random_state(drawn, device)
-    if problem:
-        unfinished.tell(problem)
-        return None
-    return state
+    differ = [
+        f"{metric.upper()} {value:.7g}, now {found[metric]:.7g}"
+        for metric in found
+        if not math.isclose(value := best[f"val_{metric}"], found[metric], rel_tol=1e-6)
+    ]
+    return f"its best weights had validation {' and '.join(differ)}" if differ else ""
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

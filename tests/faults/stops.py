@@ -60,7 +60,7 @@ def training_killed(folder: Path, times: int, rng: random.Random) -> Outcome:
     def once(number: int) -> int:
         suite = _slow_suite(folder / str(number))
         process = suite.start()
-        wait_until(lambda: list(suite.results.glob("runs/.unfinished-*/state.pt")), process)
+        wait_until(lambda: list(suite.results.glob("runs/.unfinished-*/epoch*.pt")), process)
         process.join(rng.uniform(0, 12))
         assert process.is_alive(), "the training must still be going on"
         process.kill()

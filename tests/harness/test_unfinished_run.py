@@ -36,7 +36,7 @@ class Slow(Linear):
 
     def training_forecast(self, x, y):
         if not Path("go").exists():
-            if list(Path("results/runs").glob(".unfinished-*/state.pt")):
+            if list(Path("results/runs").glob(".unfinished-*/epoch*.pt")):
                 Path("second").touch()
                 time.sleep(60)
             elif not Path("first").exists():

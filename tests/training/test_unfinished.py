@@ -169,7 +169,7 @@ def test_what_is_over_is_not_trained_again(task: Task, unfinished: Unfinished) -
 def test_seconds_are_those_of_all_processes(task: Task, unfinished: Unfinished) -> None:
     with pytest.raises(Cut):
         train(task, unfinished, cut=2)
-    state = torch.load(unfinished.folder / "state.pt", weights_only=True)
+    _, state = next(unfinished.read())
     state["epochs"][-1]["seconds"] = 1000.0
     unfinished.write(state)
     _, report = train(task, unfinished)
@@ -254,25 +254,32 @@ def test_not_every_epoch_of_a_long_fit_is_kept(
         (lambda path: torch.save([1], path), "cannot be read"),
     ],
 )
-def test_what_cannot_be_gone_on_with_is_told_and_begins_anew(
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_cannot_be_gone_on_with_is_told_and_the_one_before_is_taken(
     task: Task,
     unfinished: Unfinished,
     capsys: pytest.CaptureFixture[str],
     damage: Callable[[Path], object],
     told: str,
+    anew: bool,
 ) -> None:
     weights, report = train(task, None)
     with pytest.raises(Cut):
-        train(task, unfinished, cut=2)
-    damage(unfinished.folder / "state.pt")
-    found, anew = train(task, unfinished)
+        train(task, unfinished, cut=3)
+    assert [path.name for path in sorted(unfinished.folder.iterdir())] == ["epoch2.pt", "epoch3.pt"]
+    damage(unfinished.folder / "epoch3.pt")
+    if anew:
+        damage(unfinished.folder / "epoch2.pt")
+    seen: list[Epoch] = []
+    found, again = train(task, unfinished, told=seen.append)
     assert_equal(found, weights)
-    assert same(anew) == same(report)
-    assert not anew.gone_on
-    err = capsys.readouterr().err
-    assert err.count("\n") == 1
-    assert told in err
-    assert err.endswith("the training begins anew\n")
+    assert same(again) == same(report)
+    earlier = [epoch.number for epoch in seen if isinstance(epoch, EarlierEpoch)]
+    assert earlier == ([] if anew or "threads" in told else [2])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == (2 if anew and "threads" not in told else 1)
+    assert told in lines[0]
+    assert lines[0].endswith("; it is left out")
 
 
 def test_weights_that_score_otherwise_than_they_did_are_left_out(
