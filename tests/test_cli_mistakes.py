@@ -312,7 +312,7 @@ def test_ctrl_c_says_what_is_kept(
     monkeypatch.setattr(harness, "evaluate", interrupt)
     answer = command("run", "model.yaml")
     assert answer.code == 130
-    assert "Finished runs are kept; the same command goes on from here." in answer.err
+    assert "What is finished is kept; the same command goes on from here." in answer.err
     assert not list((toy / "results").rglob("record.json"))
     answer = command("run", "model.yaml", "--force")  # which would begin anew
     assert "kept; without --force the same command runs what is missing." in answer.err

@@ -94,6 +94,7 @@ def pitfalls(
     card = load_card(dataset)
     others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
 
+    from benchmark.harness.pieces import Pieces
     from benchmark.pitfalls.mistakes import NAMES, filled_failure
     from benchmark.pitfalls.study import measure
     from benchmark.pitfalls.table import pitfalls_table
@@ -106,8 +107,9 @@ def pitfalls(
     needed = others if filled_failure.__name__ in wanted else []
     companions = [load(other) for other in needed if locate(other)]
     console = make_console()
+    pieces = Pieces()
     with each_begun(console) as on_start:
-        effects = measure(load(card), horizon, specs, companions, on_start, wanted, seeds)
+        effects = measure(load(card), horizon, specs, companions, on_start, wanted, seeds, pieces)
     if not effects:
         what = "cannot be made with these models and data sets"
         raise UserError(f"--only {', '.join(only or [])}", what, "choose another mistake")
@@ -117,6 +119,7 @@ def pitfalls(
     options += [text for value in set_ or [] for text in ("--set", value)]
     command = shlex.join(["benchmark", "pitfalls", *(models or []), *options])
     show_tables([pitfalls_table(effects, card.name, horizon, command)], console, output)
+    pieces.forget()
 
 
 def epochs(
@@ -154,6 +157,7 @@ def epochs(
 
     from benchmark.epochs.study import check, study
     from benchmark.epochs.table import epochs_tables
+    from benchmark.harness.pieces import Pieces
 
     check_table(output)
     console = make_console()
@@ -161,11 +165,11 @@ def epochs(
     for series, spec in pairs:
         check(series, horizon, spec, blocks)
     found, total = [], len(pairs) * (blocks + seeds)
+    pieces = Pieces()
     with each_begun(console) as begun:
         for series, spec in pairs:
-            found.append(
-                study(series, horizon, spec, seeds, blocks, lambda text: begun(text, total))
-            )
+            asked = series, horizon, spec, seeds, blocks
+            found.append(study(*asked, lambda text: begun(text, total), pieces))
     options = [text for name in dataset or [] for text in ("--dataset", name)]
     options += ["--horizon", str(horizon)]
     options += ["--seeds", str(seeds)] if seeds != SEEDS else []
@@ -173,6 +177,7 @@ def epochs(
     options += [text for value in set_ or [] for text in ("--set", value)]
     command = shlex.join(["benchmark", "epochs", *(models or []), *options])
     show_tables(epochs_tables(found, horizon, seeds, blocks, command), console, output)
+    pieces.forget()
 
 
 def _load_models(names: Sequence[str], overrides: list[str]) -> list[RunSpec]:

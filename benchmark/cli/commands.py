@@ -28,9 +28,9 @@ from benchmark.cli import (
 from benchmark.errors import UserError, told_by_line
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
-GOES_ON = " Finished runs are kept; the same command goes on from here."
+GOES_ON = " What is finished is kept; the same command goes on from here."
 FORCED = " Finished runs are kept; without --force the same command runs what is missing."
-RESUMED = ("run", "suite", "tune")  # commands of which that is true
+RESUMED = ("run", "suite", "tune", "pitfalls", "epochs", "abilities")  # of which that is true
 
 
 class _Command(TyperCommand):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import shlex
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +21,6 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.progress import each_begun
 from benchmark.errors import UserError
-
-if TYPE_CHECKING:
-    from benchmark.abilities.study import Answers
 
 
 def gradients(
@@ -91,9 +89,11 @@ def abilities(
 
     import torch
 
-    from benchmark.abilities.study import train_and_ask, width_of
+    from benchmark.abilities.study import Answers, train_and_ask, width_of
     from benchmark.abilities.table import abilities_table
-    from benchmark.cells import cell_names
+    from benchmark.cells import cell_names, find_cell
+    from benchmark.forecasters.sources import files_digest
+    from benchmark.harness.pieces import Pieces
 
     check_table(output)
     torch.set_num_threads(threads)
@@ -102,10 +102,13 @@ def abilities(
     trainings = list(itertools.product(range(1, seeds + 1), jobs))
     answers: list[Answers] = []
     console = make_console()
+    pieces = Pieces()
     with each_begun(console) as begun, suppress(KeyboardInterrupt):
         for seed, (cell, task, width) in trainings:
             begun(f"{cell} learns {task.name}, seed {seed}", len(trainings))
-            answers.append(train_and_ask(cell, task, width, seed))
+            make = partial(train_and_ask, cell, task, width, seed)
+            of = [cell, files_digest(find_cell(cell)), task.name, task.steps, width, seed]
+            answers.append(pieces(Answers, of, make))
     if not answers:
         raise KeyboardInterrupt
     options = [text for name in only or [] for text in ("--only", name)]
@@ -117,8 +120,10 @@ def abilities(
     show_tables([table], console, None if stopped else output)
     if stopped:
         told = f"Stopped after {len(answers)} of {len(trainings)} trainings; nothing is written."
+        told += " The same command goes on from here."
         tell(console, told, style="yellow")
         raise typer.Exit(1)
+    pieces.forget()
 
 
 def gates(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from benchmark.data.windows import Windows
 from benchmark.epochs.ways import WAYS, Array, Curves
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster, forecasters_fault
-from benchmark.forecasters.resolve import find_forecaster, how_fitted
+from benchmark.forecasters.resolve import find_forecaster, how_fitted, source_digest
 from benchmark.harness.build import unfitted
+from benchmark.harness.identity import identify
+from benchmark.harness.pieces import Piece, made_anew
 from benchmark.harness.spec import RunSpec
 from benchmark.training.fit import fit
 from benchmark.training.report import Epoch, FitOptions
@@ -69,6 +72,7 @@ def study(
     seeds: int,
     blocks: int,
     on_start: Callable[[str], None] = lambda text: None,
+    piece: Piece = made_anew,
 ) -> Worth:
     """Train a model with several seeds and score on test what each way would have chosen.
 
@@ -81,13 +85,26 @@ def study(
         seeds: how many, from its own one on.
         blocks: of the rows before test, each held out in turn.
         on_start: told what is about to be trained.
+        piece: keeps what the blocks and the seeds have come to.
 
     Raises:
         UserError: as `check`, or training diverged.
     """
     task, name = check(series, horizon, spec, blocks), f"{spec.name} on {series.name}"
+    source = source_digest(spec.model, name)
+    of = identify(name, task, {"spec": spec, "source": source, "horizon": horizon})
     with forecasters_fault(name):
-        return _study(task, spec, seeds, blocks, name, on_start)
+        by_block = []
+        for number, (rest, held_out) in enumerate(folds(task, blocks, spec.lookback)):
+            on_start(f"{name}: block {number + 1} of {blocks}")
+            curve = partial(_curve, spec, task, rest, held_out)
+            by_block.append(piece(list[float], ["block", number, blocks, of], curve))
+        texts = iter([f"{name}: seed {seed}" for seed in range(spec.seed, spec.seed + seeds)])
+        rest_of_it = partial(_study, task, spec, seeds, by_block, lambda: on_start(next(texts)))
+        worth = piece(Worth, ["seeds", seeds, blocks, of], rest_of_it)
+        for text in texts:  # of what was kept
+            on_start(text)
+    return worth
 
 
 def check(series: Series, horizon: int, spec: RunSpec, blocks: int) -> Task:
@@ -113,24 +130,23 @@ def check(series: Series, horizon: int, spec: RunSpec, blocks: int) -> Task:
     return task
 
 
+def _curve(spec: RunSpec, task: Task, rest: Windows, held_out: Windows) -> list[float]:
+    return [epoch.val_mse for epoch in _train(spec, task, rest, held_out).epochs]
+
+
 def _study(
     task: Task,
     spec: RunSpec,
     seeds: int,
-    blocks: int,
-    name: str,
-    on_start: Callable[[str], None],
+    by_block: Sequence[Sequence[float]],
+    on_start: Callable[[], None],
 ) -> Worth:
-    by_block = []
-    for number, (rest, held_out) in enumerate(folds(task, blocks, spec.lookback)):
-        on_start(f"{name}: block {number + 1} of {blocks}")
-        by_block.append([epoch.val_mse for epoch in _train(spec, task, rest, held_out).epochs])
     test = task.windows("test")
     chosen: dict[str, list[float]] = {way.name: [] for way in WAYS}
     best: list[float] = []
     members: list[Forecaster] = []
     for seed in range(spec.seed, spec.seed + seeds):
-        on_start(f"{name}: seed {seed}")
+        on_start()
         own = spec.model_copy(update={"seed": seed})
         trained = _train(own, task, task.windows("train"), task.windows("val"))
         by_epoch = [_with(trained, (epoch,)) for epoch in range(len(trained.epochs))]

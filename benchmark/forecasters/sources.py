@@ -7,6 +7,7 @@ differs from one process to the next, and a run's name must not.
 from __future__ import annotations
 
 import ast
+import hashlib
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -27,6 +28,11 @@ def own_files(cls: type) -> list[Path]:
         if file and (part is cls or is_a_users(Path(file))):
             _add(Path(file).absolute(), part.__module__, found)
     return list(found)
+
+
+def files_digest(cls: type) -> str:
+    """Hash what those files hold."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in own_files(cls))).hexdigest()
 
 
 def _add(file: Path, module: str, found: dict[Path, None]) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from benchmark.data.load import Series
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import forecasters_fault
-from benchmark.forecasters.resolve import how_fitted
+from benchmark.forecasters.resolve import how_fitted, source_digest
 from benchmark.harness.build import unfitted
+from benchmark.harness.identity import identify
+from benchmark.harness.pieces import Piece, made_anew
 from benchmark.harness.spec import RunSpec
 from benchmark.pitfalls.mistakes import (
     LEAST_SQUARES,
@@ -59,6 +62,7 @@ def measure(
     on_start: Callable[[str, int], None] = lambda text, total: None,
     only: Collection[str] = NAMES,
     seeds: int = 1,
+    piece: Piece = made_anew,
 ) -> list[OverSeeds]:
     """Make every mistake with least squares and with every model given.
 
@@ -71,6 +75,7 @@ def measure(
         on_start: told what is about to be measured, and how many such there are.
         only: which mistakes, of `NAMES`.
         seeds: how many of a model that is trained by gradient, from its own one on.
+        piece: keeps what each mistake has come to.
 
     Raises:
         UserError: a model cannot be built or does not fit into the data, which has gaps, or
@@ -95,16 +100,35 @@ def measure(
         for seed in own:
             title = f"{mistake.__name__.replace('_', ' ')}: {spec.name}"
             on_start(title + (f", seed {seed}" if len(own) > 1 else ""), total)
+            one = spec.model_copy(update={"seed": seed})
+            more = {"spec": one, "source": source_digest(one.model, one.name)}
+            of = [mistake.__name__, identify(one.name, bench.task(one.lookback), more)]
             with forecasters_fault(f"{spec.name} on {series.name}"):
-                by_seed.append(list(mistake(bench, spec.model_copy(update={"seed": seed}))))
+                make = partial(_made, mistake, bench, one)
+                by_seed.append(piece(list[Effect], of, make))
         found += [OverSeeds(own, effects) for effects in zip(*by_seed, strict=True)]
     if filled_failure.__name__ in only:
         on_start("filled failure", total)
         others = [Bench(one, horizon) for one in companions]
         fitting = [o for o in others if o.possible(LEAST_SQUARES, LEAST_SQUARES.lookback)]
-        failures = filled_failure([bench, *fitting])
+        of = [
+            identify(one.series.name, one.task(LEAST_SQUARES.lookback), {})
+            for one in (bench, *fitting)
+        ]
+        make = partial(_filled, [bench, *fitting])
+        failures = piece(list[Effect], [filled_failure.__name__, *of], make)
         found += [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in failures]
     return found
+
+
+def _made(
+    mistake: Callable[[Bench, RunSpec], Iterator[Effect]], bench: Bench, spec: RunSpec
+) -> list[Effect]:
+    return list(mistake(bench, spec))
+
+
+def _filled(benches: Sequence[Bench]) -> list[Effect]:
+    return list(filled_failure(benches))
 
 
 def _seeds(spec: RunSpec, seeds: int) -> tuple[int, ...]:

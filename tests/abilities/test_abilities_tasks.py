@@ -10,6 +10,7 @@ from benchmark.abilities.study import ASKED, WEIGHTS, Answers, share_right, trai
 from benchmark.abilities.table import abilities_table
 from benchmark.abilities.tasks import KEYS, TASKS, adding, parity, recall
 from benchmark.cells import cell_names
+from benchmark.cli.commands import GOES_ON
 from benchmark.reports.tables import markdown
 
 BY_NAME = {task.name: task for task in TASKS}
@@ -118,8 +119,15 @@ def test_what_was_answered_before_ctrl_c_is_shown(command, tmp_path, monkeypatch
     assert ["gru", "25%", "20%", "25%", "-", "-"] in [
         line.split() for line in told.out.splitlines()
     ]
-    assert told.out.splitlines()[-1] == "Stopped after 2 of 9 trainings; nothing is written."
+    assert told.out.splitlines()[-1] == (
+        "Stopped after 2 of 9 trainings; nothing is written. The same command goes on from here."
+    )
     assert not (tmp_path / "abilities.md").exists()
+    seen += ["and no more of that"]
+    again = command("abilities", "gru", "--output", tmp_path / "abilities.md")
+    assert (again.code, len(seen)) == (0, 4 + 7), "two of nine are known"
+    assert (tmp_path / "abilities.md").exists()
+    assert not list(tmp_path.rglob("unfinished/*")), "all is done"
 
 
 def test_ctrl_c_before_the_first_answer_is_ctrl_c(command, monkeypatch):
@@ -128,7 +136,7 @@ def test_ctrl_c_before_the_first_answer_is_ctrl_c(command, monkeypatch):
 
     monkeypatch.setattr("benchmark.abilities.study.train_and_ask", interrupted)
     told = command("abilities", "gru", "--only", "parity")
-    assert (told.code, told.err) == (130, "\nStopped.\n")
+    assert (told.code, told.err) == (130, f"\nStopped.{GOES_ON}\n")
     assert told.out == "1 of 3: gru learns parity, seed 1\n"
 
 

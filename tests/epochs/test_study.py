@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.cli.commands import GOES_ON
 from benchmark.data.folds import folds
 from benchmark.data.task import Task
 from benchmark.epochs.study import Worth, study
@@ -182,6 +183,39 @@ def test_the_tables_tell_the_change_by_data_set_and_the_errors_of_each_model() -
     assert row["as a run"].mark == "second"
     assert row["mean of seeds"].text == "0.9500"
     assert row["mean of seeds"].mark == row["best on test"].mark == ""  # neither chooses an epoch
+
+
+@pytest.mark.parametrize(("stop", "known"), [(2, 1), (4, 2), (8, 6)])
+def test_a_study_that_was_stopped_goes_on(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+    stop: int,
+    known: int,
+) -> None:
+    """Four trainings of each of two models: two blocks, and two seeds, which are one piece."""
+    for name in ("one", "two"):
+        write_yaml(f"{name}.yaml", spec(name=name).model_dump(mode="json") | {"dataset": "toy"})
+    words = ("epochs", "one.yaml", "two.yaml", "--dataset", "toy", "--horizon", 12, "--blocks", 2)
+    undisturbed = command(*words, "--seeds", 2)
+    assert undisturbed.code == 0, undisturbed.err
+    trained: list[str] = []
+
+    def counted(*given: Any) -> Any:
+        trained.append("one more")
+        if len(trained) == stop:
+            raise KeyboardInterrupt
+        return fit(*given)
+
+    monkeypatch.setattr("benchmark.epochs.study.fit", counted)
+    stopped = command(*words, "--seeds", 2)
+    assert (stopped.code, stopped.err) == (130, f"\nStopped.{GOES_ON}\n")
+    trained[:] = [""] * stop
+    again = command(*words, "--seeds", 2)
+    assert again.out == undisturbed.out
+    assert len(trained) - stop == 8 - known
+    assert not list(toy.parent.rglob("unfinished/*"))
 
 
 def test_the_command_shows_the_tables_and_writes_them(

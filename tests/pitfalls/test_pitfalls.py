@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from benchmark.cli.commands import GOES_ON
 from benchmark.data.card import load_card
 from benchmark.data.fetch import locate
 from benchmark.data.load import load
@@ -261,6 +262,40 @@ def test_the_command_shows_one_table_and_writes_it(
     honest, mistaken = float(rows[0][2]), float(rows[0][3])
     assert float(rows[0][4].rstrip("%")) == pytest.approx(100 * (mistaken / honest - 1), abs=0.05)
     assert answer.out.splitlines()[-1] == "Table: pitfalls.md"
+
+
+def test_a_study_that_was_stopped_goes_on(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("benchmark.cli.auditing.COMPANIONS", ("toy", "akl_pedestrians"))
+    write_yaml("own.yaml", LAST.model_dump(mode="json") | {"dataset": "toy"})
+    words = ("pitfalls", "own.yaml", "--dataset", "toy", "--horizon", 12)
+    undisturbed = command(*words)
+    assert undisturbed.code == 0, undisturbed.err
+    made: list[str] = []
+    score = Bench.score
+
+    def counted(bench: Bench, *given: Any, **more: Any) -> Any:
+        made.append("one more")
+        if len(made) == stop:
+            raise KeyboardInterrupt
+        return score(bench, *given, **more)
+
+    stop = 0
+    monkeypatch.setattr(Bench, "score", counted)
+    assert command(*words).out == undisturbed.out
+    whole = len(made)
+    made.clear()
+    stop = whole - 1  # in what needs several data sets, which comes last
+    stopped = command(*words)
+    assert (stopped.code, stopped.err) == (130, f"\nStopped.{GOES_ON}\n")
+    made[:] = [""] * stop
+    assert command(*words).out == undisturbed.out
+    assert len(made) - stop < whole / 2
+    assert not list(toy.parent.rglob("unfinished/*"))
 
 
 def test_a_table_that_cannot_be_written_is_found_before_measuring(
