@@ -118,6 +118,11 @@ class Forecaster(nn.Module, ABC):
         """Return the classes beside this one that options name: their code makes the run too."""
         return ()
 
+    @classmethod
+    def trainings(cls, options: Mapping[str, Any]) -> int:
+        """Return how often a fit trains by gradient; an ensemble, each of its members."""
+        return int(cls.fitted == "gradient")
+
     def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
         """Forecast while training, when the true horizon ``(B, H, C)`` may be looked at.
 

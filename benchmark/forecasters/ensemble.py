@@ -15,7 +15,7 @@ all of the data, from a seed of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from benchmark.config import Positive, Strict
 from benchmark.forecasters.contract import Forecaster, SeriesShape
-from benchmark.forecasters.resolve import build_forecaster
+from benchmark.forecasters.resolve import build_forecaster, trainings
 
 
 class Member(Strict):
@@ -66,6 +66,12 @@ class Ensemble(Forecaster):
         built = [each for i, member in enumerate(members) for each in _built(member, shape, i)]
         self.members = nn.ModuleList(built)
         self.channel_independent = all(member.channel_independent for member in built)
+
+    @classmethod
+    def trainings(cls, options: Mapping[str, Any]) -> int:
+        """Return how many members are trained by gradient."""
+        members = [Member.model_validate(member) for member in options["members"]]
+        return sum(member.copies * trainings(member.model, "model") for member in members)
 
     def __iter__(self) -> Iterator[Forecaster]:
         """Yield the members; each sees the last `member.shape.lookback` steps."""

@@ -156,6 +156,19 @@ def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
     return next(kind for kind in get_args(FitKind) if kind in kinds)
 
 
+def trainings(spec: Mapping[str, Any], where: str) -> int:
+    """How often a fit trains by gradient, as `Forecaster.trainings`.
+
+    Args:
+        spec: ``{class: ..., option: value}``.
+        where: the file to name in errors.
+
+    Raises:
+        UserError: a class cannot be found.
+    """
+    return find_forecaster(spec["class"], where).trainings(spec)
+
+
 def _code_of(part: Any, where: str) -> Iterator[type]:
     """Every class that a model or one of its options names, outer ones first."""
     for _, model in _models(part):

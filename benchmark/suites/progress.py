@@ -25,6 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from benchmark.forecasters.resolve import trainings
 from benchmark.harness.spec import RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.training.report import EarlierEpoch, Epoch
@@ -110,7 +111,7 @@ class RunProgress:
             epochs = spec.training.epochs
             earlier = isinstance(epoch, EarlierEpoch)
             running.fits += epoch.number == 1 or not running.fits
-            fits = max(running.fits, 1 + spec.refit)  # of an ensemble, those that are known of
+            fits = (1 + spec.refit) * trainings(spec.model, spec.name)
             running.share = (running.fits - 1 + epoch.number / epochs) / fits
             if earlier:
                 running.began -= epoch.seconds

@@ -120,6 +120,19 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def test_an_ensembles_bar_never_goes_back() -> None:
+    ridge, linear = {"class": "Ridge"}, {"class": "Linear"}
+    members = [{"model": ridge}, {"model": linear, "copies": 2}, {"model": linear}]
+    given = spec(model={"class": "Ensemble", "members": members}, training={"epochs": 2})
+    with RunProgress({"r1": given}, {"r1": 60.0}, Console(file=io.StringIO())) as progress:
+        progress.report("r1", None)
+        found = []
+        for number in (1, 2, 1, 1, 2):  # the second ends after one epoch
+            progress.report("r1", Epoch(number, 0.5, 0.25, 0.3, 1.0))
+            found.append(progress._bars.tasks[0].completed)
+    assert found == [10, 20, 30, 50, 60]
+
+
 def test_a_run_that_goes_on_says_after_what_and_its_eta_counts_what_was_trained_before(
     clock: list[float],
 ) -> None:
