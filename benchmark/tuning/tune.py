@@ -74,6 +74,7 @@ def tune(
         trials = max(tried, _kept(search), key=len)
         if trials is tried:
             write_trials(search.file, trials)
+        _unfinished(search, proposed.params, device).remove()
         if on_trial:
             on_trial(len(tried) - 1, trials[len(tried) - 1])
     return trials[:budget]
@@ -141,7 +142,6 @@ def _try(
     except Exception as error:  # a search that ended here would end here again when called again
         outcome = "failed"
         reason = reason_of(error)
-    unfinished.remove()
     return Trial(
         params=dict(proposed.params),
         outcome=outcome,
