@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,52 @@ class Counting(Linear):
         return self(x) * (1 + 0.1 * self.steps)  # type: ignore[no-any-return]
 
 
+class Telling(Counting):
+    """Counts as well, and puts that into its state by a way of its own."""
+
+    def get_extra_state(self) -> int:
+        return self.steps
+
+    def set_extra_state(self, state: int) -> None:
+        self.steps = state
+
+
+class Freezing(Linear):
+    """In its third epoch, of six steps, it stops to train a part, or to train its mode."""
+
+    def __init__(self, shape: SeriesShape, what: str) -> None:
+        super().__init__(shape)
+        self.what = what
+        self.norm = nn.BatchNorm1d(shape.channels)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.norm(x.transpose(1, 2)).transpose(1, 2))
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.get_buffer("steps").add_(1)
+        if self.get_buffer("steps") == 14:
+            if self.what == "mode":
+                self.norm.eval()
+            else:
+                self.norm.requires_grad_(False)
+        return self(x)  # type: ignore[no-any-return]
+
+
 class Hiding(Linear):
-    """Its forecast follows from a tensor that is in no state."""
+    """Its forecast follows from a number that is the class's, and not the model's."""
+
+    hidden = 0.0
 
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__(shape)
-        self.hidden = torch.zeros(shape.horizon, 1)
+        Hiding.hidden = 0.0  # as a process of its own would find it
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + self.hidden
+        return super().forward(x) + Hiding.hidden
 
     def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
-        self.hidden = self.hidden + 0.01
+        Hiding.hidden += 0.01
         return self(x)  # type: ignore[no-any-return]
 
 
@@ -292,6 +327,32 @@ def test_a_model_that_counts_beside_its_state_is_not_kept(
 ) -> None:
     train(task, unfinished, Counting)
     assert not unfinished.folder.exists()
+
+
+def test_what_a_model_puts_into_its_state_itself_is_kept(
+    task: Task, unfinished: Unfinished
+) -> None:
+    weights, _ = train(task, None, Telling)
+    with pytest.raises(Cut):
+        train(task, unfinished, Telling, cut=2)
+    found, gone_on = train(task, unfinished, Telling)
+    assert gone_on.gone_on
+    assert found.pop("_extra_state") == weights.pop("_extra_state") == 6 * EPOCHS
+    assert_equal(found, weights)
+
+
+@pytest.mark.parametrize("what", ["part", "mode"])
+def test_a_model_that_freezes_a_part_goes_on_from_before_that(
+    task: Task, unfinished: Unfinished, what: str
+) -> None:
+    build = partial(Freezing, what=what)
+    weights, _ = train(task, None, build)
+    with pytest.raises(Cut):
+        train(task, unfinished, build, cut=3)
+    told: list[Epoch] = []
+    found, _ = train(task, unfinished, build, told=told.append)
+    assert next(epoch.number for epoch in told if isinstance(epoch, EarlierEpoch)) == 2
+    assert_equal(found, weights)
 
 
 def test_a_file_in_the_place_of_the_folder_costs_nothing_but_the_state(
