@@ -16,11 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
 
 from benchmark.data.windows import Windows
+from benchmark.errors import error_text
 from benchmark.files import remove, sweep, writing
 from benchmark.forecasters.contract import Forecaster
 from benchmark.training.score import score
@@ -63,11 +65,14 @@ class Unfinished:
         What is damaged, or was made by other software or on other hardware, is left out and told.
         """
         path = self.folder / STATE
-        if not path.exists():
-            return None
         try:
+            with ZipFile(path) as file:
+                if file.testzip():  # torch writes checksums and reads over them
+                    raise BadZipFile
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            made_by = state["made_by"]
+            made_by = dict(state["made_by"])
+        except FileNotFoundError:
+            return None
         except Exception as error:  # of a torn file, whatever unpickling makes of it
             self.tell(f"cannot be read ({type(error).__name__})")
             return None
@@ -91,8 +96,9 @@ class Unfinished:
         except FileNotFoundError:  # another process has finished the same and removed its folder
             pass
         except Exception as error:  # of the disk, or of pickling what a model makes its state
-            what = f"the training's state cannot be kept here ({type(error).__name__}: {error})"
-            sys.stderr.write(f"warning: {self.folder}: {what}; if stopped, it will begin anew\n")
+            what = f"the training's state cannot be kept here ({error_text(error)})"
+            then = "if stopped, it goes on from the one before, or begins anew"
+            sys.stderr.write(f"warning: {self.folder}: {what}; {then}\n")
             return False
         return True
 
@@ -145,7 +151,7 @@ def last_state(
         ]
         problem = f"its best weights had validation {' and '.join(differ)}" if differ else ""
     except Exception as error:  # of a model's own way to put a state back, whatever it makes of it
-        problem = f"cannot be put back ({type(error).__name__}: {error})"
+        problem = f"cannot be put back ({error_text(error)})"
     finally:
         forecaster.load_state_dict(first)
         for part, training in modes.items():

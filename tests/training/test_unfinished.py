@@ -280,11 +280,27 @@ def test_not_every_epoch_of_a_long_fit_is_kept(
     assert kept == [2, 5, 8, 9], "at 16 s; 20 s after that, as it took one; and at the end"
 
 
+def flip_a_bit_of_the_optimiser(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    moment = state["optimiser"]["state"][0]["exp_avg"].numpy().tobytes()
+    content = bytearray(path.read_bytes())
+    content[content.index(moment)] ^= 1
+    path.write_bytes(content)
+
+
+def give_it_the_weights_of_another(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"best_weights": {"one": torch.zeros(1), "two": torch.zeros(1)}}, path)
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:2000]), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: (path.unlink(), path.symlink_to(path)), "cannot be read (OSError)"),
+        (lambda path: flip_a_bit_of_the_optimiser(path), "cannot be read (BadZipFile)"),
+        (lambda path: give_it_the_weights_of_another(path), "cannot be put back (RuntimeError: "),
         (lambda path: torch.save({"made_by": HERE | {"threads": "2"}}, path), "threads 2, now 1"),
         (lambda path: torch.save([1], path), "cannot be read"),
     ],
@@ -362,4 +378,4 @@ def test_a_file_in_the_place_of_the_folder_costs_nothing_but_the_state(
     expected, _ = train(task, None)
     found, _ = train(task, unfinished)
     assert_equal(found, expected)
-    assert capsys.readouterr().err.count("begin anew") == 1
+    assert capsys.readouterr().err.count("cannot be kept here") == 1
