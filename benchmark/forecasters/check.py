@@ -17,12 +17,8 @@ from torch import Tensor
 
 from benchmark.cells import Cell
 from benchmark.errors import told_by_line
-from benchmark.forecasters.contract import (
-    ClosedFormForecaster,
-    Forecaster,
-    SeriesShape,
-    plain_attributes,
-)
+from benchmark.forecasters.beside import beside_state
+from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 
 Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
@@ -225,13 +221,14 @@ def _stateful(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     """What training changes is in the state, so that it can go on where it was stopped."""
     if how_fitted(spec, "check") != "gradient":
         return ""
-    before = plain_attributes(f)
-    x, y = _windows(f.shape, BATCH, generator)
     f.train()
+    before = beside_state(f)
+    x, y = _windows(f.shape, BATCH, generator)
     f.training_forecast(x, y)
-    after = plain_attributes(f)
-    changed = [name for name in before | after if before.get(name, f) != after.get(name, f)]
-    return f"{', '.join(changed)} changes and is not; register a buffer" if changed else ""
+    after = beside_state(f)
+    changed = [name for name in before | after if before.get(name) != after.get(name)]
+    cure = "register a buffer, or keep it in get_extra_state"
+    return f"{', '.join(changed)} changes and is not; {cure}" if changed else ""
 
 
 def _permuted(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:

@@ -150,16 +150,6 @@ class ClosedFormForecaster(Forecaster):
         raise UserError("refit", what, "define its refit(self, windows), or leave refit out")
 
 
-def plain_attributes(module: nn.Module) -> dict[str, object]:
-    """Numbers, texts and switches that a module and its parts hold beside their `state_dict`."""
-    return {
-        f"{where}.{name}".lstrip("."): value
-        for where, part in module.named_modules()
-        for name, value in vars(part).items()
-        if name != "training" and isinstance(value, bool | int | float | complex | str | None)
-    }
-
-
 def check_tensor(forecast: object) -> None:
     """Refuse what ``forward`` returned where that is no tensor.
 

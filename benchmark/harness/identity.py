@@ -47,7 +47,8 @@ def identify(where: str, task: Task, more: Mapping[str, Any]) -> str:
 def code_digest() -> str:
     """Hash of the package's own modules as they are, of whatever version and revision."""
     package = Path(__file__).parents[1]
-    files = sorted(package.rglob("*.py"))
+    # an editor may have a link of its own beside a file, which leads nowhere
+    files = sorted(file for file in package.rglob("*.py") if file.is_file())
     text = b"".join(f"{file.relative_to(package)}\n".encode() + file.read_bytes() for file in files)
     return hashlib.sha256(text).hexdigest()[:16]
 

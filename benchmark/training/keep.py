@@ -14,7 +14,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from benchmark.data.windows import Windows
-from benchmark.forecasters.contract import Forecaster, plain_attributes
+from benchmark.forecasters.beside import beside_state
+from benchmark.forecasters.contract import Forecaster
 from benchmark.training.module import TrainingModule
 from benchmark.training.report import EarlierEpoch, Epoch, FitOptions
 from benchmark.training.share import Share
@@ -167,15 +168,18 @@ class KeepState(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Put back what was kept, now that there is an optimiser."""
         assert isinstance(module, TrainingModule)
-        self.plain = plain_attributes(module.forecaster)
+        self.beside = beside_state(module.forecaster)
         if self.kept is not None:
             module.go_on(self.kept)
             self.order.set_state(self.kept["order"])
             set_random_state(self.kept["random"], module.device)
             self.kept = None
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Keep the state, where it is time; `KeepBest` has taken in the epoch before."""
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Keep the state, where it is time; `KeepBest` has taken in the epoch before.
+
+        Validation is over, and every part in the mode again in which it is trained.
+        """
         assert isinstance(module, TrainingModule)
         began = time.perf_counter()
         long = began - self.keep_best.started >= self.unfinished.every
@@ -183,7 +187,7 @@ class KeepState(Callback):
         if not self.share.first_says(due, module.device) or not self.able:
             return
         # What a model counts beside its `state_dict` would begin anew.
-        self.able = plain_attributes(module.forecaster) == self.plain and self.unfinished.write(
+        self.able = beside_state(module.forecaster) == self.beside and self.unfinished.write(
             {
                 **module.state(),
                 **self.keep_best.state(),

@@ -75,8 +75,8 @@ class FitOptions:
         verbose: let Lightning print its notes and warnings.
         tensorboard: folder for TensorBoard's event files; None writes none.
         parallel: on how many devices.
-        unfinished: where the state of a training on one device is kept, and gone on with where it
-            is found; None keeps none.
+        unfinished: where the state of a training is kept, and gone on with where it is found; None
+            keeps none.
     """
 
     on_epoch: Callable[[Epoch], None] | None = None

@@ -16,11 +16,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import torch
 
 from benchmark.data.windows import Windows
+from benchmark.errors import error_text
 from benchmark.files import remove, sweep, writing
 from benchmark.forecasters.contract import Forecaster
 from benchmark.training.score import score
@@ -67,8 +69,11 @@ class Unfinished:
         """
         for path in reversed(self._states()):
             try:
+                with ZipFile(path) as file:
+                    if file.testzip():  # torch writes checksums and reads over them
+                        raise BadZipFile
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-                made_by = state["made_by"]
+                made_by = dict(state["made_by"])
             except Exception as error:  # of a torn file, whatever unpickling makes of it
                 self.leave_out(path, f"cannot be read ({type(error).__name__})")
                 continue
@@ -95,8 +100,9 @@ class Unfinished:
         except FileNotFoundError:  # another process has finished the same and removed its folder
             pass
         except Exception as error:  # of the disk, or of pickling what a model makes its state
-            what = f"the training's state cannot be kept here ({type(error).__name__}: {error})"
-            sys.stderr.write(f"warning: {self.folder}: {what}; if stopped, it will begin anew\n")
+            what = f"the training's state cannot be kept here ({error_text(error)})"
+            then = "if stopped, it goes on from the one before, or begins anew"
+            sys.stderr.write(f"warning: {self.folder}: {what}; {then}\n")
             return False
         return True
 
@@ -154,7 +160,7 @@ def _problem(
         with torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bf16"):
             found = score(forecaster, validation)
     except Exception as error:  # of a model's own way to put a state back, whatever it makes of it
-        return f"cannot be put back ({type(error).__name__}: {error})"
+        return f"cannot be put back ({error_text(error)})"
     finally:
         forecaster.load_state_dict(first)
         for part, training in modes.items():

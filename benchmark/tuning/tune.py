@@ -46,9 +46,9 @@ def tune(
     """Try configurations until there are `budget` of them, those of earlier calls included.
 
     There are fewer where the search's space holds no more, or where nothing but failures came of
-    the first `HOPELESS`. What has failed last in an earlier call
-    is tried anew, as that may have been the call's fault. Of two calls at once the one that has
-    more trials counts: proposals follow from the trials before, so both try the same.
+    the first `HOPELESS`. What has failed last in an earlier call is tried anew, as that may have
+    been the call's fault. Of two calls at once the one that has more trials counts: proposals
+    follow from the trials before, so both try the same.
 
     Args:
         search: what to try.

@@ -335,7 +335,7 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (ParameterTimesZero, GRADIENT, "none reaches spare"),
     (InfiniteGradient, GRADIENT, "none reaches spare"),
     (UnsavedWeight, SAVED, "differs by up to"),
-    (CountsForItself, STATE, "steps changes and is not; register a buffer"),
+    (CountsForItself, STATE, "steps changes and is not; register a buffer, or "),
     (MixesChannels, PERMUTED, "differs by up to"),
     (HoldsSuchACell, STEPS, "AnotherFastWay differs from its step by up to"),
     (Raises, SHAPE, "RuntimeError: no kernel for this shape"),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from benchmark.harness import identity
 from benchmark.harness.run import Plan, plan, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import RunRecord
@@ -124,6 +125,20 @@ def test_what_the_last_digits_depend_on_must_be_the_same(
     run(planned(), Execution(toy / "results"), told.append)
     assert not any(isinstance(epoch, EarlierEpoch) for epoch in told)
     assert f"{name} " in capsys.readouterr().err
+
+
+def test_the_code_is_told_by_its_files_and_not_by_an_editor_s_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "run.py").write_text("one = 1\n")
+    monkeypatch.setattr(identity, "__file__", str(tmp_path / "harness" / "identity.py"))
+    digest = identity.code_digest.__wrapped__
+    before = digest()
+    (tmp_path / "harness" / ".#run.py").symlink_to("somebody@somewhere.1234")  # Emacs'
+    assert digest() == before
+    (tmp_path / "harness" / "run.py").write_text("one = 2\n")
+    assert digest() != before
 
 
 def test_a_training_that_diverged_begins_anew(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,52 @@ class Counting(Linear):
         return self(x) * (1 + 0.1 * self.steps)  # type: ignore[no-any-return]
 
 
+class Telling(Counting):
+    """Counts as well, and puts that into its state by a way of its own."""
+
+    def get_extra_state(self) -> int:
+        return self.steps
+
+    def set_extra_state(self, state: int) -> None:
+        self.steps = state
+
+
+class Freezing(Linear):
+    """In its third epoch, of six steps, it stops to train a part, or to train its mode."""
+
+    def __init__(self, shape: SeriesShape, what: str) -> None:
+        super().__init__(shape)
+        self.what = what
+        self.norm = nn.BatchNorm1d(shape.channels)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.norm(x.transpose(1, 2)).transpose(1, 2))
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.get_buffer("steps").add_(1)
+        if self.get_buffer("steps") == 14:
+            if self.what == "mode":
+                self.norm.eval()
+            else:
+                self.norm.requires_grad_(False)
+        return self(x)  # type: ignore[no-any-return]
+
+
 class Hiding(Linear):
-    """Its forecast follows from a tensor that is in no state."""
+    """Its forecast follows from a number that is the class's, and not the model's."""
+
+    hidden = 0.0
 
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__(shape)
-        self.hidden = torch.zeros(shape.horizon, 1)
+        Hiding.hidden = 0.0  # as a process of its own would find it
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + self.hidden
+        return super().forward(x) + Hiding.hidden
 
     def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
-        self.hidden = self.hidden + 0.01
+        Hiding.hidden += 0.01
         return self(x)  # type: ignore[no-any-return]
 
 
@@ -245,11 +280,27 @@ def test_not_every_epoch_of_a_long_fit_is_kept(
     assert kept == [2, 5, 8, 9], "at 16 s; 20 s after that, as it took one; and at the end"
 
 
+def flip_a_bit_of_the_optimiser(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    moment = state["optimiser"]["state"][0]["exp_avg"].numpy().tobytes()
+    content = bytearray(path.read_bytes())
+    content[content.index(moment)] ^= 1
+    path.write_bytes(content)
+
+
+def give_it_the_weights_of_another(path: Path) -> None:
+    state = torch.load(path, weights_only=True)
+    torch.save(state | {"best_weights": {"one": torch.zeros(1), "two": torch.zeros(1)}}, path)
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:2000]), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
+        (lambda path: (path.unlink(), path.symlink_to(path)), "cannot be read (OSError)"),
+        (lambda path: flip_a_bit_of_the_optimiser(path), "cannot be read (BadZipFile)"),
+        (lambda path: give_it_the_weights_of_another(path), "cannot be put back (RuntimeError: "),
         (lambda path: torch.save({"made_by": HERE | {"threads": "2"}}, path), "threads 2, now 1"),
         (lambda path: torch.save([1], path), "cannot be read"),
     ],
@@ -301,6 +352,32 @@ def test_a_model_that_counts_beside_its_state_is_not_kept(
     assert not unfinished.folder.exists()
 
 
+def test_what_a_model_puts_into_its_state_itself_is_kept(
+    task: Task, unfinished: Unfinished
+) -> None:
+    weights, _ = train(task, None, Telling)
+    with pytest.raises(Cut):
+        train(task, unfinished, Telling, cut=2)
+    found, gone_on = train(task, unfinished, Telling)
+    assert gone_on.gone_on
+    assert found.pop("_extra_state") == weights.pop("_extra_state") == 6 * EPOCHS
+    assert_equal(found, weights)
+
+
+@pytest.mark.parametrize("what", ["part", "mode"])
+def test_a_model_that_freezes_a_part_goes_on_from_before_that(
+    task: Task, unfinished: Unfinished, what: str
+) -> None:
+    build = partial(Freezing, what=what)
+    weights, _ = train(task, None, build)
+    with pytest.raises(Cut):
+        train(task, unfinished, build, cut=3)
+    told: list[Epoch] = []
+    found, _ = train(task, unfinished, build, told=told.append)
+    assert next(epoch.number for epoch in told if isinstance(epoch, EarlierEpoch)) == 2
+    assert_equal(found, weights)
+
+
 def test_a_file_in_the_place_of_the_folder_costs_nothing_but_the_state(
     task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,4 +385,4 @@ def test_a_file_in_the_place_of_the_folder_costs_nothing_but_the_state(
     expected, _ = train(task, None)
     found, _ = train(task, unfinished)
     assert_equal(found, expected)
-    assert capsys.readouterr().err.count("begin anew") == 1
+    assert capsys.readouterr().err.count("cannot be kept here") == 1
