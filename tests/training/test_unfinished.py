@@ -217,6 +217,18 @@ def test_what_is_over_is_not_trained_again(task: Task, unfinished: Unfinished) -
     assert again.energy_j is None
 
 
+def test_what_comes_after_a_fit_that_is_over_computes_as_after_any(
+    task: Task, unfinished: Unfinished
+) -> None:
+    train(task, unfinished)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        train(task, unfinished)
+        assert not torch.are_deterministic_algorithms_enabled(), "Lightning's choice for a CPU"
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_seconds_are_those_of_all_processes(task: Task, unfinished: Unfinished) -> None:
     with pytest.raises(Cut):
         train(task, unfinished, cut=2)
