@@ -98,15 +98,16 @@ def fit_by_gradient(
     val_batches = _Loader(val_shares, math.ceil(len(validation) / SCORING_BATCH))
     keep_best = KeepBest(spec, options, epoch, time.perf_counter())
     callbacks: list[Callback] = [keep_best]
-    gone_on = False
+    keep_state = None
     if options.unfinished:
         keep_state = KeepState(options.unfinished, keep_best, order, share)
-        gone_on = keep_state.look(forecaster, validation)
         callbacks.append(keep_state)
-    if not keep_best.over:
-        module = TrainingModule(forecaster, spec, train, share)
-        with _quiet(options.verbose), _interruptible():
-            trainer = _trainer(train.device, spec, options, callbacks)
+    with _quiet(options.verbose), _interruptible():
+        # Before anything is scored, and where nothing is left to train: it sets how a GPU computes.
+        trainer = _trainer(train.device, spec, options, callbacks)
+        gone_on = keep_state is not None and keep_state.look(forecaster, validation)
+        if not keep_best.over:
+            module = TrainingModule(forecaster, spec, train, share)
             trainer.fit(module, train_blocks, val_batches)
     assert keep_best.best is not None
     forecaster.load_state_dict(keep_best.weights)

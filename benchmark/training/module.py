@@ -73,7 +73,9 @@ class TrainingModule(LightningModule):
         self.loss = LOSSES[spec.loss]
         self._heads = (len(LEVELS),) if spec.loss == "quantile" else ()
         forecast = _training_forecast(forecaster, spec)
-        self._forecast = torch.compile(forecast) if spec.compile else forecast
+        # Each size of a batch by itself: else what is compiled for any, once there are two, is used
+        # for all, and a process that goes on would compute its first epoch otherwise.
+        self._forecast = torch.compile(forecast, dynamic=False) if spec.compile else forecast
         self.train_loss = float("nan")
         self.scores: dict[str, float] = {}
 

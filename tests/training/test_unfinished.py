@@ -179,6 +179,22 @@ def test_it_goes_on_to_the_last_bit(
     assert [isinstance(epoch, EarlierEpoch) for epoch in told].index(True) == cut - 1
 
 
+def test_each_size_of_a_batch_is_compiled_by_itself(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, given: list[Any]) -> Any:
+        sizes.append(max(len(value) for value in given if isinstance(value, Tensor)))
+        assert not any(isinstance(value, torch.SymInt) for value in given), "compiled for any size"
+        return graph.forward
+
+    compiled = partial(torch.compile, backend=backend)
+    monkeypatch.setattr("benchmark.training.module.torch.compile", compiled)
+    train(task, None, Linear, compile=True)
+    assert sizes == [64, 45], "once each, for all epochs"
+
+
 def test_it_may_be_cut_again_and_again(task: Task, unfinished: Unfinished) -> None:
     weights, report = train(task, None)
     for cut in range(1, EPOCHS):
@@ -199,6 +215,18 @@ def test_what_is_over_is_not_trained_again(task: Task, unfinished: Unfinished) -
     assert isinstance(told[-1], EarlierEpoch)
     assert again.seconds >= report.epochs[-1].seconds
     assert again.energy_j is None
+
+
+def test_what_comes_after_a_fit_that_is_over_computes_as_after_any(
+    task: Task, unfinished: Unfinished
+) -> None:
+    train(task, unfinished)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        train(task, unfinished)
+        assert not torch.are_deterministic_algorithms_enabled(), "Lightning's choice for a CPU"
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_seconds_are_those_of_all_processes(task: Task, unfinished: Unfinished) -> None:
