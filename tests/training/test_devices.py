@@ -98,7 +98,9 @@ def test_two_processes_go_on_where_two_were_stopped(
     told: list[Epoch] = []
     for name, weight in train(told.append, kept).items():
         assert torch.equal(weight, expected[name]), name
-    assert [isinstance(epoch, EarlierEpoch) for epoch in told] == [True, False, False]
+    before = [epoch.number for epoch in told if isinstance(epoch, EarlierEpoch)]
+    assert before in ([1], [2]), "whether the second was kept before all ended is a matter of luck"
+    assert [epoch.number for epoch in told] == [1, 2, 3]
     assert capfd.readouterr().err == ""
 
     for file, known in (("epoch3.pt", [2]), ("epoch2.pt", [])):  # 2: as if stopped between two
