@@ -102,7 +102,7 @@ def measure(
             on_start(title + (f", seed {seed}" if len(own) > 1 else ""), total)
             one = spec.model_copy(update={"seed": seed})
             more = {"spec": one, "source": source_digest(one.model, one.name)}
-            of = [mistake.__name__, identify(one.name, bench.task(one.lookback), more)]
+            of = [mistake.__name__, horizon, identify(one.name, bench.task(one.lookback), more)]
             with forecasters_fault(f"{spec.name} on {series.name}"):
                 make = partial(_made, mistake, bench, one)
                 by_seed.append(piece(list[Effect], of, make))
@@ -116,7 +116,7 @@ def measure(
             for one in (bench, *fitting)
         ]
         make = partial(_filled, [bench, *fitting])
-        failures = piece(list[Effect], [filled_failure.__name__, *of], make)
+        failures = piece(list[Effect], [filled_failure.__name__, horizon, *of], make)
         found += [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in failures]
     return found
 

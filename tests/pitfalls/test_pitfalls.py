@@ -293,6 +293,10 @@ def test_a_study_that_was_stopped_goes_on(
     stopped = command(*words)
     assert (stopped.code, stopped.err) == (130, f"\nStopped.{GOES_ON}\n")
     made[:] = [""] * stop
+    elsewhere = command(*words[:-1], 13)
+    assert elsewhere.code == 0, elsewhere.err
+    assert len(made) - stop == whole, "another horizon has nothing of it"
+    made[:] = [""] * stop
     assert command(*words).out == undisturbed.out
     assert len(made) - stop < whole / 2
     assert not list(toy.parent.rglob("unfinished/*"))
