@@ -27,7 +27,7 @@ from benchmark.harness.spec import Execution, RunSpec
 from benchmark.harness.weights import check_state
 from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
-from benchmark.training.fit import fit, refit
+from benchmark.training.fit import fit, refit, total_energy
 from benchmark.training.report import FitOptions, FitReport
 
 if TYPE_CHECKING:
@@ -92,10 +92,8 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
         rows, training = task.windows_before_test(device), spec.training
         own = options.part("refit")
         again = refit(forecaster, fresh, rows, validation, training, spec.seed, report, own)
-        forecaster, seconds, joules = again.forecaster, report.seconds + again.seconds, None
-        if report.energy_j is not None and again.energy_j is not None:
-            joules = report.energy_j + again.energy_j
-        report = replace(report, seconds=seconds, energy_j=joules)
+        forecaster, seconds = again.forecaster, report.seconds + again.seconds
+        report = replace(report, seconds=seconds, energy_j=total_energy([report, again]))
     return FittedPlan(
         planned, task, execution, forecaster, validation, report, calibration, started
     )
@@ -136,7 +134,7 @@ def score(fitted: FittedPlan) -> tuple[Evaluation, dict[str, Any]]:
 
 def common_columns(planned: Plan, started: datetime, execution: Execution) -> dict[str, Any]:
     """Columns that a run has whether or not it succeeds."""
-    spec, task = planned.spec, planned.task
+    spec, task, device = planned.spec, planned.task, resolve_device(execution)
     return {
         "run_id": planned.run_id,
         "dataset": task.series.name,
@@ -148,9 +146,9 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "tuned": spec.tuned.trials if spec.tuned else None,
         "fitted": how_fitted(spec.model, planned.where),
         "fit_rows": TRAIN_AND_VAL if spec.refit else TRAIN,
-        "device": device_name(resolve_device(execution), planned.devices),
+        "device": device_name(device, planned.devices),
         "threads": torch.get_num_threads(),
-        "hardware": hardware(resolve_device(execution), planned.devices),
+        "hardware": hardware(device, planned.devices),
         "data": task.series.digest[:16],
         "fingerprint": task.fingerprint(protocol(spec)),
         "channels": task.channels,

@@ -133,7 +133,7 @@ def refit(
             )
             fresh.members[number] = part.forecaster
             parts.append(part)
-        return Refitted(fresh, sum(part.seconds for part in parts), _total(parts))
+        return Refitted(fresh, sum(part.seconds for part in parts), total_energy(parts))
     with EnergyMeter(windows.device, options.parallel.devices) as meter:
         started = time.perf_counter()
         if fitted.fitted == "gradient":
@@ -169,13 +169,13 @@ def _fit_members(
         val_mae=scores["mae"],
         seconds=sum(report.seconds for report in reports),
         epochs=tuple(epoch for report in reports for epoch in report.epochs),
-        energy_j=_total(reports),
+        energy_j=total_energy(reports),
         members=tuple(reports),
     )
 
 
-def _total(parts: Sequence[FitReport | Refitted]) -> float | None:
-    """Joules of all parts; None where one of them was not counted."""
+def total_energy(parts: Sequence[FitReport | Refitted]) -> float | None:
+    """Joules of several fits; None where one of them was not counted."""
     joules = [part.energy_j for part in parts if part.energy_j is not None]
     return sum(joules) if len(joules) == len(parts) else None
 
