@@ -13,6 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from benchmark import __version__
 from benchmark.cli import app
 from benchmark.data.card import list_cards, load_card
 
@@ -107,6 +108,14 @@ def test_the_module_runs_as_a_program() -> None:
     assert listed >= {name for name in COMMANDS if " " not in name}
 
 
+def test_the_version_names_what_a_report_of_a_fault_should() -> None:
+    shown = CliRunner().invoke(app, ["--version"])
+    assert shown.exit_code == 0
+    first, *others = shown.output.splitlines()
+    assert first.startswith(f"ts-benchmark {__version__}")
+    assert [line.split()[0] for line in others] == ["Python", "torch", "lightning"]
+
+
 def test_a_users_mistake_is_one_line_on_standard_error_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text("name: x\nname: y\n")
     done = subprocess.run(
@@ -128,9 +137,9 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     assert loaded_by("import torch", heavy) == {"torch"}, "the test itself must see what is loaded"
 
 
-def test_help_and_the_lists_of_models_and_data_sets_answer_without_torch() -> None:
+def test_help_the_version_and_the_lists_answer_without_torch() -> None:
     run = "import benchmark.cli; benchmark.cli.app({!r}, standalone_mode=False)"
-    for words in (["suite", "--help"], ["models"], ["datasets", "list"]):
+    for words in (["suite", "--help"], ["--version"], ["models"], ["datasets", "list"]):
         code = f"import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    {run}"
         assert loaded_by(code.format(words), {"torch", "lightning", "pandas"}) == set()
 

@@ -79,7 +79,7 @@ def test_the_revision_of_a_repository_around_it_is_not_its_own(installed: Path) 
     subprocess.run([*git, "init", "-q"], cwd=installed.parent, check=True)
     commit = [*git, "commit", "-q", "--allow-empty", "-m", "another project"]
     subprocess.run(commit, cwd=installed.parent, check=True)
-    code = "from benchmark.harness.software import git_revision; print(git_revision())"
+    code = "from benchmark.harness.revision import git_revision; print(git_revision())"
     environment = os.environ | {"PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
     asked = [sys.executable, "-c", code]
     told = subprocess.run(asked, cwd=installed, env=environment, capture_output=True, text=True)

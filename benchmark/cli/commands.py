@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -85,6 +85,44 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(wanted: bool) -> None:
+    """Print what a report of a fault should name, and leave."""
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+    from platform import platform, python_version
+
+    from benchmark import __version__
+    from benchmark.harness.revision import git_revision
+
+    revision = git_revision()
+    typer.echo(f"ts-benchmark {__version__}" + (f", revision {revision}" if revision else ""))
+    typer.echo(f"Python {python_version()} on {platform()}")
+    for package in ("torch", "lightning"):
+        try:
+            typer.echo(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            typer.echo(f"{package} is not installed")
+    raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the versions of this suite and of what it runs on, and exit.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 datasets = typer.Typer(
     help="List the data sets, add one of your own, fetch their files, check them.",
     rich_markup_mode=None,

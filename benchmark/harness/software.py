@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import platform
-import subprocess
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import __version__
 from benchmark.harness.identity import code_digest
 from benchmark.harness.machine import device_name, processor
-from benchmark.places import is_installed
+from benchmark.harness.revision import git_revision
 
 if TYPE_CHECKING:
     import torch
@@ -47,21 +44,3 @@ def made_by(device: torch.device, devices: int) -> dict[str, str]:
         "code": code_digest(),  # a revision says nothing of a working copy that is being changed
     }
     return {name: str(value) for name, value in columns.items() if name != "git_revision"}
-
-
-@cache
-def git_revision() -> str | None:
-    """Short revision of the working copy this package runs from; ``+`` where it is changed.
-
-    None where it is installed: its environment may lie in somebody else's working copy.
-    """
-    if is_installed(Path(__file__)):
-        return None
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        answer = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None

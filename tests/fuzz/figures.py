@@ -65,7 +65,7 @@ def write_figures(
         packages: whose versions are told.
     """
     # loads torch, which no search should wait for
-    from benchmark.harness.software import git_revision
+    from benchmark.harness.revision import git_revision
 
     told = [f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]
     total = sum(one.files for one in tried)
