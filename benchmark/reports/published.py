@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KINDS: dict[str, type] = {
     "dataset": str,
     "model": str,
-    "lookback": str,  # some papers searched it: "best of 96/336/512"
+    "lookback": str,  # some papers searched it: "best of 96/336/512"; ANY_LOOKBACK
     "horizon": int,
     "mse": float,
     "mae": float,
@@ -41,6 +41,9 @@ KINDS: dict[str, type] = {
 SHORTENED = "shortened test set"
 FEWER = "fewer"
 """Windows of a shortened test set, where nobody said how many."""
+
+ANY_LOOKBACK = "-"
+"""Of a forecast that no lookback changes, as the last value repeated."""
 
 _KEYS = ["dataset_key", "model_key", "horizon"]
 
@@ -87,7 +90,7 @@ def compare_published(
 ) -> PublishedComparison:
     """Put our means over seeds beside the published figures.
 
-    Names match whatever their case, and without ``-``, ``_`` and spaces.
+    Names match whatever their case, and without ``-``, ``_``, ``/`` and spaces.
 
     Args:
         results: as `benchmark.records.table.read_results` gives.
@@ -104,7 +107,8 @@ def compare_published(
     figures["model_key"] = _key(figures["model"])
     figures["dataset_key"] = _key(figures["dataset"])
     matches = ours.merge(figures.drop(columns=["dataset", "model"]), how="left", on=_KEYS)
-    same = matches["published_lookback"] == matches["lookback"].astype("str")
+    theirs = matches["published_lookback"]
+    same = (theirs == matches["lookback"].astype("str")) | (theirs == ANY_LOOKBACK)
     has_same = same.groupby([matches[name] for name in ROW]).transform("max")
     matches = matches[same | ~has_same]
     matches = _on_their_windows(matches, results, losses or {})
@@ -184,4 +188,4 @@ def _reach(std: Series, seeds: Series) -> list[float]:
 
 
 def _key(names: Series) -> Series:
-    return names.str.lower().str.replace(r"[-_\s]", "", regex=True)
+    return names.str.lower().str.replace(r"[-_/\s]", "", regex=True)
