@@ -38,6 +38,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": F.mse_loss,
     "mae": F.l1_loss,
     "huber": F.huber_loss,
+    "arctan": F.l1_loss,  # of what `step_weights` weigh
     "quantile": quantile_loss,
 }
 OPTIMISERS: dict[str, type[Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -60,6 +61,8 @@ class TrainingModule(LightningModule):
         scores: validation mse and mae of the last epoch.
     """
 
+    _step_weights: Tensor | None
+
     def __init__(
         self, forecaster: Forecaster, spec: TrainingSpec, train: Windows, share: Share = ALONE
     ) -> None:
@@ -72,6 +75,8 @@ class TrainingModule(LightningModule):
         self.steps_per_epoch = math.ceil(spec.windows_per_epoch(len(train)) / spec.batch_size)
         self.loss = LOSSES[spec.loss]
         self._heads = (len(LEVELS),) if spec.loss == "quantile" else ()
+        weights = step_weights(forecaster.shape.horizon) if spec.loss == "arctan" else None
+        self.register_buffer("_step_weights", weights, persistent=False)
         forecast = _training_forecast(forecaster, spec)
         # Each size of a batch by itself: else what is compiled for any, once there are two, is used
         # for all, and a process that goes on would compute its first epoch otherwise.
@@ -137,6 +142,8 @@ class TrainingModule(LightningModule):
         """
         forecast = self._forecast(x, _filled(x, y) if self.windows.masked else y)
         check_shape(forecast, (len(y), *self._heads, *y.shape[1:]))
+        if self._step_weights is not None:
+            forecast, y = forecast * self._step_weights, y * self._step_weights
         if self.windows.masked:
             forecast, y = only_known(forecast, y)
         loss = self._batch_loss(forecast, y)
@@ -193,6 +200,11 @@ def _filled(x: Tensor, y: Tensor) -> Tensor:
     return forward_filled(both).transpose(1, 2)[:, 1:]
 
 
+def step_weights(horizon: int) -> Tensor:
+    """``(H, 1)``: what an error of each step counts; atan(1) is pi / 4, so the first counts 1."""
+    return 1 + math.pi / 4 - torch.arange(1.0, horizon + 1).atan()[:, None]
+
+
 def _training_forecast(
     forecaster: Forecaster, spec: TrainingSpec
 ) -> Callable[[Tensor, Tensor], Tensor]:
@@ -226,6 +238,9 @@ def _schedule(
         if schedule.kind == "cosine":
             share = (step - warmup_steps) / max(1, total_steps - warmup_steps)
             return float(0.5 * (1 + torch.cos(torch.tensor(min(share, 1.0) * torch.pi))))
+        if schedule.kind == "sigmoid" and step >= steps_per_epoch:
+            epochs = torch.tensor(step // steps_per_epoch, dtype=torch.float64)
+            return float(((epochs - 10) / 2).sigmoid() - ((epochs - 100) / 20).sigmoid())
         return 1.0
 
     return LambdaLR(optimiser, factor)

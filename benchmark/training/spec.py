@@ -22,22 +22,24 @@ class Schedule(Strict):
         kind: ``constant``; ``exponential`` (times `factor` after each epoch once `hold` epochs are
             over); ``cosine`` (to zero at the last epoch); ``one_cycle`` (up over the first 30% of
             all steps, down over the rest, and the optimiser's first beta from 0.95 to 0.85 and
-            back, as PyTorch's OneCycleLR has it).
+            back, as PyTorch's OneCycleLR has it); ``sigmoid`` (the first epoch at the full rate,
+            then from near zero up to 98% of it about the 23rd and down to half about the 101st:
+            xPatch, arXiv:2412.17323, Section 3.4).
         factor: for ``exponential``.
         hold: epochs at the full rate after any warm-up, for ``exponential``.
         warmup: epochs of linear warm-up from near zero, before ``constant``, ``exponential`` or
             ``cosine``.
     """
 
-    kind: Literal["constant", "exponential", "cosine", "one_cycle"] = "constant"
+    kind: Literal["constant", "exponential", "cosine", "one_cycle", "sigmoid"] = "constant"
     factor: PositiveFloat = 0.5
     hold: Positive = 1
     warmup: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _one_warm_up(self) -> Schedule:
-        if self.kind == "one_cycle" and self.warmup:
-            raise ValueError("one_cycle has a warm-up of its own; set warmup to 0")
+        if self.kind in ("one_cycle", "sigmoid") and self.warmup:
+            raise ValueError(f"{self.kind} has a warm-up of its own; set warmup to 0")
         return self
 
 
@@ -53,8 +55,10 @@ class TrainingSpec(Strict):
         optimiser: ``adam`` or ``adamw``.
         learning_rate: the highest rate of the schedule.
         weight_decay: the optimiser's.
-        loss: ``mse``, ``mae``, ``huber`` (delta 1) or ``quantile`` (of quantile heads, whose median
-            is the point forecast), on the scaled series.
+        loss: ``mse``, ``mae``, ``huber`` (delta 1), ``arctan`` (absolute errors, the h-th step's
+            times 1 + pi/4 - atan(h), so that the first counts five times a far one: xPatch,
+            arXiv:2412.17323, Section 3.4) or ``quantile`` (of quantile heads, whose median is the
+            point forecast), on the scaled series.
         schedule: of the learning rate.
         gradient_clip: largest norm of the whole gradient; 0 does not clip.
         ema_decay: 0 keeps the weights as trained; above it, validation and test see an
@@ -72,7 +76,7 @@ class TrainingSpec(Strict):
     optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegative = 0.0
-    loss: Literal["mse", "mae", "huber", "quantile"] = "mse"
+    loss: Literal["mse", "mae", "huber", "arctan", "quantile"] = "mse"
     schedule: Schedule = Schedule()
     gradient_clip: NonNegative = 0.0
     ema_decay: Probability = 0.0

@@ -282,7 +282,7 @@ def test_bf16_trains_close_to_32_bit_but_not_alike(task: Task) -> None:
     assert {p.dtype for p in forecaster.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "arctan"])
 def test_the_reported_train_loss_is_the_named_loss(task: Task, loss: str) -> None:
     seed_all(1)
     forecaster = Linear(SHAPE)
@@ -293,6 +293,7 @@ def test_the_reported_train_loss_is_the_named_loss(task: Task, loss: str) -> Non
         "mse": np.square(error),
         "mae": np.abs(error),
         "huber": np.where(np.abs(error) < 1, 0.5 * np.square(error), np.abs(error) - 0.5),
+        "arctan": np.abs(error) * (1 + np.pi / 4 - np.arctan(np.arange(1, 13)))[:, None],
     }[loss].mean()
     _, report = train(task, epochs=1, batch_size=365, loss=loss)  # one batch: before any step
     assert report.epochs[0].train_loss == pytest.approx(expected, rel=1e-5)
