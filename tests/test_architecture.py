@@ -130,6 +130,16 @@ def test_a_users_mistake_is_one_line_on_standard_error_and_exit_code_2(tmp_path:
     assert done.stderr.count("\n") == 1
 
 
+def test_a_command_that_misses_a_package_names_it_and_the_cure() -> None:
+    code = "import sys; sys.modules['torch'] = None; sys.argv[1:] = ['run', 'ridge']\n"
+    code += "from benchmark.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the package 'torch', which this command needs, is not")
+    assert done.stderr.endswith("; pip install ts-benchmark brings all that is needed\n")
+    assert done.stderr.count("\n") == 1
+
+
 def test_the_command_line_starts_without_anything_heavy() -> None:
     heavy = {"torch", "lightning", "pandas", "sklearn", "scipy", "arch", "rich.console"}
     heavy |= {"pydantic", "yaml"}

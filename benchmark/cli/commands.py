@@ -174,6 +174,13 @@ def main() -> None:
         for line in str(error).split("\n"):
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
+    except ModuleNotFoundError as error:  # as where all was left out that `compare` can do without
+        package = (error.name or "").partition(".")[0]
+        if not package or package == "benchmark":
+            raise
+        what = f"the package '{package}', which this command needs, is not installed"
+        sys.stderr.write(f"error: {what}; pip install ts-benchmark brings all that is needed\n")
+        sys.exit(2)
     except SystemExit as end:  # what Typer makes of Ctrl-C
         if end.code == INTERRUPTED:
             resumed = any(word in RESUMED for word in sys.argv[1:2])
