@@ -13,12 +13,18 @@ by; the recurrence begins behind it. Alpha, beta, gamma and phi are sigmoids of 
 through all steps and by the errors of the whole horizon, where the textbook fits them to the errors
 of one step, and to one series.
 
+Put e_t into the lines below it and they are v_t = M v_{t-1} + g x_t, with v = (l, b, s of the last
+m steps): linear, by a matrix that no step changes. So nothing has to go step by step. What x_t does
+to the last state is M^{L-t} g, and all these powers come of a few products, each doubling their
+number: [g], [M g, g], [M^3 g, M^2 g, M g, g], ...
+
 References: P. Winters, Forecasting sales by exponentially weighted moving averages, Management
 Science 6 (1960); E. Gardner and E. McKenzie, Forecasting trends in time series, Management Science
 31 (1985), for phi; the form with e: R. Hyndman et al., Forecasting with exponential smoothing
 (2008), Table 2.1, ETS(A,Ad,A).
 
-Shapes: B batch, L lookback, H horizon, C channels, m period.
+Shapes: B batch, L lookback, H horizon, C channels, m period, V = 2 + m; R = C, or 1 where channels
+share their rates.
 """
 
 from __future__ import annotations
@@ -63,19 +69,33 @@ class HoltWinters(Forecaster):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
-        alpha, beta, gamma, phi = self.rates.sigmoid()  # (C,) or (1,) each
-        first, *rest = x.split([self.period] + [1] * (x.shape[1] - self.period), dim=1)
-        level = first.mean(dim=1)
-        trend = torch.zeros_like(level)
-        seasons = list((first - level[:, None]).unbind(1))  # of the last m steps, (B, C) each
-        for step in rest:
-            expected = level + phi * trend
-            error = step[:, 0] - (expected + seasons[-self.period])
-            level = expected + alpha * error
-            trend = phi * trend + alpha * beta * error
-            seasons.append(seasons[-self.period] + gamma * error)
-        faded = phi ** torch.arange(1, self.shape.horizon + 1, device=x.device)[:, None]  # (H, C)
-        line = level[:, None] + faded.cumsum(0) * trend[:, None]
-        season = torch.stack(seasons[-self.period :], dim=1)
+        alpha, beta, gamma, phi = self.rates.sigmoid()  # (R,) each
+        kernel = self._kernel(alpha, beta, gamma, phi).expand(x.shape[2], -1, -1)
+        level, trend, season = torch.einsum("cvl,blc->bvc", kernel, x).split(
+            [1, 1, self.period], dim=1
+        )
+        faded = phi ** torch.arange(1, self.shape.horizon + 1, device=x.device)[:, None]  # (H, R)
         repeats = -(-self.shape.horizon // self.period)
-        return line + season.repeat(1, repeats, 1)[:, : self.shape.horizon]
+        season = season.repeat(1, repeats, 1)[:, : self.shape.horizon]
+        return level + faded.cumsum(0) * trend + season
+
+    def _kernel(self, alpha: Tensor, beta: Tensor, gamma: Tensor, phi: Tensor) -> Tensor:
+        """From the lookback to the last state, ``(R, V, L)``."""
+        m, steps = self.period, self.shape.lookback - self.period
+        one, none = torch.ones_like(phi), torch.zeros_like(phi)
+        expects = torch.stack([one, phi, one, *[none] * (m - 1)], dim=1)  # (R, V): of x_t, from v
+        g = torch.stack([alpha, alpha * beta, *[none] * (m - 1), gamma], dim=1)  # (R, V)
+        moves = torch.zeros(len(phi), 2 + m, 2 + m, dtype=phi.dtype, device=phi.device)
+        moves[:, 0, 0] = 1  # l_t = l_{t-1} + phi b_{t-1}
+        moves[:, 0, 1] = moves[:, 1, 1] = phi  # b_t = phi b_{t-1}
+        moves[:, range(2, 1 + m), range(3, 2 + m)] = 1  # the season moves on by a step,
+        moves[:, 1 + m, 2] = 1  # its oldest comes again
+        power = moves - g[:, :, None] * expects[:, None, :]  # M
+        whole, found = torch.linalg.matrix_power(power, steps), g[:, :, None]
+        while found.shape[2] < steps:
+            found = torch.cat([power @ found, found], dim=2)
+            power = power @ power
+        start = torch.eye(m, dtype=phi.dtype, device=phi.device) - 1 / m
+        level = torch.full((1, m), 1 / m, dtype=phi.dtype, device=phi.device)
+        first = torch.cat([level, torch.zeros_like(level), start])  # (V, m): the first season's
+        return torch.cat([whole @ first, found[:, :, -steps:]], dim=2)
