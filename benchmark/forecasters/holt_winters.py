@@ -54,7 +54,7 @@ class HoltWinters(Forecaster):
     tied_steps = True
 
     def __init__(
-        self, shape: SeriesShape, *, period: Positive | None = None, individual: bool = True
+        self, shape: SeriesShape, *, period: Positive | None = None, individual: bool = False
     ) -> None:
         super().__init__(shape)
         self.period = period or shape.season
@@ -71,13 +71,13 @@ class HoltWinters(Forecaster):
         """``(B, L, C)`` -> ``(B, H, C)``."""
         alpha, beta, gamma, phi = self.rates.sigmoid()  # (R,) each
         kernel = self._kernel(alpha, beta, gamma, phi).expand(x.shape[2], -1, -1)
-        level, trend, season = torch.einsum("cvl,blc->bvc", kernel, x).split(
-            [1, 1, self.period], dim=1
-        )
+        state = torch.einsum("cvl,blc->bvc", kernel, x)
+        level, trend, season = torch.split(state, [1, 1, self.period], dim=1)
         faded = phi ** torch.arange(1, self.shape.horizon + 1, device=x.device)[:, None]  # (H, R)
         repeats = -(-self.shape.horizon // self.period)
         season = season.repeat(1, repeats, 1)[:, : self.shape.horizon]
-        return level + faded.cumsum(0) * trend + season
+        forecast: Tensor = level + faded.cumsum(0) * trend + season
+        return forecast
 
     def _kernel(self, alpha: Tensor, beta: Tensor, gamma: Tensor, phi: Tensor) -> Tensor:
         """From the lookback to the last state, ``(R, V, L)``."""

@@ -19,8 +19,8 @@ RATES = {"alpha": [0.2, 0.5, 0.9], "beta": [0.1, 0.4, 0.2], "gamma": [0.3, 0.05,
 RATES["phi"] = [0.95, 0.8, 0.5]
 
 
-def build(**options: bool | int) -> HoltWinters:
-    model = HoltWinters(SHAPE, **options).double()  # type: ignore[arg-type]
+def build(**options: int) -> HoltWinters:
+    model = HoltWinters(SHAPE, individual=True, **options).double()
     with torch.no_grad():
         model.rates.copy_(torch.tensor(list(RATES.values()), dtype=torch.float64).logit())
     return model
@@ -55,7 +55,7 @@ def test_a_forecast_is_that_of_statsmodels_with_the_same_rates_and_the_same_star
 
 @pytest.mark.parametrize("lookback", [M + 1, M + 2, 9, 16, L])
 def test_products_that_double_are_the_recurrence_of_all_steps(lookback: int) -> None:
-    model = HoltWinters(SeriesShape(lookback, H, C, season=M)).double()
+    model = HoltWinters(SeriesShape(lookback, H, C, season=M), individual=True).double()
     model.load_state_dict(build().state_dict())
     x = windows()[:, -lookback:]
     rates = (torch.tensor(each, dtype=torch.float64) for each in RATES.values())
@@ -98,7 +98,7 @@ def test_the_gradient_through_all_steps_is_right() -> None:
 
 def test_rates_are_of_each_channel_or_of_all() -> None:
     x, order = windows(), torch.tensor([2, 0, 1])
-    own, shared = HoltWinters(SHAPE).double(), HoltWinters(SHAPE, individual=False).double()
+    own, shared = HoltWinters(SHAPE, individual=True).double(), HoltWinters(SHAPE).double()
     assert (own.rates.shape, shared.rates.shape) == ((4, C), (4, 1))
     assert (own.channel_independent, shared.channel_independent) == (False, True)
     torch.testing.assert_close(own(x), shared(x))  # before training

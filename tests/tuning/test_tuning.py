@@ -383,7 +383,7 @@ def test_our_own_searches_can_start_and_are_the_same_for_every_cell(tmp_path):
             spaces[name] = prepare(path, task, tmp_path).space
         else:
             assert how_fitted(load_run(path).model, name) != "gradient", name
-    assert len(spaces) == 31
+    assert len(spaces) == 34
     cells = ("gru", "lstm", "slstm", "mlstm", "xlstm", "mamba", "mamba2", "rnn")
     assert all(spaces[cell] == spaces["gru"] for cell in cells)
 

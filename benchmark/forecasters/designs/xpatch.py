@@ -54,7 +54,7 @@ class XPatch(Forecaster):
         alpha: how much of the average a new value is.
 
     Raises:
-        ValueError: a patch is longer than the lookback, or the horizon is one step.
+        ValueError: a patch is longer than the lookback.
     """
 
     decay: Tensor
@@ -68,8 +68,6 @@ class XPatch(Forecaster):
         alpha: Annotated[float, Field(gt=0, le=1)] = 0.3,
     ) -> None:
         super().__init__(shape)
-        if shape.horizon < 2:
-            raise ValueError("the average's forecast goes through half a horizon, which is no step")
         self.normaliser = Normaliser("revin", shape.channels)
         self.register_buffer("decay", decays(shape.lookback, alpha), persistent=False)
         self.average = AverageStream(shape)
@@ -103,14 +101,15 @@ class AverageStream(nn.Module):
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__()
         horizon = shape.horizon
+        halved = max(horizon // 2, 1)  # of a single step there is no half
         self.layers = nn.Sequential(
             nn.Linear(shape.lookback, 4 * horizon),
             nn.AvgPool1d(2),
             nn.LayerNorm(2 * horizon),
-            nn.Linear(2 * horizon, horizon),
+            nn.Linear(2 * horizon, max(horizon, 2)),
             nn.AvgPool1d(2),
-            nn.LayerNorm(horizon // 2),
-            nn.Linear(horizon // 2, horizon),
+            nn.LayerNorm(halved),
+            nn.Linear(halved, horizon),
         )
 
     def forward(self, s: Tensor) -> Tensor:
