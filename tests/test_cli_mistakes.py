@@ -58,7 +58,6 @@ def configs(toy: Path, write_yaml: Callable[[str, Any], str]) -> None:
         ("epochs: 1", "loss: rmse", ["training.loss: input should be 'mse', 'mae', 'huber', "]),
         ("epochs: 1", "schedule: {kind: step}", ["model.yaml: training.schedule.kind: "]),
         ("epochs: 1", "schedule: {kind: one_cycle, warmup: 1}", ["training.schedule", "to 0"]),
-        ("epochs: 1", "schedule: {kind: sigmoid, warmup: 1}", ["sigmoid has a warm-up of its own"]),
         ("epochs: 1", "learning_rate: 1.0e+38", ["model.yaml: training diverged", "lower "]),
         (LINEAR, "", ["model.yaml: is empty; write its keys"]),
         (LINEAR, "- a\n- b\n", ["model.yaml: holds a list; it must be a mapping"]),

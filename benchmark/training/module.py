@@ -238,9 +238,6 @@ def _schedule(
         if schedule.kind == "cosine":
             share = (step - warmup_steps) / max(1, total_steps - warmup_steps)
             return float(0.5 * (1 + torch.cos(torch.tensor(min(share, 1.0) * torch.pi))))
-        if schedule.kind == "sigmoid" and step >= steps_per_epoch:
-            epochs = torch.tensor(step // steps_per_epoch, dtype=torch.float64)
-            return float(((epochs - 10) / 2).sigmoid() - ((epochs - 100) / 20).sigmoid())
         return 1.0
 
     return LambdaLR(optimiser, factor)

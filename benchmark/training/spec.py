@@ -22,24 +22,22 @@ class Schedule(Strict):
         kind: ``constant``; ``exponential`` (times `factor` after each epoch once `hold` epochs are
             over); ``cosine`` (to zero at the last epoch); ``one_cycle`` (up over the first 30% of
             all steps, down over the rest, and the optimiser's first beta from 0.95 to 0.85 and
-            back, as PyTorch's OneCycleLR has it); ``sigmoid`` (the first epoch at the full rate,
-            then from near zero up to 98% of it about the 23rd and down to half about the 101st:
-            xPatch, arXiv:2412.17323, Section 3.4).
+            back, as PyTorch's OneCycleLR has it).
         factor: for ``exponential``.
         hold: epochs at the full rate after any warm-up, for ``exponential``.
         warmup: epochs of linear warm-up from near zero, before ``constant``, ``exponential`` or
             ``cosine``.
     """
 
-    kind: Literal["constant", "exponential", "cosine", "one_cycle", "sigmoid"] = "constant"
+    kind: Literal["constant", "exponential", "cosine", "one_cycle"] = "constant"
     factor: PositiveFloat = 0.5
     hold: Positive = 1
     warmup: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _one_warm_up(self) -> Schedule:
-        if self.kind in ("one_cycle", "sigmoid") and self.warmup:
-            raise ValueError(f"{self.kind} has a warm-up of its own; set warmup to 0")
+        if self.kind == "one_cycle" and self.warmup:
+            raise ValueError("one_cycle has a warm-up of its own; set warmup to 0")
         return self
 
 

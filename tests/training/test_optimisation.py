@@ -129,21 +129,6 @@ def test_one_cycle_peaks_at_the_full_rate_after_30_percent_of_the_steps(
     assert found[-1] < 0.01
 
 
-def test_the_sigmoid_schedule_begins_at_the_full_rate_and_then_climbs_from_near_zero(
-    train: Callable[..., Linear], log: Log
-) -> None:
-    found = rates(train, log, 30, kind="sigmoid")
-
-    def logistic(x: float) -> float:
-        return 1 / (1 + math.exp(-x))
-
-    climb = [logistic((e - 10) / 2) - logistic((e - 100) / 20) for e in range(1, 30)]
-    expected = [1.0, *climb]
-    assert found == pytest.approx([rate for rate in expected for _ in range(STEPS)])
-    assert climb[0] < 0.005
-    assert max(climb) == climb[21] == pytest.approx(0.978, abs=0.001), "in the 23rd epoch"
-
-
 def test_gradient_clip_limits_the_norm_of_the_whole_gradient(
     train: Callable[..., Linear], log: Log
 ) -> None:
