@@ -110,3 +110,16 @@ def test_the_period_is_the_datas_season_unless_it_is_named() -> None:
     assert (build().period, build(period=6).period) == (M, 6)
     with pytest.raises(ValueError, match="the lookback is 23 and the period 23"):
         build(period=23)
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_without_a_season_it_is_an_exponential_average(horizon: int) -> None:
+    model = HoltWinters(SeriesShape(L, horizon, C, season=1)).double()
+    with torch.no_grad():
+        model.rates.copy_(torch.tensor([[0.3], [1e-9], [1e-9], [0.5]]).double().logit())
+    x = windows()
+    level = x[:, 0]
+    for step in x[:, 1:].unbind(1):
+        level = 0.3 * step + 0.7 * level
+    expected = level[:, None].expand(-1, horizon, -1)
+    torch.testing.assert_close(model(x), expected, rtol=1e-6, atol=1e-6)
