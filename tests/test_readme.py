@@ -99,12 +99,12 @@ def test_how_near_published_figures_are_is_what_the_comparison_says():
     near, pairs, every, by_seeds = told.groups()
     assert re.findall(r"(\d+)\sof\s(\d+)\spairs", README) == [(near, pairs)]
     results = " ".join(PAGES["docs/results.md"].split())
-    assert f"Of {pairs} pairs of a model's setting and a task (78 of" in results
+    assert f"Of {pairs} pairs of a model's setting and a task (126 " in results
     assert f"{near} come within 3%" in results
     assert f", {every} of every such figure" in results
     assert between("docs/results.md", "summary") == first_table(written, "the summary")
-    assert int(by_seeds) == 3
-    assert "and three more are no further" in results
+    assert int(by_seeds) == 8
+    assert "and eight more are no further" in results
 
 
 def test_the_summary_of_published_figures_is_that_of_the_tables_below_it():
