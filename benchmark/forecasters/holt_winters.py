@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from benchmark.config import Positive
 from benchmark.forecasters.contract import Forecaster, SeriesShape
+from benchmark.forecasters.naive import repeated
 
 START = {"alpha": 0.1, "beta": 0.05, "gamma": 0.1, "phi": 0.9}
 """Before training: slow, as most series want it, and a trend that is gone after a day or two."""
@@ -74,10 +75,8 @@ class HoltWinters(Forecaster):
         state = torch.einsum("cvl,blc->bvc", kernel, x)
         level, trend, season = torch.split(state, [1, 1, self.period], dim=1)
         faded = phi ** torch.arange(1, self.shape.horizon + 1, device=x.device)[:, None]  # (H, R)
-        repeats = -(-self.shape.horizon // self.period)
-        season = season.repeat(1, repeats, 1)[:, : self.shape.horizon]
-        forecast: Tensor = level + faded.cumsum(0) * trend + season
-        return forecast
+        line: Tensor = level + faded.cumsum(0) * trend
+        return line + repeated(season, self.shape.horizon)
 
     def _kernel(self, alpha: Tensor, beta: Tensor, gamma: Tensor, phi: Tensor) -> Tensor:
         """From the lookback to the last state, ``(R, V, L)``."""

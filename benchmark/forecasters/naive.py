@@ -49,8 +49,13 @@ class SeasonalNaive(Forecaster):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
-        repeats = -(-self.shape.horizon // self.period)
-        return x[:, -self.period :].repeat(1, repeats, 1)[:, : self.shape.horizon]
+        return repeated(x[:, -self.period :], self.shape.horizon)
+
+
+def repeated(season: Tensor, horizon: int) -> Tensor:
+    """A season of m steps ``(B, m, C)``, again and again, for ``(B, H, C)``."""
+    repeats = -(-horizon // season.shape[1])
+    return season.repeat(1, repeats, 1)[:, :horizon]
 
 
 class WindowMean(Forecaster):

@@ -81,3 +81,33 @@ class Tokeniser:
         else:
             series = tokens.reshape(tokens.shape[0], -1, self.channels)
         return series[:, : self.horizon]
+
+
+class OverlappingPatches:
+    """Cuts series into patches that may overlap, their end held for one more stride.
+
+    Args:
+        lookback: L.
+        patch: P, steps in a patch.
+        stride: V, steps from one patch to the next.
+
+    Attributes:
+        count: S, patches of a series.
+
+    Raises:
+        ValueError: a patch is longer than the lookback.
+    """
+
+    def __init__(self, lookback: int, patch: int, stride: int) -> None:
+        if patch > lookback:
+            raise ValueError(
+                f"a patch must fit into the lookback, however: patch is {patch} and the lookback "
+                f"{lookback}"
+            )
+        self.patch, self.stride = patch, stride
+        self.count = (lookback - patch) // stride + 2
+
+    def cut(self, series: Tensor) -> Tensor:
+        """``(N, L)`` -> ``(N, S, P)``."""
+        held = series[:, -1:].expand(-1, self.stride)
+        return torch.cat([series, held], dim=1).unfold(1, self.patch, self.stride)

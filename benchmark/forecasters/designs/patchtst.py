@@ -31,6 +31,7 @@ from benchmark.cells.heads import require_multiple
 from benchmark.config import Positive, Probability
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.normalise import Normaliser
+from benchmark.forecasters.tokens import OverlappingPatches
 
 
 class PatchTST(Forecaster):
@@ -65,38 +66,29 @@ class PatchTST(Forecaster):
     ) -> None:
         super().__init__(shape)
         require_multiple("hidden_size", hidden_size, "num_heads", num_heads)
-        if patch > shape.lookback:
-            raise ValueError(
-                f"a patch must fit into the lookback, however: patch is {patch} and the lookback "
-                f"{shape.lookback}"
-            )
-        self.patch, self.stride = patch, stride
-        num_patches = (shape.lookback - patch) // stride + 2
+        self.patches = OverlappingPatches(shape.lookback, patch, stride)
         self.normaliser = Normaliser("standard", shape.channels)
         self.embed = nn.Linear(patch, hidden_size)
-        self.position = nn.Parameter(torch.empty(num_patches, hidden_size).uniform_(-0.02, 0.02))
+        self.position = nn.Parameter(
+            torch.empty(self.patches.count, hidden_size).uniform_(-0.02, 0.02)
+        )
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             EncoderLayer(hidden_size, num_heads, feed_forward_size, dropout) for _ in range(layers)
         )
-        self.head = nn.Linear(num_patches * hidden_size, shape.horizon)
+        self.head = nn.Linear(self.patches.count * hidden_size, shape.horizon)
         self.channel_independent = True
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
         z, taken = self.normaliser(x)
-        u = self.dropout(self.embed(self.patches(z)) + self.position)  # (N, S, D)
+        cut = self.patches.cut(z.transpose(1, 2).flatten(0, 1))  # (N, S, P)
+        u = self.dropout(self.embed(cut) + self.position)  # (N, S, D)
         scores = None
         for layer in self.layers:
             u, scores = layer(u, scores)
         y = self.head(u.flatten(1)).view(x.shape[0], -1, self.shape.horizon)  # (B, C, H)
         return self.normaliser.inverse(y.transpose(1, 2), taken)
-
-    def patches(self, z: Tensor) -> Tensor:
-        """Cut ``(B, L, C)`` into ``(N, S, P)``, its end held for one more stride."""
-        series = z.transpose(1, 2).flatten(0, 1)  # (N, L)
-        held = series[:, -1:].expand(-1, self.stride)
-        return torch.cat([series, held], dim=1).unfold(1, self.patch, self.stride)
 
 
 class EncoderLayer(nn.Module):

@@ -42,6 +42,7 @@ from torch import Tensor, nn
 from benchmark.config import Positive
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.normalise import Normaliser
+from benchmark.forecasters.tokens import OverlappingPatches
 
 
 class XPatch(Forecaster):
@@ -131,13 +132,8 @@ class PatchStream(nn.Module):
 
     def __init__(self, shape: SeriesShape, patch: int, stride: int) -> None:
         super().__init__()
-        if patch > shape.lookback:
-            raise ValueError(
-                f"a patch must fit into the lookback, however: patch is {patch} and the lookback "
-                f"{shape.lookback}"
-            )
-        self.patch, self.stride = patch, stride
-        patches = (shape.lookback - patch) // stride + 2
+        self.patches = OverlappingPatches(shape.lookback, patch, stride)
+        patches = self.patches.count
         self.embed = nn.Linear(patch, patch**2)
         self.embed_norm = nn.BatchNorm1d(patches)
         self.within = nn.Conv1d(patches, patches, patch, stride=patch, groups=patches)
@@ -153,9 +149,7 @@ class PatchStream(nn.Module):
 
     def forward(self, rest: Tensor) -> Tensor:
         """``(B, C, L)`` -> ``(B, C, H)``."""
-        series = rest.flatten(0, 1)
-        held = series[:, -1:].expand(-1, self.stride)
-        p = torch.cat([series, held], dim=1).unfold(1, self.patch, self.stride)  # (B C, N, P)
+        p = self.patches.cut(rest.flatten(0, 1))  # (B C, N, P)
         e = self.embed_norm(F.gelu(self.embed(p)))  # (B C, N, P^2)
         d = self.within_norm(F.gelu(self.within(e))) + self.past(e)  # (B C, N, P)
         g = self.between_norm(F.gelu(self.between(d)))
