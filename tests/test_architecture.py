@@ -28,7 +28,8 @@ COMMANDS = {
     "suite": "name --set --strict --executor --jobs --time-limit --ray-address --gpus-per-run "
     "--part --results --device --threads --force --checkpoint --tensorboard --verbose",
     "reproduce": "run --model --tolerance --threads --results",
-    "tune": "configs --budget --horizon --folds --set --output --results --device --threads",
+    "tune": "configs --budget --horizon --folds --every --set --output --results --device "
+    "--threads",
     "forecast": "run --input --output --plot --level --results",
     "backtest": "run --input --stride --output --results",
     "export": "run --output --results",

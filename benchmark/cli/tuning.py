@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from benchmark.reports.tables import Table
+    from benchmark.data.load import Series
     from benchmark.training.report import Epoch
     from benchmark.tuning.search import Search
     from benchmark.tuning.trials import Trial
@@ -54,6 +53,10 @@ def tune(
             help="Blocks of the rows before test, held out in turn; 1: the validation split.",
         ),
     ] = 1,
+    every: Annotated[
+        int,
+        typer.Option(min=1, help="Score one of so many held-out windows: neighbours are alike."),
+    ] = 1,
     set_: SetOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Chosen YAML; default: <results>/tune/<name>.yaml.")
@@ -62,12 +65,14 @@ def tune(
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
 ) -> None:
-    """Choose settings on validation.
+    """Choose settings, or a model, on validation.
 
     Tries what the YAML's `search` names; a key that --set sets is fixed, or begins a search that is
-    set. The test split is not read. Stopped, the same command goes on from there. Examples:
+    set. Several YAMLs are ranked by the best of each; --budget 1 takes them as they are. The test
+    split is not read. Stopped, the same command goes on from there. Examples:
     benchmark tune gru --budget 30;
-    benchmark tune ridge --set lookback=24 --set 'search={lookback: [12, 24, 36]}'
+    benchmark tune ridge --set lookback=24 --set 'search={lookback: [12, 24, 36]}';
+    benchmark tune ridge holt_winters gru --budget 1 --folds 4
     """
     from benchmark.harness.spec import find_config
 
@@ -82,12 +87,22 @@ def tune(
     require_optuna()
 
     from benchmark.harness.fitted import resolve_device
+    from benchmark.reports.terminal import print_tables
     from benchmark.tuning.search import prepare
+    from benchmark.tuning.table import models_tables
 
     execution = execution_of(results, device, threads)
     target = resolve_device(execution)
-    searches = [
-        prepare(path, set_ or [], execution.results, None, horizon or (), folds) for path in paths
+
+    def read(path: Path, beside: int | None, series: Series | None = None) -> Search:
+        given = set_ or [], execution.results, series, horizon or ()
+        return prepare(path, *given, folds=folds, every=every, beside=beside)
+
+    searches = [read(path, 0 if len(paths) > 1 else None) for path in paths]
+    longest = max(search.longest for search in searches)
+    searches = [  # all on the same windows
+        one if one.longest == longest else read(path, longest, one.series)
+        for path, one in zip(paths, searches, strict=True)
     ]
     names = [search.spec.name for search in searches]
     for name in names:
@@ -95,26 +110,32 @@ def tune(
             raise UserError("benchmark tune", f"two configurations are named {name}", "rename one")
     console = make_console()
     unfinished = []
-    for config, search in zip(configs, searches, strict=True):
-        words = ["benchmark", "tune", config, "--budget", str(budget)]
-        words += [word for each in horizon or () for word in ("--horizon", str(each))]
-        words += ["--folds", str(folds)] if folds > 1 else []
-        words += [word for item in set_ or [] for word in ("--set", item)]
+    found = []
+    words = ["benchmark", "tune", *configs, "--budget", str(budget)]
+    words += [word for each in horizon or () for word in ("--horizon", str(each))]
+    words += ["--folds", str(folds)] if folds > 1 else []
+    words += ["--every", str(every)] if every > 1 else []
+    words += [word for item in set_ or [] for word in ("--set", item)]
+    for search in searches:
         path = output or execution.results / "tune" / f"{search.spec.name}.yaml"
         try:
-            _tune_one(search, budget, target, console, path, shlex.join(words))
+            trials = _tune_one(search, budget, target, console, path)
+            found.append((search, trials))
+            if len(paths) == 1 or len(trials) > 1:  # of several, one that is as it was is not told
+                _tell_chosen(search, trials, budget, console, path, shlex.join(words))
         except UserError as error:
             unfinished.append(error)
+    print_tables(models_tables(found), console)
     if unfinished:
         raise UserError.join(unfinished)
 
 
 def _tune_one(
-    search: Search, budget: int, device: torch.device, console: Console, path: Path, command: str
-) -> None:
-    from benchmark.files import check_writable, write_atomically
-    from benchmark.reports.terminal import print_tables
-    from benchmark.tuning.chosen import chosen_yaml
+    search: Search, budget: int, device: torch.device, console: Console, path: Path
+) -> list[Trial]:
+    from benchmark.files import check_writable
+    from benchmark.tuning.chosen import best_trial
+    from benchmark.tuning.table import settings
     from benchmark.tuning.tune import tune as search_on
 
     check_writable(path)
@@ -130,11 +151,28 @@ def _tune_one(
             tell(
                 console,
                 f"{name} trial {number:<3} {trial.outcome:<8} {shown}{trial.seconds:6.1f} s  "
-                f"{_what(trial)}",
+                f"{settings(trial)}",
             )
 
         trials = search_on(search, budget, device, on_epoch, on_trial)
-    print_tables([_table(search, trials)], console)
+    best_trial(search, trials)  # or it is told why there is none
+    return trials
+
+
+def _tell_chosen(
+    search: Search,
+    trials: list[Trial],
+    budget: int,
+    console: Console,
+    path: Path,
+    command: str,
+) -> None:
+    from benchmark.files import write_atomically
+    from benchmark.reports.terminal import print_tables
+    from benchmark.tuning.chosen import chosen_yaml
+    from benchmark.tuning.table import trials_table
+
+    print_tables([trials_table(search, trials)], console)
     if len(trials) < budget and any(trial.outcome != "failed" for trial in trials):
         made = f"{counted(len(trials), 'trial')}, not {budget}"
         tell(console, f"{made}: the search has no other values to try.")
@@ -151,60 +189,3 @@ def _tune_one(
 
 def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-
-
-def _what(trial: Trial) -> str:
-    """A trial's values on one line, and why it failed."""
-    values = " ".join(
-        f"{key.split('.')[-1]}={_short(value)}" for key, value in trial.params.items()
-    )
-    return f"{values}: {trial.reason}" if trial.reason else values
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _table(search: Search, trials: Sequence[Trial]) -> Table:
-    """Every trial: the finished by their score, then the pruned by theirs, then the failed."""
-    from benchmark.reports.tables import MISSING, Cell, Column, Table, amount, number
-
-    kinds = ("finished", "pruned", "failed")
-    ranked = sorted(
-        enumerate(trials),
-        key=lambda item: (kinds.index(item[1].outcome), item[1].score or 0.0, item[0]),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    for i, trial in ranked:
-        chosen = not rows and trial.outcome == "finished"
-        rows.append(
-            (
-                Cell(str(i)),
-                Cell(
-                    MISSING if trial.score is None else number(trial.score),
-                    "best" if chosen else "",
-                ),
-                Cell(str(len(trial.scores))),
-                Cell(amount(trial.seconds)),
-                Cell(trial.outcome, "bad" if trial.outcome == "failed" else ""),
-                Cell(_what(trial)),
-            )
-        )
-    monitor = search.spec.training.monitor.upper()
-    horizons = ", ".join(map(str, search.horizons))
-    several = [f"{len(search.horizons)} horizons"] if len(search.horizons) > 1 else []
-    several += [f"{search.folds} blocks, each held out in turn"] if search.folds > 1 else []
-    of = f"mean over {' and '.join(several)}" if several else "on validation"
-    return Table(
-        title=f"{search.spec.name}, {search.series.name}, horizon {horizons}",
-        columns=(
-            Column("trial"),
-            Column(f"val {monitor}"),
-            Column("fits" if several else "epochs", spare=1),
-            Column("s", spare=1),
-            Column("outcome", number=False),
-            Column("settings", number=False),
-        ),
-        rows=tuple(rows),
-        intro=(f"{counted(len(trials), 'trial')}; {monitor} {of}. Trial 0 is what it began with.",),
-    )

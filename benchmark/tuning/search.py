@@ -37,6 +37,8 @@ class Search:
         series: the data.
         horizons: steps forecast; of several, the score is the mean over them.
         folds: blocks of the rows before test that are held out in turn; 1 is the validation split.
+        every: of the windows held out, every so manieth is scored.
+        longest: rows that each window held out has before it, at least.
         file: keeps the trials; its folder is named by a hash of all that decides them.
     """
 
@@ -47,6 +49,8 @@ class Search:
     series: Series
     horizons: Sequence[int]
     folds: int
+    every: int
+    longest: int
     file: Path
 
     @property
@@ -62,6 +66,8 @@ def prepare(
     series: Series | None = None,
     horizons: Sequence[int] = (),
     folds: int = 1,
+    every: int = 1,
+    beside: int | None = None,
 ) -> Search:
     """Read a model's YAML and check every value that its search may try.
 
@@ -72,6 +78,9 @@ def prepare(
         series: the data set, where it is loaded already.
         horizons: as `Search` has it; empty takes the YAML's.
         folds: as `Search` has it.
+        every: as `Search` has it.
+        beside: the longest lookback of other searches, whose scores are for the same windows then.
+            With others beside it, a search may have nothing to try but what it begins with.
 
     Raises:
         UserError: every fault of the YAML and its search.
@@ -84,7 +93,7 @@ def prepare(
     fixed = {override.partition("=")[0].strip() for override in overrides}
     given = "search" in fixed
     space = {key: tried for key, tried in spec.search.items() if given or key not in fixed}
-    if not space:
+    if not space and beside is None:
         if spec.search:
             kept = ", ".join(f"--set {key}" for key in spec.search)
             others = f"--set 'search={{{next(iter(spec.search))}: [...]}}'"
@@ -96,7 +105,8 @@ def prepare(
     start = _check(spec, space, where)
     series = series or load(load_card(spec.dataset))
     horizons = horizons or (spec.horizon,)
-    longest = spec.model_copy(update={"lookback": _longest(spec, space)})
+    own = max(space["lookback"].extremes()) if "lookback" in space else spec.lookback
+    longest = spec.model_copy(update={"lookback": own})
     try:
         task = Task(series, longest.lookback, horizons[-1])
     except UserError as error:
@@ -108,10 +118,13 @@ def prepare(
         "space": {key: dimension.model_dump() for key, dimension in space.items()},
     }
     decisive |= {"folds": folds} if folds > 1 else {}
+    decisive |= {"every": every} if every > 1 else {}
+    held = max(own, beside or 0)
+    decisive |= {"longest": held} if held > own and folds > 1 else {}
     decisive |= {"horizons": horizons} if len(horizons) > 1 else {}
     folder = f"{spec.name}-{identify(where, task, decisive)}"
     file = results / "tune" / folder / "trials.json"
-    search = Search(spec, where, space, start, series, horizons, folds, file)
+    search = Search(spec, where, space, start, series, horizons, folds, every, held, file)
     held_out(search, longest, torch.device("cpu"))  # refuses what does not fit
     return search
 
@@ -174,13 +187,11 @@ def held_out(search: Search, spec: RunSpec, device: torch.device) -> list[HeldOu
     parts = []
     for horizon in search.horizons:
         task = Task(search.series, spec.lookback, horizon)
-        if search.folds == 1:
-            parts.append(HeldOut(task, task.windows("train", device), task.windows("val", device)))
-        else:
-            longest = _longest(spec, search.space)
-            parts += [HeldOut(task, *fold) for fold in folds(task, search.folds, longest, device)]
+        splits = [(task.windows("train", device), task.windows("val", device))]
+        if search.folds > 1:
+            splits = list(folds(task, search.folds, search.longest, device))
+        for train, validation in splits:
+            numbers = torch.arange(0, len(validation), search.every, device=device)
+            scored = validation.only(numbers) if search.every > 1 else validation
+            parts.append(HeldOut(task, train, scored))
     return parts
-
-
-def _longest(spec: RunSpec, space: Mapping[str, Dimension]) -> int:
-    return max(space["lookback"].extremes()) if "lookback" in space else spec.lookback

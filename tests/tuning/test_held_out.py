@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 
 import pytest
+import torch
 
 from benchmark.data.folds import folds
 from benchmark.data.task import Task
@@ -13,8 +15,10 @@ from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec, load_run
 from benchmark.training.fit import fit, seed_all
 from benchmark.training.heads import build_for_training
-from benchmark.tuning.search import prepare
+from benchmark.tuning.search import held_out, prepare
 from benchmark.tuning.trials import read_trials
+
+CPU = torch.device("cpu")
 
 
 def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_own(
@@ -35,11 +39,11 @@ def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_
     assert header.endswith("--budget 3 --folds 3")
     spec = load_run(Path("small.yaml"))
     means = []
-    for train, held_out in folds(make_task(24, 12), 3, longest=36):
+    for train, block in folds(make_task(24, 12), 3, longest=36):
         seed_all(3)
         shape = SeriesShape(24, 12, 3, 24)
         forecaster = build_for_training(spec.model, shape, spec.training, "small.yaml")
-        means.append(fit(forecaster, train, held_out, spec.training, 3).val_mse)
+        means.append(fit(forecaster, train, block, spec.training, 3).val_mse)
     assert trials[0].score == pytest.approx(sum(means) / 3, rel=1e-6)
     assert trials[0].scores[1] == pytest.approx(sum(means[:2]) / 2, rel=1e-6)
 
@@ -128,3 +132,72 @@ def test_a_horizon_that_does_not_fit_is_refused_before_the_first_trial(small, co
     assert done.code == 2
     assert "100000" in done.err.replace(",", "")
     assert not list(Path("results").glob("tune/*"))
+
+
+def write_models(small) -> list[str]:
+    """A network with a search, a ridge regression with a longer lookback and none, a naive one."""
+    training = {"epochs": 2, "batch_size": 64, "learning_rate": 0.003}
+    for name, changes in {
+        "linear": {"training": training},
+        "ridge": {"lookback": 48, "model": {"class": "Ridge"}, "search": {}},
+        "last": {"model": {"class": "LastValue"}, "search": {}},
+    }.items():
+        Path(small(name=name, **changes)).rename(f"{name}.yaml")
+    return ["linear.yaml", "ridge.yaml", "last.yaml"]
+
+
+def test_several_models_are_ranked_on_the_same_windows_each_by_its_best_trial(
+    small, command, make_task
+):
+    models = write_models(small)
+    done = command("tune", *models, "--budget", 1, "--folds", 3, "--every", 5)
+    assert done.code == 0, done.err
+    expected: dict[str, list[float]] = {}
+    for model in models:
+        spec = load_run(Path(model))
+        task, scores = make_task(spec.lookback, 12), []
+        for train, whole in folds(task, 3, longest=48):
+            seed_all(1)
+            shape = SeriesShape(spec.lookback, 12, 3, 24)
+            forecaster = build_for_training(spec.model, shape, spec.training, model)
+            some = whole.only(torch.arange(0, len(whole), 5))
+            scores.append(fit(forecaster, train, some, spec.training, 1).val_mse)
+        expected[spec.name] = scores
+    ranked = sorted(expected, key=lambda name: fmean(expected[name]))
+    rows = [line.split() for line in done.out.split("Models by validation")[1].splitlines()]
+    rows = [row for row in rows if row[1:2] and row[1] in expected]
+    assert [row[1] for row in rows] == ranked
+    for rank, row in enumerate(rows, 1):
+        blocks = expected[row[1]]
+        lower = sum(a < b for a, b in zip(blocks, expected[ranked[0]], strict=True))
+        assert row[:3] == [str(rank), row[1], f"{fmean(blocks):.4f}"]
+        assert row[4:7] == [f"{score:.4f}" for score in blocks]
+        assert row[7] == ("-" if rank == 1 else str(lower))
+    assert "one time in 4" in done.out
+    assert not [*Path("results/tune").glob("*.yaml")], "none was chosen among others"
+    again = command("tune", *models, "--budget", 1, "--folds", 3, "--every", 5)
+    assert again.out == done.out[done.out.index("Models by") :], "all of it was there already"
+
+
+def test_models_whose_scores_are_not_alike_are_not_ranked(small, command):
+    by_mse = write_models(small)[0]
+    by_mae = small(training={"epochs": 1, "monitor": "mae"}, search={})
+    done = command("tune", by_mse, by_mae, "--budget", 1)
+    assert done.code == 0, done.err
+    assert "Models by validation" not in done.out
+
+
+def test_a_searched_model_among_several_still_writes_what_it_has_chosen(small, command):
+    done = command("tune", *write_models(small), "--budget", 2)
+    assert done.code == 0, done.err
+    assert [path.name for path in Path("results/tune").glob("*.yaml")] == ["linear.yaml"]
+    assert "block 1" not in done.out
+    assert "Models by validation, " in done.out
+
+
+def test_windows_left_out_are_a_search_of_their_own(small, make_task, tmp_path):
+    yaml, series = Path(small()), make_task().series
+    whole, some = (prepare(yaml, [], tmp_path, series, every=every) for every in (1, 4))
+    assert whole.file != some.file
+    counts = [len(held_out(each, each.spec, CPU)[0].validation) for each in (whole, some)]
+    assert counts[1] == -(-counts[0] // 4)
