@@ -37,7 +37,7 @@ class Search:
         series: the data.
         horizons: steps forecast; of several, the score is the mean over them.
         folds: blocks of the rows before test that are held out in turn; 1 is the validation split.
-        every: of the windows held out, every so manieth is scored.
+        every: one in so many of the windows held out is scored.
         longest: rows that each window held out has before it, at least.
         file: keeps the trials; its folder is named by a hash of all that decides them.
     """
