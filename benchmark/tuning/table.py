@@ -88,13 +88,14 @@ def _models(found: Sequence[Found]) -> Table:
     marked = marks(scores)
     rows = []
     for rank, (search, trial, trials) in enumerate(chosen):
+        worse = percent(scores[rank] / scores[0] - 1) if scores[0] else MISSING
         lower = sum(own < its for own, its in zip(blocks[rank], blocks[0], strict=True))
         rows.append(
             (
                 Cell(str(rank + 1)),
                 Cell(search.spec.name),
                 Cell(number(scores[rank]), marked[rank]),
-                Cell(percent(scores[rank] / scores[0] - 1) if rank and scores[0] else "best"),
+                Cell(worse if rank else "best"),
                 *(Cell(number(score)) for score in blocks[rank][:shown]),
                 *([Cell(f"{lower} of {first.folds}" if rank else MISSING)] if blocks[0] else []),
                 Cell(str(len(trials))),
