@@ -10,6 +10,7 @@ import torch
 
 from benchmark.data.folds import folds
 from benchmark.data.task import Task
+from benchmark.data.windows import Windows
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec, load_run
@@ -19,6 +20,13 @@ from benchmark.tuning.search import held_out, prepare
 from benchmark.tuning.trials import read_trials
 
 CPU = torch.device("cpu")
+
+
+def validation_mse(spec: RunSpec, task: Task, train: Windows, validation: Windows) -> float:
+    seed_all(spec.seed)
+    shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
+    forecaster = build_for_training(spec.model, shape, spec.training, "small.yaml")
+    return fit(forecaster, train, validation, spec.training, spec.seed).val_mse
 
 
 def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_own(
@@ -38,12 +46,8 @@ def test_several_folds_choose_by_the_mean_over_blocks_and_are_a_search_of_their_
     header = Path("three.yaml").read_text().splitlines()[0]
     assert header.endswith("--budget 3 --folds 3")
     spec = load_run(Path("small.yaml"))
-    means = []
-    for train, block in folds(make_task(24, 12), 3, longest=36):
-        seed_all(3)
-        shape = SeriesShape(24, 12, 3, 24)
-        forecaster = build_for_training(spec.model, shape, spec.training, "small.yaml")
-        means.append(fit(forecaster, train, block, spec.training, 3).val_mse)
+    task = make_task(24, 12)
+    means = [validation_mse(spec, task, *fold) for fold in folds(task, 3, longest=36)]
     assert trials[0].score == pytest.approx(sum(means) / 3, rel=1e-6)
     assert trials[0].scores[1] == pytest.approx(sum(means[:2]) / 2, rel=1e-6)
 
@@ -86,14 +90,6 @@ def test_a_search_begins_anew_where_an_option_that_is_not_set_means_something_el
     assert prepare(yaml, [], tmp_path, series).file != before
 
 
-def validation_mse(spec: RunSpec, task: Task) -> float:
-    seed_all(1)
-    shape = SeriesShape(task.lookback, task.horizon, task.channels, task.season)
-    forecaster = build_for_training(spec.model, shape, spec.training, "small.yaml")
-    parts = task.windows("train"), task.windows("val")
-    return fit(forecaster, *parts, spec.training, 1).val_mse
-
-
 def test_several_horizons_choose_one_setting_by_the_mean_over_them(small, command, make_task):
     words = ("--horizon", 12, "--horizon", 6, "--horizon", 12)
     done = command("tune", small(), "--budget", 3, *words, "--output", "both.yaml")
@@ -101,7 +97,8 @@ def test_several_horizons_choose_one_setting_by_the_mean_over_them(small, comman
     (path,) = Path("results", "tune").glob("small-*/trials.json")
     trials = read_trials(path)
     spec = load_run(Path("small.yaml"))
-    means = [validation_mse(spec, make_task(24, horizon)) for horizon in (12, 6)]
+    tasks = [make_task(24, horizon) for horizon in (12, 6)]
+    means = [validation_mse(spec, t, t.windows("train"), t.windows("val")) for t in tasks]
     assert trials[0].score == pytest.approx(sum(means) / 2, rel=1e-6)
     assert trials[0].scores == pytest.approx([means[0], sum(means) / 2], rel=1e-6)
     chosen = load_run(Path("both.yaml"))
@@ -157,11 +154,8 @@ def test_several_models_are_ranked_on_the_same_windows_each_by_its_best_trial(
         spec = load_run(Path(model))
         task, scores = make_task(spec.lookback, 12), []
         for train, whole in folds(task, 3, longest=48):
-            seed_all(1)
-            shape = SeriesShape(spec.lookback, 12, 3, 24)
-            forecaster = build_for_training(spec.model, shape, spec.training, model)
             some = whole.only(torch.arange(0, len(whole), 5))
-            scores.append(fit(forecaster, train, some, spec.training, 1).val_mse)
+            scores.append(validation_mse(spec, task, train, some))
         expected[spec.name] = scores
     ranked = sorted(expected, key=lambda name: fmean(expected[name]))
     rows = [line.split() for line in done.out.split("Models by validation")[1].splitlines()]
