@@ -170,8 +170,13 @@ def own_models(designs: bool = True) -> dict[str, Path]:
     return {name: CONFIGS / "models" / f"{name}.yaml" for name in names}
 
 
+def _models_of_suites() -> dict[str, Path]:
+    found = (CONFIGS / "suites").glob("*/*.yaml")
+    return {f"{path.parent.name}/{path.stem}": path for path in sorted(found)}
+
+
 def find_config(kind: Literal["models", "suites"], name: str) -> Path:
-    """Return the YAML that a name or a path stands for.
+    """Return the YAML that a name or a path stands for; ``tuned/gru`` is that suite's GRU.
 
     Raises:
         UserError: there is none; tells the nearest name, or file beside it.
@@ -190,12 +195,14 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
         raise UserError(name, "is Python, and a run is described by a YAML", cure)
     if os.path.isfile(name):  # a folder may well be called as one of ours is
         return path
-    named = CONFIGS / kind / f"{name}.yaml"
-    if not os.path.isfile(named):
+    if kind == "models":
+        known = own_models() | _models_of_suites()
+    else:
+        known = {one: CONFIGS / kind / f"{one}.yaml" for one in config_names(kind)}
+    if name not in known:
         what = f"unknown {kind.removesuffix('s')} {name!r}"
-        known = own_models() if kind == "models" else config_names(kind)
         raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, known))
-    return named
+    return known[name]
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSpec:

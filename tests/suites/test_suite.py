@@ -253,6 +253,12 @@ def test_a_folder_called_like_one_of_our_models_does_not_hide_it(toy: Path) -> N
         find_config("models", "x" * 5000)
 
 
+def test_a_model_that_only_a_suite_of_ours_has_is_named_with_it(toy: Path) -> None:
+    assert load_run(find_config("models", "tuned/gru")).name == "gru_tuned"
+    with pytest.raises(UserError, match="did you mean 'tuned/gru'"):
+        find_config("models", "tuned/gruu")
+
+
 def test_files_called_like_our_models_do_not_stand_for_them_where_nobody_named_them(
     toy: Path, command: Callable[..., Any]
 ) -> None:
