@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.reports.gate import HIGHER_IS_BETTER, Gate
 from benchmark.reports.matching import KEY, matched
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -56,7 +57,8 @@ class Comparison:
             adds verdict, and verdict_mae.
         gate: what was let pass.
         means: a row a model of which several seeds are compared: file, dataset, horizon, name,
-            lookback, seeds, mse_old, mse_new, mse_change, verdict. `judge` adds it.
+            lookback, seeds, and as in rows mse_old, mse_new, mse_change, verdict, the same of the
+            MAE where that is judged, and worse. `judge` adds it.
     """
 
     rows: DataFrame
@@ -70,11 +72,19 @@ class Comparison:
 
     @property
     def regressed(self) -> bool:
-        """Whether any run got worse, or failed or is missing where the gate does not allow it."""
+        """Whether any run got worse, or failed or is missing where the gate does not allow it.
+
+        Or a mean over seeds got worse, by more than chance.
+        """
         stopping = ["regressed"]
         stopping += [] if self.gate.allow_failed else ["failed"]
         stopping += [] if self.gate.allow_missing else ["vanished", "not comparable"]
-        return bool(self.rows["category"].isin(stopping).any())
+        return bool(self.rows["category"].isin(stopping).any()) or self.worse_means > 0
+
+    @property
+    def worse_means(self) -> int:
+        """How many means over seeds got worse, by more than their tolerance and than chance."""
+        return 0 if self.means is None else int((self.means["worse"].map(len) > 0).sum())
 
     @property
     def counts(self) -> dict[str, int]:
@@ -85,6 +95,8 @@ class Comparison:
     def summary(self) -> str:
         """Say the outcome in one line."""
         counts = ", ".join(f"{n} {name}" for name, n in self.counts.items())
+        if self.worse_means:
+            counts = f"{counted(self.worse_means, 'mean')} over seeds regressed, {counts}"
         verdict = "REGRESSED" if self.regressed else "no regression"
         if not self.comparable:
             verdict = "NOT COMPARABLE"
@@ -108,8 +120,8 @@ def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Compari
         rows[f"{metric}_change"] = change.where(one_protocol)
     changes = rows[[f"{metric}_change" for metric in metrics]].to_dict("records")
     pairs = list(zip(changes, held_to(rows, gate), strict=True))
-    rows["worse"] = [_beyond(row, held, 1) for row, held in pairs]
-    rows["better"] = [_beyond(row, held, -1) for row, held in pairs]
+    rows["worse"] = [beyond(row, held, 1) for row, held in pairs]
+    rows["better"] = [beyond(row, held, -1) for row, held in pairs]
     rows["category"] = _categories(rows)
     return Comparison(_worst_first(rows.assign(file="")), gate)
 
@@ -176,8 +188,8 @@ def relative(old: Series, new: Series) -> Series:
     return change.mask((old == 0) & (new > 0), math.inf)
 
 
-def _beyond(row: Mapping[Any, Any], tolerances: Mapping[str, float], sign: int) -> tuple[str, ...]:
-    """Metrics that worsened (sign 1) or improved (-1) by more than their tolerance."""
+def beyond(row: Mapping[Any, Any], tolerances: Mapping[str, float], sign: int) -> tuple[str, ...]:
+    """Return the metrics that worsened (sign 1) or improved (-1) by more than their tolerance."""
     ways = {name: -sign if name in HIGHER_IS_BETTER else sign for name in tolerances}
     return tuple(
         name

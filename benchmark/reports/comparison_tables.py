@@ -9,7 +9,7 @@ from benchmark.records.record import HEADLINE
 from benchmark.reports.changes import JUDGED, VERDICTS, Comparison, held_to
 from benchmark.reports.matching import ALL_SEEDS
 from benchmark.reports.ranking import MOST_NAMES
-from benchmark.reports.seed_means import means_tables
+from benchmark.reports.seed_means import means_tables, told_verdicts
 from benchmark.reports.tables import (
     MISSING,
     MOST_PRINTED,
@@ -68,7 +68,9 @@ def to_markdown(comparison: Comparison, what: str = "") -> str:
         title = ", ".join(f"{counts[name]} {name}" for name in _SAME if name in counts.index)
         blocks.append(_folded(title, _listed(same)))
     for table in means_tables(comparison.means):
-        blocks.append(_folded(f"means over seeds ({len(table.rows)})", markdown_rows(table)))
+        worse = f", {comparison.worse_means} regressed" if comparison.worse_means else ""
+        title = f"means over seeds ({len(table.rows)}{worse})"
+        blocks.append(_folded(title, markdown_rows(table)))
     for name in ("vanished", "appeared", "still failed", "not comparable"):
         own = rows[rows["category"] == name]
         if len(own):
@@ -129,7 +131,7 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
         cells.append([Cell(text or MISSING) for text in also])
     if _judged(rows):
         columns.append(Column("verdict", number=False))
-        cells.append([Cell(verdict or MISSING) for verdict in rows["verdict"]])
+        cells.append([Cell(verdict) for verdict in told_verdicts(rows)])
     return Table(
         title="Comparison",
         columns=tuple(columns),

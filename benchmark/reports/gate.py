@@ -71,8 +71,8 @@ class Gate(Strict):
         metrics: further metrics that are held, or another tolerance for one.
         overrides: for some models or data sets; of several that fit, the later wins.
         significant_only: a change of MSE, RMSE or MAE is none where the verdict on it (RMSE's is
-            the MSE's) is that it is within noise; where there is no verdict, and for all other
-            columns, the tolerance alone decides.
+            the MSE's) is that it is within noise, and means over seeds are held as well; where
+            there is no verdict, and for all other columns, the tolerance alone decides.
         allow_missing: whether a row may vanish, or change its protocol.
         allow_failed: whether a run may fail that was done before.
     """

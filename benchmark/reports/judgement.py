@@ -33,6 +33,7 @@ from benchmark.reports.changes import (
     NOISE,
     SIGNIFICANT,
     Comparison,
+    beyond,
     relative,
     without_noise,
 )
@@ -45,11 +46,12 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from benchmark.records.losses import Losses, Metric
+    from benchmark.reports.gate import Gate
     from benchmark.statistics.noise import NoiseFloor
 
 
-MEANS = ("dataset", "horizon", "name", "lookback", "seeds", "mse_old", "mse_new", "verdict")
-"""Columns of the means over seeds, and mse_change."""
+VERDICT = {"mse": "verdict", "mae": "verdict_mae"}
+"""The column that holds the verdict on a metric."""
 
 ALIKE = 1e-5
 """Relative difference of scores that another machine makes: no change, and no other run."""
@@ -126,15 +128,17 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     It says `significant`, `beyond seeds` (where nothing is known of the test windows' chance),
     `within noise`, `not comparable` (two protocols), or nothing where there is not what it takes.
     Where the gate asks for significant changes only, the MAE has a verdict of its own in
-    `verdict_mae`, and what is within noise is no change.
+    `verdict_mae`, what is within noise is no change, and a mean over seeds that got worse by more
+    than its tolerance and than chance is a regression, even if none of its seeds is one.
     """
     rows, strict = comparison.rows, comparison.gate.significant_only
-    judge, pairs = _Judge((old, new), "mse"), _pairs(rows, "mse")
-    verdicts = {"verdict": [judge.verdict([pair]) for pair in pairs]}
-    if strict:
-        judge_mae = _Judge((old, new), "mae")
-        verdicts["verdict_mae"] = [judge_mae.verdict([pair]) for pair in _pairs(rows, "mae")]
-    means = _means(pairs, rows["name"].tolist(), judge)
+    metrics: tuple[Metric, ...] = ("mse", "mae") if strict else ("mse",)
+    judged = {metric: (_Judge((old, new), metric), _pairs(rows, metric)) for metric in metrics}
+    verdicts = {
+        VERDICT[metric]: [judge.verdict([pair]) for pair in pairs]
+        for metric, (judge, pairs) in judged.items()
+    }
+    means = _means(rows["name"].tolist(), judged, comparison.gate)
     told = replace(comparison, rows=rows.assign(**verdicts), means=means)
     return without_noise(told) if strict else told
 
@@ -146,26 +150,47 @@ def _pairs(rows: DataFrame, metric: Metric) -> list[_Pair]:
     return [_Pair(*row) for row in zip(*columns, strict=True)]
 
 
-def _means(pairs: Sequence[_Pair], names: Sequence[str], judge: _Judge) -> DataFrame:
+def _means(
+    names: Sequence[str], judged: Mapping[Metric, tuple[_Judge, Sequence[_Pair]]], gate: Gate
+) -> DataFrame:
     """A row for each model of which two seeds or more are compared, their means judged as one."""
     import pandas as pd
 
-    together: dict[tuple[Any, ...], list[_Pair]] = {}
-    for pair, name in zip(pairs, names, strict=True):
+    together: dict[tuple[Any, ...], list[int]] = {}
+    for i, (name, pair) in enumerate(zip(names, judged["mse"][1], strict=True)):
         if pair.category in JUDGED:
             seedless = pair._replace(seed=0)[: _Pair._fields.index("category")]
-            together.setdefault((name, *seedless), []).append(pair)
-    found = [
-        (
-            *(own[0].dataset, own[0].horizon, name, own[0].lookback, len(own)),
-            *(fmean(pair.score_old for pair in own), fmean(pair.score_new for pair in own)),
-            judge.verdict(own),
+            together.setdefault((name, *seedless), []).append(i)
+    several = {key: own for key, own in together.items() if len(own) > 1}
+    firsts = [judged["mse"][1][own[0]] for own in several.values()]
+    means = pd.DataFrame(
+        {
+            "dataset": [pair.dataset for pair in firsts],
+            "horizon": [pair.horizon for pair in firsts],
+            "name": [name for name, *_ in several],
+            "lookback": [pair.lookback for pair in firsts],
+            "seeds": [len(own) for own in several.values()],
+        }
+    )
+    for metric, (judge, pairs) in judged.items():
+        groups = [[pairs[i] for i in own] for own in several.values()]
+        means[f"{metric}_old"] = [fmean(pair.score_old for pair in own) for own in groups]
+        means[f"{metric}_new"] = [fmean(pair.score_new for pair in own) for own in groups]
+        means[f"{metric}_change"] = relative(means[f"{metric}_old"], means[f"{metric}_new"])
+        means[VERDICT[metric]] = [judge.verdict(own) for own in groups]
+    means["worse"] = [
+        tuple(
+            metric
+            for metric in beyond(row, {m: held[m] for m in judged if m in held}, 1)
+            if row[VERDICT[metric]] in (SIGNIFICANT, BEYOND_SEEDS)
         )
-        for (name, *_), own in together.items()
-        if len(own) > 1
+        for row, held in zip(
+            means.to_dict("records"),
+            [gate.held(pair.model, pair.dataset) for pair in firsts],
+            strict=True,
+        )
     ]
-    means = pd.DataFrame(found, columns=list(MEANS))
-    return means.assign(mse_change=relative(means["mse_old"], means["mse_new"]))
+    return means
 
 
 class _Judge:

@@ -113,6 +113,39 @@ def test_a_change_of_the_mean_over_seeds_is_found_where_no_seed_alone_shows_it(r
     assert both.means["file"].tolist() == ["a", "b"]
 
 
+def test_a_mean_that_got_worse_beyond_chance_regresses_though_none_of_its_seeds_does(run, table):
+    """Of three seeds 0.01 apart: 0.039 is the noise of one, 0.023 that of their mean."""
+
+    def shifted(mse, mae, seeds=(0, 1, 2)):
+        scores = ((seed, 0.5 + n / 100, 0.4 + n / 100) for n, seed in enumerate(seeds))
+        return table(*(run("gru", s + mse, seed=n, mae=a + mae) for n, s, a in scores))
+
+    def judged(new, **gate):
+        compared = compare(shifted(0, 0), new, Gate(significant_only=True, **gate))
+        return judge(compared, Side(shifted(0, 0), {}), Side(new, {}))
+
+    worse = judged(shifted(0.03, 0))
+    assert worse.rows["category"].value_counts().to_dict() == {"within noise": 3}
+    assert worse.means is not None
+    assert worse.means["worse"].tolist() == [("mse",)]
+    assert worse.regressed
+    assert worse.summary().startswith("REGRESSED: 1 mean over seeds regressed, 3 within noise")
+    assert "<summary>means over seeds (1, 1 regressed)</summary>" in to_markdown(worse)
+    assert "| regressed | ETTh1 | 96 | gru |" in to_markdown(worse)
+    # As is said of the same runs where no seed is on both sides.
+    assert judged(shifted(0.03, 0, seeds=(11, 12, 13))).rows["category"].tolist() == ["regressed"]
+
+    absolute = judged(shifted(0, 0.03))
+    assert absolute.means is not None
+    assert absolute.means["worse"].tolist() == [("mae",)]
+    assert "within noise; MAE beyond seeds" in to_markdown(absolute)
+    for passed in (judged(shifted(0.02, 0)), judged(shifted(-0.03, 0)), judged(shifted(0, 0))):
+        assert not passed.regressed
+        assert passed.summary().startswith("no regression: 3")
+    assert not judged(shifted(0.03, 0), tolerance=0.1).regressed
+    assert not judged(shifted(0, 0.03), metrics={"mae": None}).regressed
+
+
 def test_means_take_the_losses_of_all_their_seeds(run, table):
     """Eight seeds, alike but for the windows' chance: an eighth of a single one's variance."""
     means = {"old": 100.0, "new": 101.8}
