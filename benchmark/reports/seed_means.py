@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from benchmark.reports.tables import MISSING, Cell, Column, Table, number, percent
@@ -33,7 +34,7 @@ def means_tables(means: DataFrame | None) -> list[Table]:
     if means is None or means.empty:
         return []
     worse = means["worse"].map(len) > 0
-    columns = {
+    columns: dict[Column, Iterable[str]] = {
         Column("dataset", number=False, spare=6): means["dataset"],
         Column("H", spare=6): means["horizon"].astype(str),
         Column("model", number=False): means["name"],

@@ -66,6 +66,25 @@ def fit(
     Raises:
         FloatingPointError: the validation score is not finite; names the epoch.
     """
+    report = _fitted(forecaster, train, validation, spec, seed, options)
+    if forecaster.fitted == "gradient" and not isinstance(forecaster, Ensemble):
+        return report  # scored after each epoch
+    scores = score(forecaster, validation)
+    return replace(report, val_mse=scores["mse"], val_mae=scores["mae"])
+
+
+def _fitted(
+    forecaster: Forecaster,
+    train: Windows,
+    validation: Windows,
+    spec: TrainingSpec,
+    seed: int,
+    options: FitOptions | None,
+) -> FitReport:
+    """Fit, and leave it to the caller to score what validation windows have not scored yet.
+
+    Of an ensemble nobody asks for its members' scores, and a memory takes milliseconds a window.
+    """
     if isinstance(forecaster, Ensemble):
         return _fit_members(forecaster, train, validation, spec, seed, options)
     if forecaster.fitted == "gradient":
@@ -78,13 +97,7 @@ def fit(
         if isinstance(forecaster, ClosedFormForecaster):
             forecaster.fit(train, validation)
         seconds = time.perf_counter() - started
-    scores = score(forecaster, validation)
-    return FitReport(
-        val_mse=scores["mse"],
-        val_mae=scores["mae"],
-        seconds=seconds,
-        energy_j=meter.joules,
-    )
+    return FitReport(seconds=seconds, energy_j=meter.joules)
 
 
 def refit(
@@ -162,11 +175,8 @@ def _fit_members(
         seen = member.shape.lookback
         windows = train.with_lookback(seen), validation.latest(seen)
         own = options and options.part(str(number))
-        reports.append(fit(member, *windows, spec, seed + number, own))
-    scores = score(ensemble, validation)
+        reports.append(_fitted(member, *windows, spec, seed + number, own))
     return FitReport(
-        val_mse=scores["mse"],
-        val_mae=scores["mae"],
         seconds=sum(report.seconds for report in reports),
         epochs=tuple(epoch for report in reports for epoch in report.epochs),
         energy_j=total_energy(reports),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,8 @@ class FitReport:
     """What a fit leaves behind besides the weights.
 
     Attributes:
-        val_mse: of the weights that were kept.
+        val_mse: of the weights that were kept; NaN where they have not been scored, as of an
+            ensemble's member that is not trained by gradient.
         val_mae: likewise.
         seconds: the fit alone, validation included; with those of earlier processes.
         epochs: every epoch trained; empty where nothing is trained.
@@ -56,9 +58,9 @@ class FitReport:
         gone_on: whether an earlier process trained a part of it.
     """
 
-    val_mse: float
-    val_mae: float
     seconds: float
+    val_mse: float = math.nan
+    val_mae: float = math.nan
     epochs: tuple[Epoch, ...] = ()
     best_epoch: int = 0
     energy_j: float | None = None

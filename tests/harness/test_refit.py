@@ -116,15 +116,15 @@ def test_each_copy_is_trained_anew_from_its_own_seed_to_its_own_epoch(
     def by_gradient(*arguments: Any) -> FitReport:
         *_, seed, _, epoch = arguments
         fits.append((seed, epoch))
-        return FitReport(0, 0, seconds=0.5)
+        return FitReport(seconds=0.5)
 
     monkeypatch.setattr("benchmark.training.fit._by_gradient", lambda options: by_gradient)
     shape = SeriesShape(24, 12, 3, 24)
     three = {"class": "Ensemble", "members": [{"model": LINEAR, "copies": 3}]}
     old, new = (build_for_training(three, shape, TrainingSpec(), "m.yaml") for _ in range(2))
-    members = tuple(FitReport(0, 0, 0, best_epoch=epoch) for epoch in (5, 2, 3))
+    members = tuple(FitReport(seconds=0, best_epoch=epoch) for epoch in (5, 2, 3))
     rows = task.windows_before_test(), task.windows("val")
-    again = refit(old, new, *rows, TrainingSpec(), 7, FitReport(0, 0, 0, members=members))
+    again = refit(old, new, *rows, TrainingSpec(), 7, FitReport(seconds=0, members=members))
     assert fits == [(7, 5), (8, 2), (9, 3)]
     assert again.seconds == 1.5
 
