@@ -18,6 +18,9 @@ LONGEST = 500
 MOST_LINES = 3
 """Lines of a user's own code that are told of one error, the last ones."""
 
+OVERWRITTEN = "modified by an inplace operation"
+"""Torch's words for a number that a gradient needs and that is no longer there."""
+
 _PACKAGE = Path(__file__).parent
 _PYTHON = Path(os.__file__).parent
 
@@ -117,14 +120,39 @@ def told_by_line(where: str, cure: str = "") -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        lines = _own_lines(error)
-        if not lines:
+        if not _own_lines(error):
             raise
-        said = error
-        if isinstance(error, SyntaxError):  # names the line once more
-            said = type(error)(error.msg)
-        at = ", called at ".join(reversed(lines[-MOST_LINES:]))
-        raise UserError(where, f"{error_text(said).rstrip('.')}, at {at}", cure) from error
+        raise UserError(where, text_by_line(error), cure) from error
+
+
+def text_by_line(error: BaseException) -> str:
+    """Put an exception into a line with those of the user's own files that it came through."""
+    lines = _own_lines(error)
+    if not lines:
+        return error_text(error)
+    said = error
+    if isinstance(error, SyntaxError):  # names the line once more
+        said = type(error)(error.msg)
+    at = ", called at ".join(reversed(lines[-MOST_LINES:]))
+    return f"{error_text(said).rstrip('.')}, at {at}"
+
+
+@contextmanager
+def nothing_overwritten(fault: Callable[[str, str], Exception]) -> Iterator[None]:
+    """Go backward in the block, through what a cell or a forecaster has computed forward.
+
+    Where that wrote over a number which the gradient needs, no line of it is in the traceback.
+
+    Args:
+        fault: makes what is raised then, of what is wrong and its cure.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if OVERWRITTEN not in str(error):
+            raise
+        what = "a number that the gradient needs is written over"
+        raise fault(what, "write n = n * 2, not n *= 2, nor n[:, 0] = 0") from error
 
 
 @contextmanager
@@ -141,7 +169,7 @@ def no_exit() -> Iterator[None]:
         raise error.with_traceback(end.__traceback__) from end
 
 
-def _own_lines(error: Exception) -> list[str]:
+def _own_lines(error: BaseException) -> list[str]:
     """Lines of the user's own files through which an error came, the outermost first."""
     frames = [(f.filename, f.lineno, f.line) for f in extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:

@@ -1,39 +1,97 @@
-"""A cell of the user's own makes a step before it is used, so that a mistake is told as one."""
+"""A cell of the user's own makes steps before it is used, so that a mistake is told as one.
+
+Shapes: B batch, I input width, D hidden width.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.cells.cell import Cell
-from benchmark.errors import UserError
+from benchmark.cells.cell import Cell, State
+from benchmark.errors import UserError, nothing_overwritten, told_by_line
+from benchmark.words import counted
 
 BATCH = 2
+EXAMPLE = "see benchmark.cells.cell.Cell, or benchmark/cells/elman.py for an example"
 
 
 def tried(cls: type[Cell], input_size: int, hidden_size: int, options: Mapping[str, Any]) -> Cell:
     """Build a cell that has made one step of zeros ``(B, I)`` in float32.
 
+    One of twice that input width goes through the rest, so that the cell returned is as it would
+    be without: sizes that are mixed up fit where the two are equal, as they are in many uses.
+
     Raises:
-        UserError: a state or an output is not what `Cell` asks for.
+        UserError: a state or an output is not what `Cell` asks for, a step writes into what it is
+            given, or an error comes out of the user's file at the other width.
     """
     cell = cls(input_size, hidden_size, **options)
-    x = torch.zeros(BATCH, input_size)
-    with torch.no_grad():
-        state = cell.initial_state(x)
-        _check_state(cls, "initial_state", state)
-        made = cell.step(x, state)
-        if not isinstance(made, tuple) or len(made) != 2:
-            raise _fault(cls, f"step returned {_told(made)}, not the output and the next state")
-        h, state = made
-        if not isinstance(h, Tensor) or h.shape != (BATCH, hidden_size):
-            wanted = f"a tensor ({BATCH}, {hidden_size}), batch and hidden size"
-            raise _fault(cls, f"step's output is {_told(h)}, not {wanted}")
-        _check_state(cls, "step", state)
+    with torch.inference_mode(False), torch.no_grad():
+        x = torch.zeros(BATCH, input_size)
+        _step(cell, x, _first_state(cell, x), hidden_size)
+    wider = 2 * input_size
+    cure = "a cell takes an input of any width: "
+    cure += f"here input_size is {wider} and hidden_size {hidden_size}"
+    with _random_numbers_kept(), told_by_line("model.cell", cure):
+        _rehearse(cls, wider, hidden_size, options)
     return cell
+
+
+@torch.inference_mode(False)  # with gradients, wherever the cell is built
+def _rehearse(
+    cls: type[Cell], input_size: int, hidden_size: int, options: Mapping[str, Any]
+) -> None:
+    """Make two steps and go back through them; then ask for a state in float64."""
+    cell = cls(input_size, hidden_size, **options)
+    leaf = torch.randn(BATCH, input_size, requires_grad=True)
+    x = leaf.clone()  # as what an embedding returns: torch itself refuses to write into a leaf
+    state, outputs = _first_state(cell, x), []
+    for _ in range(2):
+        h, state = _step(cell, x, state, hidden_size)
+        outputs.append(h)
+    loss = torch.stack(outputs).sum()
+    if loss.requires_grad:
+        with nothing_overwritten(lambda what, cure: _fault(cls, f"in step {what}", cure)):
+            loss.backward()  # type: ignore[no-untyped-call]
+    cell.double()
+    for part in _first_state(cell, x.double()):
+        if part.is_floating_point() and part.dtype != torch.float64:
+            what = f"initial_state of an input in float64 holds {_told(part)} of {part.dtype}"
+            raise _fault(cls, what, "use like.new_zeros(...)")
+
+
+def _first_state(cell: Cell, x: Tensor) -> State:
+    state = cell.initial_state(x)
+    _check_state(type(cell), "initial_state", state)
+    return state
+
+
+def _step(cell: Cell, x: Tensor, state: State, hidden_size: int) -> tuple[Tensor, State]:
+    """One step, its output ``(B, D)`` and its state held to what they have to be."""
+    cls = type(cell)
+    given = [(x, "its input", "x"), *((part, "the state it was given", "h") for part in state)]
+    writes = [part._version for part, _, _ in given]  # counted by torch for each tensor
+    made = cell.step(x, state)
+    for (part, name, symbol), before in zip(given, writes, strict=True):
+        if part._version != before:
+            cure = f"write {symbol} = {symbol} * 0.5, not {symbol} *= 0.5"
+            raise _fault(cls, f"step writes into {name}", cure)
+    if not isinstance(made, tuple) or len(made) != 2:
+        raise _fault(cls, f"step returned {_told(made)}, not the output and the next state")
+    h, following = made
+    if not isinstance(h, Tensor) or h.shape != (BATCH, hidden_size):
+        wanted = f"a tensor ({BATCH}, {hidden_size}), batch and hidden size"
+        raise _fault(cls, f"step's output of {_told(x)} is {_told(h)}, not {wanted}")
+    _check_state(cls, "step", following)
+    _check_alike(cls, state, following)
+    return h, following
 
 
 def _check_state(cls: type[Cell], method: str, state: object) -> None:
@@ -45,6 +103,31 @@ def _check_state(cls: type[Cell], method: str, state: object) -> None:
             raise _fault(cls, what)
 
 
+def _check_alike(cls: type[Cell], state: State, following: State) -> None:
+    if len(following) != len(state):
+        held = counted(len(state), "tensor")
+        raise _fault(cls, f"initial_state holds {held}, step returns {len(following)}")
+    for number, (one, other) in enumerate(zip(state, following, strict=True), start=1):
+        if (one.shape, one.dtype) != (other.shape, other.dtype):
+            is_not = f"{_told(one)} of {one.dtype} in initial_state and "
+            is_not += f"{_told(other)} of {other.dtype} after a step"
+            raise _fault(
+                cls, f"tensor {number} of the state is {is_not}", "keep its shape and type"
+            )
+
+
+@contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """Draw in the block without a trace in what is drawn after it."""
+    python, numpy = random.getstate(), np.random.get_state(legacy=False)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
 def _told(thing: object) -> str:
     if isinstance(thing, Tensor):
         return f"a tensor {tuple(thing.shape)}"
@@ -53,6 +136,5 @@ def _told(thing: object) -> str:
     return f"a {type(thing).__name__}"
 
 
-def _fault(cls: type[Cell], what: str) -> UserError:
-    cure = "see benchmark.cells.cell.Cell, or benchmark/cells/elman.py for an example"
+def _fault(cls: type[Cell], what: str, cure: str = EXAMPLE) -> UserError:
     return UserError("model.cell", f"{cls.__name__}: {what}", cure)

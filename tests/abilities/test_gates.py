@@ -91,14 +91,14 @@ class Odd(Growing):
 
 class Nameless(Growing):
     def step(self, x, state):
-        h_t = torch.tanh(x)
+        h_t = torch.tanh(x[:, : self.hidden_size])
         return h_t, state
 
 
 class Hidden(Nameless):
     @by_hand
     def step(self, x, state):
-        h = torch.tanh(x)
+        h = torch.tanh(x[:, : self.hidden_size])
         return h, state
 
 

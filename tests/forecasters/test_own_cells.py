@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from benchmark.cells import cell_factory, cell_names, find_cell
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, source_digest
@@ -24,7 +27,7 @@ class Mine(Cell):
         return (like.new_zeros(len(like), self.hidden_size),)
 
     def step(self, x, state):
-        h = torch.tanh(x + state[0])
+        h = torch.tanh(x.sum(dim=1, keepdim=True) + state[0])
         return h, (h,)
 
 class Unfinished(Cell):
@@ -83,7 +86,7 @@ def test_a_mistake_in_naming_a_cell_is_told(
         ),
         (
             "def step(self, x, s):\n        return x[0], s",
-            "step's output is a tensor (2,), ",
+            "step's output of a tensor (2, 2) is a tensor (2,), ",
         ),
         (
             "def step(self, x, s):\n        return x, (1,)",
@@ -96,6 +99,44 @@ def test_a_mistake_in_naming_a_cell_is_told(
         (
             "def initial_state(self, like):\n        return (like[0, 0],)",
             "the state of initial_state holds a tensor (), not a tensor of a batch of 2",
+        ),
+        (
+            "def step(self, x, s):\n        return x, (*s, *s)",
+            "initial_state holds 1 tensor, step returns 2; see",
+        ),
+        (
+            "def step(self, x, s):\n        return x, (s[0][:, None],)",
+            "tensor 1 of the state is a tensor (2, 2) of torch.float32 in initial_state and a "
+            "tensor (2, 1, 2) of torch.float32 after a step; keep its",
+        ),
+        (
+            "def step(self, x, s):\n        return x, (s[0].long(),)",
+            "tensor (2, 2) of torch.int64 after a step",
+        ),
+        (
+            "def step(self, x, s):\n        h = s[0]\n        h *= 0.5\n        return h, (h,)",
+            "step writes into the state it was given; write h = h * 0.5, not h *= 0.5",
+        ),
+        (
+            "def step(self, x, s):\n        x[:, 0] = 0\n        return x, s",
+            "step writes into its input; write x = x * 0.5, not x *= 0.5",
+        ),
+        (
+            "def step(self, x, s):\n        n = x[:, :2].sigmoid()\n        n *= 2\n"
+            "        return n, (n,)",
+            "in step a number that the gradient needs is written over; write n = n * 2, not n *= ",
+        ),
+        (
+            "def initial_state(self, like):\n        return (torch.zeros(len(like), 2),)",
+            "initial_state of an input in float64 holds a tensor (2, 2) of torch.float32; use lik",
+        ),
+        (
+            "def step(self, x, s):\n        return x + s[0], s",
+            "'return x + s[0], s'; a cell takes an input of any width: here input_size is 4 and hi",
+        ),
+        (
+            "def step(self, x, s):\n        return x, s",
+            "step's output of a tensor (2, 4) is a tensor (2, 4), not a tensor (2, 2), batch",
         ),
         (
             "def __init__(self, i, h, k):\n        super().__init__(i, h)",
@@ -112,3 +153,55 @@ def test_a_mistake_in_a_cell_is_told_before_it_is_used(
         build_forecaster(SPEC, SHAPE, "x.yaml")
     assert str(caught.value).startswith("x.yaml: model.cell")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", cell_names())
+def test_a_cell_of_ours_does_what_is_asked_of_a_users(name: str) -> None:
+    ours = find_cell(name)
+    cell = cell_factory(f"{ours.__module__}.{ours.__name__}", {})(8, 8)
+    assert type(cell) is ours
+
+
+REMEMBERING = """
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmark.cells import Cell
+
+class Mine(Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.kernel = nn.Linear(input_size, hidden_size)
+        self.first = nn.Parameter(torch.full((hidden_size,), random.random() + np.random.rand()))
+
+    def initial_state(self, like):
+        return self.first.expand(len(like), -1), torch.zeros(len(like), dtype=torch.int64)
+
+    def step(self, x, state):
+        h, n = state
+        return torch.tanh(self.kernel(x) + h), (h, n + 1)
+"""
+
+
+def test_what_a_cell_is_tried_on_leaves_no_trace(write: Callable[[str, str], Path]) -> None:
+    write("my_cells", REMEMBERING)
+    built, drawn = [], []
+    for make in (find_cell("my_cells.Mine"), cell_factory("my_cells.Mine", {})):
+        torch.manual_seed(1)
+        np.random.seed(1)
+        random.seed(1)
+        built.append(make(2, 3))
+        drawn.append((float(torch.rand(())), np.random.rand(), random.random()))
+    assert drawn[0] == drawn[1]
+    for one, other in zip(*(cell.parameters() for cell in built), strict=True):
+        assert torch.equal(one, other)
+        assert other.grad is None
+
+
+@torch.inference_mode()
+def test_a_cell_is_tried_where_nothing_is_trained_too(write: Callable[[str, str], Path]) -> None:
+    write("my_cells", CELL)
+    assert build_forecaster(SPEC, SHAPE, "x")(torch.zeros(1, 12, 2)).shape == (1, 4, 2)
