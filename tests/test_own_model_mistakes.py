@@ -48,6 +48,12 @@ class Cut(Linear):
 class Unbuilt(Linear):
     def __init__(self, shape, *, width: int = 3):
         super().__init__(shape, widht=width)
+
+class Overwritten(Linear):
+    def forward(self, x):
+        y = torch.sigmoid(super().forward(x))
+        y *= 2
+        return y
 """
 
 
@@ -59,6 +65,10 @@ class Unbuilt(Linear):
         ("Pair", ["a forecast must be a tensor (B, H, C), however: forward returns a tuple"]),
         ("Silent", ["a forecast must be a tensor (B, H, C), however: forward returns nothing"]),
         ("Cut", ["however: no gradient comes to them (a detach(), no_grad() or numpy in forward?"]),
+        ("Overwritten", [
+            "error: model.yaml: model: in forward a number that the gradient needs is written "
+            "over; write n = n * 2, not n *= 2, nor n[:, 0] = 0\n",
+        ]),
         ("Odd", [
             "RuntimeError: ", "at line 17 of users_own.py, 'return x @ torch.zeros(7, 7)', called "
             "at line 15 of users_own.py, 'return self.mixed(x)'; the whole traceback is in ",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmark.cells import Cell
-from benchmark.errors import told_by_line
+from benchmark.errors import text_by_line, told_by_line
 from benchmark.forecasters.beside import beside_state
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
@@ -98,7 +98,7 @@ def _problem(check: Check, spec: Mapping[str, Any], shape: SeriesShape, where: s
     try:
         return check(forecaster, spec, _fit_closed_form(forecaster))
     except (Exception, SystemExit) as error:
-        return f"{type(error).__name__}: {error}"
+        return text_by_line(error)
 
 
 def _built(spec: Mapping[str, Any], shape: SeriesShape, where: str) -> Forecaster:

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from benchmark.data.windows import Windows, forward_filled
-from benchmark.errors import UserError
+from benchmark.errors import UserError, nothing_overwritten
 from benchmark.forecasters.contract import (
     LEVELS,
     Forecaster,
@@ -153,7 +153,8 @@ class TrainingModule(LightningModule):
             what = "a forecast must follow from the weights, however: no gradient comes to them"
             raise ForecastError(f"{what} (a detach(), no_grad() or numpy in forward?)")
         self._optimiser.zero_grad()
-        self.manual_backward(loss)
+        with nothing_overwritten(lambda what, cure: ForecastError(f"in forward {what}; {cure}")):
+            self.manual_backward(loss)
         if self.spec.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self._weights, self.spec.gradient_clip)
         self._optimiser.step()
