@@ -42,7 +42,7 @@ class Recurrent(Forecaster):
         hidden_size: width of the state, of each direction.
         layers: depth.
         bidirectional: read the lookback from both ends.
-        residual: add each layer's input to its output.
+        residual: add each layer's input to its output where their widths agree.
         dropout: between layers and before the output layer.
         normalise: what is taken out of a window and put back into its forecast.
         patch: time steps in a token; 1 reads point by point.
@@ -88,9 +88,10 @@ class Recurrent(Forecaster):
         self.tokens = Tokeniser(shape, patch=patch, independent=independent)
         self.normaliser = Normaliser(normalise, shape.channels)
         self.embed = _embedding(embedding, self.tokens.token_size, hidden_size)
+        first_width = self.tokens.token_size if embedding == "none" else hidden_size
         self.stack = RecurrentStack(
             build,
-            self.tokens.token_size if embedding == "none" else hidden_size,
+            first_width,
             hidden_size,
             layers=layers,
             bidirectional=bidirectional,
@@ -98,6 +99,11 @@ class Recurrent(Forecaster):
             dropout=dropout,
         )
         width = self.stack.output_size
+        if residual and layers == 1 and first_width != width and decoder != "seq2seq":
+            raise ValueError(
+                "residual adds a layer's input to its output and needs widths that agree, however: "
+                f"the only layer reads {first_width} numbers and writes {width}"
+            )
         self.decoder: nn.Module
         if decoder == "seq2seq":
             self.decoder = SequenceDecoder(

@@ -85,6 +85,8 @@ def recurrent_options() -> list[dict[str, Any]]:
         options["bidirectional"] = bidirectional and decoder != "segments"
         if decoder == "segments" and options["embedding"] == "none":
             options["embedding"] = "linear"
+        if options["bidirectional"] and options["layers"] == 1 and decoder != "seq2seq":
+            options["residual"] = False  # its only layer writes twice what it reads
         if decoder == "seq2seq" and patch == 4:
             options["teacher_forcing"] = 0.5
         found.append(options)
@@ -338,7 +340,7 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (CountsForItself, STATE, "steps changes and is not; register a buffer, or "),
     (MixesChannels, PERMUTED, "differs by up to"),
     (HoldsSuchACell, STEPS, "AnotherFastWay differs from its step by up to"),
-    (Raises, SHAPE, "RuntimeError: no kernel for this shape"),
+    (Raises, SHAPE, "RuntimeError: no kernel for this shape, at line "),
     (CannotBeFitted, SHAPE, "RuntimeError: the matrix is singular"),
 ]
 ALONE_WRONG: set[type[Forecaster]] = {

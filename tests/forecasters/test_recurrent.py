@@ -255,6 +255,11 @@ def test_dropout_is_silent_in_evaluation_and_drops_in_training() -> None:
             },
             "must be even, however: it is 7",
         ),
+        ({"residual": True}, "the only layer reads 2 numbers and writes 6"),
+        (
+            {"residual": True, "embedding": "relu", "hidden_size": 6, "bidirectional": True},
+            "the only layer reads 6 numbers and writes 12",
+        ),
         ({"decoder": "shared_segments"}, "decoder shared_segments steps the encoder's own cells"),
     ],
 )
