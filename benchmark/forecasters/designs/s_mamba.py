@@ -6,7 +6,7 @@
     h   <- LayerNorm(h + W_2 GELU(W_1 h))               `layers` times both
     y_c  = W_head LayerNorm(h_c)                        put back between mean and sd
 
-Differs from iTransformer by the second line alone: two Mambas in the place of attention, at a cost
+Differs from iTransformer by the third line alone: two Mambas in the place of attention, at a cost
 linear in the number of channels. But Mamba has an order: what a channel learns of another depends
 on how far apart, and on which side, the two stand in the file.
 

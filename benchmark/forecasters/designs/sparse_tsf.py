@@ -7,9 +7,10 @@
     y    = (y_1, ..., y_P) in the order of time + mean(x)
 
 Differs from NLinear, whose map ties every step to every other, by what it leaves out: after a look
-at its neighbours a phase sees itself alone. So there are (L / P) (H / P) weights and not L H, 445
-instead of 242 thousand at a lookback of 720 and a horizon of 336. The widened model of its authors,
-SparseTSF/MLP, has W_2 ReLU(W_1 b_p + c_1) + c_2 in the place of W b_p.
+at its neighbours a phase sees itself alone. So there are (L / P) (H / P) weights in W, 2 r + 1 in u
+and not L H: 445 instead of 242 thousand at a lookback of 720, a horizon of 336 and a period of 24.
+The widened model of its authors, SparseTSF/MLP, has W_2 ReLU(W_1 b_p + c_1) + c_2 in the place of
+W b_p.
 
 Where L is no multiple of P, the oldest L mod P steps are read as neighbours only; where H is none,
 the last period forecast is cut off.
