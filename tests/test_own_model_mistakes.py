@@ -180,3 +180,48 @@ def test_whatever_is_done_with_a_users_model_its_errors_are_told_by_its_line(
     answer = command(*(str(run) if word == "RUN" else word for word in words))
     mistaken(answer, "ValueError: what now?, at line 8 of users_fickle.py, 'raise ValueError(")
     assert answer.err.count("\n") == 1
+
+
+OVERWRITING = """
+import torch
+from benchmark.cells.elman import Elman
+from benchmark.forecasters.linear import Linear
+
+class Model(Linear):
+    def forward(self, x):
+        y = torch.sigmoid(super().forward(x))
+        y *= 2
+        return y
+
+class Faster(Elman):
+    def forward(self, x, state=None):
+        h, state = super().forward(x, state)
+        h = torch.sigmoid(h)
+        h *= 2
+        return h, state
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (("speed", "model.yaml"), "linear: model: in forward "),
+        (("gradients", "users_over.Faster", "--length", "9"), "cell users_over.Faster: "),
+        (("gates", "users_over.Faster"), "cell users_over.Faster: "),
+    ],
+    ids=["speed", "gradients", "gates"],
+)
+def test_what_is_written_over_before_its_gradient_is_told_though_no_line_of_it_is_known(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+    words: tuple[str, ...],
+    where: str,
+) -> None:
+    write_module("users_over", OVERWRITING)
+    write_yaml("model.yaml", LINEAR.replace("Linear", "users_over.Model"))
+    answer = command(*words)
+    told = f"error: {where}a number that the gradient needs is written over; write n = n * 2, not"
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert answer.err.startswith(told), answer

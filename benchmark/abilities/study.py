@@ -8,13 +8,14 @@ is learned easily.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from benchmark.abilities.tasks import AbilityTask
 from benchmark.cells import Cell, cell_factory
-from benchmark.errors import no_exit
+from benchmark.errors import UserError, no_exit, nothing_overwritten
 
 WEIGHTS = 20_000
 """Of a network, about; its width is the multiple of `STRIDE` that comes nearest."""
@@ -113,7 +114,8 @@ def trained(cell: str, task: AbilityTask, width: int, seed: int) -> Reader:
         asked = ~y.isnan()
         loss = (reader(x)[asked] - y[asked]).square().mean()
         optimiser.zero_grad()
-        loss.backward()
+        with nothing_overwritten(partial(UserError, f"cell {cell}")):
+            loss.backward()
         nn.utils.clip_grad_norm_(reader.parameters(), CLIP)
         optimiser.step()
         schedule.step()

@@ -11,6 +11,7 @@ IEEE Transactions on Neural Networks 5 (1994).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.cells import cell_factory
-from benchmark.errors import UserError, no_exit
+from benchmark.errors import UserError, no_exit, nothing_overwritten
 
 
 @no_exit()
@@ -46,7 +47,8 @@ def gradient_flow(
         the last.
 
     Raises:
-        UserError: there is none by the last input, against which the others are read.
+        UserError: there is none by the last input, against which the others are read, or the
+            cell's `forward` writes over what it follows from.
     """
     torch.manual_seed(seed)
     recurrence = cell_factory(cell, options)(width, width).double().eval()
@@ -55,7 +57,8 @@ def gradient_flow(
     last = outputs[:, -1]
     direction = torch.randn_like(last)
     direction = direction / direction.norm(dim=-1, keepdim=True)
-    (gradient,) = torch.autograd.grad((last * direction).sum(), x)
+    with nothing_overwritten(partial(UserError, f"cell {cell}")):
+        (gradient,) = torch.autograd.grad((last * direction).sum(), x)
     norms: NDArray[np.float64] = gradient.norm(dim=-1).mean(dim=0).flip(0).numpy()
     if not norms[0] > 0:
         what = f"the gradient of its last output by its last input is {norms[0]:g}"

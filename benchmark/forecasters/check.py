@@ -18,7 +18,12 @@ from torch import Tensor
 from benchmark.cells import Cell
 from benchmark.errors import text_by_line, told_by_line
 from benchmark.forecasters.beside import beside_state
-from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster, SeriesShape
+from benchmark.forecasters.contract import (
+    ClosedFormForecaster,
+    Forecaster,
+    SeriesShape,
+    going_back,
+)
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 
 Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
@@ -193,7 +198,9 @@ def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     parameters = {name: p for name, p in f.named_parameters() if p.requires_grad}
     x, y = _windows(f.shape, BATCH, generator)
     f.train()
-    (f.training_forecast(x, y) - y).square().mean().backward()  # type: ignore[no-untyped-call]
+    loss = (f.training_forecast(x, y) - y).square().mean()
+    with going_back():
+        loss.backward()  # type: ignore[no-untyped-call]
     missed = [
         name
         for name, p in parameters.items()

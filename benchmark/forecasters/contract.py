@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
-from benchmark.errors import UserError, no_exit
+from benchmark.errors import UserError, no_exit, nothing_overwritten
 
 FitKind = Literal["gradient", "closed_form", "none"]
 
@@ -43,6 +43,15 @@ def forecasters_fault(where: str) -> Iterator[None]:
         raise UserError(where, str(error)) from error
     except ForecastError as error:
         raise UserError(f"{where}: model", str(error)) from error
+
+
+def going_back() -> AbstractContextManager[None]:
+    """Go backward in the block, through a forecast.
+
+    Raises:
+        ForecastError: `forward` wrote over a number that the gradient needs.
+    """
+    return nothing_overwritten(lambda what, cure: ForecastError(f"in forward {what}; {cure}"))
 
 
 @dataclass(frozen=True)

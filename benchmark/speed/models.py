@@ -13,7 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.data.windows import Windows
-from benchmark.forecasters.contract import Forecaster, SeriesShape, check_shape, forecasters_fault
+from benchmark.forecasters.contract import (
+    Forecaster,
+    SeriesShape,
+    check_shape,
+    forecasters_fault,
+    going_back,
+)
 from benchmark.forecasters.linear import DLinear
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 from benchmark.harness.spec import RunSpec
@@ -126,7 +132,9 @@ def _step(module: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
     def call() -> None:
         module.train()
         optimiser.zero_grad()
-        loss().backward()  # type: ignore[no-untyped-call]
+        found = loss()
+        with going_back():
+            found.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
 
     return call

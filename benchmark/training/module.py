@@ -20,13 +20,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from benchmark.data.windows import Windows, forward_filled
-from benchmark.errors import UserError, nothing_overwritten
+from benchmark.errors import UserError
 from benchmark.forecasters.contract import (
     LEVELS,
     Forecaster,
     ForecastError,
     QuantileForecaster,
     check_shape,
+    going_back,
 )
 from benchmark.training.average import WeightAverage
 from benchmark.training.heads import quantile_loss
@@ -153,7 +154,7 @@ class TrainingModule(LightningModule):
             what = "a forecast must follow from the weights, however: no gradient comes to them"
             raise ForecastError(f"{what} (a detach(), no_grad() or numpy in forward?)")
         self._optimiser.zero_grad()
-        with nothing_overwritten(lambda what, cure: ForecastError(f"in forward {what}; {cure}")):
+        with going_back():
             self.manual_backward(loss)
         if self.spec.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self._weights, self.spec.gradient_clip)

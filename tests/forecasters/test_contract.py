@@ -305,6 +305,13 @@ class Raises(Honest):
         raise RuntimeError("no kernel for this shape")
 
 
+class Overwritten(Honest):
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.sigmoid(super().forward(x))
+        y *= 2
+        return y
+
+
 class CannotBeFitted(ClosedFormForecaster):
     def fit(self, train: WindowSource, validation: WindowSource) -> None:
         raise RuntimeError("the matrix is singular")
@@ -336,6 +343,11 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (UnusedParameter, GRADIENT, "none reaches spare"),
     (ParameterTimesZero, GRADIENT, "none reaches spare"),
     (InfiniteGradient, GRADIENT, "none reaches spare"),
+    (
+        Overwritten,
+        GRADIENT,
+        "ForecastError: in forward a number that the gradient needs is written",
+    ),
     (UnsavedWeight, SAVED, "differs by up to"),
     (CountsForItself, STATE, "steps changes and is not; register a buffer, or "),
     (MixesChannels, PERMUTED, "differs by up to"),
@@ -350,7 +362,7 @@ ALONE_WRONG: set[type[Forecaster]] = {
     ParameterTimesZero,
 }
 ALONE_WRONG |= {BatchMean, UnsavedWeight, MixesChannels, InfiniteGradient, HoldsSuchACell}
-ALONE_WRONG |= {CountsForItself}
+ALONE_WRONG |= {CountsForItself, Overwritten}
 
 
 def spec_of(cls: type[Forecaster]) -> dict[str, Any]:
