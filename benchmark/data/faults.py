@@ -12,15 +12,10 @@ from pathlib import Path
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, encoding_of, opened_text
 from benchmark.data.header import codec, encoding_fault
+from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError
 from benchmark.words import counted
-
-MISSING_CELLS = {
-    "", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>",
-    "#N/A", "#NA", "-NaN", "-nan",
-}  # fmt: skip
-"""What stands for a missing value, where a card allows one; pandas reads them all as NaN."""
 
 
 def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserError | None:

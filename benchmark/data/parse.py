@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
-from benchmark.data.faults import MISSING_CELLS, find_fault
+from benchmark.data.faults import find_fault
 from benchmark.data.files import REPLACE_FILE, opened_text
 from benchmark.data.header import codec, read_columns
+from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.missing import add_absent_rows
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_steps, counted_times, read_times

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import date_fault
-from benchmark.data.faults import MISSING_CELLS, cell_fault, without_card
+from benchmark.data.faults import cell_fault, without_card
 from benchmark.data.files import opened_text
 from benchmark.data.header import codec, encoding_fault, read_header
+from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
 from benchmark.data.times import Times, check_steps, read_times, step_fault

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from benchmark.data.dates import DayOrder, day_order, if_sure
 from benchmark.data.files import encoding_of, opened_text
-from benchmark.data.rewrite import rewritten
+from benchmark.data.marks import kept_as_texts, left_marked, number_marks, unmarked
+from benchmark.data.rewrite import assigned, rewritten
 from benchmark.errors import UserError
 
 LOOKED_AT = 5_000_000
@@ -27,22 +29,12 @@ LOOKED_AT = 5_000_000
 UTF_16 = BOM_UTF16_LE, BOM_UTF16_BE
 """How a text in UTF-16 begins, as Excel and PowerShell write it."""
 
-GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
-"""A number with commas between its thousands."""
-
 TOP = 100
 """Lines among which the one is looked for that names the columns."""
 
 _MARKS = ";\t|"
 _TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.]*\d")
-_DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}((\.\d{3})+,\d+|(\.\d{3}){2,})")
-_POINT = re.compile(r"[-+]?[\d,]*\.(?!\d{3}$)\d+")  # 1.234 may be a thousand
-_PLAIN = re.compile(r"[-+]?\d*\.\d+")
-_EITHER = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
-_DIGIT = re.compile(r"\d")
-_LIKE_NUMBERS = re.compile(r"[-+.,\deE]*")
 
 
 def separator_fault(path: Path, first_line: bytes) -> UserError | None:
@@ -81,19 +73,21 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     twice = next((name for name in names if name.strip() and names.count(name) > 1), None)
     if twice is not None:  # pandas would rename one of them without a word
         return UserError(f"{path}: line {line + 1}", f"names column '{twice}' twice", "rename one")
-    own, doubts = _cells_as(names, rows, separator)
+    numbers, own, doubts = _cells_as(names, rows, separator)
     options |= own
+    marked = _left_marked(path, options, numbers)
+    change = "".join(assigned(column, unmarked(column, **numbers)) for column in marked)
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
     what = "is UTF-16 text" if wide else f"{what}: {header!r:.60}"
     deed = "write it as utf-8" if wide else "mend it"
-    cure = if_sure(rewritten(path, deed, **options), doubts)
+    cure = if_sure(rewritten(path, deed, change, **options), doubts)
     return UserError(f"{path}: line 1", ", and ".join([what, *doubts]), cure)
 
 
 def _cells_as(
     names: Sequence[str], rows: Sequence[Sequence[str]], separator: str
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """How cells are written, as `pandas.read_csv` is told of it; and see `if_sure`."""
+) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+    """The marks of numbers; how cells are written, as pandas is told of it; and see `if_sure`."""
     columns = {
         name: [row[place].strip() for row in rows if place < len(row)]
         for place, name in enumerate(names)
@@ -101,7 +95,7 @@ def _cells_as(
     numbers: dict[str, str] = {}
     doubts: dict[str, str] = {}
     if separator != ",":  # of commas inside cells, `number_faults` says what they may be
-        numbers, doubts = _numbers(columns)
+        numbers, doubts = number_marks(columns.values())
     texts = _gapped(columns) | kept_as_texts(columns.items(), **numbers)
     options: dict[str, Any] = numbers | ({"dtype": texts} if texts else {})
     dates = _dates(rows)
@@ -109,7 +103,7 @@ def _cells_as(
         place, order = dates
         options |= {"parse_dates": [place]} | order.options()
         doubts |= order.doubts
-    return options, doubts
+    return numbers, options, doubts
 
 
 def _layout(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -188,50 +182,29 @@ def _torn(lines: Sequence[str], separator: str) -> tuple[int, int] | None:
     return None
 
 
-def _numbers(columns: Mapping[str, Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:
-    """How numbers are written, as `pandas.read_csv` is told of it; and see `if_sure`."""
-    cells = [cell for column in columns.values() for cell in column]
-    commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or GROUPED.fullmatch(cell)]
-    if commas and all(map(GROUPED.fullmatch, commas)):
-        if any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas)):
-            return {"thousands": ","}, {}
-        doubt = f"{commas[0]!r} has a comma between its thousands, or a decimal one"
-        return {"decimal": ","}, {doubt: "put thousands=',' for decimal=',' if it has thousands"}
-    if any(map(_THOUSANDS.fullmatch, cells)):
-        return {"decimal": ",", "thousands": "."}, {}
-    if not commas and any(_PLAIN.fullmatch(c) and not _EITHER.fullmatch(c) for c in cells):
-        return {}, {}
-    for column in columns.values():
-        pointed = [cell for cell in column if "." in cell]
-        if pointed and all(map(_EITHER.fullmatch, pointed)):
-            doubt = f"{pointed[0]!r} has a point between its thousands, or a decimal one"
-            other = "leave out thousands='.' if it is decimal"
-            return {"decimal": ",", "thousands": "."}, {doubt: other}
-    return {"decimal": ","} if commas else {}, {}
-
-
-def kept_as_texts(
-    columns: Iterable[tuple[str, Iterable[str]]], decimal: str = ".", thousands: str = ""
-) -> dict[str, str]:
-    """Which columns `pandas.read_csv` must read as texts, or the marks of others change theirs.
-
-    It takes all marks of thousands out, wherever they stand: 1.3.2024 would be the number 132024.
+def _left_marked(path: Path, options: Mapping[str, Any], numbers: Mapping[str, str]) -> list[str]:
+    """Columns of numbers that pandas leaves as texts, marks and all: one cell of the file does it.
 
     Args:
-        columns: name and cells of each.
-        decimal: the mark before decimals.
-        thousands: the mark between thousands; empty where there is none.
+        path: the file; all of it is read, as that cell may stand anywhere.
+        options: of `pandas.read_csv`.
+        numbers: those of them that tell the marks.
     """
-    if not thousands:
-        return {}
-    whole = rf"\d*|[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+"
-    number = re.compile(rf"[-+]?(?:{whole})(?:{re.escape(decimal)}\d*)?(?:[eE][-+]?\d+)?")
-    kept = {}
-    for name, cells in columns:
-        told = {cell.strip() for cell in cells if _DIGIT.search(cell)}
-        if all(map(_LIKE_NUMBERS.fullmatch, told)) and not all(map(number.fullmatch, told)):
-            kept[name] = "str"
-    return kept
+    import pandas as pd
+
+    if not numbers:
+        return []
+    reading = {name: options[name] for name in options.keys() & {"sep", "skiprows", "encoding"}}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path, dtype="str", keep_default_na=False, index_col=False, **reading
+            )
+    except ValueError:  # no table: to mend it tells so
+        return []
+    others = [name for name in table if name not in options.get("dtype", {})]
+    return [name for name in others if left_marked(Counter(table[name]), **numbers)]
 
 
 def _gapped(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:

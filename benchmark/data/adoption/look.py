@@ -18,7 +18,7 @@ import numpy as np
 from benchmark.config import nearest, validate
 from benchmark.data.adoption.layout import repeat_fault, wide_fault
 from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
-from benchmark.data.adoption.numbers import no_numbers, number_faults, unit_fault
+from benchmark.data.adoption.numbers import no_numbers, number_faults, style_fault, unit_fault
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import WHOLE_DATE, date_fault
@@ -121,11 +121,11 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
     except UserError as error:
         raise date_fault(path, frame, [time_column]) or error from None
     del reasons[time_column]
-    united = unit_fault(path, frame, [column for column in reasons if reasons[column]])
-    if united:
-        raise united
-    found = number_faults(path, frame, [column for column in reasons if reasons[column]])
-    if found:
+    texts = [column for column in reasons if reasons[column]]
+    styled = style_fault(path, frame, texts) or unit_fault(path, frame, texts)
+    if styled:
+        raise styled
+    if found := number_faults(path, frame, texts):
         raise UserError.join(found)
     channels = [column for column, reason in reasons.items() if not reason]
     if "" in channels:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.data.adoption.numbers import no_numbers
-from benchmark.data.faults import MISSING_CELLS
 from benchmark.data.files import opened_text
+from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.rewrite import rewritten
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError

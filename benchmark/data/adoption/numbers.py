@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.faults import MISSING_CELLS
+from benchmark.data.marks import GROUPED, MISSING_CELLS, kept_as_texts, unmarked
 from benchmark.data.rewrite import Rewriting, assigned, rewritten
-from benchmark.data.separators import GROUPED, kept_as_texts
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
 
@@ -24,6 +24,7 @@ NEARLY = 0.9
 _EITHER = r"[-+]?[1-9]\d{0,2},\d{3}"
 _WITH_UNIT = r"^[-+]?([$€£¥]?)\s*[-+]?\d[\d.,]*\s*([^\d.,]*)$"
 _DECIMAL = r"[-+]?\d+(?:,\d+)?"
+_LIKE_NUMBER = r"[-+.,\s\d]*\d[-+.,\s\d]*"
 _SIGNS = "-", "+"
 """Some programs write them behind a number, which would be another one without."""
 
@@ -42,6 +43,101 @@ def no_numbers(texts: pd.Series[Any]) -> str:
     if len(numbers) > 1 and bool((np.diff(numbers) == 1).all()):
         return "counts the rows"
     return ""
+
+
+@dataclass(frozen=True)
+class _Style:
+    """A way to write numbers that pandas knows no option for.
+
+    Attributes:
+        what: of a cell so written.
+        sign: a pattern of such a cell, which no other number is like.
+        like: of all numbers of such a column.
+        plain: of a column and the table `t`, the expression that writes its numbers otherwise.
+    """
+
+    what: str
+    sign: str
+    like: str
+    plain: Callable[[str], str]
+
+
+def _beside(number: str) -> str:
+    return rf"[-+(]?\s*[$€£¥]?\s*[-+]?{number}[^\d.,]*"
+
+
+def _replaced(pattern: str, by: str) -> Callable[[str], str]:
+    return lambda column: f"t[{column!r}].str.replace({pattern!r}, {by!r}, regex=True)"
+
+
+_ANY = _beside(r"\d[\d.,]*")
+_STYLES = (
+    _Style(
+        "has other marks between its thousands than commas",
+        _beside(r"[1-9]\d{0,2}([\s'\u2019]\d{3})+([.,]\d+)?"),
+        _beside(r"(\d+|[1-9]\d{0,2}([\s'\u2019]\d{3})+)([.,]\d+)?"),
+        _replaced(r"(?<=\d)[\s'\u2019](?=\d{3})", ""),
+    ),
+    _Style("has its sign behind it", r"\d[\d.,]*\s*-", _ANY, _replaced(r"^(.*\d)\s*-$", r"-\1")),
+    _Style(
+        "is in brackets, as accounts write what is negative",
+        r"\(\s*\d[\d.,]*\s*\)",
+        _ANY,
+        _replaced(r"^\(\s*(.*\d)\s*\)$", r"-\1"),
+    ),
+    _Style(
+        "has points between its thousands",
+        _beside(r"[1-9]\d{0,2}(\.\d{3})+,\d+"),
+        _beside(r"(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"),
+        lambda column: unmarked(column, ",", "."),
+    ),
+    _Style(
+        "has a decimal comma",
+        _beside(r"\d+,(\d{1,2}|\d{4,})"),
+        _beside(r"\d+(,\d+)?"),
+        lambda column: unmarked(column, ","),
+    ),
+)
+
+
+def style_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
+    """Describe columns of numbers in one of `_STYLES`; None where there is none.
+
+    A few cells may be no numbers: what they are is asked once the others can be read.
+
+    Args:
+        path: the file.
+        frame: its cells.
+        columns: those that are not of numbers alone.
+    """
+    cells = {column: frame[column].str.strip() for column in columns}
+    for style in _STYLES:
+        found = {c: row for c, texts in cells.items() if (row := _first_in(style, texts)) >= 0}
+        if found:
+            change = "".join(assigned(column, style.plain(column)) for column in found)
+            column, row = next(iter(found.items()))
+            where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
+            others = [repr(each) for each in found if each != column]
+            also = f"; so have cells of {' and '.join(others)}" if others else ""
+            what = f"{frame[column].iloc[row]!r:.40} {style.what}{also}"
+            return UserError(where, what, rewritten(path, change=change, dtype="str"))
+    return None
+
+
+def _first_in(style: _Style, texts: pd.Series[Any]) -> int:
+    """Row of the first cell in a style, where nearly all are and the rest is no number; else -1."""
+
+    def are(pattern: str) -> NDArray[np.bool_]:
+        return texts.str.fullmatch(pattern).to_numpy(dtype=bool)
+
+    styled, alike = are(style.sign), are(style.like)
+    others = ~alike & ~texts.isin(MISSING_CELLS).to_numpy(dtype=bool)
+    if (are(_DECIMAL) | ~(alike | others)).all():
+        return -1  # pandas has an option for these: `number_faults` tells it
+    few = others.sum() <= (1 - NEARLY) * (others | alike).sum()
+    return (
+        int(styled.argmax()) if styled.any() and few and not are(_LIKE_NUMBER)[others].any() else -1
+    )
 
 
 def number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> list[UserError]:
@@ -112,7 +208,7 @@ def unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserE
     where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
     others = [repr(each) for each in units if each != column]
     also = f"; so has {' and '.join(others)}" if others else ""
-    what = f"{frame[column].iloc[row]!r:.40} has a unit, {unit!r}, as all its cells have{also}"
+    what = f"{frame[column].iloc[row]!r:.40} has a unit, {unit!r}, as all its numbers have{also}"
     return UserError(where, what, cure)
 
 
@@ -122,8 +218,9 @@ def _unit(texts: pd.Series[Any]) -> str:
     Empty, too, where a few cells alone say something, or all say the same: that is a remark.
     """
     told = texts[~texts.isin(MISSING_CELLS)]
-    units = told.str.extract(_WITH_UNIT).drop_duplicates()
-    if len(units) != 1 or units.isna().any(axis=None):
+    numbers = told.str.extract(_WITH_UNIT).dropna()
+    units = numbers.drop_duplicates()
+    if len(units) != 1 or len(numbers) < NEARLY * len(told):
         return ""
     if 2 * len(told) < len(texts) or told.nunique() == 1:
         return ""

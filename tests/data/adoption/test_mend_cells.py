@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from users_table import table
 from benchmark.data.adoption.adopt import propose
 from benchmark.data.adoption.mend import mend
 from benchmark.data.rewrite import rewritten
+from benchmark.data.separators import LOOKED_AT
 from benchmark.errors import UserError
 
 FRAME = table(480)
@@ -46,6 +48,106 @@ def test_no_number_becomes_another_one(columns: dict[str, object], mark: str, us
     assert set(table.channels) == columns.keys() & {"load", "löad", "heat"}
     for column in table.values.T:
         np.testing.assert_array_equal(column, VALUES)
+
+
+@pytest.mark.parametrize("other", ["k.A.", "-", "n.v. 3", "EUR"])
+@pytest.mark.parametrize("unit", ["", " €"])
+@pytest.mark.parametrize("place", [0, 200, 479])
+def test_a_cell_that_is_no_number_leaves_no_marks_in_the_others(
+    other: str, unit: str, place: int, user: Path
+) -> None:
+    """For pandas it makes texts of all of them: 1.007 would be read as one, the second time."""
+    path, new = user / "my.csv", user / "new.csv"
+    whole = [f"{1000 + n:,}{unit}".replace(",", ".") for n in range(480)]
+    shares = [f"{n / 8:.3f}{unit}".replace(".", ",") for n in range(480)]
+    columns = {"date": GERMAN, "load": SWAPPED, "whole": whole, "share": shares}
+    frame = pd.DataFrame(columns)
+    frame.loc[place, ["whole", "share"]] = other
+    frame.to_csv(path, sep=";", index=False)
+    with contextlib.suppress(UserError):  # what that cell means is the user's to say
+        mend(path, new)
+    new.write_text(new.read_text().replace(other, ""))
+    mend(new, new)
+    table = propose(new).found.table
+    assert table.channels == ("load", "whole", "share")
+    rows = np.delete(np.arange(480), place)
+    expected = np.stack([VALUES, 1000 + np.arange(480), np.arange(480) / 8], axis=1)
+    if len(table.values) == 479:  # it was a row of units, above all others
+        assert place == 0
+        np.testing.assert_array_equal(table.values, expected[1:])
+    else:
+        np.testing.assert_array_equal(table.values[rows], expected[rows])
+        np.testing.assert_array_equal(np.isnan(table.values[place]), [False, True, True])
+
+
+def test_a_cell_that_is_no_number_may_stand_far_below(user: Path) -> None:
+    path, new = user / "my.csv", user / "new.csv"
+    times = pd.date_range("2020-01-01", periods=200_000, freq="15min").strftime("%Y-%m-%d %H:%M")
+    rows = [f"{time};{n % 9000 + 1000:,};1.000,5" for n, time in enumerate(times)]
+    lines = ["time;load;heat", *(row.replace(",", ".", 1) for row in rows)]
+    lines[190_000] = lines[190_000].replace(lines[190_000].split(";")[1], "k.A.")
+    path.write_text("\n".join(lines))
+    assert path.stat().st_size > LOOKED_AT
+    with pytest.raises(UserError, match=r"line 190001, column 'load': 'k\.A\.' is no"):
+        mend(path, new)
+    load = pd.to_numeric(pd.read_csv(new)["load"], errors="coerce")
+    assert load.isna().sum() == 1
+    assert load.min() == 1000
+
+
+NEGATIVE = [f"({text})" if n % 5 == 0 else text for n, text in enumerate(POINTS)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "signs"),
+    [
+        ([text.replace(",", " ") for text in GROUPED], 1),
+        ([text.replace(",", "\u202f").replace(".", ",") for text in GROUPED], 1),
+        ([text.replace(",", "'") for text in GROUPED], 1),
+        ([text.replace(",", "\xa0") + " kW" for text in GROUPED], 1),
+        (SWAPPED, 1),
+        ([f"{text} €" for text in SWAPPED], 1),
+        ([f"{text}-" if n % 5 == 0 else text for n, text in enumerate(SWAPPED)], -1),
+        (NEGATIVE, -1),
+        ([f"({text})" if n % 5 == 0 else text for n, text in enumerate(GROUPED)], -1),
+    ],
+)
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_numbers_are_read_in_whatever_style(
+    cells: list[str], signs: int, mark: str, user: Path
+) -> None:
+    path, new = user / "my.csv", user / "new.csv"
+    frame = pd.DataFrame({"date": ISO, "load": cells, "heat": FRAME["heat"].round(2)})
+    frame.to_csv(path, sep=mark, index=False)
+    mend(path, new)
+    found = propose(new).found
+    assert found.table.channels == ("load", "heat"), found.left_out
+    expected = np.where(np.arange(480) % 5 == 0, signs, 1) * np.array(VALUES)
+    np.testing.assert_array_equal(found.table.values[:, 0], expected)
+    np.testing.assert_array_equal(found.table.values[:, 1], frame["heat"])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["0,5", "0,5", *POINTS[2:]],  # either mark is decimal
+        [f"{n:03} 123" for n in range(480)],  # a label
+        [f"Filiale {text}" for text in SWAPPED],
+        [f"1.{n % 12 + 1}.2024" for n in range(480)],
+        [f"{n} 200 10" for n in range(480)],
+    ],
+)
+def test_what_is_no_number_for_sure_stays_as_it_is(cells: list[str], user: Path) -> None:
+    path, new = user / "my.csv", user / "new.csv"
+    for mark in ",;":
+        columns = {"date": ISO, "load": POINTS, "other": cells}
+        pd.DataFrame(columns).to_csv(path, sep=mark, index=False)
+        with contextlib.suppress(UserError):
+            mend(path, new)
+        if new.exists():
+            told = pd.read_csv(new, dtype="str")
+            assert told["other"].tolist() == cells
+            assert told["load"].tolist() == POINTS
 
 
 def test_a_label_is_the_same_in_every_part_of_a_file(user: Path) -> None:
@@ -162,9 +264,11 @@ def test_a_series_may_be_called_as_what_is_missing_or_as_a_number_is_not(
 def test_what_a_sign_or_a_number_says_is_not_thrown_away(
     write_csv: Callable[..., Path], user: Path
 ) -> None:
-    signed = [f"{text}-" for text in POINTS]
-    assert mend(write_csv(FRAME.assign(load=signed)), user / "new.csv") == []
-    assert pd.read_csv(user / "new.csv")["load"].tolist() == signed
+    for sign in "-+":
+        signed = [f"{text}{sign}" for text in POINTS]
+        mend(write_csv(FRAME.assign(load=signed)), user / "new.csv")
+        told = pd.read_csv(user / "new.csv")["load"].tolist()
+        assert told == ([-value for value in VALUES] if sign == "-" else signed)
     path = write_csv(FRAME.assign(load=["0,5", "0,5", *POINTS[2:]]))
     with pytest.raises(UserError, match=f"^{path}: line 2, .*'0,5' is no number, unlike 478 of "):
         mend(path, user / "new.csv")

@@ -220,7 +220,7 @@ FILES: dict[str, tuple[pd.DataFrame, dict[str, Any], str]] = {
             phases="3 phases",
         ),
         {},
-        "kW' has a unit, 'kW', as all its cells have; so has 'heat'; take it off: benchmark",
+        "kW' has a unit, 'kW', as all its numbers have; so has 'heat'; take it off: benchmark",
     ),
     "thousands": (
         numbers(lambda value: f"{value:,.1f}"),

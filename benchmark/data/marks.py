@@ -1,0 +1,131 @@
+"""How numbers are written in a text: their decimal mark, marks of thousands, units beside them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+MISSING_CELLS = {
+    "", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>",
+    "#N/A", "#NA", "-NaN", "-nan",
+}  # fmt: skip
+"""What stands for a missing value, where a card allows one; pandas reads them all as NaN."""
+
+GROUPED = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+"""A number with commas between its thousands."""
+
+_DECIMAL = re.compile(r"[-+]?[\d.]*,\d+")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}((\.\d{3})+,\d+|(\.\d{3}){2,})")
+_POINT = re.compile(r"[-+]?[\d,]*\.(?!\d{3}$)\d+")  # 1.234 may be a thousand
+_PLAIN = re.compile(r"[-+]?\d*\.\d+")
+_EITHER = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
+_DIGIT = re.compile(r"\d")
+_LIKE_NUMBERS = re.compile(r"[-+.,\deE]*")
+_BESIDE = r"\s*[-+(]?\s*[$€£¥]?\s*[-+]?", r"\s*[^\d.,]*"
+"""What may stand before and behind a number in its cell: a currency, a unit, brackets."""
+_WITH_UNIT = re.compile(rf"{_BESIDE[0]}([\d.,]+){_BESIDE[1]}")
+
+
+def number_marks(columns: Iterable[Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """How numbers are written, as `pandas.read_csv` is told of it; and see `dates.if_sure`.
+
+    Args:
+        columns: the cells of each.
+    """
+    columns = [[_bare(cell) for cell in column] for column in columns]
+    cells = [cell for column in columns for cell in column]
+    commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or GROUPED.fullmatch(cell)]
+    if commas and all(map(GROUPED.fullmatch, commas)):
+        if any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas)):
+            return {"thousands": ","}, {}
+        doubt = f"{commas[0]!r} has a comma between its thousands, or a decimal one"
+        return {"decimal": ","}, {doubt: "put thousands=',' for decimal=',' if it has thousands"}
+    if any(map(_THOUSANDS.fullmatch, cells)):
+        return {"decimal": ",", "thousands": "."}, {}
+    if not commas and any(_PLAIN.fullmatch(c) and not _EITHER.fullmatch(c) for c in cells):
+        return {}, {}
+    for column in columns:
+        pointed = [cell for cell in column if "." in cell]
+        if pointed and all(map(_EITHER.fullmatch, pointed)):
+            doubt = f"{pointed[0]!r} has a point between its thousands, or a decimal one"
+            other = "leave out thousands='.' if it is decimal"
+            return {"decimal": ",", "thousands": "."}, {doubt: other}
+    return {"decimal": ","} if commas else {}, {}
+
+
+def kept_as_texts(
+    columns: Iterable[tuple[str, Iterable[str]]], decimal: str = ".", thousands: str = ""
+) -> dict[str, str]:
+    """Which columns `pandas.read_csv` must read as texts, or the marks of others change theirs.
+
+    It takes all marks of thousands out, wherever they stand: 1.3.2024 would be the number 132024.
+
+    Args:
+        columns: name and cells of each.
+        decimal: the mark before decimals.
+        thousands: the mark between thousands; empty where there is none.
+    """
+    if not thousands:
+        return {}
+    number = _readable(decimal, thousands)
+    kept = {}
+    for name, cells in columns:
+        told = {cell.strip() for cell in cells if _DIGIT.search(cell)}
+        if all(map(_LIKE_NUMBERS.fullmatch, told)) and not all(map(number.fullmatch, told)):
+            kept[name] = "str"
+    return kept
+
+
+def left_marked(cells: Mapping[str, int], decimal: str = ".", thousands: str = "") -> bool:
+    """Whether `pandas.read_csv` leaves a column of numbers as texts, with their marks.
+
+    It does where a single other cell stands among them: a unit, or what means missing. Read once
+    more, without the marks, 3.204 is no longer three thousand.
+
+    Args:
+        cells: how often each cell stands in the column.
+        decimal: as in `kept_as_texts`.
+        thousands: likewise.
+    """
+    told = Counter({c.strip(): n for c, n in cells.items() if c.strip() not in MISSING_CELLS})
+    readable = _readable(decimal, thousands)
+    if all(_DIGIT.search(cell) and readable.fullmatch(cell) for cell in told):
+        return False
+    written = re.compile(_BESIDE[0] + _number(decimal, thousands) + _BESIDE[1])
+    numbers = {cell: count for cell, count in told.items() if written.fullmatch(cell)}
+    marked = any(mark in cell for cell in numbers for mark in (decimal, thousands or decimal))
+    return marked and 2 * sum(numbers.values()) >= told.total()
+
+
+def unmarked(column: str, decimal: str = ".", thousands: str = "") -> str:
+    """Write the numbers of a column without marks, and no other cell: an expression of table `t`.
+
+    Args:
+        column: its name.
+        decimal: as in `kept_as_texts`.
+        thousands: likewise.
+    """
+    cells = f"t[{column!r}]"
+    plain = f"{cells}.str.replace({thousands!r}, '')" if thousands else cells
+    plain += f".str.replace({decimal!r}, '.')" if decimal != "." else ""
+    number = rf"[^\d.,]*{_number(decimal, thousands)}[^\d.,]*"
+    return f"{cells}.mask({cells}.str.fullmatch({number!r}, na=False), {plain})"
+
+
+def _bare(cell: str) -> str:
+    """A number without what stands beside it; any other cell as it is."""
+    found = _WITH_UNIT.fullmatch(cell)
+    return found[1] if found else cell
+
+
+def _number(decimal: str, thousands: str) -> str:
+    """A number so written."""
+    grouped = rf"|\d{{1,3}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
+    return rf"(\d+{grouped})({re.escape(decimal)}\d+)?"
+
+
+def _readable(decimal: str, thousands: str) -> re.Pattern[str]:
+    """What pandas takes for a number, told of these marks."""
+    grouped = rf"|[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+" if thousands else ""
+    return re.compile(rf"[-+]?(?:\d*{grouped})(?:{re.escape(decimal)}\d*)?(?:[eE][-+]?\d+)?")
