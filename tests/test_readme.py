@@ -92,16 +92,22 @@ def test_the_table_of_cells_shown_is_the_one_in_the_reference_results():
 def test_how_near_published_figures_are_is_what_the_comparison_says():
     written = reference("reproduction/published.md")
     told = re.search(
-        r"Within 3% of a published figure: (\d+) of (\d+) pairs .*every figure for them: (\d+)\. "
+        r"Within 3% of a published figure: (\d+) of (\d+) pairs .* several: (\d+) of (\d+)\. "
         r".*far off in (\d+) more",
         written,
     )
-    near, pairs, every, by_seeds = told.groups()
+    near, pairs, every, several, by_seeds = told.groups()
     assert re.findall(r"(\d+)\sof\s(\d+)\spairs", README) == [(near, pairs)]
+    assert re.findall(r"of all of them in (\d+)\sof\s+(\d+)", README) == [(every, several)]
     results = " ".join(PAGES["docs/results.md"].split())
-    assert f"Of {pairs} pairs of a model's setting and a task (126 " in results
+    assert f"Of {pairs} pairs of a model's setting and a task (130 " in results
     assert f"{near} come within 3%" in results
-    assert f", {every} of every such figure" in results
+    assert f"several, {every} of {several} pairs come within 3%" in results
+    unsaid, compared = re.search(r"in (\d+) of (\d+) comparisons", results).groups()
+    rows = re.findall(r"^\| .*", written, re.M)
+    rows = [row for row in map(cells, rows) if len(row) == 13 and row[10].endswith(("%", "≈"))]
+    assert len(rows) == int(compared)
+    assert sum(row[5] == "?" for row in rows) == int(unsaid)
     assert between("docs/results.md", "summary") == first_table(written, "the summary")
     assert int(by_seeds) == 8
     assert "and eight more are no further" in results

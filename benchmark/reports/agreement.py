@@ -78,11 +78,14 @@ _MEANING = (
 
 def _sentence(pairs: DataFrame, unscored: int) -> str:
     far = pairs["nearest"].abs() > WITHIN
-    every = (pairs["farthest"].abs() <= WITHIN).sum()
     told = (
         f"Within {WITHIN:.0%} of a published figure: {(~far).sum()} of {len(pairs)} pairs of a "
-        f"model's setting and a task; of every figure for them: {every}."
+        "model's setting and a task."
     )
+    several = pairs[pairs["figures"] > 1]
+    if len(several):
+        every = (several["farthest"].abs() <= WITHIN).sum()
+        told += f" Of every figure, where there are several: {every} of {len(several)}."
     close = (far & pairs["within"]).sum()
     told += f" One more seed of ours might be as far off in {close} more." if close else ""
     told += (

@@ -89,7 +89,6 @@ def _models(found: Sequence[Found]) -> Table:
     rows = []
     for rank, (search, trial, trials) in enumerate(chosen):
         worse = percent(scores[rank] / scores[0] - 1) if scores[0] else MISSING
-        lower = sum(own < its for own, its in zip(blocks[rank], blocks[0], strict=True))
         rows.append(
             (
                 Cell(str(rank + 1)),
@@ -97,16 +96,23 @@ def _models(found: Sequence[Found]) -> Table:
                 Cell(number(scores[rank]), marked[rank]),
                 Cell(worse if rank else "best"),
                 *(Cell(number(score)) for score in blocks[rank][:shown]),
-                *([Cell(f"{lower} of {first.folds}" if rank else MISSING)] if blocks[0] else []),
+                *(
+                    [Cell(_lower(blocks[rank], blocks[0]) if rank else MISSING)]
+                    if blocks[0]
+                    else []
+                ),
                 Cell(str(len(trials))),
                 Cell(amount(sum(one.seconds for one in trials))),
                 Cell(settings(trial)),
             )
         )
-    note = (
+    notes = [
         f"Lower in: blocks in which a model has less than the first. Of two that are equally good, "
-        f"one is lower in all {first.folds} one time in {2 ** (first.folds - 1)}.",
-    )
+        f"one is lower in all {first.folds} one time in {2 ** (first.folds - 1)}"
+        f"{'; the first of several is so more often' if len(chosen) > 2 else ''}.",
+        "A fit chooses its epoch or its penalties on the block that it is then scored on: what has "
+        "more to choose looks a little better than it is.",
+    ]
     return Table(
         title=f"Models by validation, {_task(first)}",
         columns=(
@@ -122,8 +128,15 @@ def _models(found: Sequence[Found]) -> Table:
         ),
         rows=tuple(rows),
         intro=(f"{_score(first)}, each model as its best trial.",),
-        notes=note if blocks[0] else (),
+        notes=tuple(notes) if blocks[0] else (),
     )
+
+
+def _lower(own: Sequence[float], first: Sequence[float]) -> str:
+    """In how many blocks a model has less than the first; and as much, where it has."""
+    pairs = list(zip(own, first, strict=True))
+    lower, equal = sum(a < b for a, b in pairs), sum(a == b for a, b in pairs)
+    return f"{lower} of {len(pairs)}" + (f", {equal} equal" if equal else "")
 
 
 def settings(trial: Trial) -> str:

@@ -167,10 +167,23 @@ def test_several_models_are_ranked_on_the_same_windows_each_by_its_best_trial(
         assert row[:3] == [str(rank), row[1], f"{fmean(blocks):.4f}"]
         assert row[4:7] == [f"{score:.4f}" for score in blocks]
         assert row[7] == ("-" if rank == 1 else str(lower))
-    assert "one time in 4" in done.out
+    told = " ".join(done.out.split())
+    assert "one time in 4; the first of several is so more often." in told
+    assert "chooses its epoch or its penalties on the block" in told
     assert not [*Path("results/tune").glob("*.yaml")], "none was chosen among others"
     again = command("tune", *models, "--budget", 1, "--folds", 3, "--every", 5)
     assert again.out == done.out[done.out.index("Models by") :], "all of it was there already"
+
+
+def test_a_model_that_scores_as_the_first_does_is_told_as_equal(small, command):
+    same = {"model": {"class": "Ridge"}, "search": {}}
+    twins = [Path(small(name=name, **same)).rename(f"{name}.yaml").name for name in ("one", "two")]
+    done = command("tune", *twins, "--budget", 1, "--folds", 3, "--every", 5)
+    assert done.code == 0, done.err
+    table = done.out.split("Models by validation")[1]
+    assert " +0.0% " in table
+    assert " 0 of 3, 3 equal " in table
+    assert "one time in 4. " in " ".join(table.split())
 
 
 def test_models_whose_scores_are_not_alike_are_not_ranked(small, command):
