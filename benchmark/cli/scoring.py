@@ -38,7 +38,9 @@ def score(
     The file holds the forecast of every test window, stride 1, in time order, scaled by mean and
     standard deviation of the train rows (such as pred.npy of Time-Series-Library); or a row for
     each value, with columns unique_id (the channel), ds (its time), cutoff (the time of the last
-    row before) and the forecast (such as cross_validation of Nixtla's libraries). Example:
+    row before) and the forecast (such as cross_validation of Nixtla's libraries, which is in
+    original units: --original-units). Where it has the true values too, as y, they are compared
+    with ours. Example:
     benchmark score pred.npy --target true.npy --name PatchTST_TSLib --lookback 96
     """
     from benchmark.config import validate

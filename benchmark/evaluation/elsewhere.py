@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.evaluation.forecast import BATCH, Evaluation, score_forecasts
-from benchmark.evaluation.forecast_table import read_table
+from benchmark.evaluation.forecast_table import TRUTH, read_table
 
 BATCHES = tuple(2**power for power in range(3, 12))
 """Sizes of a last, incomplete batch that a loader may have dropped."""
@@ -29,23 +29,32 @@ CLOSE = 1e-3
 """Standard deviations by which a target may miss ours: what half precision rounds to."""
 
 
-def read_forecasts(path: Path, task: Task, column: str | None = None) -> NDArray[Any]:
+def read_forecasts(
+    path: Path, task: Task, column: str | None = None, *, original_units: bool = False
+) -> NDArray[Any]:
     """Read a file of forecasts; an ``.npy`` only as far as it is looked at.
+
+    True values in a table, beside the forecasts, are held to ours as `check_targets` does.
 
     Args:
         path: the file.
         task: whose test windows they are.
         column: of a table, the one that holds them; None takes the only one there is.
+        original_units: whether they are in each channel's own unit, instead of scaled.
 
     Returns:
         ``(W, H, C)``, as they are in the file.
 
     Raises:
-        UserError: the file cannot be read, or does not hold every test window's forecast once.
+        UserError: the file cannot be read, does not hold every test window's forecast once, or
+            holds another true value.
     """
     ending = path.suffix.lower()
     if ending in (".csv", ".parquet"):
-        return read_table(path, task, column)
+        forecasts, targets = read_table(path, task, column)
+        if targets is not None:
+            _check(targets, f"{path}: column {TRUTH!r}", task, original_units)
+        return forecasts
     if ending != ".npy":
         cure = "write an array with np.save, or a table"
         raise UserError(str(path), "does not end in .npy, .csv or .parquet", cure)
@@ -97,22 +106,26 @@ def check_targets(path: Path, task: Task, original_units: bool) -> None:
     Raises:
         UserError: the file cannot be read, or a value is another.
     """
-    targets = _array(path, task)
+    _check(_array(path, task), str(path), task, original_units)
+
+
+def _check(targets: NDArray[Any], where: str, task: Task, original_units: bool) -> None:
     windows = task.windows("test")
     for index in torch.split(torch.arange(len(windows)), BATCH):
         ours = windows.gather(index)[1].double().numpy()  # (B, H, C)
-        theirs = np.asarray(targets[index.numpy()], dtype=np.float64)
-        theirs = task.scaler.transform(theirs) if original_units else theirs
+        raw = np.asarray(targets[index.numpy()], dtype=np.float64)
+        scaled = task.scaler.transform(raw)
+        theirs, otherwise = (scaled, raw) if original_units else (raw, scaled)
         wrong = ~np.isnan(ours) & ~(np.abs(theirs - ours) <= CLOSE)
         if wrong.any():
             window, step, channel = map(int, np.argwhere(wrong)[0])
             found, wanted = theirs[window, step, channel], ours[window, step, channel]
-            place = _place(str(path), int(index[window]), step, task.series.channels[channel])
+            place = _place(where, int(index[window]), step, task.series.channels[channel])
             what = f"the target is {found:.6g}, in test, scaled, it is {wanted:.6g}"
-            again = task.scaler.transform(theirs)[window, step, channel]
             cure = "its windows begin at other rows, or its values are not scaled by the train rows"
-            if not original_units and abs(again - wanted) <= CLOSE:
+            if abs(otherwise[window, step, channel] - wanted) <= CLOSE:
                 cure = "it is in original units: add --original-units"
+                cure = "it is scaled: leave out --original-units" if original_units else cure
             raise UserError(place, what, cure)
 
 

@@ -28,7 +28,9 @@ TRUTH = "y"
 """What such a table calls the true values."""
 
 
-def read_table(path: Path, task: Task, column: str | None) -> NDArray[np.float64]:
+def read_table(
+    path: Path, task: Task, column: str | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Read the forecasts of every test window; of others, as of validation, none is looked at.
 
     Args:
@@ -37,17 +39,18 @@ def read_table(path: Path, task: Task, column: str | None) -> NDArray[np.float64
         column: the one that holds them; None takes the only one there is.
 
     Returns:
-        ``(W, H, C)``, as they are in the file.
+        ``(W, H, C)``, as they are in the file, and the true values beside them likewise; None where
+        it has no column `TRUTH`.
 
     Raises:
         UserError: the file cannot be read, lacks a column, or does not hold each value once.
     """
     table = _read(path)
-    values = table[_column(path, table, column)]
+    name = _column(path, table, column)
     windows = task.windows("test")
     window = _rows(path, table[CUTOFF], task) + 1 - windows.first
     ours = (window >= 0) & (window < len(windows))
-    table, values, window = table[ours], values[ours], window[ours]
+    table, window = table[ours], window[ours]
     step = _rows(path, table[TIME], task) - windows.first - window
     within = (step >= 0) & (step < task.horizon)
     if not within.all():
@@ -61,9 +64,16 @@ def read_table(path: Path, task: Task, column: str | None) -> NDArray[np.float64
     count = np.bincount(place, minlength=np.prod(shape))
     if (count != 1).any():
         raise _count_fault(path, count.reshape(shape), task, windows.first)
-    array = np.empty(shape)
-    array.reshape(-1)[place] = _numbers(path, values)
-    return array
+
+    def placed(name: str, cure: str) -> NDArray[np.float64]:
+        array = np.empty(shape)
+        array.reshape(-1)[place] = _numbers(path, table[name], cure)
+        return array
+
+    forecasts = placed(name, "name another with --column")
+    if TRUTH not in table.columns:
+        return forecasts, None
+    return forecasts, placed(TRUTH, "write the true values there, or take the column out")
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -134,15 +144,14 @@ def _channels(path: Path, names: pd.Series[Any], task: Task) -> NDArray[np.int64
     return found.astype(np.int64)
 
 
-def _numbers(path: Path, values: pd.Series[Any]) -> NDArray[np.float64]:
+def _numbers(path: Path, values: pd.Series[Any], cure: str) -> NDArray[np.float64]:
     import pandas as pd
 
     try:
         return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         what = f"is no number ({' '.join(str(error).split()):.200})"
-        where = f"{path}: column {values.name!r}"
-        raise UserError(where, what, "name another with --column") from None
+        raise UserError(f"{path}: column {values.name!r}", what, cure) from None
 
 
 def _count_fault(path: Path, count: NDArray[np.int64], task: Task, first: int) -> UserError:

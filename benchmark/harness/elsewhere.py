@@ -70,8 +70,9 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
     task = Task(load(load_card(forecasts.dataset)), forecasts.lookback, forecasts.horizon)
     if forecasts.target is not None:
         check_targets(forecasts.target, task, forecasts.original_units)
-    array = read_forecasts(forecasts.file, task, forecasts.column)
-    evaluation = evaluate_array(array, str(forecasts.file), task, forecasts.original_units)
+    file, own_units = forecasts.file, forecasts.original_units
+    array = read_forecasts(file, task, forecasts.column, original_units=own_units)
+    evaluation = evaluate_array(array, str(file), task, own_units)
     told = {"elsewhere": forecasts.name, "lookback": task.lookback, "horizon": task.horizon}
     with forecasts.file.open("rb") as stream:
         read = {

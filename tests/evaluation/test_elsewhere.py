@@ -37,10 +37,17 @@ def arrays(task: Task, forecaster: SeasonalNaive) -> tuple[Array, Array]:
 
 
 def table_of(task: Task, forecasts: Array) -> pd.DataFrame:
-    """A row for each value, by a loop over windows, steps and channels."""
+    """A row for each value, with the scaled target, by a loop over windows, steps and channels."""
     first, times = task.windows("test").first, task.series.timestamps
+    scaled = task.scaler.transform(task.series.values)
     rows = [
-        (name, times[first + w + h], times[first + w - 1], 0.0, forecasts[w, h, c])
+        (
+            name,
+            times[first + w + h],
+            times[first + w - 1],
+            scaled[first + w + h, c],
+            forecasts[w, h, c],
+        )
         for w in range(len(forecasts))
         for h in range(task.horizon)
         for c, name in enumerate(task.series.channels)
@@ -146,6 +153,9 @@ def test_targets_are_held_to_ours(task: Task, arrays: tuple[Array, Array], tmp_p
     check_targets(path, task, original_units=True)
     with refused("it is in original units: add --original-units"):
         check_targets(path, task, original_units=False)
+    np.save(path, truth)
+    with refused("it is scaled: leave out --original-units"):
+        check_targets(path, task, original_units=True)
     np.save(path, np.roll(truth, 1, axis=0))
     with refused("window 1, step 1, channel 'load': the target is"):
         check_targets(path, task, original_units=False)
@@ -154,6 +164,25 @@ def test_targets_are_held_to_ours(task: Task, arrays: tuple[Array, Array], tmp_p
     np.save(path, changed)
     with refused(f"window {len(truth)}, step {task.horizon}, channel 'wind'"):
         check_targets(path, task, original_units=False)
+
+
+def test_a_table_in_original_units_is_told_by_its_true_values(
+    task: Task, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    path, own = tmp_path / "cv.csv", arrays[0] * task.scaler.scale + task.scaler.mean
+    table = table_of(task, own)
+    value = dict(zip(task.series.channels, range(task.channels), strict=True))
+    channel = table["unique_id"].map(value).to_numpy()
+    table["y"] = table["y"] * task.scaler.scale[channel] + task.scaler.mean[channel]
+    table.to_csv(path, index=False)
+    read = read_forecasts(path, task, original_units=True)
+    np.testing.assert_array_equal(read, own)
+    with refused("column 'y': window 1, step 1, channel 'load': the target is"):
+        read_forecasts(path, task)
+    with refused("it is in original units: add --original-units"):
+        read_forecasts(path, task)
+    table.drop(columns="y").to_csv(path, index=False)  # then nothing can tell
+    np.testing.assert_array_equal(read_forecasts(path, task), own)
 
 
 def test_missing_targets_of_a_masked_series_may_be_anything(
@@ -188,6 +217,11 @@ def _table_faults() -> list[tuple[Callable[[pd.DataFrame], pd.DataFrame], str]]:
         (lambda t: t.assign(ds=t["cutoff"]), "is 0 steps after its cutoff"),
         (lambda t: t.assign(ds="soon"), "column 'ds': is no time"),
         (lambda t: t.assign(Model="high"), "column 'Model': is no number"),
+        (lambda t: t.assign(y="high"), "column 'y': is no number"),
+        (
+            lambda t: t.assign(y=t["y"] + 0.01),
+            "column 'y': window 1, step 1, channel 'load': the target is",
+        ),
     ]
 
 
