@@ -225,10 +225,15 @@ def test_a_forecast_reads_the_last_value_before_where_the_data_set_masks(
     np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
     gaps[570:606, 1] = np.nan  # none in the lookback of 24
     expected[1] = gaps[569, 1]
-    np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
+    with pytest.warns(UserWarning, match=r"^heat .* 24 rows; its last one, 36 rows back, is") as at:
+        forecast = fitted.forecast(gaps[:606])
+    assert at[0].filename == __file__  # the line to look at is the user's
+    np.testing.assert_allclose(forecast[-1], expected, rtol=1e-5)
     gaps[:606, 1] = np.nan  # none at all: the mean of the train rows, as in training
     expected[1] = values[:400, 1].mean()
-    np.testing.assert_allclose(fitted.forecast(gaps[:606])[-1], expected, rtol=1e-5)
+    with pytest.warns(UserWarning, match=r"^heat has no value .*; the mean of its train rows is"):
+        forecast = fitted.forecast(gaps[:606])
+    np.testing.assert_allclose(forecast[-1], expected, rtol=1e-5)
 
 
 def test_a_forecast_may_lack_a_value_where_the_rows_of_the_splits_lack_none(
@@ -240,9 +245,13 @@ def test_a_forecast_may_lack_a_value_where_the_rows_of_the_splits_lack_none(
     write_dataset("holes", values=gaps, missing="mask", splits=splits)
     fitted = fit("last_value", Task(load_dataset("holes"), lookback=24, horizon=12))
     fitted.save("kept")
-    forecast = fitted.forecast(gaps)
+    with pytest.warns(UserWarning, match="its last one, 40 rows back, is held"):
+        forecast = fitted.forecast(gaps)
     np.testing.assert_allclose(forecast[-1], [gaps[-1, 0], gaps[659, 1], gaps[-1, 2]], rtol=1e-5)
-    assert np.array_equal(load("kept").forecast("datasets/holes.csv").values, forecast)
+    with pytest.warns(UserWarning, match="its last one, of 2020-01-28 11:00:00, is held") as at:
+        again = load("kept").forecast("datasets/holes.csv")
+    assert at[0].filename == __file__
+    assert np.array_equal(again.values, forecast)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.history import read_history
+from benchmark.data.missing import unseen
 from benchmark.errors import UserError
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.harness.fitted import FittedPlan
@@ -27,10 +29,11 @@ class Fitted(FittedPlan):
 
         Args:
             history: ``(L or more, C)`` in original units; the last L rows are looked at. Where the
-                data set masks missing values, NaN is one, and the last value before it is read. A
-                DataFrame's columns are taken by the channels' names. With times, in the data set's
-                time column or its index, it is read as ``benchmark forecast`` reads a file; without
-                them, rows are taken to be one step apart, and the last one to be the present.
+                data set masks missing values, NaN is one, and the last value before it is read; a
+                channel without any value in those rows is warned of. A DataFrame's columns are
+                taken by the channels' names. With times, in the data set's time column or its
+                index, it is read as ``benchmark forecast`` reads a file; without them, rows are
+                taken to be one step apart, and the last one to be the present.
 
         Returns:
             ``(H, C)`` in original units.
@@ -80,6 +83,8 @@ class Fitted(FittedPlan):
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
             raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
         if self.task.series.card.missing == "mask":  # wherever the gaps are, or whether any
+            for note in unseen(self.task.series.channels, past, self.task.lookback):
+                warnings.warn(note, stacklevel=4)  # the caller's line, behind torch's and ours
             past = self.task.scaler.filled(past)  # from before the lookback, too
         past = np.ascontiguousarray(past[-self.task.lookback :])  # no view of a turned array
         if not np.isfinite(past).all():

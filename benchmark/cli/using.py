@@ -52,6 +52,7 @@ def forecast(
     on. Needs a run made by benchmark run ... --checkpoint, and nothing of the data it was fitted
     on. Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
+    from benchmark.data.missing import unseen
     from benchmark.harness.saved import load_saved
     from benchmark.records.forecast import write_forecast
     from benchmark.words import time_text
@@ -63,6 +64,9 @@ def forecast(
     console = make_console()
     if rows.ignored:
         tell(console, f"Note: not read, {_listed(rows.ignored)}", style="yellow")
+    times, lookback = rows.timestamps, saved.spec.lookback
+    for note in unseen(saved.data.channels, rows.values, lookback, times):
+        tell(console, f"Note: {note}", style="yellow")
     try:
         found = saved.forecast(rows)
     except FloatingPointError as error:

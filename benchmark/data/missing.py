@@ -30,7 +30,7 @@ from benchmark.data.splits import SplitName
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_first, read_times, step_fault
 from benchmark.errors import UserError
-from benchmark.words import time_text
+from benchmark.words import counted, time_text
 
 Array = NDArray[np.float64]
 
@@ -118,6 +118,30 @@ def interpolate(values: Array, stops: list[int]) -> Array:
             gaps = start + np.flatnonzero(np.isnan(column[start:stop]))
             column[gaps] = np.interp(gaps, known, column[known])
     return filled
+
+
+def unseen(
+    channels: Sequence[str], values: Array, lookback: int, times: Times | None = None
+) -> list[str]:
+    """Say of each channel that a lookback has no value of what a forecaster reads instead.
+
+    Args:
+        channels: C names.
+        values: ``(T, C)``, T of lookback or more; NaN where a value is missing.
+        lookback: rows that are read, the last ones.
+        times: of the rows, where they are known.
+    """
+    notes = []
+    for channel in map(int, np.flatnonzero(np.isnan(values[-lookback:]).all(axis=0))):
+        known = np.flatnonzero(~np.isnan(values[:, channel]))
+        held = "the mean of its train rows is read instead"
+        if known.size:
+            last = int(known[-1])
+            back = f"{counted(len(values) - 1 - last, 'row')} back"
+            where = back if times is None else f"of {time_text(times[last])}"
+            held = f"its last one, {where}, is held"
+        notes.append(f"{channels[channel]} has no value in the last {lookback:,} rows; {held}")
+    return notes
 
 
 def longest_gap(missing: NDArray[np.bool_]) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from benchmark.config import Strict, nearest, validate
 from benchmark.data.card import DatasetCard
 from benchmark.data.frames import as_csv, frame_as_csv
+from benchmark.data.missing import unseen
 from benchmark.data.rows import Rows, read_rows, time_column
 from benchmark.data.task import Scaler, Task
 from benchmark.errors import UserError, check_type
@@ -138,7 +140,8 @@ class SavedRun:
         """Forecast the steps after the last of some rows: those of `read`, a file's or a frame's.
 
         What is missing among them is read as in training: as the last value before, or without one
-        as the mean of the train rows.
+        as the mean of the train rows. A channel of which a file or a frame has no value in the
+        whole lookback is warned of.
 
         Raises:
             UserError: the file or the frame is not what `read` takes.
@@ -146,6 +149,9 @@ class SavedRun:
         """
         if not isinstance(rows, Rows):
             rows = self.read(Path(rows) if isinstance(rows, str) else rows)
+            lookback, times = self.spec.lookback, rows.timestamps
+            for note in unseen(self.data.channels, rows.values, lookback, times):
+                warnings.warn(note, stacklevel=3)  # the caller's line, behind torch's own
         past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
         past = np.ascontiguousarray(past)
         parts = self.model(torch.from_numpy(past[None]))

@@ -242,9 +242,19 @@ def test_gaps_are_read_as_in_training_where_the_data_set_masks_them(
     z = (rows[-24:] - mean) / scale
     centre = z.mean(axis=0)
     expected = (weight @ (z - centre) + centre) * scale + mean
-    table = forecast(command, folder)
+    answer = command("forecast", folder, "--input", "new.csv", "--output", "out.csv")
+    notes = [line for line in answer.out.splitlines() if "has no value" in line]
+    what = "has no value in the last 24 rows; the mean of its train rows is read instead"
+    assert notes == [f"Note: wind {what}"]  # the others have some
+    table = pd.read_csv("out.csv")
     assert table["date"].iloc[0] == "2023-12-31 19:00:00"
     assert (abs(table[list(CHANNELS)].to_numpy() - expected) < 1e-5 * scale).all()
+    whole = pd.read_csv("new.csv").assign(wind=1.0)
+    whole.loc[whole.index[16:], "wind"] = np.nan
+    whole.to_csv("new.csv", index=False)
+    answer = command("forecast", folder, "--input", "new.csv", "--output", "out.csv")
+    held = f"its last one, of {whole['date'][15]}, is held"
+    assert f"wind has no value in the last 24 rows; {held}" in answer.out
 
 
 def test_gaps_are_filled_where_the_data_set_fills_them(
