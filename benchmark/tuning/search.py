@@ -110,7 +110,10 @@ def prepare(
     try:
         task = Task(series, longest.lookback, horizons[-1])
     except UserError as error:
-        raise error if longest == spec else _told_how(error, series.card.season) from None
+        if longest == spec:
+            raise
+        most = len(series.card.splits.borders(len(series.values))["train"]) - horizons[-1]
+        raise _told_how(error, series.card.season, most) from None
     decisive: dict[str, Any] = {
         "options": options,
         "source": source_digest(spec.model, where),
@@ -162,12 +165,20 @@ def _start(spec: RunSpec, key: str, dimension: Dimension, where: str) -> Any:
     return value
 
 
-def _told_how(error: UserError, season: int) -> UserError:
-    """Say of a lookback that the search would try, not the user, how to try shorter ones."""
+def _told_how(error: UserError, season: int, most: int) -> UserError:
+    """Say of a lookback that the search would try, not the user, how to try shorter ones.
+
+    Args:
+        error: of the longest one.
+        season: steps in it: where several fit, they are the example.
+        most: the longest lookback that fits.
+    """
     if not all(fault.where.endswith("lookback") for fault in error.faults):
         return error
-    tried = ", ".join(str(season * count) for count in (1, 2, 3))
-    example = f"e.g. --set lookback={season} --set 'search={{lookback: [{tried}]}}'"
+    seasons = [season * count for count in (1, 2, 3) if season * count <= most]
+    parts = sorted({max(1, most // part) for part in (4, 3, 2)})
+    tried = seasons if len(seasons) > 1 else parts
+    example = f"e.g. --set lookback={tried[0]} --set 'search={{lookback: {tried}}}'"
     return error.retold(lambda one: UserError(one.where, one.what, f"{one.cure}, {example}"))
 
 

@@ -48,6 +48,23 @@ def test_a_mistake_in_a_search_is_found_before_the_first_trial(
     assert told.out == ""
 
 
+@pytest.mark.parametrize(
+    ("season", "lookbacks"),
+    [(52, "[25, 33, 50]"), (50, "[50, 100]"), (30, "[30, 60, 90]"), (90, "[25, 33, 50]")],
+)
+def test_the_lookbacks_that_are_put_forward_fit_into_a_short_series(
+    season, lookbacks, small, command, write_dataset, values
+):
+    splits = {"train": 113, "val": 30, "test": 30}  # 101 + horizon 12
+    write_dataset(values=values[:173], splits=splits, season=season)
+    small(search={"lookback": [24, 9999]}, model={"class": "Ridge"}, training={})
+    told = command("tune", "small.yaml").err
+    cure = told.partition("choose a lookback of at most 101, e.g. ")[2]
+    assert f"'search={{lookback: {lookbacks}}}'" in cure
+    done = command("tune", "small.yaml", *shlex.split(cure), "--budget", 1)
+    assert (done.code, done.err) == (0, "")
+
+
 def test_a_configuration_without_a_search_or_without_training_is_told_so(small, command):
     small(search={})
     assert command("tune", "small.yaml").err.startswith("error: small.yaml: search: is missing; ")
