@@ -224,3 +224,20 @@ def test_a_step_that_no_day_is_made_of_assumes_no_season(
     assert added.splitlines()[-1].endswith("--set lookback=24 --set horizon=12")
     pd.DataFrame({"date": times, "a": noise}).to_csv(tmp_path / "my.csv", index=False)
     assert "none, 1 step" in command("datasets", "add", tmp_path / "my.csv", "--force").out
+
+
+@pytest.mark.parametrize(
+    ("rows", "lookback", "horizon"),
+    [(400, 104, 20), (157, 52, 8), (140, 49, 7), (20, 7, 1), (10, 3, 1)],
+)
+def test_the_command_for_a_short_series_leaves_half_of_train_to_fit_on(
+    rows: int, lookback: int, horizon: int, workplace: Path, command: Command
+) -> None:
+    times = pd.date_range("2019-01-07", periods=rows, freq="7D")
+    year = np.sin(2 * np.pi * np.arange(rows) / 52) + np.arange(rows) % 3
+    pd.DataFrame({"date": times, "sold": year}).to_csv("weeks.csv", index=False)
+    added = command("datasets", "add", "weeks.csv", "--season", min(52, rows // 2))
+    following = added.out.splitlines()[-1].removeprefix("Next: benchmark ")
+    assert following.endswith(f"--set lookback={lookback} --set horizon={horizon}")
+    done = command(*following.split())
+    assert (done.code, done.err) == (0, "")

@@ -159,10 +159,12 @@ def _next(proposal: Proposal) -> str:
     card = proposal.card
     command = f"benchmark run ridge --set dataset={card.name}"
     borders = card.splits.borders(len(proposal.found.table.values))
-    held_out = min(len(borders["val"]), len(borders["test"]))
-    if held_out >= USUAL and len(borders["train"]) >= 2 * USUAL:
+    held_out, train = min(len(borders["val"]), len(borders["test"])), len(borders["train"])
+    if held_out >= USUAL and train >= 2 * USUAL:
         return command
     steps = card.season if card.season > 1 else SHORT
     horizon = max(1, min(steps, held_out // 2))
-    lookback = max(1, min(2 * steps, len(borders["train"]) - 2 * horizon))
+    half = train // 2  # the other leaves windows to fit on
+    lookback = 2 * steps if 2 * steps <= half else min(steps, half)
+    lookback = max(1, min(lookback, train - horizon))
     return f"{command} --set lookback={lookback} --set horizon={horizon}"
