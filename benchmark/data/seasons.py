@@ -43,6 +43,9 @@ EVEN = 0.03
 SMOOTHED = 10
 """Length of the moving mean, in natural seasons."""
 
+ROUNDING = 1e-9
+"""What is left of a channel's range where it only counts up: its noise must not look as large."""
+
 TIMES = 10  # that it fits into the train rows
 
 MOST_LAGS = 2000  # looked through where no natural season is seen
@@ -106,7 +109,8 @@ def autocorrelation(values: Array, smoothed: int) -> Array:
         values: the rows.
         smoothed: length of the moving mean, shorter at both ends of the series.
 
-    Channels that never change have none, and count in nothing; of such alone it is all zeros.
+    Channels that never change, or always by the same, have none, and count in nothing; of such
+    alone it is all zeros.
     """
     rows = len(values)
     size = 1 << (2 * rows - 1).bit_length()  # room for every lag, so that none wraps around
@@ -117,6 +121,8 @@ def autocorrelation(values: Array, smoothed: int) -> Array:
         if known.sum() < 2 or np.ptp(column[known]) == 0:
             continue
         z = _without_level(column, known, smoothed)
+        if np.ptp(z[known]) <= ROUNDING * np.ptp(column[known]):
+            continue
         products, pairs = (_lagged(part, size)[: len(total)] for part in (z, known.astype(float)))
         means = products / np.maximum(np.round(pairs), 1)
         if means[0] > 0:

@@ -94,7 +94,7 @@ def _cells_as(
     }
     numbers: dict[str, str] = {}
     doubts: dict[str, str] = {}
-    if separator != ",":  # of commas inside cells, `number_faults` says what they may be
+    if separator != ",":  # of commas inside cells, `adoption.numbers` says what they may be
         numbers, doubts = number_marks(columns.values())
     texts = _gapped(columns) | kept_as_texts(columns.items(), **numbers)
     options: dict[str, Any] = numbers | ({"dtype": texts} if texts else {})

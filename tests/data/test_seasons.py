@@ -26,7 +26,8 @@ def series(rows: int, season: int, seed: int, noise: float = 0.2) -> np.ndarray:
 def test_autocorrelation_is_that_of_a_loop_over_pairs_of_known_values() -> None:
     values = series(60, 7, 1)
     values[np.random.default_rng(2).random(values.shape) < 0.2] = np.nan
-    values = np.column_stack([values, np.full(60, 3.0)])  # a constant counts in nothing
+    still, up = np.full(60, 3.0), 1e6 + 0.1 * np.arange(60)  # of which nothing is left to count
+    values = np.column_stack([values, still, up])
     expected = np.zeros(21)
     for column in values[:, :2].T:
         halves = [min(5, t, 59 - t) for t in range(60)]

@@ -18,7 +18,7 @@ import numpy as np
 from benchmark.config import nearest, validate
 from benchmark.data.adoption.layout import repeat_fault, wide_fault
 from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
-from benchmark.data.adoption.numbers import no_numbers, number_faults, style_fault, unit_fault
+from benchmark.data.adoption.numbers import no_numbers, texts_fault, told_apart
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import WHOLE_DATE, date_fault
@@ -120,13 +120,10 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
         times = read_times(card, path, frame[time_column])
     except UserError as error:
         raise date_fault(path, frame, [time_column]) or error from None
-    del reasons[time_column]
+    reasons = told_apart(frame, {c: why for c, why in reasons.items() if c != time_column})
     texts = [column for column in reasons if reasons[column]]
-    styled = style_fault(path, frame, texts) or unit_fault(path, frame, texts)
-    if styled:
-        raise styled
-    if found := number_faults(path, frame, texts):
-        raise UserError.join(found)
+    if fault := texts_fault(path, frame, texts):
+        raise fault
     channels = [column for column, reason in reasons.items() if not reason]
     if "" in channels:
         what = f"column {columns.index('') + 1} has no name"

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 NEARLY = 0.9
 """Share of a column's cells that are numbers, from which on the others are mistakes in it."""
 
+COUNTS = "counts the rows"
+FEW = 10
+"""Steps up to which numbers may be evenly spaced by chance."""
+WRITTEN = 1e-3
+"""Share of a step that a count may be off by, as it is written with few digits."""
+
 _EITHER = r"[-+]?[1-9]\d{0,2},\d{3}"
 _WITH_UNIT = r"^[-+]?([$€£¥]?)\s*[-+]?\d[\d.,]*\s*([^\d.,]*)$"
 _DECIMAL = r"[-+]?\d+(?:,\d+)?"
@@ -41,8 +47,25 @@ def no_numbers(texts: pd.Series[Any]) -> str:
         row = int(wrong.argmax())
         return f"{texts.iloc[row]!r:.40} in line {row + FIRST_LINE} is {_kind(numbers[row])}"
     if len(numbers) > 1 and bool((np.diff(numbers) == 1).all()):
-        return "counts the rows"
+        return COUNTS
     return ""
+
+
+def texts_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
+    """Describe columns of numbers that are written otherwise, or nearly so; None where none is.
+
+    A column that is left out without a word would be missed by nobody but its owner.
+
+    Args:
+        path: the file.
+        frame: its cells.
+        columns: those that are not of numbers alone.
+    """
+    fault = _style_fault(path, frame, columns) or _unit_fault(path, frame, columns)
+    if fault:
+        return fault
+    faults = _number_faults(path, frame, columns)
+    return UserError.join(faults) if faults else None
 
 
 @dataclass(frozen=True)
@@ -100,15 +123,10 @@ _STYLES = (
 )
 
 
-def style_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
+def _style_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
     """Describe columns of numbers in one of `_STYLES`; None where there is none.
 
     A few cells may be no numbers: what they are is asked once the others can be read.
-
-    Args:
-        path: the file.
-        frame: its cells.
-        columns: those that are not of numbers alone.
     """
     cells = {column: frame[column].str.strip() for column in columns}
     for style in _STYLES:
@@ -133,23 +151,35 @@ def _first_in(style: _Style, texts: pd.Series[Any]) -> int:
     styled, alike = are(style.sign), are(style.like)
     others = ~alike & ~texts.isin(MISSING_CELLS).to_numpy(dtype=bool)
     if (are(_DECIMAL) | ~(alike | others)).all():
-        return -1  # pandas has an option for these: `number_faults` tells it
+        return -1  # pandas has an option for these: `_number_faults` tells it
     few = others.sum() <= (1 - NEARLY) * (others | alike).sum()
-    return (
-        int(styled.argmax()) if styled.any() and few and not are(_LIKE_NUMBER)[others].any() else -1
-    )
+    sure = styled.any() and few and not are(_LIKE_NUMBER)[others].any()
+    return int(styled.argmax()) if sure else -1
 
 
-def number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> list[UserError]:
-    """Describe columns that are of numbers but for their commas, or but for a few cells.
+def told_apart(frame: pd.DataFrame, reasons: dict[str, str]) -> dict[str, str]:
+    """Say, too, of columns that go up or down by the same from row to row, that they count.
 
-    A column that is left out without a word would be missed by nobody but its owner.
+    An elapsed time or an epoch measures nothing; where all columns do so, they may be the data.
 
     Args:
-        path: the file.
-        frame: its cells.
-        columns: those that are not of numbers alone.
+        frame: the cells.
+        reasons: why a column is no channel, or nothing.
     """
+    counts = {c: COUNTS for c, reason in reasons.items() if not reason and _even(frame[c])}
+    return reasons | counts if "" in (reasons | counts).values() else reasons
+
+
+def _even(texts: pd.Series[Any]) -> bool:
+    with np.errstate(all="ignore"):  # of the largest numbers
+        steps = np.diff(_numbers(texts))
+        if len(steps) < FEW or not steps.any():
+            return False
+        return bool(np.allclose(steps, steps.mean(), rtol=WRITTEN, atol=0))
+
+
+def _number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> list[UserError]:
+    """Describe columns that are of numbers but for their commas, or but for a few cells."""
     marked = [column for column in columns if frame[column].str.contains(",", regex=False).any()]
     kept = kept_as_texts(((column, frame[column]) for column in marked), thousands=",")
     options: dict[str, Any] = {"thousands": ","} | ({"dtype": kept} if kept else {})
@@ -190,14 +220,8 @@ def _number_fault(
     return UserError(where, f"{texts.iloc[place]!r:.40} {kind}", cure)
 
 
-def unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
-    """Describe columns of numbers with a unit in each cell; None where there is none.
-
-    Args:
-        path: the file.
-        frame: its cells.
-        columns: those that are not of numbers alone.
-    """
+def _unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
+    """Describe columns of numbers with a unit in each cell; None where there is none."""
     units = {column: unit for column in columns if (unit := _unit(frame[column].str.strip()))}
     if not units:
         return None

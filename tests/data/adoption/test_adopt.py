@@ -121,6 +121,25 @@ def test_columns_that_are_no_channels_are_left_out_with_their_reason(
     assert (proposal.card.season, proposal.season.seen) == (24, True)
 
 
+def test_an_elapsed_time_or_an_epoch_is_left_out_and_hides_no_season(
+    write_csv: Callable[..., Path],
+) -> None:
+    frame, t = table(), np.arange(200)
+    counts = {
+        "tenths": 0.1 * t,
+        "days": np.round(t / 24, 6),
+        "epoch_ms": 1_614_556_800_000 + 3_600_000 * t,
+        "left": 400 - 2 * t,
+    }
+    bent = 2.0 * t
+    bent[100:] += 0.1
+    proposal = propose(write_csv(frame.assign(**counts, bent=bent)))
+    assert proposal.found.left_out == dict.fromkeys(counts, "counts the rows")
+    assert proposal.found.table.channels == ("load", "heat", "bent")
+    alone = propose(write_csv(frame[["date"]].assign(tenths=0.1 * t)))  # then it is the data
+    assert (alone.found.table.channels, alone.season.seen) == (("tenths",), False)
+
+
 @pytest.mark.parametrize(
     ("names", "options", "expected"),
     [
