@@ -72,7 +72,7 @@ def datasets_mend(
     file itself stays as it is. Exits with 2 if something is left that only you can decide.
     """
     from benchmark.data.adoption.adopt import name_of
-    from benchmark.data.adoption.mend import mend
+    from benchmark.data.adoption.mend import mend, refusal
     from benchmark.data.frames import as_csv
     from benchmark.data.rewrite import cleaned
     from benchmark.files import check_writable
@@ -93,6 +93,10 @@ def datasets_mend(
     if not done:
         tell(console, f"Nothing is to be mended: {file}")
     tell(console, f"Written: {new}")
+    refused = refusal(new, time_column)
+    if refused:
+        tell(console, f"Note: it cannot be added as it is: {refused}", style="yellow")
+        return
     words = ["benchmark", "datasets", "add", str(new), "--name", name_of(file)]
     tell(console, f"Next: {shlex.join(words)}")
 

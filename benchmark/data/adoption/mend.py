@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
-from benchmark.data.adoption.look import survey
+from benchmark.data.adoption.look import look, survey
 from benchmark.data.files import opened_text
 from benchmark.data.rewrite import Rewriting
 from benchmark.errors import UserError, error_text
@@ -83,6 +83,26 @@ def mend(
         if fault:
             raise fault.retold(lambda left: _told_of(left, work.parent, new.parent))
     return done
+
+
+def refusal(table: Path, time_column: str | None = None) -> UserError | None:
+    """Say what keeps a file that was mended from being added; None where nothing does.
+
+    A few rows, or rows by no rule, may do to forecast from: so it is no fault to be mended.
+
+    Args:
+        table: the CSV.
+        time_column: as it was called before; None finds it.
+    """
+    for column in dict.fromkeys((time_column, None)):
+        try:
+            look(table, column)
+        except UserError as error:
+            if error.where == "--time-column":  # was joined to another
+                continue
+            return error
+        break
+    return None
 
 
 def _fault(table: Path, time_column: str | None) -> UserError | None:

@@ -233,3 +233,28 @@ def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Pa
         refused = command("datasets", "mend", "my file.csv", "--output", output)
         assert refused.code == 2
         assert what in refused.err
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        (lambda f: f, ""),
+        (lambda f: f.head(3), "is too short: "),
+        (lambda f: f.assign(date=f["date"] + pd.to_timedelta(np.arange(len(f)) % 3, "s")), "line"),
+        (lambda f: f[["date"]].assign(number=range(len(f))), "has no column of numbers beside"),
+    ],
+)
+def test_what_cannot_be_added_is_told_with_its_reason_instead_of_what_comes_next(
+    change: Callable[[pd.DataFrame], pd.DataFrame], refused: str, command, workplace: Path
+) -> None:
+    change(FRAME).to_csv("my.csv", index=False)
+    told = command("datasets", "mend", "my.csv", "--time-column", "date")
+    assert (told.code, told.err) == (0, "")  # to forecast from it may do
+    first, written, last = told.out.splitlines()
+    assert (first, written) == ("Nothing is to be mended: my.csv", "Written: my_clean.csv")
+    added = command("datasets", "add", "my_clean.csv", "--name", "my")
+    if not refused:
+        assert (last, added.code) == ("Next: benchmark datasets add my_clean.csv --name my", 0)
+        return
+    assert last == f"Note: it cannot be added as it is: {added.err.removeprefix('error: ')}".strip()
+    assert refused in last
