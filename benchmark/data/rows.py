@@ -28,7 +28,7 @@ from benchmark.data.header import codec, encoding_fault, read_header
 from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
-from benchmark.data.times import Times, check_steps, read_times, step_fault
+from benchmark.data.times import FIRST_LINE, Times, check_steps, read_times, step_fault
 from benchmark.data.zones import put_back_cure
 from benchmark.errors import UserError, cured
 from benchmark.words import counted
@@ -37,7 +37,8 @@ TIME_COLUMN = "date"
 """Where the data set's own file has no times."""
 
 NAME_A_CSV = "name a CSV file whose first line names its columns"
-MEND = "mend the line, or leave out all rows up to it"
+MEND = "mend the line"
+LEAVE_OUT = "leave out all rows up to it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +99,14 @@ def _read_rows(
     used = deque(lines, maxlen=needed if strict and not whole else None)
     if len(used) < (needed if strict else 1):
         raise _too_few(path, len(used), needed)
-    cells = [_cells(card, path, line, row, header, places) for line, row in used]
-    times = _times(card, path, [row[0] for row in cells], used[0][0])
+    first, last = used[0][0], used[-1][0]
+    cells = [
+        _cells(card, path, line, row, header, places, _cure(line - FIRST_LINE, last - line, needed))
+        for line, row in used
+    ]
+    times = _times(card, path, [row[0] for row in cells], first)
     values = np.array([[float(cell) for cell in row[1:]] for row in cells])
-    table = _evenly_spaced(card, path, Table(times, values, tuple(channels)), used[0][0])
+    table = _evenly_spaced(card, path, Table(times, values, tuple(channels)), first, needed)
     if len(table.values) < needed:
         raise _too_few(path, len(table.values), needed)
     ignored = tuple(column for column in header if column not in used_columns)
@@ -111,6 +116,15 @@ def _read_rows(
 def _too_few(path: Path, rows: int, needed: int) -> UserError:
     what = f"holds {counted(rows, 'row')} up to its last value, {needed:,} are needed"
     return UserError(str(path), what, "add earlier rows")
+
+
+def _cure(before: int, behind: int, needed: int) -> str:
+    """Say what to do about a line, by how many rows are left before it, or behind it."""
+    if behind >= needed:
+        return f"{MEND}, or {LEAVE_OUT}"
+    if before >= needed:
+        return f"{MEND}, or leave {'out all rows from it on' if behind else 'it out'}"
+    return MEND
 
 
 def _check_columns(where: str, wanted: Sequence[str], header: Sequence[str]) -> None:
@@ -171,6 +185,7 @@ def _cells(
     row: list[str],
     header: Sequence[str],
     places: Sequence[int],
+    cure: str,
 ) -> list[str]:
     """The cells that are used of one line: its time, then a number for each channel.
 
@@ -178,7 +193,7 @@ def _cells(
     """
     if len(row) != len(header):
         what = f"has {len(row)} cells, the file has {len(header)} columns" if row else "is blank"
-        raise UserError(f"{path}: line {line}", what, "mend the line" if row else "delete it")
+        raise UserError(f"{path}: line {line}", what, MEND if row else "delete it")
     cells = [row[places[0]]]
     for place in places[1:]:
         if card.missing != "error" and row[place].strip() in MISSING_CELLS:
@@ -186,7 +201,7 @@ def _cells(
             continue
         fault = cell_fault(row[place])
         if fault:
-            raise UserError(f"{path}: line {line}, column '{header[place]}'", fault, MEND)
+            raise UserError(f"{path}: line {line}, column '{header[place]}'", fault, cure)
         cells.append(row[place])
     return cells
 
@@ -212,7 +227,9 @@ def _date_fault(card: DatasetCard, path: Path) -> UserError | None:
     return date_fault(path, frame.loc[:, named_once], [time_column(card)])
 
 
-def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int) -> Table:
+def _evenly_spaced(
+    card: DatasetCard, path: Path, table: Table, first_line: int, needed: int
+) -> Table:
     """Check that rows are one step apart; or see to it, and to what is missing, as the card says.
 
     Args:
@@ -220,6 +237,7 @@ def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int)
         path: the file, for errors.
         table: its rows as they stand there.
         first_line: where the first of them stands, for errors.
+        needed: rows that are, for errors.
     """
     times, values = table.timestamps, table.values
     steps = np.diff(times).astype(np.int64)
@@ -228,7 +246,11 @@ def _evenly_spaced(card: DatasetCard, path: Path, table: Table, first_line: int)
     )
     if mended_by_a_line:
         raise step_fault(card, path, times, steps <= 0, first_line)
-    with cured(f"the model reads rows in time order, frequency {card.frequency}: {MEND}"):
+    cure = f"{MEND}, or {LEAVE_OUT}"
+    odd = np.flatnonzero(card.step.between(times) != 1) + 1
+    if card.missing == "error" and odd.size:  # otherwise a time may be absent
+        cure = _cure(first_line - FIRST_LINE + int(odd[0]), len(times) - 1 - int(odd[0]), needed)
+    with cured(f"the model reads rows in time order, frequency {card.frequency}: {cure}"):
         if card.missing == "error":
             check_steps(card, path, times, first_line)
         else:

@@ -76,8 +76,9 @@ def with_cell(line: int, column: int, cell: str) -> str:
     return text_of(rows)
 
 
-MEND = "mend the line, or leave out all rows up to it"
-STEPS = f"the model reads rows in time order, frequency 15min: {MEND}"
+MEND = "mend the line"
+UP_TO = f"{MEND}, or leave out all rows up to it"
+STEPS = "the model reads rows in time order, frequency 15min: "
 TIME = "write e.g. 2016-07-01 00:15:00, in UTC or standard time"
 SORT = "sort them: benchmark datasets mend "
 UTC = "write all times in UTC: benchmark datasets mend "
@@ -98,11 +99,11 @@ UTC = "write all times in UTC: benchmark datasets mend "
         (
             with_cell(4, 0, "2024-03-01 00:15:00"),
             ": line 4, column 'when': 2024-03-01 00:15:00 is 0:30:00 after 2024-02-29 23:45:00, "
-            f"not 15min; {STEPS}",
+            f"not 15min; {STEPS}{MEND}",
         ),
         (
             with_cell(3, 0, "2024-02-29 23:30:00"),
-            f": line 3, column 'when': 2024-02-29 23:30:00 stands there twice; {STEPS}",
+            f": line 3, column 'when': 2024-02-29 23:30:00 stands there twice; {STEPS}{MEND}",
         ),
         (
             with_cell(4, 0, "2024-02-29 23:40:00"),
@@ -149,6 +150,47 @@ def test_a_fault_is_told_by_file_line_column_and_cure(tmp_path: Path, text: str,
     if told.endswith((SORT, UTC)):  # the command's file and a line of pandas follow
         message = message.partition(f"mend {path}; or with pandas: pd.read_csv(")[0] + "mend "
     assert message == f"{path}{told}"
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (19, ", or leave it out"),
+        (12, ", or leave out all rows from it on"),
+        (11, ""),
+        (9, ""),
+        (7, ", or leave out all rows up to it"),
+    ],
+)
+@pytest.mark.parametrize("fault", ["value", "step"])
+def test_rows_are_to_be_left_out_on_the_side_that_others_remain_of(
+    tmp_path: Path, row: int, told: str, fault: str
+) -> None:
+    path = tmp_path / "new.csv"
+    times = np.datetime64("2024-03-01T00:00:00") + np.arange(20) * np.timedelta64(15, "m")
+    rows = [[str(time), "1", "2"] for time in times]
+    if fault == "value":
+        rows[row][1] = ""
+    else:
+        for late in rows[row:]:
+            late[0] = str(np.datetime64(late[0]) + np.timedelta64(1, "D"))
+    path.write_text(text_of(rows))
+    with pytest.raises(UserError, match=rf"line {row + 2}, .*; .*mend the line{told}$"):
+        read(path, 12, whole=True)
+    if "up to" in told:  # the last rows are read, and are sound
+        assert len(read(path, 12).values) == 12
+        return
+    with pytest.raises(UserError, match=rf"line {row + 2}, .*mend the line{told}$"):
+        read(path, 12)
+    if told:
+        path.write_text(text_of(rows[:row]))
+        assert len(read(path, 12).values) == 12
+
+
+def test_a_single_row_may_be_all_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(text_of(ROWS))
+    assert read(path, 1).values.tolist() == [[3.0, 4.0]]
 
 
 def test_all_missing_columns_are_told_at_once(tmp_path: Path) -> None:
@@ -275,11 +317,11 @@ def test_where_the_card_interpolates_so_are_the_rows_within_its_limit(tmp_path: 
         (
             with_cell(4, 0, "2024-03-01 00:10:00"),
             ": line 4, column 'when': 2024-03-01 00:10:00 is 0:25:00 after 2024-02-29 23:45:00, "
-            f"not 15min; {STEPS}",
+            f"not 15min; {STEPS}{UP_TO}",
         ),
         (
             with_cell(4, 0, "2042-03-01 00:00:00"),
-            f": holds 3 of the 631,107 times from its first to its last; {STEPS}",
+            f": holds 3 of the 631,107 times from its first to its last; {STEPS}{UP_TO}",
         ),
         (text_of(ROWS) + "\n", ": line 5: is blank; delete it"),
     ],
