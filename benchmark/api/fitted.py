@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from benchmark.data.history import read_history
 from benchmark.data.missing import unseen
 from benchmark.errors import UserError
+from benchmark.evaluation.conformal import fewest
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.saved import keep
@@ -63,7 +64,7 @@ class Fitted(FittedPlan):
         """
         _, *ends = self._forecast(history, level).values()
         if not ends:
-            what = f"the validation windows are too few for {level}%"
+            what = f"the validation windows are too few for {level}%, it takes {fewest(level)}"
             raise UserError("interval", what, "take a lower level, or more validation rows")
         low, high = ends
         return low, high

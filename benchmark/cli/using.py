@@ -26,7 +26,8 @@ RunArgument = Annotated[
 MOST_ROWS = 60
 """Origins that are printed one by one."""
 
-NO_INTERVAL = "the run has no {}% interval: its validation windows were too few, or it is too old"
+TOO_FEW = "its validation windows are too few, it takes {} or more"
+NOT_KEPT = "the run was kept without quantiles.npz; run it again"
 
 
 def forecast(
@@ -53,6 +54,7 @@ def forecast(
     on. Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
     from benchmark.data.missing import unseen
+    from benchmark.evaluation.conformal import fewest
     from benchmark.harness.saved import load_saved
     from benchmark.records.forecast import write_forecast
     from benchmark.words import time_text
@@ -72,7 +74,8 @@ def forecast(
     except FloatingPointError as error:
         raise UserError(str(input_), str(error), "look for values far from all others") from error
     if found.low is None:
-        tell(console, f"Note: {NO_INTERVAL.format(level)}", style="yellow")
+        why = TOO_FEW.format(fewest(level)) if saved.model.calibrated else NOT_KEPT
+        tell(console, f"Note: no {level}% interval: {why}", style="yellow")
     write_forecast(output, found)
     steps = f"{len(found.times)} steps, {time_text(found.times[0])} to {time_text(found.times[-1])}"
     tell(console, f"Forecast: {output} ({steps})")

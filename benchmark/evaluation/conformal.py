@@ -96,6 +96,15 @@ class Calibration:
         return cls(kept["offsets"], int(kept["num_windows"]))
 
 
+def fewest(level: int) -> int:
+    """Calibration windows that an interval of a level, in percent, takes: fewer cannot tell it.
+
+    >>> fewest(80), fewest(95)
+    (9, 39)
+    """
+    return -(-200 // (100 - level)) - 1
+
+
 @torch.no_grad()
 def calibrate(forecaster: Forecaster, validation: Windows) -> Calibration:
     """Calibrate quantiles on validation windows.

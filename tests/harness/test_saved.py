@@ -106,8 +106,16 @@ def test_few_validation_windows_give_no_interval_and_other_columns_are_left_out(
     answer = command("forecast", "lastvalue", "--input", "new.csv", "--output", "out.csv")
     assert answer.code == 0, answer.err
     assert "Note: not read, note\n" in answer.out
-    assert "Note: the run has no 80% interval" in answer.out
+    none = "Note: no 80% interval: "
+    assert f"{none}its validation windows are too few, it takes 9 or more\n" in answer.out
     assert list(pd.read_csv("out.csv")) == ["date", *CHANNELS]
+    write_dataset(splits={"train": 400, "val": 20, "test": 150})  # nine
+    folder = kept("LastValue", name="nine")
+    assert len(ends(forecast(command, "nine"))) == 2
+    (folder / "quantiles.npz").unlink()
+    write_sums(folder)
+    answer = command("forecast", "nine", "--input", "new.csv", "--output", "out.csv")
+    assert f"{none}the run was kept without quantiles.npz; run it again\n" in answer.out
 
 
 def test_the_figure_is_drawn(kept: Run, command: Any, new_rows: Any, toy: Path) -> None:
