@@ -42,7 +42,8 @@ class Cell(nn.Module, ABC):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Advance one step: ``(B, I)`` and a state -> output ``(B, D)`` and the next state.
 
-        The tensors of a state keep their number, shapes and types; what is given stays as it was.
+        The tensors of a state keep their number, dimensions and types; what is given stays as it
+        was.
         """
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:

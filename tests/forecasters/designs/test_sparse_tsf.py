@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -82,17 +80,15 @@ def test_every_phase_is_forecast_by_the_same_map_from_itself_and_its_neighbours(
 
 
 def test_its_sizes_are_the_published_ones() -> None:
-    def size(kind: Literal["models", "suites"], name: str) -> int:
-        document = load_yaml(find_config(kind, name))
+    def size(name: str) -> int:
+        document = load_yaml(find_config("models", name))
         shape = SeriesShape(document["lookback"], 336, channels=7, season=24)
         model = build_forecaster(document["model"], shape, name)
         return sum(p.numel() for p in model.parameters())
 
     days, ahead = 720 // 24, 336 // 24
-    assert size("models", "designs/sparse_tsf") == days * ahead + 25
-    assert (
-        size("suites", "reproduction/sparse_tsf_mlp") == days * 128 + 128 + 128 * ahead + ahead + 25
-    )
+    assert size("designs/sparse_tsf") == days * ahead + 25
+    assert size("reproduction/sparse_tsf_mlp") == days * 128 + 128 + 128 * ahead + ahead + 25
 
 
 def test_a_day_that_comes_again_is_forecast_where_the_map_copies_the_last_one() -> None:
