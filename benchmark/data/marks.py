@@ -22,9 +22,19 @@ _PLAIN = re.compile(r"[-+]?\d*\.\d+")
 _EITHER = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
 _DIGIT = re.compile(r"\d")
 _LIKE_NUMBERS = re.compile(r"[-+.,\deE]*")
-_BESIDE = r"\s*[-+(]?\s*[$€£¥]?\s*[-+]?", r"\s*[^\d.,]*"
-"""What may stand before and behind a number in its cell: a currency, a unit, brackets."""
-_WITH_UNIT = re.compile(rf"{_BESIDE[0]}([\d.,]+){_BESIDE[1]}")
+_UNGROUPED = re.compile(r"[-+]?\d{4,}")
+_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}")  # of a machine
+
+
+def beside(number: str) -> str:
+    """Add to the pattern of a number what may stand around it: a sign, a currency, a unit."""
+    return rf"\s*[-+(]?\s*[$€£¥]?\s*[-+]?{number}[^\d.,]*"
+
+
+LIKE_NUMBER = beside(r"\d[\d.,\s'\u2019]*")
+"""A number in whatever style."""
+
+_WITH_UNIT = re.compile(beside(r"([\d.,]+)"))
 
 
 def number_marks(columns: Iterable[Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:
@@ -34,16 +44,20 @@ def number_marks(columns: Iterable[Sequence[str]]) -> tuple[dict[str, str], dict
         columns: the cells of each.
     """
     columns = [[_bare(cell) for cell in column] for column in columns]
+    columns = [column for column in columns if not _are_addresses(column)]
     cells = [cell for column in columns for cell in column]
     commas = [cell for cell in cells if _DECIMAL.fullmatch(cell) or GROUPED.fullmatch(cell)]
     if commas and all(map(GROUPED.fullmatch, commas)):
-        if any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas)):
+        proof = any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas))
+        if proof and not any(map(_half_grouped, columns)):
             return {"thousands": ","}, {}
         doubt = f"{commas[0]!r} has a comma between its thousands, or a decimal one"
         return {"decimal": ","}, {doubt: "put thousands=',' for decimal=',' if it has thousands"}
-    if any(map(_THOUSANDS.fullmatch, cells)):
+    plain = any(_PLAIN.fullmatch(cell) and not _EITHER.fullmatch(cell) for cell in cells)
+    thousands = [cell for cell in cells if _THOUSANDS.fullmatch(cell)]
+    if any("," in cell for cell in thousands) or (thousands and not plain):
         return {"decimal": ",", "thousands": "."}, {}
-    if not commas and any(_PLAIN.fullmatch(c) and not _EITHER.fullmatch(c) for c in cells):
+    if not commas and plain:
         return {}, {}
     for column in columns:
         pointed = [cell for cell in column if "." in cell]
@@ -71,8 +85,10 @@ def kept_as_texts(
     number = _readable(decimal, thousands)
     kept = {}
     for name, cells in columns:
-        told = {cell.strip() for cell in cells if _DIGIT.search(cell)}
-        if all(map(_LIKE_NUMBERS.fullmatch, told)) and not all(map(number.fullmatch, told)):
+        told = {cell.strip().rstrip("-+ ") for cell in cells if _DIGIT.search(cell)}
+        if not all(map(_LIKE_NUMBERS.fullmatch, told)):
+            continue
+        if not all(map(number.fullmatch, told)) or _are_addresses(told):
             kept[name] = "str"
     return kept
 
@@ -81,7 +97,7 @@ def left_marked(cells: Mapping[str, int], decimal: str = ".", thousands: str = "
     """Whether `pandas.read_csv` leaves a column of numbers as texts, with their marks.
 
     It does where a single other cell stands among them: a unit, or what means missing. Read once
-    more, without the marks, 3.204 is no longer three thousand.
+    more, without the marks, 3.204 is no longer three thousand. Not where they are of two styles.
 
     Args:
         cells: how often each cell stands in the column.
@@ -92,8 +108,10 @@ def left_marked(cells: Mapping[str, int], decimal: str = ".", thousands: str = "
     readable = _readable(decimal, thousands)
     if all(_DIGIT.search(cell) and readable.fullmatch(cell) for cell in told):
         return False
-    written = re.compile(_BESIDE[0] + _number(decimal, thousands) + _BESIDE[1])
+    written = re.compile(beside(_number(decimal, thousands)))
     numbers = {cell: count for cell, count in told.items() if written.fullmatch(cell)}
+    if any(map(re.compile(LIKE_NUMBER).fullmatch, told.keys() - numbers.keys())):
+        return False  # one written otherwise
     marked = any(mark in cell for cell in numbers for mark in (decimal, thousands or decimal))
     return marked and 2 * sum(numbers.values()) >= told.total()
 
@@ -113,6 +131,16 @@ def unmarked(column: str, decimal: str = ".", thousands: str = "") -> str:
     return f"{cells}.mask({cells}.str.fullmatch({number!r}, na=False), {plain})"
 
 
+def _are_addresses(cells: Iterable[str]) -> bool:
+    told = [cell for cell in cells if cell]
+    return bool(told) and all(map(_ADDRESS.fullmatch, told))
+
+
+def _half_grouped(cells: Sequence[str]) -> bool:
+    """Whether a large number has no mark in it, in a column with commas."""
+    return any("," in cell for cell in cells) and any(map(_UNGROUPED.fullmatch, cells))
+
+
 def _bare(cell: str) -> str:
     """A number without what stands beside it; any other cell as it is."""
     found = _WITH_UNIT.fullmatch(cell)
@@ -121,7 +149,7 @@ def _bare(cell: str) -> str:
 
 def _number(decimal: str, thousands: str) -> str:
     """A number so written."""
-    grouped = rf"|\d{{1,3}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
+    grouped = rf"|[1-9]\d{{0,2}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
     return rf"(\d+{grouped})({re.escape(decimal)}\d+)?"
 
 

@@ -62,7 +62,7 @@ def rows_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
 def units_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
     """Describe rows between the names and the first numbers; None where there are none."""
     top = frame.head(_MOST_ROWS + 1)
-    texts = [not row.str.match(r"\s*[-+.]*\d").any() for _, row in top.iterrows()]
+    texts = [not row.str.match(r"\s*[^\w\s]*\s*\d").any() for _, row in top.iterrows()]
     count = texts.index(False) if False in texts else 0
     if not count:
         return None

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.marks import GROUPED, MISSING_CELLS, kept_as_texts, unmarked
-from benchmark.data.rewrite import Rewriting, assigned, rewritten
+from benchmark.data.adoption.styles import DECIMAL_COMMAS, NEARLY, style_fault
+from benchmark.data.marks import GROUPED, MISSING_CELLS, kept_as_texts
+from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NEARLY = 0.9
-"""Share of a column's cells that are numbers, from which on the others are mistakes in it."""
 
 COUNTS = "counts the rows"
 FEW = 10
@@ -27,12 +25,13 @@ FEW = 10
 WRITTEN = 1e-3
 """Share of a step that a count may be off by, as it is written with few digits."""
 
+_THOUSANDS = "has commas between its thousands"
+_DECIMAL = "has a decimal comma"
+_EITHER_WAY = "has a comma between its thousands, or a decimal one"
 _EITHER = r"[-+]?[1-9]\d{0,2},\d{3}"
 _WITH_UNIT = r"^[-+]?([$€£¥]?)\s*[-+]?\d[\d.,]*\s*([^\d.,]*)$"
-_DECIMAL = r"[-+]?\d+(?:,\d+)?"
-_LIKE_NUMBER = r"[-+.,\s\d]*\d[-+.,\s\d]*"
-_SIGNS = "-", "+"
-"""Some programs write them behind a number, which would be another one without."""
+_SIGNS = re.compile(r"[-+\u2212\u2013()]")
+"""They may stand behind a number, which would be another one without."""
 
 
 def no_numbers(texts: pd.Series[Any]) -> str:
@@ -61,100 +60,11 @@ def texts_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> User
         frame: its cells.
         columns: those that are not of numbers alone.
     """
-    fault = _style_fault(path, frame, columns) or _unit_fault(path, frame, columns)
+    fault = style_fault(path, frame, columns) or _unit_fault(path, frame, columns)
     if fault:
         return fault
     faults = _number_faults(path, frame, columns)
     return UserError.join(faults) if faults else None
-
-
-@dataclass(frozen=True)
-class _Style:
-    """A way to write numbers that pandas knows no option for.
-
-    Attributes:
-        what: of a cell so written.
-        sign: a pattern of such a cell, which no other number is like.
-        like: of all numbers of such a column.
-        plain: of a column and the table `t`, the expression that writes its numbers otherwise.
-    """
-
-    what: str
-    sign: str
-    like: str
-    plain: Callable[[str], str]
-
-
-def _beside(number: str) -> str:
-    return rf"[-+(]?\s*[$€£¥]?\s*[-+]?{number}[^\d.,]*"
-
-
-def _replaced(pattern: str, by: str) -> Callable[[str], str]:
-    return lambda column: f"t[{column!r}].str.replace({pattern!r}, {by!r}, regex=True)"
-
-
-_ANY = _beside(r"\d[\d.,]*")
-_STYLES = (
-    _Style(
-        "has other marks between its thousands than commas",
-        _beside(r"[1-9]\d{0,2}([\s'\u2019]\d{3})+([.,]\d+)?"),
-        _beside(r"(\d+|[1-9]\d{0,2}([\s'\u2019]\d{3})+)([.,]\d+)?"),
-        _replaced(r"(?<=\d)[\s'\u2019](?=\d{3})", ""),
-    ),
-    _Style("has its sign behind it", r"\d[\d.,]*\s*-", _ANY, _replaced(r"^(.*\d)\s*-$", r"-\1")),
-    _Style(
-        "is in brackets, as accounts write what is negative",
-        r"\(\s*\d[\d.,]*\s*\)",
-        _ANY,
-        _replaced(r"^\(\s*(.*\d)\s*\)$", r"-\1"),
-    ),
-    _Style(
-        "has points between its thousands",
-        _beside(r"[1-9]\d{0,2}(\.\d{3})+,\d+"),
-        _beside(r"(\d+|\d{1,3}(\.\d{3})+)(,\d+)?"),
-        lambda column: unmarked(column, ",", "."),
-    ),
-    _Style(
-        "has a decimal comma",
-        _beside(r"\d+,(\d{1,2}|\d{4,})"),
-        _beside(r"\d+(,\d+)?"),
-        lambda column: unmarked(column, ","),
-    ),
-)
-
-
-def _style_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
-    """Describe columns of numbers in one of `_STYLES`; None where there is none.
-
-    A few cells may be no numbers: what they are is asked once the others can be read.
-    """
-    cells = {column: frame[column].str.strip() for column in columns}
-    for style in _STYLES:
-        found = {c: row for c, texts in cells.items() if (row := _first_in(style, texts)) >= 0}
-        if found:
-            change = "".join(assigned(column, style.plain(column)) for column in found)
-            column, row = next(iter(found.items()))
-            where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
-            others = [repr(each) for each in found if each != column]
-            also = f"; so have cells of {' and '.join(others)}" if others else ""
-            what = f"{frame[column].iloc[row]!r:.40} {style.what}{also}"
-            return UserError(where, what, rewritten(path, change=change, dtype="str"))
-    return None
-
-
-def _first_in(style: _Style, texts: pd.Series[Any]) -> int:
-    """Row of the first cell in a style, where nearly all are and the rest is no number; else -1."""
-
-    def are(pattern: str) -> NDArray[np.bool_]:
-        return texts.str.fullmatch(pattern).to_numpy(dtype=bool)
-
-    styled, alike = are(style.sign), are(style.like)
-    others = ~alike & ~texts.isin(MISSING_CELLS).to_numpy(dtype=bool)
-    if (are(_DECIMAL) | ~(alike | others)).all():
-        return -1  # pandas has an option for these: `_number_faults` tells it
-    few = others.sum() <= (1 - NEARLY) * (others | alike).sum()
-    sure = styled.any() and few and not are(_LIKE_NUMBER)[others].any()
-    return int(styled.argmax()) if sure else -1
 
 
 def told_apart(frame: pd.DataFrame, reasons: dict[str, str]) -> dict[str, str]:
@@ -180,42 +90,64 @@ def _even(texts: pd.Series[Any]) -> bool:
 
 def _number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> list[UserError]:
     """Describe columns that are of numbers but for their commas, or but for a few cells."""
-    marked = [column for column in columns if frame[column].str.contains(",", regex=False).any()]
-    kept = kept_as_texts(((column, frame[column]) for column in marked), thousands=",")
-    options: dict[str, Any] = {"thousands": ","} | ({"dtype": kept} if kept else {})
-    grouped = rewritten(path, **options)
-    faults = (_number_fault(path, column, frame[column], grouped) for column in columns)
+    cells = {column: frame[column].str.strip() for column in columns}
+    told = {column: texts[~texts.isin(MISSING_CELLS)] for column, texts in cells.items()}
+    kinds = {column: _commas(texts) for column, texts in told.items()}
+    faults = []
+    for column, texts in told.items():
+        kind = kinds[column]
+        if not kind:
+            faults.append(_others_fault(path, column, frame[column], texts))
+            continue
+        # An option is the whole file's, so columns that are written otherwise are kept from it.
+        kept = {c: "str" for c, other in kinds.items() if other not in ("", kind)}
+        option = "decimal" if kind == _DECIMAL else "thousands"
+        if option == "thousands":
+            kept |= kept_as_texts(((c, told[c]) for c in told if not kinds[c]), thousands=",")
+        options: dict[str, Any] = {option: ","} | ({"dtype": kept} if kept else {})
+        line = rewritten(path, **options)
+        cure: str = line
+        if kind == _EITHER_WAY:
+            cure = f"{line.by_hand}; put decimal=',' for thousands=',' if it is decimal"
+        at = texts.str.contains(",", regex=False)
+        faults.append(_fault(path, column, texts, at, kind, cure))
     return list(filter(None, faults))
 
 
-def _number_fault(
-    path: Path, column: str, texts: pd.Series[Any], line: Rewriting
+def _commas(texts: pd.Series[Any]) -> str:
+    """What the commas are in a column of numbers; empty where there are none, or it is another."""
+    grouped = texts.str.fullmatch(GROUPED.pattern)
+    sound = bool(np.isfinite(_numbers(texts.where(~grouped, texts.str.replace(",", "")))).all())
+    if sound and grouped.any():
+        ungrouped = texts.str.fullmatch(r"[-+]?\d{4,}").any()
+        return _EITHER_WAY if ungrouped or texts.str.fullmatch(_EITHER).all() else _THOUSANDS
+    return _DECIMAL if not sound and texts.str.fullmatch(DECIMAL_COMMAS).all() else ""
+
+
+def _others_fault(
+    path: Path, column: str, cells: pd.Series[Any], texts: pd.Series[Any]
 ) -> UserError | None:
-    cells, texts = texts, texts.str.strip()
-    texts = texts[~texts.isin(MISSING_CELLS)]
-    grouped = texts.str.fullmatch(GROUPED.pattern).to_numpy(dtype=bool)
+    """Describe a few cells that are none in a column of numbers."""
+    grouped = texts.str.fullmatch(GROUPED.pattern)
     numbers = _numbers(texts.where(~grouped, texts.str.replace(",", "")))
     wrong: NDArray[np.bool_] = ~np.isfinite(numbers)
-    if not wrong.any() and grouped.any():
-        at, kind = grouped, "has commas between its thousands"
-        cure: str = line
-        if texts.str.fullmatch(_EITHER).all():
-            kind = "has a comma between its thousands, or a decimal one"
-            cure = f"{line.by_hand}; put decimal=',' for thousands=',' if it is decimal"
-    elif wrong.any() and texts.str.fullmatch(_DECIMAL).all():
-        at, kind = wrong, "has a decimal comma"
-        cure = rewritten(path, decimal=",")
-    elif 0 < wrong.sum() <= (1 - NEARLY) * len(texts):
-        at, sound = wrong, len(texts) - int(wrong.sum())
-        kind = f"is {_kind(numbers[wrong][0])}, unlike {sound:,} of the column's {len(texts):,}"
-        cure = "empty the cell to have it missing, or remove the column"
-        marks = cells[texts.index[wrong]].unique()
-        alike = len({mark.strip() for mark in marks}) == 1
-        if wrong.sum() > 1 and alike and not any(map(str.isdigit, marks[0])):
-            cure = rewritten(path, "have them missing", na_values=list(marks))
-    else:
+    if not 0 < wrong.sum() <= (1 - NEARLY) * len(texts):
         return None
-    place = int(at.argmax())
+    sound = len(texts) - int(wrong.sum())
+    kind = f"is {_kind(numbers[wrong][0])}, unlike {sound:,} of the column's {len(texts):,}"
+    cure = "empty the cell to have it missing, or remove the column"
+    marks = cells[texts.index[wrong]].unique()
+    alike = len({mark.strip() for mark in marks}) == 1
+    if wrong.sum() > 1 and alike and not any(map(str.isdigit, marks[0])):
+        empty = f"t[{column!r}].mask(t[{column!r}].isin({list(marks)!r}))"
+        cure = rewritten(path, "have them missing", assigned(column, empty), dtype="str")
+    return _fault(path, column, texts, wrong, kind, cure)
+
+
+def _fault(
+    path: Path, column: str, texts: pd.Series[Any], at: Any, kind: str, cure: str
+) -> UserError:
+    place = int(np.argmax(at))
     where = f"{path}: line {int(texts.index[place]) + FIRST_LINE}, column '{column}'"
     return UserError(where, f"{texts.iloc[place]!r:.40} {kind}", cure)
 
@@ -225,8 +157,8 @@ def _unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> User
     units = {column: unit for column in columns if (unit := _unit(frame[column].str.strip()))}
     if not units:
         return None
-    plain = {c: f"t[{c!r}].str.replace({unit!r}, '').str.strip()" for c, unit in units.items()}
-    cure = rewritten(path, "take it off", "".join(assigned(c, each) for c, each in plain.items()))
+    change = "".join(assigned(column, _without(column, unit)) for column, unit in units.items())
+    cure = rewritten(path, "take it off", change, dtype="str")
     column, unit = next(iter(units.items()))
     row = int((~frame[column].str.strip().isin(MISSING_CELLS)).to_numpy().argmax())
     where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
@@ -234,6 +166,13 @@ def _unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> User
     also = f"; so has {' and '.join(others)}" if others else ""
     what = f"{frame[column].iloc[row]!r:.40} has a unit, {unit!r}, as all its numbers have{also}"
     return UserError(where, what, cure)
+
+
+def _without(column: str, unit: str) -> str:
+    """A column's numbers without their unit, before or behind: an expression of the table `t`."""
+    told = re.escape(unit)
+    around = rf"(?<=\d)\s*{told}\s*$|{told}\s*(?=[-+]?\d)"
+    return f"t[{column!r}].str.replace({around!r}, '', regex=True)"
 
 
 def _unit(texts: pd.Series[Any]) -> str:
@@ -249,7 +188,7 @@ def _unit(texts: pd.Series[Any]) -> str:
     if 2 * len(told) < len(texts) or told.nunique() == 1:
         return ""
     before, behind = units.iloc[0]
-    return "" if (before and behind) or behind in _SIGNS else str(before or behind)
+    return "" if (before and behind) or _SIGNS.search(behind) else str(before or behind)
 
 
 def _numbers(texts: pd.Series[Any]) -> NDArray[np.float64]:

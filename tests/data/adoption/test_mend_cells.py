@@ -111,6 +111,10 @@ NEGATIVE = [f"({text})" if n % 5 == 0 else text for n, text in enumerate(POINTS)
         ([f"{text}-" if n % 5 == 0 else text for n, text in enumerate(SWAPPED)], -1),
         (NEGATIVE, -1),
         ([f"({text})" if n % 5 == 0 else text for n, text in enumerate(GROUPED)], -1),
+        ([f"{text}- EUR" if n % 5 == 0 else f"{text} EUR" for n, text in enumerate(SWAPPED)], -1),
+        ([f"({text}) €" if n % 5 == 0 else f"{text} €" for n, text in enumerate(POINTS)], -1),
+        ([f"\u2212{text}" if n % 5 == 0 else text for n, text in enumerate(POINTS)], -1),
+        ([f"{text}-".rjust(12) if n % 5 == 0 else text for n, text in enumerate(POINTS)], -1),
     ],
 )
 @pytest.mark.parametrize("mark", [",", ";"])
@@ -136,6 +140,12 @@ def test_numbers_are_read_in_whatever_style(
         [f"Filiale {text}" for text in SWAPPED],
         [f"1.{n % 12 + 1}.2024" for n in range(480)],
         [f"{n} 200 10" for n in range(480)],
+        [f"192.168.{n // 250 + 100}.{n % 250}" for n in range(480)],
+        [f"+49 172 464 {n + 100}" for n in range(480)],
+        [f"({n % 90:03})" for n in range(480)],  # dialled before a number
+        [f"{n % 5 + 1}{'-' if n % 3 else ''}" for n in range(480)],  # grades
+        [f"{n % 5 + 1}.5{'+-'[n % 2]}" for n in range(480)],
+        ["-5.5" if n % 7 else "(4.5)" for n in range(480)],  # uncertain, not negative
     ],
 )
 def test_what_is_no_number_for_sure_stays_as_it_is(cells: list[str], user: Path) -> None:
@@ -149,6 +159,69 @@ def test_what_is_no_number_for_sure_stays_as_it_is(cells: list[str], user: Path)
             told = pd.read_csv(new, dtype="str")
             assert told["other"].tolist() == cells
             assert told["load"].tolist() == POINTS
+
+
+@pytest.mark.parametrize(
+    ("mark", "cells", "expected"),
+    [
+        (";", ["1.253-", "22.125", "17"], [-1253.0, 22125.0, 17.0]),
+        (";", ["0.125 kW", "2.375 kW", "11.250 kW"], [0.125, 2.375, 11.25]),
+        (";", ["1.125 kW", "2.375 kW", "3.5 kW"], [1.125, 2.375, 3.5]),
+        (",", ["1 234", "5,678", "12 500", "7,125"], [1234.0, 5.678, 12500.0, 7.125]),
+        (",", ["9.215.469", "215.469", "7"], [9215469.0, 215469.0, 7.0]),
+        (";", ["5,25- EUR", "6,50- EUR", "7,75- EUR"], [-5.25, -6.5, -7.75]),
+        (";", ["NA", "5 A", "6.5 A"], [np.nan, 5.0, 6.5]),
+    ],
+)
+def test_each_column_is_read_by_its_own_style(
+    mark: str, cells: list[str], expected: list[float], user: Path
+) -> None:
+    """Beside one of German numbers, which settles the marks of the file where it has semicolons."""
+    path, new = user / "my.csv", user / "new.csv"
+    columns = {"date": ISO, "load": SWAPPED, "heat": np.resize(np.array(cells), 480)}
+    pd.DataFrame(columns).to_csv(path, sep=mark, index=False)
+    mend(path, new)
+    found = propose(new).found
+    assert found.table.channels == ("load", "heat"), found.left_out
+    np.testing.assert_array_equal(found.table.values[:, 1], np.resize(np.array(expected), 480))
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_a_large_number_without_a_mark_says_that_a_comma_is_none_of_thousands(
+    mark: str, user: Path
+) -> None:
+    path = user / "my.csv"
+    heat = np.resize(np.array(["1234", "5,678", "12500", "7,125"]), 480)
+    pd.DataFrame({"date": ISO, "load": POINTS, "heat": heat}).to_csv(path, sep=mark, index=False)
+    with pytest.raises(UserError, match="'5,678' has a comma between its thousands, or a decimal"):
+        mend(path, user / "new.csv")
+
+
+def test_an_option_of_the_whole_file_changes_no_column_that_is_written_otherwise(
+    user: Path,
+) -> None:
+    path, new = user / "my.csv", user / "new.csv"
+    labels = np.resize(np.array(["NA", "-", "007", "1E5"]), 480)
+    load = [text if n % 9 else "-" for n, text in enumerate(POINTS)]
+    pd.DataFrame({"date": ISO, "load": load, "label": labels}).to_csv(path, index=False)
+    mend(path, new)
+    assert pd.read_csv(new, dtype="str", keep_default_na=False)["label"].tolist() == labels.tolist()
+    half = [text.replace(".", ",") for text in POINTS]
+    either = np.resize(np.array(["1,234", "56,789"]), 480)
+    pd.DataFrame({"date": ISO, "load": half, "either": either}).to_csv(path, index=False)
+    with pytest.raises(UserError, match="'1,234' has a comma between its thousands, or a decimal"):
+        mend(path, new)
+    assert pd.read_csv(new)["load"].tolist() == VALUES
+
+
+@pytest.mark.parametrize("first", ["(5.0)", "\u22125.0", "<5.0"])
+def test_a_first_row_with_a_number_in_it_is_none_of_units(first: str, user: Path) -> None:
+    path, new = user / "my.csv", user / "new.csv"
+    months = pd.date_range("2020-01-01", periods=48, freq="MS").strftime("%b %Y")
+    pd.DataFrame({"date": months, "load": [first, *POINTS[1:48]]}).to_csv(path, index=False)
+    with contextlib.suppress(UserError):
+        mend(path, new)
+    assert len(pd.read_csv(new if new.exists() else path)) == 48
 
 
 def test_a_label_is_the_same_in_every_part_of_a_file(user: Path) -> None:
