@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,23 @@ def test_the_first_file_has_the_word_on_a_run_of_both(
     Path("other.csv").write_text(text.replace(mse, "0.25"))
     assert f"{float(mse):.4f}" in command("leaderboard", "results/results.csv", "other.csv").out
     assert "0.2500" in command("leaderboard", "other.csv", "results/results.csv").out
+
+
+def test_a_run_that_is_done_in_one_file_is_ranked_whichever_comes_first(
+    toy: Path, run: Run, command: Command
+) -> None:
+    run("ridge")
+    with open("results/results.csv", newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    failed = row | {"status": "failed", "mse": "", "mae": "", "error": "still running"}
+    with open("failed.csv", "w", newline="") as stream:
+        writer = csv.DictWriter(stream, failed)
+        writer.writeheader()
+        writer.writerow(failed)
+    for files in (("failed.csv", "results/results.csv"), ("results/results.csv", "failed.csv")):
+        shown = command("leaderboard", *files).out
+        assert f"{float(row['mse']):.4f}" in shown
+        assert "unranked" not in shown
 
 
 def test_leaderboard_draws_error_by_cost(toy: Path, run: Run, command: Command) -> None:

@@ -44,7 +44,7 @@ def leaderboard(
     """Rank what has been run.
 
     There is a table for each data set, horizon and protocol, and one over three data sets or more.
-    Of a run that several files hold, the first file's row counts.
+    Of a run that several files hold, the first file's row counts, and a done one before a failed.
     """
     from benchmark.records.store import Store
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
@@ -67,11 +67,6 @@ def leaderboard(
 
         plot_costs(board, plot)
         tell(console, f"Plot: {plot}")
-    if ranks is not None:
-        from benchmark.reports.critical_difference import plot_ranks
-
-        plot_ranks(board, ranks)
-        tell(console, f"Plot: {ranks}")
     if latex is not None:
         from benchmark.files import write_atomically
         from benchmark.reports.latex import to_latex
@@ -79,6 +74,11 @@ def leaderboard(
         write_atomically(latex, to_latex(tables_of(board)))
         tell(console, f"LaTeX: {latex}")
     print_table(board, console, [] if csvs else _into(results))
+    if ranks is not None:  # last, as some tables have no ranks to draw
+        from benchmark.reports.critical_difference import plot_ranks
+
+        plot_ranks(board, ranks)
+        tell(console, f"Plot: {ranks}")
 
 
 def show_boards(path: Path, console: Console, only: set[str]) -> None:
@@ -95,7 +95,7 @@ def _into(results: Path) -> list[str]:
 
 
 def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:
-    """Rank the rows of every task that has a run in `only`, or of all; each run's first row."""
+    """Rank the rows of every task that has a run in `only`, or all; each run's first done row."""
     import pandas as pd
 
     from benchmark.records.losses import read_losses
@@ -105,7 +105,8 @@ def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:
     rows = pd.concat(
         [read_results(path).assign(_file=str(path)) for path in paths], ignore_index=True
     )
-    rows = rows.drop_duplicates("run_id")
+    rows = rows.sort_values("status", key=lambda status: status != "done", kind="stable")
+    rows = rows.drop_duplicates("run_id").sort_index()
     if only is not None:
         chosen = rows[rows["run_id"].isin(only)]
         rows = rows.merge(chosen[GROUP].drop_duplicates(), on=GROUP)

@@ -115,7 +115,9 @@ def test_the_command_draws_it_and_says_where(run, command, workplace):
     assert (workplace / "ranks.pdf").read_bytes().startswith(b"%PDF")
     assert "Over 3 data sets" in done.out
     write_csv(workplace / "few.csv", records[:7])
-    refused = command("leaderboard", "few.csv", "--ranks", "few.svg")
+    refused = command("leaderboard", "few.csv", "--ranks", "few.svg", "--latex", "few.tex")
+    assert "data0, horizon 96" in refused.out, "the tables are there all the same"
+    assert (workplace / "few.tex").exists()
     assert refused.code == 2
     assert refused.err.count("\n") == 1
     assert not (workplace / "few.svg").exists()
