@@ -38,10 +38,9 @@ def reproduce(
 ) -> None:
     """Make a run again and compare every score to the last digit.
 
-    Nothing is kept of the new run. A row of a CSV has no settings. Where its run's folder is not
-    there any more, the YAML of ours of its model's name is run, and the hash in the row's run id
-    tells whether that is the same. Exits with 1 if a score differs.
-    Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
+    Nothing is kept of the new run. A row of a CSV has no settings: the YAML of ours of its model's
+    name is run, and the hash in the row's run id tells whether that is the same. Exits with 1 if a
+    score differs. Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
     """
     from benchmark.forecasters.contract import forecasters_fault
     from benchmark.harness.machine import is_cpu

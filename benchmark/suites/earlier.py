@@ -1,8 +1,8 @@
 """A run that was made before, as far as its folder or its row lets it be known.
 
-A folder holds the whole configuration. A row of a CSV does not: where its folder is gone, it names
-the model, and the YAML of ours of that name is taken, with what the suite sets after which the
-CSV's folder is named. Whether that is the row's configuration is told by the hash in its run id.
+A folder holds the whole configuration. A row of a CSV does not: it names the model, and the YAML of
+ours of that name is taken, with what the suite sets after which the CSV's folder is named. Whether
+that is the row's configuration is told by the hash in its run id.
 """
 
 from __future__ import annotations
@@ -77,11 +77,6 @@ def _of_row(csv: Path, model: str | None) -> Earlier:
     row = _find_row(csv, model)
     where = f"{csv}: {row['run_id']}"
     _check_done(where, row)
-    for runs in layout.run_folders(csv):
-        config = runs / row["run_id"] / layout.CONFIG
-        if config.is_file():
-            kept = plan(load_kept_run(config), str(config))
-            return Earlier(row, kept, _changed(row, kept))
     task = {key: row[key] for key in ("dataset", "horizon", "lookback", "seed")}
     planned = None
     for source, spec in _candidates(csv):
