@@ -149,11 +149,14 @@ def _bare(cell: str) -> str:
 
 def _number(decimal: str, thousands: str) -> str:
     """A number so written."""
-    grouped = rf"|[1-9]\d{{0,2}}({re.escape(thousands)}\d{{3}})+" if thousands else ""
-    return rf"(\d+{grouped})({re.escape(decimal)}\d+)?"
+    return rf"(\d+{_or_grouped(thousands)})({re.escape(decimal)}\d+)?"
 
 
 def _readable(decimal: str, thousands: str) -> re.Pattern[str]:
     """What pandas takes for a number, told of these marks."""
-    grouped = rf"|[1-9]\d{{0,2}}(?:{re.escape(thousands)}\d{{3}})+" if thousands else ""
-    return re.compile(rf"[-+]?(?:\d*{grouped})(?:{re.escape(decimal)}\d*)?(?:[eE][-+]?\d+)?")
+    whole, mark = rf"\d*{_or_grouped(thousands)}", re.escape(decimal)
+    return re.compile(rf"[-+]?(?:{whole})(?:{mark}\d*)?(?:[eE][-+]?\d+)?")
+
+
+def _or_grouped(thousands: str) -> str:
+    return rf"|[1-9]\d{{0,2}}({re.escape(thousands)}\d{{3}})+" if thousands else ""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +100,11 @@ def _read_rows(
     if len(used) < (needed if strict else 1):
         raise _too_few(path, len(used), needed)
     first, last = used[0][0], used[-1][0]
-    cells = [
-        _cells(card, path, line, row, header, places, _cure(line - FIRST_LINE, last - line, needed))
-        for line, row in used
-    ]
+
+    def cure(line: int) -> str:
+        return _cure(line - FIRST_LINE, last - line, needed)
+
+    cells = [_cells(card, path, line, row, header, places, cure) for line, row in used]
     times = _times(card, path, [row[0] for row in cells], first)
     values = np.array([[float(cell) for cell in row[1:]] for row in cells])
     table = _evenly_spaced(card, path, Table(times, values, tuple(channels)), first, needed)
@@ -185,7 +186,7 @@ def _cells(
     row: list[str],
     header: Sequence[str],
     places: Sequence[int],
-    cure: str,
+    cure: Callable[[int], str],
 ) -> list[str]:
     """The cells that are used of one line: its time, then a number for each channel.
 
@@ -201,7 +202,7 @@ def _cells(
             continue
         fault = cell_fault(row[place])
         if fault:
-            raise UserError(f"{path}: line {line}, column '{header[place]}'", fault, cure)
+            raise UserError(f"{path}: line {line}, column '{header[place]}'", fault, cure(line))
         cells.append(row[place])
     return cells
 

@@ -156,13 +156,14 @@ def _means(
     """A row for each model of which two seeds or more are compared, their means judged as one."""
     import pandas as pd
 
+    _, pairs_of_mse = judged["mse"]
     together: dict[tuple[Any, ...], list[int]] = {}
-    for i, (name, pair) in enumerate(zip(names, judged["mse"][1], strict=True)):
+    for i, (name, pair) in enumerate(zip(names, pairs_of_mse, strict=True)):
         if pair.category in JUDGED:
             seedless = pair._replace(seed=0)[: _Pair._fields.index("category")]
             together.setdefault((name, *seedless), []).append(i)
     several = {key: own for key, own in together.items() if len(own) > 1}
-    firsts = [judged["mse"][1][own[0]] for own in several.values()]
+    firsts = [pairs_of_mse[own[0]] for own in several.values()]
     means = pd.DataFrame(
         {
             "dataset": [pair.dataset for pair in firsts],
@@ -178,17 +179,14 @@ def _means(
         means[f"{metric}_new"] = [fmean(pair.score_new for pair in own) for own in groups]
         means[f"{metric}_change"] = relative(means[f"{metric}_old"], means[f"{metric}_new"])
         means[VERDICT[metric]] = [judge.verdict(own) for own in groups]
+    holds = [gate.held(pair.model, pair.dataset) for pair in firsts]
     means["worse"] = [
         tuple(
             metric
             for metric in beyond(row, {m: held[m] for m in judged if m in held}, 1)
             if row[VERDICT[metric]] in (SIGNIFICANT, BEYOND_SEEDS)
         )
-        for row, held in zip(
-            means.to_dict("records"),
-            [gate.held(pair.model, pair.dataset) for pair in firsts],
-            strict=True,
-        )
+        for row, held in zip(means.to_dict("records"), holds, strict=True)
     ]
     return means
 

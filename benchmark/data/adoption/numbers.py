@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.adoption.styles import DECIMAL_COMMAS, NEARLY, style_fault
+from benchmark.data.adoption.styles import DECIMAL_COMMAS, NEARLY, columns_fault, style_fault
 from benchmark.data.marks import GROUPED, MISSING_CELLS, kept_as_texts
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import FIRST_LINE
@@ -116,11 +116,10 @@ def _number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> l
 
 def _commas(texts: pd.Series[Any]) -> str:
     """What the commas are in a column of numbers; empty where there are none, or it is another."""
-    grouped = texts.str.fullmatch(GROUPED.pattern)
-    sound = bool(np.isfinite(_numbers(texts.where(~grouped, texts.str.replace(",", "")))).all())
-    if sound and grouped.any():
-        ungrouped = texts.str.fullmatch(r"[-+]?\d{4,}").any()
-        return _EITHER_WAY if ungrouped or texts.str.fullmatch(_EITHER).all() else _THOUSANDS
+    sound = bool(np.isfinite(_ungrouped(texts)).all())
+    if sound and texts.str.fullmatch(GROUPED.pattern).any():
+        unmarked = texts.str.fullmatch(r"[-+]?\d{4,}").any()
+        return _EITHER_WAY if unmarked or texts.str.fullmatch(_EITHER).all() else _THOUSANDS
     return _DECIMAL if not sound and texts.str.fullmatch(DECIMAL_COMMAS).all() else ""
 
 
@@ -128,8 +127,7 @@ def _others_fault(
     path: Path, column: str, cells: pd.Series[Any], texts: pd.Series[Any]
 ) -> UserError | None:
     """Describe a few cells that are none in a column of numbers."""
-    grouped = texts.str.fullmatch(GROUPED.pattern)
-    numbers = _numbers(texts.where(~grouped, texts.str.replace(",", "")))
+    numbers = _ungrouped(texts)
     wrong: NDArray[np.bool_] = ~np.isfinite(numbers)
     if not 0 < wrong.sum() <= (1 - NEARLY) * len(texts):
         return None
@@ -159,13 +157,10 @@ def _unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> User
         return None
     change = "".join(assigned(column, _without(column, unit)) for column, unit in units.items())
     cure = rewritten(path, "take it off", change, dtype="str")
-    column, unit = next(iter(units.items()))
-    row = int((~frame[column].str.strip().isin(MISSING_CELLS)).to_numpy().argmax())
-    where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
-    others = [repr(each) for each in units if each != column]
-    also = f"; so has {' and '.join(others)}" if others else ""
-    what = f"{frame[column].iloc[row]!r:.40} has a unit, {unit!r}, as all its numbers have{also}"
-    return UserError(where, what, cure)
+    known = ~frame[list(units)].apply(lambda texts: texts.str.strip().isin(MISSING_CELLS))
+    rows = {column: int(known[column].to_numpy().argmax()) for column in units}
+    what = f"has a unit, {next(iter(units.values()))!r}, as all its numbers have"
+    return columns_fault(path, frame, rows, what, "so has", cure)
 
 
 def _without(column: str, unit: str) -> str:
@@ -189,6 +184,12 @@ def _unit(texts: pd.Series[Any]) -> str:
         return ""
     before, behind = units.iloc[0]
     return "" if (before and behind) or _SIGNS.search(behind) else str(before or behind)
+
+
+def _ungrouped(texts: pd.Series[Any]) -> NDArray[np.float64]:
+    """The numbers, commas between thousands or none."""
+    grouped = texts.str.fullmatch(GROUPED.pattern)
+    return _numbers(texts.where(~grouped, texts.str.replace(",", "")))
 
 
 def _numbers(texts: pd.Series[Any]) -> NDArray[np.float64]:

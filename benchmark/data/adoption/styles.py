@@ -6,7 +6,7 @@ in some other style, or where what is seen may as well be something else, nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ DECIMAL_COMMAS = r"[-+]?\d+(?:,\d+)?"
 _NUMBER = r"\d(?:[\d.,]*\d)?"
 _ANY = beside(r"\d[\d.,]*")
 _GAP = r"[\s'\u2019]"
+_BEFORE_GAPS = r"[-(]?\s*[$€£¥]?\s*-?"  # no plus: +49 172 464 280 is dialled
+_NO_GRADE = r".*(\d{3}|[.,]\d).*"
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ _STYLES = (
     ),
     _Style(
         "has other marks between its thousands than commas",
-        rf"[-(]?\s*[$€£¥]?\s*-?[1-9]\d{{0,2}}({_GAP}\d{{3}})+([.,]\d+)?[^\d.,]*",
-        rf"[-(]?\s*[$€£¥]?\s*-?(\d+|[1-9]\d{{0,2}}({_GAP}\d{{3}})+)([.,]\d+)?[^\d.,]*",
+        rf"{_BEFORE_GAPS}[1-9]\d{{0,2}}({_GAP}\d{{3}})+([.,]\d+)?[^\d.,]*",
+        rf"{_BEFORE_GAPS}(\d+|[1-9]\d{{0,2}}({_GAP}\d{{3}})+)([.,]\d+)?[^\d.,]*",
         _replaced(rf"(?<=\d){_GAP}(?=\d{{3}})", "", ".str.replace(',', '.')"),
     ),
     _Style(
@@ -79,7 +81,7 @@ _STYLES = (
         _ANY,
         _replaced(r"^(\D*)(\d.*\d|\d)\s*-", r"-\1\2"),
         never=r"\D*[-+]\s*[$€£¥]?\s*\d.*|.*\d\s*\+.*",
-        proof=r".*(\d{3}|[.,]\d).*",
+        proof=_NO_GRADE,
     ),
     _Style(
         "is in brackets, as accounts write what is negative",
@@ -87,7 +89,7 @@ _STYLES = (
         _ANY,
         _replaced(r"^\(\s*(.*\d)\s*\)", r"-\1"),
         never=r"\D*-.*|.*\d\s*-.*",
-        proof=r".*(\d{3}|[.,]\d).*",
+        proof=_NO_GRADE,
     ),
     _Style(
         "has points between its thousands",
@@ -119,13 +121,29 @@ def style_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> User
         found = {c: row for c, texts in cells.items() if (row := _first_in(style, texts)) >= 0}
         if found:
             change = "".join(assigned(column, style.plain(column)) for column in found)
-            column, row = next(iter(found.items()))
-            where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
-            others = [repr(each) for each in found if each != column]
-            also = f"; so have cells of {' and '.join(others)}" if others else ""
-            what = f"{frame[column].iloc[row]!r:.40} {style.what}{also}"
-            return UserError(where, what, rewritten(path, change=change, dtype="str"))
+            cure = rewritten(path, change=change, dtype="str")
+            return columns_fault(path, frame, found, style.what, "so have cells of", cure)
     return None
+
+
+def columns_fault(
+    path: Path, frame: pd.DataFrame, rows: Mapping[str, int], what: str, also: str, cure: str
+) -> UserError:
+    """Describe what is wrong with several columns by a cell of the first, and name the others.
+
+    Args:
+        path: the file.
+        frame: its cells.
+        rows: of each column, the row of a cell that shows it.
+        what: is said of that cell.
+        also: stands before the others' names.
+        cure: of all of them.
+    """
+    column, row = next(iter(rows.items()))
+    others = " and ".join(repr(each) for each in rows if each != column)
+    where = f"{path}: line {row + FIRST_LINE}, column '{column}'"
+    told = f"{frame[column].iloc[row]!r:.40} {what}" + (f"; {also} {others}" if others else "")
+    return UserError(where, told, cure)
 
 
 def _first_in(style: _Style, texts: pd.Series[Any]) -> int:
