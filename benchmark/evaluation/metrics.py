@@ -43,7 +43,11 @@ def mase(e: Errors) -> float | None:
 
 
 def smape(e: Errors) -> float:
-    """Symmetric mean absolute percentage error, original units: mean 200 |y - f| / (|y| + |f|)."""
+    """Symmetric mean absolute percentage error, original units: mean 200 |y - f| / (|y| + |f|).
+
+    A zero comes back from scaling as some 1e-8 of a deviation, in float32, and where the forecast
+    is as near to zero that residue counts up to 200: no measure of a series that holds many zeros.
+    """
     return e.mean(e.percentage)
 
 

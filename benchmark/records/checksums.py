@@ -17,6 +17,7 @@ from benchmark.errors import UserError
 SUMS_FILE = "SHA256SUMS"
 MAX_SUMS = 1_000_000  # bytes; a run has a handful of files
 
+_CURE = "give the command that made that run again: a damaged run is made anew"
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)")
 
 
@@ -97,7 +98,7 @@ def check_folder(folder: Path) -> None:
 
 def _changed(path: Path) -> UserError:
     what = f"is damaged (it is not what {SUMS_FILE} beside it says was written)"
-    return UserError(str(path), what, "run that model again with --force")
+    return UserError(str(path), what, _CURE)
 
 
 def _content(folder: Path) -> bytes | None:
@@ -114,8 +115,7 @@ def _parsed(path: Path, content: bytes) -> dict[str, str]:
     lines = content.decode("utf-8", errors="replace").split("\n")
     found = [_LINE.fullmatch(line) for line in lines[:-1]]
     if lines[-1] or not found or None in found:
-        what, cure = "is damaged (it is no list of checksums)", "run that model again with --force"
-        raise UserError(str(path), what, cure)
+        raise UserError(str(path), "is damaged (it is no list of checksums)", _CURE)
     return {line["name"]: line["digest"] for line in found if line}
 
 

@@ -179,10 +179,10 @@ def _tuned(rows: DataFrame) -> Iterable[str]:
 def failures(failed: DataFrame, most: int | None = None) -> Iterable[str]:
     """Say what failed, a line a row of failures."""
     shown = failed[:most]
-    columns = (shown[name].tolist() for name in ("model", "lookback", "seeds", "error"))
-    for model, lookback, seeds, error in zip(*columns, strict=True):
+    columns = (shown[name].tolist() for name in ("name", "lookback", "seeds", "error"))
+    for name, lookback, seeds, error in zip(*columns, strict=True):
         reason = plain(error) or "no error was recorded"
-        yield f"failed, unranked: {model} (lookback {lookback}, seed {seeds}): {reason}"
+        yield f"failed, unranked: {name} (lookback {lookback}, seed {seeds}): {reason}"
     if len(failed) > len(shown):
         yield f"failed, unranked: {len(failed) - len(shown)} more; --output writes all of them"
 

@@ -66,7 +66,8 @@ class Group:
             device, tuned (trials), runs (done), seeds (done), failed_seeds, a mean and
             ``<metric>_std`` of each metric, val_mse, skill, the mean of each cost, and how the
             row compares with the best one (`benchmark.reports.ties.TIES`).
-        failed: a row for each distinct failure: model, lookback, error, seeds (as text).
+        failed: a row for each distinct failure: name (as in `rows`), model, lookback, error, seeds
+            (as text).
         noise: how far the seeds of one configuration differ, by metric; only what is known.
         notes: what must be known to read the rows.
     """
@@ -132,8 +133,9 @@ def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard
     results = results.astype(dict.fromkeys(texts, "object"))  # one block, of which taking is fast
     done = results[results["status"] == "done"]
     failed = results[results["status"] == "failed"]
-    rows = _ranked(done, failed)
-    failures = _failures(failed)
+    names = _names(results)
+    rows = _ranked(done, failed).merge(names, on=ROW)
+    failures = _failures(failed).merge(names, on=ROW)
     labels = short_fingerprints(results["fingerprint"])
     protocols = results.groupby(["dataset", "horizon"])["fingerprint"].nunique().to_dict()
     ranked = dict(tuple(rows.groupby(GROUP)))
@@ -196,12 +198,18 @@ def _ranked(done: DataFrame, failed: DataFrame) -> DataFrame:
     lost = lost[lost["_merge"] == "left_only"]
     rows["failed_seeds"] = lost.groupby(ROW).size().reindex(rows.index, fill_value=0)
     rows = rows.reset_index()
-    namesakes = rows.groupby([*GROUP, "model", "lookback"])["config"].transform("nunique")
-    distinct = rows["model"] + " [" + rows["config"].str[:6] + "]"
-    rows["name"] = rows["model"].where(namesakes == 1, distinct)
     rows["skill"] = 1 - rows["mse"] / _baseline(rows)
     rows = rows.sort_values([*GROUP, "mse", "mae", "model", "lookback"], ignore_index=True)
     rows.insert(0, "rank", rows.groupby(GROUP).cumcount() + 1)
+    return rows
+
+
+def _names(results: DataFrame) -> DataFrame:
+    """Name each row of `ROW`, of what is done and what failed: see `Group`."""
+    rows = results[ROW].drop_duplicates(ignore_index=True)
+    alone = ~rows.duplicated([*GROUP, "model", "lookback"], keep=False)
+    distinct = rows["model"] + " [" + rows["config"].str[:6] + "]"
+    rows["name"] = rows["model"].where(alone, distinct)
     return rows
 
 

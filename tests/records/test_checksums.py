@@ -46,7 +46,7 @@ def test_a_flip_of_any_bit_is_found(run: Path, name: str) -> None:
     whole = (run / name).read_bytes()
     for place in range(len(whole)):
         flip(run / name, place, bit=place % 8)
-        with pytest.raises(UserError, match=r"is damaged .*run that model again with --force"):
+        with pytest.raises(UserError, match=r"is damaged .*a damaged run is made anew"):
             check_folder(run)
         (run / name).write_bytes(whole)
     check_folder(run)

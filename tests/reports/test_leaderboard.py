@@ -223,6 +223,18 @@ def test_two_configurations_under_one_name_are_two_rows_told_apart_by_their_hash
     assert any("share a model's name" in note for note in board.groups[0].notes)
 
 
+def test_a_failed_configuration_of_a_ranked_name_is_told_apart_by_its_hash(run, table):
+    results = table(
+        run("gru", 0.5, config="aaaaaaaaaa"),
+        run("gru", error="ValueError: no", config="bbbbbbbbbb"),
+        run("lstm", error="ValueError: no"),
+    )
+    (group,) = leaderboard(results).groups
+    assert group.rows["name"].tolist() == ["gru [aaaaaa]"]
+    assert group.failed["name"].tolist() == ["gru [bbbbbb]", "lstm"]
+    assert r"failed, unranked: gru \[bbbbbb\] (lookback" in to_markdown(leaderboard(results))
+
+
 def test_two_runs_of_one_configuration_and_seed_are_told(run, table):
     board = leaderboard(table(run("gru", 0.5), run("gru", 0.7), run("lstm", 0.1)))
     assert any(
