@@ -9,6 +9,7 @@ import difflib
 import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -118,17 +119,37 @@ def signature_schema(cls: type) -> type[BaseModel]:
 
     A class stays an ordinary class; its signature is the only place where its options, their
     types and their defaults are written.
+
+    Raises:
+        UserError: an option's annotation names what its module has not.
     """
-    hints = get_type_hints(cls.__init__, include_extras=True)  # type: ignore[misc]
+    init: Any = cls.__init__  # type: ignore[misc]
+    parameters = inspect.signature(init).parameters.values()
+    options = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
+    hints = _evaluated(cls, {each.name: each.annotation for each in options})
     fields: dict[str, Any] = {
-        parameter.name: (
-            hints.get(parameter.name, Any),
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
-        for parameter in inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
-        if parameter.kind is parameter.KEYWORD_ONLY
+        each.name: (hints[each.name], ... if each.default is each.empty else each.default)
+        for each in options
     }
     return create_model(cls.__name__, __base__=Strict, **fields)
+
+
+def _evaluated(cls: type, annotations: Mapping[str, Any]) -> dict[str, Any]:
+    """Evaluate the annotations of a constructor's options, and of nothing beside them.
+
+    Those of other arguments may be there for a type checker alone.
+    """
+    empty = inspect.Parameter.empty
+    given = {name: note for name, note in annotations.items() if note is not empty}
+    init = inspect.unwrap(cls.__init__)  # type: ignore[misc]
+    holder: Any = SimpleNamespace(__annotations__=given)
+    try:
+        hints = get_type_hints(holder, getattr(init, "__globals__", {}), include_extras=True)
+    except NameError as error:
+        what = f"has an option whose annotation cannot be evaluated ({error})"
+        cure = "import it where it runs, not under `if TYPE_CHECKING:` alone"
+        raise UserError(f"{cls.__module__}.{cls.__name__}", what, cure) from error
+    return dict.fromkeys(annotations, Any) | hints
 
 
 def _explain(

@@ -263,6 +263,23 @@ def test_keyword_only_arguments_are_the_keys_with_their_types_and_defaults() -> 
     assert dict(built) == {"hidden_size": 8, "layers": 1, "kind": "a", "taps": (1, 2)}
 
 
+class ForTheChecker:
+    def __init__(self, shape: Unknown, *, size: Positive = 1, other=2) -> None: ...  # noqa: F821
+
+
+class WithoutTheName:
+    def __init__(self, shape: object, *, size: Unknown = 1) -> None: ...  # noqa: F821
+
+
+def test_an_annotation_for_a_type_checker_alone_may_not_be_an_option_s() -> None:
+    assert dict(validate(signature_schema(ForTheChecker), {"other": "x"}, "my.yaml")) == {
+        "size": 1,
+        "other": "x",
+    }
+    with pytest.raises(UserError, match=r"WithoutTheName: has an option .*'Unknown'.*; import it"):
+        signature_schema(WithoutTheName)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

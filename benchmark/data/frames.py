@@ -137,7 +137,8 @@ def _write(frame: pd.DataFrame, csv: Path, where: str, last_days: bool = False) 
             periods = frame[column].dt
             frame[column] = periods.end_time.dt.normalize() if last_days else periods.start_time
             made += assigned(column, f"t[{column!r}].dt.start_time")
-        elif kind == np.float32:  # its shortest digits would be another float64
-            frame[column] = frame[column].astype(np.float64)
+        elif pd.api.types.is_float_dtype(kind):  # a narrow one's digits are another float64's
+            plain = isinstance(kind, np.dtype)
+            frame[column] = frame[column].astype("float64" if plain else "Float64")
     frame.to_csv(csv, index=False)
     return made

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.totals import moments, never_changes
 from benchmark.words import counted
 
 Array = NDArray[np.float64]
@@ -43,16 +44,18 @@ def _at_the_end(values: Array) -> str:
 
 def _constant(channels: Sequence[str], values: Array, train: range) -> str:
     """Channels that never change over the train rows, and whether they do so later."""
-    low, high = (of(values[: train.stop], axis=0) for of in (np.nanmin, np.nanmax))
-    still = np.flatnonzero(low == high)
-    later = values[train.stop :]
-    moves = {int(i) for i in still if np.any((later[:, i] != low[i]) & ~np.isnan(later[:, i]))}
+    count, mean, variance = moments(values[: train.stop])
+    still = np.flatnonzero(never_changes(count, mean, variance))
+    level = np.nanmin(values[: train.stop, still], axis=0, initial=np.inf)
+    rounding = (count * np.abs(mean))[still] * np.finfo(np.float64).eps
+    away = np.abs(values[train.stop :, still] - level) > rounding
+    moves = {int(i) for i in still[away.any(axis=0)]}
     parts = []
     for indices, note in (
         ([int(i) for i in still if i not in moves], "always: easy, and counts in every mean"),
         (sorted(moves), "in train, not after: unscaled, may outweigh all"),
     ):
-        names = [f"{channels[i]} ({low[i]:.10g})" for i in indices]
+        names = [f"{channels[i]} ({mean[i]:.10g})" for i in indices]
         parts += [f"{', '.join(names)} {note}"] if names else []
     return "; ".join(parts)
 
@@ -69,7 +72,10 @@ def _far_off(name: str, column: Array) -> str:
         if not len(others) or count > MOST_ALIKE * len(known):
             continue
         low, high = others.min(), others.max()
-        if high > low and max(low - value, value - high) > high - low:
+        if (
+            not np.isclose(low, high, rtol=1e-12, atol=0)
+            and max(low - value, value - high) > high - low
+        ):
             cells = counted(count, "cell")
             return f"{name}: {value:.10g} in {cells}, the others lie from {low:.10g} to {high:.10g}"
     return ""

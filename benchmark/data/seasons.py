@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.frequency import SECONDS, Frequency
+from benchmark.data.totals import moments, never_changes
 
 Array = NDArray[np.float64]
 
@@ -118,7 +119,7 @@ def autocorrelation(values: Array, smoothed: int) -> Array:
     channels = 0
     for column in values.T:
         known = ~np.isnan(column)
-        if known.sum() < 2 or np.ptp(column[known]) == 0:
+        if known.sum() < 2 or never_changes(*moments(column[known, None], masked=False)).all():
             continue
         z = _without_level(column, known, smoothed)
         if np.ptp(z[known]) <= ROUNDING * np.ptp(column[known]):

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmark.data.load import Series
 from benchmark.data.missing import check_every_split
 from benchmark.data.splits import SplitName
-from benchmark.data.totals import stretches, total
+from benchmark.data.totals import known_or_zero, moments, never_changes, stretches, total
 from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError, check_type
 
@@ -31,7 +31,8 @@ class Scaler:
 
     Attributes:
         mean: ``(C,)``, in the channel's own unit.
-        scale: population standard deviation ``(C,)``; 1 for a channel that never changes.
+        scale: population standard deviation ``(C,)``; 1 for a channel that never
+            changes, but for rounding.
     """
 
     mean: NDArray[np.float64]
@@ -42,13 +43,9 @@ class Scaler:
         """Fit on rows ``(T, C)``; where they are masked, NaN counts in nothing."""
         # what scikit-learn's StandardScaler computes (a test compares them), without its import,
         # which would cost every run half a second, and without a copy of the rows
-        low, high = (np.nanmin, np.nanmax) if masked else (np.min, np.max)
-        constant = low(train_rows, axis=0) == high(train_rows, axis=0)
-        rows, channels = train_rows.shape
-        known = total(rows, channels, lambda part: ~np.isnan(train_rows[part]))
-        mean = total(rows, channels, lambda part: _known(train_rows[part])) / known
-        squares = total(rows, channels, lambda part: _known(train_rows[part] - mean) ** 2)
-        return cls(mean=mean, scale=np.where(constant, 1.0, np.sqrt(squares / known)))
+        count, mean, variance = moments(train_rows, masked)
+        still = never_changes(count, mean, variance)
+        return cls(mean=mean, scale=np.where(still, 1.0, np.sqrt(variance)))
 
     def transform(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale ``(T, C)``."""
@@ -59,11 +56,6 @@ class Scaler:
         rows = torch.from_numpy(np.vstack([self.mean, values]).T)
         held: NDArray[np.float64] = forward_filled(rows).T.numpy()[1:]
         return held
-
-
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Put 0, which adds nothing to a sum, where a value is missing."""
-    return np.where(np.isnan(values), 0.0, values)
 
 
 class Task:
@@ -151,7 +143,8 @@ class Task:
     def seasonal_error(self) -> NDArray[np.float64]:
         """Mean absolute seasonal difference of the scaled train rows ``(C,)``: MASE's divisor.
 
-        Where values are masked, over the pairs of rows that both have one; 0 where there is none.
+        Where values are masked, over the pairs of rows that both have one; 0 where there is none,
+        and where all that differs is the rounding of float32.
         """
         train = self.scaled[: self.borders["train"].stop]
         pairs = len(train) - self.season
@@ -162,9 +155,9 @@ class Task:
             return size
 
         known = total(pairs, self.channels, lambda part: ~np.isnan(difference(part)))
-        sums = total(pairs, self.channels, lambda part: _known(difference(part)))
-        error: NDArray[np.float64] = sums / known.clip(min=1)
-        return error
+        sums = total(pairs, self.channels, lambda part: known_or_zero(difference(part)))
+        error = sums / known.clip(min=1)
+        return np.where(error > np.finfo(np.float32).eps, error, 0.0)
 
     def fingerprint(self, definitions: str) -> str:
         """Hash what decides whether two scores may be ranked together.

@@ -54,10 +54,10 @@ def smape(e: Errors) -> float:
 def r2(e: Errors) -> float | None:
     """Coefficient of determination: mean over channels of 1 - MSE / variance of the target.
 
-    A channel whose test values never change has no variance to explain and is left out; where
-    that is all of them there is no value (None).
+    A channel whose test values never change, but by the rounding of float32, has no variance to
+    explain and is left out; where that is all of them there is no value (None).
     """
-    usable = e.variance > 0
+    usable = e.variance > np.finfo(np.float32).eps ** 2
     if not usable.any():
         return None
     return float((1 - e.by_channel(e.squared)[usable] / e.variance[usable]).mean())

@@ -44,7 +44,7 @@ class Backtest:
         mase: mean absolute scaled error ``(W,)``; NaN where no channel has a seasonal error.
         coverage_80: share of the truth in the 80% interval ``(W,)``; NaN where there is none.
         mean: of each score; as a run's own are made: every target value counts alike, and so an
-            origin with few of them counts little.
+            origin with few of them counts little. That of `rmse_original` is over origins.
     """
 
     origin: NDArray[np.datetime64]

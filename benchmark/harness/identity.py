@@ -45,10 +45,11 @@ def identify(where: str, task: Task, more: Mapping[str, Any]) -> str:
 
 @cache
 def code_digest() -> str:
-    """Hash of the package's own modules as they are, of whatever version and revision."""
+    """Hash of the package's own modules and kernels as they are, whatever version and revision."""
     package = Path(__file__).parents[1]
+    sources = (file for file in package.rglob("*") if file.suffix in (".py", ".cpp", ".h"))
     # an editor may have a link of its own beside a file, which leads nowhere
-    files = sorted(file for file in package.rglob("*.py") if file.is_file())
+    files = sorted(file for file in sources if file.is_file())
     text = b"".join(f"{file.relative_to(package)}\n".encode() + file.read_bytes() for file in files)
     return hashlib.sha256(text).hexdigest()[:16]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -50,10 +51,9 @@ class Pieces:
         """Give a piece, as `Piece` has it."""
         path, adapter = _path(of), TypeAdapter(kind)
         self._given.append(path)
-        try:
+        with suppress(OSError, ValueError):
             return adapter.validate_python(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError):
-            made = make()
+        made = make()
         text = json.dumps(adapter.dump_python(made))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

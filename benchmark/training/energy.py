@@ -48,7 +48,7 @@ class Counter:
 
 
 class EnergyMeter:
-    """Measures a ``with`` block; then `joules` is there, None where the machine has no counter.
+    """Measures a ``with`` block; then `joules` is there, None without a counter that can be read.
 
     Args:
         device: on CUDA the GPU's energy is measured, else that of the CPU and its memory.
@@ -74,15 +74,19 @@ class EnergyMeter:
             self._over.set()
             self._watcher.join()
             self._look()
-            self.joules = sum(counter.joules for counter in self._counters)
+            if self._counters:
+                self.joules = sum(counter.joules for counter in self._counters)
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK_SECONDS):
             self._look()
 
     def _look(self) -> None:
-        for counter in self._counters:
-            counter.look()
+        try:
+            for counter in self._counters:
+                counter.look()
+        except OSError:  # a fit is worth more than its joules
+            self._counters = []
 
 
 def cpu_counters() -> list[Counter]:

@@ -129,6 +129,7 @@ class TrainingModule(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Reset the running loss."""
         self._loss_sum = torch.zeros((), device=self.device)
+        self._steps = 0
 
     def training_step(self, block: Tensor, batch_idx: int) -> None:
         """Steps on the windows of a block, whose numbers are ``(up to BLOCK_STEPS * B,)``."""
@@ -164,6 +165,7 @@ class TrainingModule(LightningModule):
         if self.average is not None:
             self.average.update()
         self._loss_sum.add_(loss.detach())
+        self._steps += 1
 
     def _batch_loss(self, forecast: Tensor, y: Tensor) -> Tensor | None:
         """Weigh this device's loss so that the devices' mean is the batch's; None without a value.
@@ -180,7 +182,7 @@ class TrainingModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Keep the epoch's mean loss; score the averaged weights, where they are averaged."""
         loss_sum = self.share.total(self._loss_sum) / self.share.devices
-        self.train_loss = float(loss_sum) / self.steps_per_epoch
+        self.train_loss = float(loss_sum) / self._steps if self._steps else math.nan
         self._sums = ErrorSums(self.device, self.windows.masked)
         if self.average is not None:
             self.average.swap()

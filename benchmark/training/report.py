@@ -20,7 +20,7 @@ class Epoch:
 
     Attributes:
         number: from 1.
-        train_loss: mean over the epoch's batches, of the spec's loss.
+        train_loss: mean over the epoch's batches that hold a target, of the spec's loss.
         val_mse: on all validation windows, scaled.
         val_mae: likewise.
         seconds: since the start of the fit.
@@ -89,4 +89,8 @@ class FitOptions:
 
     def part(self, name: str) -> FitOptions:
         """Options of one of several fits."""
-        return replace(self, unfinished=self.unfinished and self.unfinished.part(name))
+        return replace(
+            self,
+            tensorboard=self.tensorboard and self.tensorboard / name,
+            unfinished=self.unfinished and self.unfinished.part(name),
+        )

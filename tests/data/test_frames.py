@@ -29,6 +29,9 @@ PARQUETS = {
     "float32 and integers": lambda frame: frame.assign(
         load=frame["load"].astype("float32"), heat=(100 * frame["heat"]).astype(int)
     ),
+    "float16 and Float32": lambda frame: frame.assign(
+        load=frame["load"].astype("float16"), heat=frame["heat"].astype("Float32")
+    ),
     "gaps": lambda frame: frame.assign(heat=frame["heat"].where(frame.index != 7)),
 }
 

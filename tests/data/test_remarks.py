@@ -68,6 +68,17 @@ def test_nothing_is_told_but_of_a_value_that_few_have_and_nobody_comes_near(valu
         assert len(values) - len(others) <= MOST_ALIKE * len(values)
 
 
+def test_a_channel_that_changes_by_rounding_alone_stands_still():
+    still = np.where(np.arange(100) % 2, 0.1 + 0.2, 0.3)
+    later = still.copy()
+    later[80] = 0.31
+    told = remarks(["a", "b", "c"], np.stack([still, later, wave()], axis=1), TRAIN)
+    assert told == {
+        "constant": "a (0.3) always: easy, and counts in every mean; "
+        "b (0.3) in train, not after: unscaled, may outweigh all"
+    }
+
+
 def test_a_channel_that_stands_still_is_told_apart_by_what_it_does_later():
     still, later, missing = np.full(100, 3.0), np.full(100, 4.0), np.full(100, 5.0)
     later[80] = 7

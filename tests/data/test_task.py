@@ -87,6 +87,18 @@ def test_a_channel_that_never_changes_is_centred_and_not_divided(
     np.testing.assert_allclose(task.scaled[:, 1], 0, atol=1e-6)
 
 
+def test_a_channel_that_changes_by_rounding_alone_is_not_divided_either(
+    make_series: SeriesMaker, values: Array
+) -> None:
+    values[:, 0] = np.where(np.arange(ROWS) % 2, 0.1 + 0.2, 0.3)
+    values[:, 1] = 1e6 + values[:, 1] * 1e-6  # small beside its level, and yet a measurement
+    task = Task(make_series(values), lookback=10, horizon=5)
+    theirs = StandardScaler().fit(values[:60])
+    assert task.scaler.scale[0] == 1.0
+    np.testing.assert_allclose(task.scaler.scale, theirs.scale_, rtol=1e-9)
+    assert task.seasonal_error()[0] == 0.0
+
+
 def test_scaling_can_be_undone(values: Array) -> None:
     scaler = Scaler.fit(values)
     np.testing.assert_allclose(scaler.transform(values) * scaler.scale + scaler.mean, values)

@@ -61,6 +61,15 @@ def test_a_number_comes_back_as_it_was(workplace: Path, value: float) -> None:
     pieces.forget()
 
 
+def test_an_error_in_the_making_is_told_alone(workplace: Path) -> None:
+    def fail() -> Found:
+        raise FloatingPointError("training diverged")
+
+    with pytest.raises(FloatingPointError) as caught:
+        Pieces()(Found, "a", fail)
+    assert caught.value.__context__ is None
+
+
 def test_what_decides_it_tells_pieces_apart(workplace: Path) -> None:
     other = Found("b", (), {}, 0.5)
     stopped_after(FOUND, ["a", 1])

@@ -112,6 +112,23 @@ def test_without_a_counter_or_the_right_to_read_it_there_is_no_figure(
     assert meter.joules is None
 
 
+def test_a_counter_that_can_no_longer_be_read_costs_the_figure_and_not_the_fit(
+    use: Use, task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    looks = EnergyMeter.__enter__
+
+    def enter_and_lose(meter: EnergyMeter) -> EnergyMeter:
+        entered = looks(meter)
+        (tmp_path / "intel-rapl:1" / "energy_uj").unlink()
+        return entered
+
+    monkeypatch.setattr(EnergyMeter, "__enter__", enter_and_lose)
+    forecaster = Ridge(SeriesShape(24, 12, 3, 24))
+    report = fit(forecaster, task.windows("train"), task.windows("val"), TrainingSpec(), seed=1)
+    assert report.energy_j is None
+    assert report.seconds > 0
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_gpu_at_work_uses_energy():

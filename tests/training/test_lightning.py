@@ -123,6 +123,13 @@ def test_tensorboard_files_hold_the_scores_of_every_epoch(task: Task, tmp_path: 
         assert [scalar.value for scalar in scalars] == pytest.approx(expected, rel=1e-6)
 
 
+def test_parts_of_a_fit_have_event_files_of_their_own(tmp_path: Path) -> None:
+    options = FitOptions(tensorboard=tmp_path)
+    folders = {options.part("member1").tensorboard, options.part("member2").tensorboard}
+    assert folders == {tmp_path / "member1", tmp_path / "member2"}
+    assert FitOptions().part("member1").tensorboard is None
+
+
 def test_without_tensorboard_the_option_names_the_package_to_install(
     task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
