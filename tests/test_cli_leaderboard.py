@@ -65,8 +65,9 @@ def test_the_first_file_has_the_word_on_a_run_of_both(
 ) -> None:
     run("ridge")
     text = Path("results/results.csv").read_text()
-    mse = next(cell for cell in text.splitlines()[1].split(",") if cell.startswith("0."))
-    Path("other.csv").write_text(text.replace(mse, "0.25"))
+    row = next(csv.DictReader(text.splitlines()))
+    mse = row["mse"]
+    Path("other.csv").write_text(text.replace(mse, "0.25").replace(row["rmse"], "0.5"))
     assert f"{float(mse):.4f}" in command("leaderboard", "results/results.csv", "other.csv").out
     assert "0.2500" in command("leaderboard", "other.csv", "results/results.csv").out
 

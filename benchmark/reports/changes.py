@@ -37,7 +37,9 @@ CATEGORIES = (
 JUDGED = ("regressed", "improved", "unchanged")
 """Both runs are done and under one protocol."""
 
-SIGNIFICANT, BEYOND_SEEDS, NOISE = VERDICTS = ("significant", "beyond seeds", "within noise")
+SIGNIFICANT, BEYOND_WINDOWS, BEYOND_SEEDS, NOISE = VERDICTS = (
+    "significant", "beyond windows", "beyond seeds", "within noise",
+)  # fmt: skip
 """What the column verdict says where a difference could be judged."""
 
 _ONE_SIDED = ("not comparable", "vanished", "appeared")

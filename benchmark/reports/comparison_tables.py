@@ -40,7 +40,8 @@ _VERDICT_NOTE = (
     "verdict on the MSE: significant if the difference is beyond what the chance of the test "
     "windows (paired Diebold-Mariano test) and that of the seed (spread over seeds) make together "
     "in 95 of 100 cases, as far as the two files tell of either; else within noise. Beyond seeds: "
-    "more than the seed's chance; of the test windows' nothing is known without the runs' folders"
+    "more than the seed's chance; of the test windows' nothing is known without the runs' folders. "
+    "Beyond windows: more than theirs; of the seed's nothing is known without two seeds of a model"
 )
 _RUNS = ("runs_old", "runs_new")
 _SAME = ["unchanged", "within noise"]

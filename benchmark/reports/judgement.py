@@ -11,7 +11,8 @@ Each tells how far equal runs differ by it in 95 of 100 cases. Both act at once 
 so a difference is `significant` where it is beyond the root of the sum of their squares: asked one
 after the other, each against the whole difference, they would call equal runs different up to twice
 as often as they say. Where the losses are not there, what is beyond the seeds' chance is said to be
-that and no more. Where neither can be asked, there is no verdict.
+that and no more; so is what is beyond the windows', of a trained model where no two seeds of any
+are there. Where neither can be asked, there is no verdict.
 
 Where several seeds of a model are compared, their means are judged too: less is chance in them than
 in any single seed's difference.
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.reports.changes import (
     BEYOND_SEEDS,
+    BEYOND_WINDOWS,
     JUDGED,
     NOISE,
     SIGNIFICANT,
@@ -126,7 +128,8 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
     """Add the column `verdict` to a comparison's rows, on their MSE, and the means over seeds.
 
     It says `significant`, `beyond seeds` (where nothing is known of the test windows' chance),
-    `within noise`, `not comparable` (two protocols), or nothing where there is not what it takes.
+    `beyond windows` (nothing of the seeds'), `within noise`, `not comparable` (two protocols), or
+    nothing where there is not what it takes.
     Where the gate asks for significant changes only, the MAE has a verdict of its own in
     `verdict_mae`, what is within noise is no change, and a mean over seeds that got worse by more
     than its tolerance and than chance is a regression, even if none of its seeds is one.
@@ -184,7 +187,7 @@ def _means(
         tuple(
             metric
             for metric in beyond(row, {m: held[m] for m in judged if m in held}, 1)
-            if row[VERDICT[metric]] in (SIGNIFICANT, BEYOND_SEEDS)
+            if row[VERDICT[metric]] in (SIGNIFICANT, BEYOND_WINDOWS, BEYOND_SEEDS)
         )
         for row, held in zip(means.to_dict("records"), holds, strict=True)
     ]
@@ -211,14 +214,17 @@ class _Judge:
             return "not comparable"
         if pair.category not in JUDGED:
             return ""
-        windows, seeds = self._windows(pairs), self._seeds(pairs)
-        if windows is None and seeds is None:
+        trained = pair.trained_old or pair.trained_new
+        windows, seeds = self._windows(pairs), self._seeds(pairs) if trained else 0.0
+        if windows is None and not (trained and seeds is not None):
             return ""
         change = fmean(pair.score_new - pair.score_old for pair in pairs)
         rounding = ALIKE * abs(fmean(pair.score_old for pair in pairs))
         if abs(change) <= max(math.hypot(windows or 0.0, seeds or 0.0), rounding):
             return NOISE
-        return BEYOND_SEEDS if windows is None else SIGNIFICANT
+        if windows is None:
+            return BEYOND_SEEDS
+        return BEYOND_WINDOWS if seeds is None else SIGNIFICANT
 
     def _windows(self, pairs: Sequence[_Pair]) -> float | None:
         """How far equal runs differ by the test windows; None where they are unknown or few."""
@@ -237,11 +243,11 @@ class _Judge:
         return diebold_mariano(new, old, pairs[0].horizon)
 
     def _seeds(self, pairs: Sequence[_Pair]) -> float | None:
-        """How far equal runs differ by their seeds; None where that is not known."""
+        """How far equal runs of a trained model differ by their seeds; None where not known."""
         pair = pairs[0]
         task = (pair.dataset, pair.horizon, pair.fingerprint)
         floor = self._noise.get((*task, pair.model, pair.lookback), self._noise.get(task))
-        if floor is None or not (pair.trained_old or pair.trained_new):
+        if floor is None:
             return None
         from benchmark.statistics.noise import SeedMean
 

@@ -20,17 +20,33 @@ names = st.text(
 errors = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 
 
+def test_a_row_whose_mse_and_rmse_are_of_different_runs_is_refused(tmp_path, record):
+    path = tmp_path / "results.csv"
+    write_csv(path, [record("a", mse=0.25, mae=0.4, rmse=0.5)])
+    assert read_results(path)["mse"].tolist() == [0.25]
+    path.write_text(path.read_text().replace("0.25,0.4", "0.4,0.25"))  # two columns swapped
+    with pytest.raises(UserError, match=r"line 2, column rmse: is not the root of the row's mse"):
+        read_results(path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    scores=st.lists(st.tuples(numbers, numbers, st.none() | numbers), min_size=1, max_size=5),
+    scores=st.lists(st.tuples(numbers, numbers, st.booleans()), min_size=1, max_size=5),
     model=names,
     params=st.none() | st.integers(0, 10**15),
     error=errors,
 )
 def test_what_is_written_is_read_bit_for_bit(tmp_path, record, scores, model, params, error):
     records = [
-        record(f"run{n}", model=model, mse=mse, mae=mae, rmse=rmse, params=params)
-        for n, (mse, mae, rmse) in enumerate(scores)
+        record(
+            f"run{n}",
+            model=model,
+            mse=mse,
+            mae=mae,
+            rmse=mse**0.5 if rooted else None,
+            params=params,
+        )
+        for n, (mse, mae, rooted) in enumerate(scores)
     ]
     records.append(record("failed", model=model, error=error))
     path = tmp_path / "results.csv"

@@ -206,7 +206,7 @@ def test_of_two_folders_of_a_run_the_one_beside_the_csv_counts(table, run, tmp_p
 @pytest.mark.parametrize(
     ("new", "seeds", "windows", "verdict"),
     [
-        (0.3, 1, True, "significant"),
+        (0.3, 1, True, "beyond windows"),
         (0.502, 1, True, "within noise"),
         (0.3, 1, False, ""),
         (0.3, 3, False, "beyond seeds"),
@@ -242,7 +242,7 @@ def test_a_difference_beyond_the_windows_chance_but_within_the_seeds_is_within_n
     judged = judge(
         compare(before, after), Side(before, {"mse": losses}), Side(after, {"mse": new_losses})
     )
-    assert judged.rows["verdict"].tolist() == ["significant"]
+    assert judged.rows["verdict"].tolist() == ["beyond windows"]
 
 
 def test_two_protocols_are_not_comparable_and_the_verdict_fits_the_terminal(scored, table):
@@ -253,7 +253,7 @@ def test_two_protocols_are_not_comparable_and_the_verdict_fits_the_terminal(scor
         compare(before, after), Side(before, {"mse": losses}), Side(after, {"mse": more})
     )
     verdicts = judged.rows.set_index("model")["verdict"].to_dict()
-    assert verdicts == {"gru": "significant", "lstm": "not comparable"}
+    assert verdicts == {"gru": "beyond windows", "lstm": "not comparable"}
     stream = io.StringIO()
     print_comparison(judged, Console(file=stream, width=120))
     assert "verdict" in stream.getvalue()
@@ -271,8 +271,8 @@ def test_a_verdict_is_on_the_windows_of_the_configurations_that_are_compared(sco
         compare(before, after), Side(before, {"mse": losses}), Side(after, {"mse": more})
     ).rows
     verdicts = dict(zip(judged["name"], judged["verdict"], strict=True))
-    both = {"gru [aaaaaa]": "significant", "gru [bbbbbb]": ""}
-    assert verdicts == (both if told else {"gru": "significant"})
+    both = {"gru [aaaaaa]": "beyond windows", "gru [bbbbbb]": ""}
+    assert verdicts == (both if told else {"gru": "beyond windows"})
 
 
 def test_a_model_of_three_seeds_is_judged_by_its_own_spread(run, table):
