@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
 
 from benchmark.places import is_installed
+
+_NUMBER = re.compile(r"\d+(e\d+)?\+?")
+"""What a spreadsheet would read as a number: 3e93694 would be infinite."""
 
 
 @cache
@@ -17,7 +21,14 @@ def git_revision() -> str | None:
     """
     if is_installed(Path(__file__)):
         return None
-    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+    revision = _described()
+    if revision and _NUMBER.fullmatch(revision):
+        return _described("--abbrev=40")
+    return revision
+
+
+def _described(*options: str) -> str | None:
+    command = ["git", "describe", "--always", "--dirty=+", "--exclude=*", *options]
     try:
         answer = subprocess.run(
             command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10

@@ -45,6 +45,11 @@ def tables(
         yield task, _lowest(title, here)
 
 
+def _as_published(value: float) -> str:
+    """The digits that a figure was published with: three decimals, of a log four."""
+    return number(value).removesuffix("0")
+
+
 _BESIDE: tuple[tuple[Column, Callable[[Mapping[Hashable, Any]], str]], ...] = (
     (Column("our lookback"), lambda row: str(row["lookback"])),
     (Column("our MSE"), lambda row: mean_and_std(row["mse"], row["mse_std"])),
@@ -53,8 +58,8 @@ _BESIDE: tuple[tuple[Column, Callable[[Mapping[Hashable, Any]], str]], ...] = (
     (Column("their windows", number=False, spare=2), lambda row: row["windows"]),
     (Column("our MSE on them", spare=3), lambda row: number(row["own_mse"])),
     (Column("our MAE on them"), lambda row: number(row["own_mae"])),
-    (Column("their MSE"), lambda row: number(row["published_mse"], 3)),
-    (Column("their MAE"), lambda row: number(row["published_mae"], 3)),
+    (Column("their MSE"), lambda row: _as_published(row["published_mse"])),
+    (Column("their MAE"), lambda row: _as_published(row["published_mae"])),
     (Column("MSE differs"), lambda row: _change(row, "mse")),
     (Column("MAE differs"), lambda row: _change(row, "mae")),
 )
@@ -107,8 +112,8 @@ def _lowest(title: str, context: DataFrame) -> Table:
         (
             Cell(row["model"]),
             Cell(row["lookback"]),
-            Cell(number(row["mse"], 3)),
-            Cell(number(row["mae"], 3)),
+            Cell(_as_published(row["mse"])),
+            Cell(_as_published(row["mae"])),
             sources.cell(row),
         )
         for row in context.to_dict("records")
