@@ -241,3 +241,17 @@ def test_the_command_for_a_short_series_leaves_half_of_train_to_fit_on(
     assert following.endswith(f"--set lookback={lookback} --set horizon={horizon}")
     done = command(*following.split())
     assert (done.code, done.err) == (0, "")
+
+
+def test_blanks_around_a_name_in_the_header_are_none_of_it(
+    cut: pd.DataFrame, workplace: Path, command: Command
+) -> None:
+    channels = list(cut.columns[1:])
+    Path("clean.csv").write_text(cut.to_csv(index=False))
+    Path("my.csv").write_text(cut.rename(columns=lambda name: f" {name} ").to_csv(index=False))
+    assert command("datasets", "add", "my.csv").code == 0
+    fit = ["--set", "dataset=my", "--set", "lookback=48", "--set", "horizon=24"]
+    assert command("run", "ridge", *fit, "--checkpoint").code == 0
+    done = command("forecast", "ridge-my", "--input", "clean.csv", "--output", "next.csv")
+    assert (done.code, done.err) == (0, "")
+    assert set(channels) < set(pd.read_csv("next.csv").columns)

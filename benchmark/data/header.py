@@ -60,7 +60,7 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
 
 
 def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> list[str]:
-    """Take the first line apart, whatever columns it names.
+    """Take the first line apart, whatever columns it names; blanks around a name are none of it.
 
     Args:
         card: says how it is encoded.
@@ -94,7 +94,7 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     if len(cells) == 1:
         what = f"has no comma: {cells[0]!r:.60}"
         raise UserError(where, what, "separate the columns with commas")
-    return cells
+    return [cell.strip() for cell in cells]
 
 
 def _other_file(where: str, line: bytes, instead: str) -> UserError | None:

@@ -27,6 +27,9 @@ _MOST_KEYS = 3
 _MOST_LABELS = 10
 """Columns that are tried at all, of numbers those of the fewest values."""
 
+_A_FEW = 10_000
+"""Rows that are looked at before all of them."""
+
 _FILLED = 0.1
 """Share of all series at all times that has a row, where numbers tell the series apart."""
 
@@ -119,12 +122,15 @@ def _keys(rows: pd.DataFrame, time_column: str, channels: Sequence[str]) -> list
     sizes = {c: rows[c].nunique() for c in channels if _may_number_series(rows, c)}
     labels = [*texts, *sorted(sizes, key=lambda column: sizes[column])][:_MOST_LABELS]
     codes = rows[[time_column, *{*texts, *labels}]].apply(lambda column: column.factorize()[0])
+    codes = codes.sort_values(time_column)
+    few = codes.head(_A_FEW)  # most columns fail on these, at a glance
     times = rows[time_column].nunique()
     several = range(1, _MOST_KEYS + 1)
     of_texts = [keys for size in several for keys in combinations(texts[:_MOST_LABELS], size)]
     of_any = [keys for size in several for keys in combinations(labels, size)]
     for keys in map(list, [*of_texts, texts, *of_any]):
-        if not keys or codes.duplicated([time_column, *keys]).any():
+        together = [time_column, *keys]
+        if not keys or few.duplicated(together).any() or codes.duplicated(together).any():
             continue
         series = len(codes[keys].drop_duplicates())
         if set(keys) <= set(texts) or len(rows) >= _FILLED * times * series:
@@ -134,11 +140,12 @@ def _keys(rows: pd.DataFrame, time_column: str, channels: Sequence[str]) -> list
 
 def _is_label(texts: pd.Series[Any]) -> bool:
     """Whether a column may name the series of its rows: no time of day, nor a remark on some."""
-    clock = texts.str.match(r"\s*\d{1,2}:\d\d").any()
-    return not clock and "" not in set(texts) and texts.nunique() <= len(texts) / 2
+    different = texts.drop_duplicates()  # of a label they are few
+    clock = different.str.match(r"\s*\d{1,2}:\d\d").any()
+    return not clock and "" not in set(different) and len(different) <= len(texts) / 2
 
 
 def _may_number_series(rows: pd.DataFrame, column: str) -> bool:
     """Whether a column's numbers may count series, instead of the hours or the slots of a day."""
-    whole = rows[column].str.fullmatch(_WHOLE).all()
+    whole = rows[column].drop_duplicates().str.fullmatch(_WHOLE).all()
     return bool(whole) and not _CALLED_A_TIME.search(column) and _is_label(rows[column])
