@@ -183,7 +183,7 @@ def _right_key(
 
 
 def _is_free(tree: Mapping[str, Any], home: Sequence[str]) -> bool:
-    """Say whether a key is in a mapping that may hold any, and so is no other mistake of a user."""
+    """Say whether a key lies in a mapping of free keys, such as options, where any name may be."""
     for part in home[:-1]:
         tree = tree.get(part, {})
     return not tree

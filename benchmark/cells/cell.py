@@ -51,11 +51,11 @@ class Cell(nn.Module, ABC):
         return self.sequential(x, state)
 
     def fork(self, x: Tensor, state: State) -> Tensor:
-        """One step from the same state for each of several inputs.
+        """Try M next inputs from one and the same state, each by itself.
 
         Args:
-            x: M inputs for each of G kinds of sequence, ``(G, M, I)``; sequence n is of kind
-                n mod G.
+            x: the inputs to try, ``(G, M, I)``: M for each of G groups of sequences. Sequence n
+                tries those of ``x[n % G]``.
             state: of B sequences.
 
         Returns:
@@ -69,9 +69,8 @@ class Cell(nn.Module, ABC):
         """Run a sequence by `step` alone; the truth that `forward` is tested against."""
         state = self.initial_state(x) if state is None else state
         outputs = []
-        for x_t in x.unbind(
-            dim=1
-        ):  # unbind once: indexing x[:, t] makes the backward quadratic in S
+        # unbound once: indexing x[:, t] would make the backward quadratic in S
+        for x_t in x.unbind(dim=1):
             h, state = self.step(x_t, state)
             outputs.append(h)
         return torch.stack(outputs, dim=1), state

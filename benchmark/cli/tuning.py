@@ -121,7 +121,9 @@ def tune(
         try:
             trials = _tune_one(search, budget, target, console, path)
             found.append((search, trials))
-            if len(paths) == 1 or len(trials) > 1:  # of several, one that is as it was is not told
+            if (
+                len(paths) == 1 or len(trials) > 1
+            ):  # of several models, those without a search are in the table alone
                 _tell_chosen(search, trials, budget, console, path, shlex.join(words))
         except UserError as error:
             unfinished.append(error)

@@ -29,7 +29,7 @@ INSTEAD = {
     "M": "MS or ME", "Q": "3MS or 3ME", "QS": "3MS", "QE": "3ME", "Y": "12MS or 12ME",
     "A": "12MS or 12ME", "YS": "12MS", "YE": "12ME", "AS": "12MS", "H": "h", "T": "min", "S": "s",
 }  # fmt: skip
-"""Names that are none here, for steps that are: what to write."""
+"""What pandas calls some steps, or did, and what to write here instead."""
 
 DAY = SECONDS["D"]
 SHORTEST_MONTH = 28 * DAY  # what all months have

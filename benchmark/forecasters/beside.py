@@ -1,4 +1,4 @@
-"""What a module holds beside its `state_dict`: no state brings back what training changes of it."""
+"""What a module holds outside its `state_dict`, where no kept state brings it back."""
 
 from __future__ import annotations
 

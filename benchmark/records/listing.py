@@ -15,8 +15,8 @@ LOOKS, BETWEEN_LOOKS = 20, 0.005  # seconds
 def list_runs(runs: Path) -> dict[str, int]:
     """Name and inode of every entry of ``runs`` that is no temporary and not set aside, by name.
 
-    Between the two renames that replace a run it is not there: that moment is waited for. Where
-    its process died in it, the run is gone, and a tenth of a second with it.
+    Between the two renames that replace a run it is not there: that moment is waited for, a tenth
+    of a second at most. Where the process died between them, the run is lost.
 
     Raises:
         UserError: the folder cannot be read.

@@ -28,8 +28,8 @@ LEVEL = 0.95
 CELLS_A_BLOCK = 12
 """Windows are averaged into cells, so many a block: the same answer from fewer numbers."""
 TELLING = 1e-6
-"""Share of a pair's variance below which a draw does not tell it: two models that are alike on most
-windows are alike on all of some draws. There the variance over all windows stands."""
+"""Share of a pair's variance that a draw must have to be used: two models that are alike on most
+windows are alike on all windows of some draws. There the variance over all windows is taken."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ QUEUE = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
 """The process that holds the reports: where it is killed, another takes its place."""
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of what will be
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of a change to come
 }
 
 

@@ -1,4 +1,4 @@
-"""Which runs need not run again, and what tells that one might."""
+"""Which runs need not run again, and how one that must is told by its code."""
 
 from __future__ import annotations
 

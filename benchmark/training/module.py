@@ -79,8 +79,8 @@ class TrainingModule(LightningModule):
         weights = step_weights(forecaster.shape.horizon) if spec.loss == "arctan" else None
         self.register_buffer("_step_weights", weights, persistent=False)
         forecast = _training_forecast(forecaster, spec)
-        # Each size of a batch by itself: else what is compiled for any, once there are two, is used
-        # for all, and a process that goes on would compute its first epoch otherwise.
+        # Each size of a batch is compiled by itself. Once two were seen torch would compile for any
+        # size, and a process that goes on with a training would not: its last digits would differ.
         self._forecast = torch.compile(forecast, dynamic=False) if spec.compile else forecast
         self.train_loss = float("nan")
         self.scores: dict[str, float] = {}

@@ -38,9 +38,7 @@ class ErrorSums:
 
     def __init__(self, device: torch.device, masked: bool) -> None:
         self._masked = masked
-        # MPS has no float64; there the sums stay in float32
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._sums = torch.zeros(2, dtype=dtype, device=device)
+        self._sums = torch.zeros(2, dtype=torch.float64, device=device)
         self._count = 0
 
     def add(self, forecast: Tensor, target: Tensor) -> None:

@@ -41,7 +41,7 @@ class Share:
         return amount
 
     def first_says(self, what: bool, device: torch.device) -> bool:
-        """Let the first device decide for all of them; each is told its own, for what it sends."""
+        """Let the first device decide: every one calls this, and all return what the first gave."""
         return bool(self.total(torch.tensor(int(what and self.rank == 0), device=device)))
 
     def alike(self, number: int, device: torch.device) -> bool:

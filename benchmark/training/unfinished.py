@@ -59,7 +59,7 @@ class Unfinished:
         return replace(self, folder=self.folder / name)
 
     def pause(self, took: float) -> float:
-        """Seconds until the next time, where the last one took so many."""
+        """Seconds to wait before the next state is kept, by how long the last one took."""
         return max(self.every, took / WRITING_SHARE) if self.every else 0.0
 
     def read(self) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -81,7 +81,7 @@ class Unfinished:
             if others:
                 told = (f"{name} {made_by.get(name)}, now {self.made_by[name]}" for name in others)
                 self.leave_out(path, f"was kept with {'; '.join(told)}")
-                return  # and so was the one before
+                return  # the states before it were kept with the same
             yield path, state
 
     def write(self, state: Mapping[str, Any]) -> bool:
