@@ -22,6 +22,9 @@ from benchmark.training.report import FitOptions, FitReport
 from benchmark.training.score import score
 from benchmark.training.spec import TrainingSpec
 
+PLAIN = FitOptions()
+"""A fit that nobody watches, on one device, of which no state is kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class Refitted:
@@ -51,7 +54,7 @@ def fit(
     validation: Windows,
     spec: TrainingSpec,
     seed: int,
-    options: FitOptions | None = None,
+    options: FitOptions = PLAIN,
 ) -> FitReport:
     """Fit `forecaster` in place; its weights are those of the best validation epoch.
 
@@ -79,7 +82,7 @@ def _fitted(
     validation: Windows,
     spec: TrainingSpec,
     seed: int,
-    options: FitOptions | None,
+    options: FitOptions,
 ) -> FitReport:
     """Fit, and leave it to the caller to score what validation windows have not scored yet.
 
@@ -88,9 +91,8 @@ def _fitted(
     if isinstance(forecaster, Ensemble):
         return _fit_members(forecaster, train, validation, spec, seed, options)
     if forecaster.fitted == "gradient":
-        options = options or FitOptions()
         with EnergyMeter(train.device, options.parallel.devices) as meter:
-            report = _by_gradient(options)(forecaster, train, validation, spec, seed, options)
+            report = _gradient_fit(options)(forecaster, train, validation, spec, seed, options)
         return replace(report, energy_j=None if report.gone_on else meter.joules)
     with EnergyMeter(train.device) as meter:
         started = time.perf_counter()
@@ -108,7 +110,7 @@ def refit(
     spec: TrainingSpec,
     seed: int,
     chosen: FitReport,
-    options: FitOptions | None = None,
+    options: FitOptions = PLAIN,
 ) -> Refitted:
     """Fit once more, on train and validation rows together, by what validation has chosen.
 
@@ -128,37 +130,52 @@ def refit(
         FloatingPointError: the validation score is not finite; names the epoch.
         UserError: a closed form does not say how it is fitted once more.
     """
-    options = options or FitOptions()
     if isinstance(fitted, Ensemble):
         assert isinstance(fresh, Ensemble)
-        parts = []
-        for number, (old, new) in enumerate(zip(fitted, fresh, strict=True)):
-            seen = new.shape.lookback
-            part = refit(
-                old,
-                new,
-                windows.with_lookback(seen),
-                validation.latest(seen),
-                spec,
-                seed + number,
-                chosen.members[number],
-                options.part(str(number)),
-            )
-            fresh.members[number] = part.forecaster
-            parts.append(part)
-        return Refitted(fresh, sum(part.seconds for part in parts), total_energy(parts))
+        return _refit_members(fitted, fresh, windows, validation, spec, seed, chosen, options)
     with EnergyMeter(windows.device, options.parallel.devices) as meter:
-        started = time.perf_counter()
         if fitted.fitted == "gradient":
-            by_gradient = _by_gradient(options)
-            last = chosen.best_epoch
+            by_gradient, last = _gradient_fit(options), chosen.best_epoch
             report = by_gradient(fresh, windows, validation, spec, seed, options, last)
-        elif isinstance(fitted, ClosedFormForecaster):
-            fitted.refit(windows)
-        seconds = time.perf_counter() - started
-    if fitted.fitted == "gradient":
-        return Refitted(fresh, report.seconds, None if report.gone_on else meter.joules)
-    return Refitted(fitted, seconds, meter.joules)
+        else:
+            report = _refit_solved(fitted, windows)
+    forecaster = fresh if fitted.fitted == "gradient" else fitted
+    return Refitted(forecaster, report.seconds, None if report.gone_on else meter.joules)
+
+
+def _refit_solved(fitted: Forecaster, windows: Windows) -> FitReport:
+    started = time.perf_counter()
+    if isinstance(fitted, ClosedFormForecaster):
+        fitted.refit(windows)
+    return FitReport(seconds=time.perf_counter() - started)
+
+
+def _refit_members(
+    fitted: Ensemble,
+    fresh: Ensemble,
+    windows: Windows,
+    validation: Windows,
+    spec: TrainingSpec,
+    seed: int,
+    chosen: FitReport,
+    options: FitOptions,
+) -> Refitted:
+    parts = []
+    for number, (old, new) in enumerate(zip(fitted, fresh, strict=True)):
+        seen = new.shape.lookback
+        part = refit(
+            old,
+            new,
+            windows.with_lookback(seen),
+            validation.latest(seen),
+            spec,
+            seed + number,
+            chosen.members[number],
+            options.part(str(number)),
+        )
+        fresh.members[number] = part.forecaster
+        parts.append(part)
+    return Refitted(fresh, sum(part.seconds for part in parts), total_energy(parts))
 
 
 def _fit_members(
@@ -167,14 +184,14 @@ def _fit_members(
     validation: Windows,
     spec: TrainingSpec,
     seed: int,
-    options: FitOptions | None,
+    options: FitOptions,
 ) -> FitReport:
     """Fit each by itself, on the part of the lookbacks that it sees, with a seed of its own."""
     reports = []
     for number, member in enumerate(ensemble):
         seen = member.shape.lookback
         windows = train.with_lookback(seen), validation.latest(seen)
-        own = options and options.part(str(number))
+        own = options.part(str(number))
         reports.append(_fitted(member, *windows, spec, seed + number, own))
     return FitReport(
         seconds=sum(report.seconds for report in reports),
@@ -190,23 +207,19 @@ def total_energy(parts: Sequence[FitReport | Refitted]) -> float | None:
     return sum(joules) if len(joules) == len(parts) else None
 
 
-def _by_gradient(options: FitOptions) -> Callable[..., FitReport]:
-    """Lightning takes seconds to import: only the process that trains by it waits for it.
+def _gradient_fit(options: FitOptions) -> Callable[..., FitReport]:
+    """Import the fit by gradient: Lightning takes seconds, and only who trains by it waits for it.
 
     To import it draws from Python's generator, which the process's first fit must not notice.
     """
     drawn = random.getstate()
     try:
-        return _imported(options)
+        if options.parallel.devices > 1:
+            from benchmark.training.devices import fit_on_devices
+
+            return fit_on_devices
+        from benchmark.training.gradient import fit_by_gradient
+
+        return fit_by_gradient
     finally:
         random.setstate(drawn)
-
-
-def _imported(options: FitOptions) -> Callable[..., FitReport]:
-    if options.parallel.devices > 1:
-        from benchmark.training.devices import fit_on_devices
-
-        return fit_on_devices
-    from benchmark.training.gradient import fit_by_gradient
-
-    return fit_by_gradient

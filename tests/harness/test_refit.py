@@ -118,7 +118,7 @@ def test_each_copy_is_trained_anew_from_its_own_seed_to_its_own_epoch(
         fits.append((seed, epoch))
         return FitReport(seconds=0.5)
 
-    monkeypatch.setattr("benchmark.training.fit._by_gradient", lambda options: by_gradient)
+    monkeypatch.setattr("benchmark.training.fit._gradient_fit", lambda options: by_gradient)
     shape = SeriesShape(24, 12, 3, 24)
     three = {"class": "Ensemble", "members": [{"model": LINEAR, "copies": 3}]}
     old, new = (build_for_training(three, shape, TrainingSpec(), "m.yaml") for _ in range(2))

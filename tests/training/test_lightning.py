@@ -146,9 +146,9 @@ def test_without_tensorboard_the_option_names_the_package_to_install(
 def test_to_import_lightning_draws_no_random_number() -> None:
     code = (
         "import random\n"
-        "from benchmark.training.fit import _by_gradient\n"
+        "from benchmark.training.fit import _gradient_fit\n"
         "from benchmark.training.report import FitOptions\n"
-        "random.seed(7); _by_gradient(FitOptions()); drawn = random.random()\n"
+        "random.seed(7); _gradient_fit(FitOptions()); drawn = random.random()\n"
         "random.seed(7); assert drawn == random.random()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
