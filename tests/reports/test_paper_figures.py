@@ -12,6 +12,7 @@ pytest.importorskip("vl_convert")
 from benchmark.errors import UserError
 from benchmark.reports import figures, specs
 from benchmark.reports.details import ranked_channels, read_detail, runs_by_row, spread
+from benchmark.reports.drawing import save_figure
 from benchmark.reports.ranking import leaderboard
 
 
@@ -110,6 +111,39 @@ def test_a_window_is_its_history_its_truth_and_every_forecast_with_the_firsts_in
     other = detail("rnn", leave(run("rnn"), first_row=np.arange(8)))
     with pytest.raises(UserError, match="'rnn': has other windows"):
         figures.forecasts_rows([one, other], "OT", 1)
+
+
+def test_every_text_of_an_svg_is_as_wide_as_its_layout_made_it_whatever_font_draws_it(tmp_path):
+    pairs = [
+        ("trained by gradient", "normal"),
+        ("trained by gradient", "bold"),
+        ("W <&> W", "normal"),
+    ]
+    rows = [{"text": text, "weight": weight} for text, weight in pairs]
+    marks = [
+        {
+            "mark": {"type": "text", "fontSize": 20, "fontWeight": weight},
+            "transform": [{"filter": f"datum.weight == '{weight}'"}],
+            "encoding": {"text": {"field": "text"}},
+        }
+        for weight in ("normal", "bold")
+    ]
+    lines = {"mark": {"type": "text", "text": ["iiii", "", "WWWW"], "fontSize": 20}}
+    path = tmp_path / "texts.svg"
+    save_figure({"data": {"values": rows}, "layer": [*marks, lines]}, path, "--plot")
+    found = re.findall(
+        r'textLength="([\d.]+)" lengthAdjust="spacingAndGlyphs">([^<]+)<', path.read_text()
+    )
+    widths = [(text, float(width)) for width, text in found]
+    assert [text for text, _ in widths[:3]] == [
+        "trained by gradient",
+        "W &lt;&amp;&gt; W",
+        "trained by gradient",
+    ]
+    normal, _, bold = (width for _, width in widths[:3])
+    assert 150 < normal < bold < 190  # of Liberation Sans, which vl-convert brings along
+    assert dict(widths[3:]).keys() == {"iiii", "WWWW"}
+    assert dict(widths)["WWWW"] > 4 * dict(widths)["iiii"]
 
 
 def test_models_that_are_not_trained_have_no_curve(run, leave, detail):
