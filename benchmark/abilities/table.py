@@ -92,10 +92,10 @@ def _means(variable: Variable) -> tuple[str, str, str, str]:
 
 
 def titles(seen: Gates, task: AbilityTask) -> dict[str, tuple[float, ...]]:
-    """Return each variable's trace under a title for its panel."""
+    """Return each variable's trace, of one sequence, under a title with its means over all."""
     return {
-        f"{one.name}[{_unit(one)}]: {number(one.at_event, 2)} at a {task.event_name}, "
-        f"{number(one.elsewhere, 2)} elsewhere": one.trace
+        f"{one.name}[{_unit(one)}], mean of all sequences: {number(one.at_event, 2)} at a "
+        f"{task.event_name}, {number(one.elsewhere, 2)} elsewhere": one.trace
         for one in seen.variables
     }
 

@@ -172,6 +172,6 @@ def gates(
     if plot is not None:
         from benchmark.reports.gates_plot import plot_gates
 
-        title = f"Inside a trained {cell}: {task}, a {chosen.event_name} in yellow"
+        title = f"Inside a trained {cell}: {task}, one sequence, a {chosen.event_name} in yellow"
         plot_gates(titles(seen, chosen), seen.event, title, plot)
         tell(console, f"Figure: {plot}")

@@ -217,7 +217,7 @@ def test_the_command_prints_a_row_a_variable_and_draws_a_panel_each(command, mon
     with open("gates.svg", encoding="utf-8") as stream:
         drawn = stream.read()
     for row in rows[1:]:
-        assert f">{row[0]}[{row[1]}]: " in drawn
+        assert f">{row[0]}[{row[1]}], mean of all sequences: " in drawn
 
 
 def test_mistakes_of_gates_are_one_line(command):
