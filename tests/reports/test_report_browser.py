@@ -173,6 +173,53 @@ def test_a_row_opens_to_the_command_that_repeats_it(opened):
     assert page.locator("tr.more").count() == 0
 
 
+def test_an_opened_row_tells_the_interval_that_else_takes_a_pointer(run, leave, opened, tmp_path):
+    pair = (("gru", 0.5), ("lstm", 0.9))
+    records = [leave(run(name, mse, horizon=2, epochs=3, best_epoch=2)) for name, mse in pair]
+    save(tmp_path / "two.html", records)
+    page = opened(path=tmp_path / "two.html")
+    cell = page.locator("#table td[title^='95% interval']")
+    page.locator("#table td.model button").nth(1).press("Enter")
+    told = page.locator("tr.more p").first.inner_text()
+    assert told == f"MSE less the best one's: {cell.inner_text()}, {cell.get_attribute('title')}"
+
+
+def test_notes_of_several_tasks_stand_under_the_names_of_their_tasks(opened):
+    page = opened()
+    page.click("#notes-count")
+    heads = [text.split("\n")[0] for text in page.locator("#table-notes > li").all_inner_texts()]
+    assert heads == ["ETTh1, horizon 96", "ETTh2, horizon 96"]
+    assert page.locator("#table-notes li li").count() > 0
+    page.select_option("#filter-dataset", "ETTh2")
+    own = page.evaluate("report.tasks[1].notes")
+    assert page.locator("#table-notes li").all_inner_texts() == own
+    assert page.inner_text("#notes-count") == f"Notes on these rows ({len(own)})"
+
+
+def test_a_rule_stands_where_the_ranks_of_another_task_begin(opened):
+    page = opened()
+    starts = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.className)"
+    assert page.evaluate(starts) == ["", "", "", "", "starts", "", "", ""]
+    page.click("#table th[data-key=mse] button")  # tasks are mixed
+    assert set(page.evaluate(starts)) == {""}
+
+
+def test_a_printed_page_has_every_row_and_column_and_nothing_to_click(opened):
+    page = opened(width=1030)  # of a landscape sheet of A4 between its margins
+    page.emulate_media(media="print")
+    seen, whole = page.evaluate(
+        """() => {
+            const box = document.getElementById("table-box");
+            return [[box.clientWidth, box.clientHeight], [box.scrollWidth, box.scrollHeight]];
+        }"""
+    )
+    assert seen == whole
+    for each in ("#search", "#theme", "nav", ".save", "#next", "#models [aria-pressed=false]"):
+        assert not page.locator(each).first.is_visible(), each
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.is_visible("#table-notes")
+
+
 def test_windows_are_stepped_through_by_button_and_by_key(opened):
     page = opened()
     titles = [page.inner_text("#window")]

@@ -65,8 +65,9 @@ function withSpread(content, hasSpread) {
   return [mean, make("span", { class: "spread" }, spread === undefined ? "" : `±${spread}`)];
 }
 
-function bodyRow(row, columns, spreads) {
-  const line = make("tr");
+function bodyRow(row, columns, spreads, isOther) {
+  const starts = sorting.column === null && isOther; // ranks begin anew: a rule stands between
+  const line = make("tr", { class: starts && "starts" });
   for (const { key, number } of columns) {
     const [value, text, mark, told] = cellOf(row, key);
     const tie = key === "vs_best" && text.endsWith("≈");
@@ -101,6 +102,8 @@ function moreOf(row) {
   } else {
     inside.append(make("p", {}, "This version reads no configuration of it that could be repeated."));
   }
+  const interval = cellOf(row, "vs_best")[3];
+  if (interval) inside.append(make("p", {}, `MSE less the best one's: ${cellOf(row, "vs_best")[1]}, ${interval}`));
   inside.append(make("p", {}, `Run folder: ${row.runs.join(", ")}`));
   return inside;
 }
@@ -123,6 +126,17 @@ function chosenFailures() {
   return chosen.flatMap((task) => task.failures.map((failure) => title(task) + failure));
 }
 
+// Of each task that has rows in the table; its name is told where there are several.
+function showNotes(tasks) {
+  const noted = tasks.map((number) => report.tasks[number]).filter(({ notes }) => notes.length);
+  const list = (notes) => notes.map((note) => make("li", {}, note));
+  const items = noted.flatMap(({ label, notes }) => (tasks.length === 1 ? list(notes) : [make("li", {}, label, make("ul", {}, ...list(notes)))]));
+  const count = noted.reduce((sum, { notes }) => sum + notes.length, 0);
+  byId("table-notes").replaceChildren(...items);
+  byId("notes").hidden = count === 0;
+  byId("notes-count").textContent = `Notes on these rows (${count})`;
+}
+
 function showTable() {
   const rows = chosenRows();
   const columns = visibleColumns(rows);
@@ -130,14 +144,11 @@ function showTable() {
   const isSpread = ({ key }) => rows.some((row) => cellOf(row, key)[1].includes("±"));
   const spreads = new Set(columns.filter(isSpread).map(({ key }) => key));
   table.tHead.replaceChildren(make("tr", {}, ...columns.map((column) => headerCell(column, spreads.has(column.key)))));
-  table.tBodies[0].replaceChildren(...sorted(rows).map((row) => bodyRow(row, columns, spreads)));
+  table.tBodies[0].replaceChildren(...sorted(rows).map((row, at, all) => bodyRow(row, columns, spreads, at > 0 && row.task !== all[at - 1].task)));
   byId("count").textContent = `${rows.length.toLocaleString("en")} of ${report.rows.length.toLocaleString("en")} rows`;
   const tasks = [...new Set(rows.map((row) => row.task))];
-  const [task] = tasks.length === 1 ? [report.tasks[tasks[0]]] : [{ notes: [] }];
-  byId("table-notes").replaceChildren(...task.notes.map((note) => make("li", {}, note)));
+  showNotes(tasks);
   byId("table-failures").replaceChildren(...chosenFailures().map((failure) => make("li", {}, failure)));
-  byId("notes").hidden = task.notes.length === 0;
-  byId("notes-count").textContent = `Notes on these rows (${task.notes.length})`;
   document.dispatchEvent(new CustomEvent("tableshown", { detail: tasks }));
 }
 
@@ -158,6 +169,7 @@ function startTable() {
     });
   }
   byId("search").addEventListener("input", showTable);
+  addEventListener("beforeprint", () => (byId("notes").open = true));
   const box = byId("table-box");
   new ResizeObserver(() => box.style.setProperty("--box-width", `${box.clientWidth}px`)).observe(box);
   showTable();
