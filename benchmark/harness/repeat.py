@@ -56,7 +56,7 @@ def _family(spec: RunSpec) -> str:
     if file is None:
         return "own"
     is_design = f"designs/{spec.name}" in design_names() or file.parent.name == "designs"
-    return "design" if is_design else file.stem
+    return "design" if is_design else file.stem.replace("_", " ")
 
 
 def _family_of_name(model: str) -> str:
