@@ -158,6 +158,8 @@ def _chart(
     if kind is Kind.forecasts:
         channel = channel or details[0].channels[0]
         drawn = figures.forecasts_rows(details, channel, window)
+        title = figures.window_title(group, details, channel, window)
+        figures.save_chart(kind, drawn, details, output, title, f"{channel}, unscaled")
     else:
         drawn = figures.SIMPLE[kind](details)
-    figures.save_chart(kind, drawn, details, output, channel or "")
+        figures.save_chart(kind, drawn, details, output, figures.task_title(group))

@@ -105,18 +105,37 @@ def pareto_front(cost: Sequence[float], error: Sequence[float]) -> list[int]:
     return front
 
 
+def cost_points(rows: DataFrame, cost: str) -> DataFrame:
+    """Place the rows of a group where error is drawn against a cost, and their names.
+
+    Args:
+        rows: of one group, the best first.
+        cost: a column of theirs.
+
+    Returns:
+        Of each row, in the same order, ``model``, ``series``, ``cost``, ``value``, ``role`` (see
+        `roles`), whether it is ``named`` beside its point, the way there, ``x`` and ``y`` pixels,
+        and whether that is ``far``.
+    """
+    rows = rows.assign(
+        model=[plain(label) for label in labels(rows)],
+        series=[KINDS[fitted][0] for fitted in rows["fitted"]],
+        cost=price(rows, cost),
+        value=rows["mse"],
+        role=roles(rows, cost),
+    )[COLUMNS].assign(named=False, x=0.0, y=0.0, far=False)
+    is_point = rows["role"].isin(["front", "near"])
+    if is_point.any():
+        points = _named(rows[is_point], rows.loc[rows["role"] == "level", "value"])
+        rows.loc[is_point] = points
+    return rows
+
+
 def _panel(group: Group, cost: str) -> Spec:
-    rows = group.rows.assign(
-        model=[plain(label) for label in labels(group.rows)],
-        series=[KINDS[fitted][0] for fitted in group.rows["fitted"]],
-        cost=price(group.rows, cost),
-        value=group.rows["mse"],
-        role=roles(group.rows, cost),
-    )[COLUMNS]
+    rows = cost_points(group.rows, cost)
     points, levels = (rows[rows["role"].isin(each)] for each in (["front", "near"], ["level"]))
-    points = _named(points, levels["value"])
     colours = {name: colour for name, colour in KINDS.values() if name in set(points["series"])}
-    shown: list[Any] = [*points.to_dict("records"), *levels.drop(columns="cost").to_dict("records")]
+    shown: list[Any] = [*points.to_dict("records"), *levels[["value", "role"]].to_dict("records")]
     spec = complete(costs_spec(), shown, colours, x=AXES[cost])
     width, height = PANEL.tolist()
     notes = [*_notes(rows, points.loc[~points["named"], "model"].tolist())]

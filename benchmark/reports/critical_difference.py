@@ -79,6 +79,10 @@ def ranks_spec(board: Leaderboard) -> Spec | None:
         ),
     ]
     return {
+        "description": (
+            f"Critical-difference diagram: average ranks of {last} models over {ranking.datasets} "
+            f"data sets, lowest: {plain(ranking.models[0])}, {ranking.ranks[0]:.2f}"
+        ),
         "width": WIDTH,
         "height": height,
         "encoding": {

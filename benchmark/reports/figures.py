@@ -13,6 +13,8 @@ from benchmark.reports import specs
 from benchmark.reports.details import Detail
 from benchmark.reports.drawing import save_figure
 from benchmark.reports.ranking import Group, Leaderboard
+from benchmark.reports.seasons import season_of
+from benchmark.reports.tables import plain
 
 Rows = list[dict[str, Any]]
 
@@ -104,7 +106,7 @@ def training_rows(details: Sequence[Detail]) -> Rows:
 
 
 def forecasts_rows(details: Sequence[Detail], channel: str, window: int) -> Rows:
-    """One common window: truth, forecasts, and the interval of the first model.
+    """One common window: truth, the first model's interval, and forecasts.
 
     Args:
         details: of the models drawn.
@@ -130,11 +132,13 @@ def forecasts_rows(details: Sequence[Detail], channel: str, window: int) -> Rows
         own = detail.forecasts
         if own.first_row[at] != first.first_row[at]:
             raise UserError(f"plot: model {detail.label!r}", "has other windows", "leave it out")
-        for step, value in enumerate(own.forecast[at, :, place]):
-            row = {"step": step + 1, "value": _number(value), "series": detail.label}
-            if own is first:
-                row |= {end: _number(getattr(own, end)[at, step, place]) for end in ("low", "high")}
-            rows.append(row)
+        for step, value in enumerate(own.forecast[at, :, place], start=1):
+            rows.append({"step": step, "value": _number(value), "series": detail.label})
+    ends = zip(first.low[at, :, place], first.high[at, :, place], strict=True)
+    band = specs.INTERVAL + details[0].label
+    for step, (low, high) in enumerate(ends, start=1):
+        if math.isfinite(low):  # runs of earlier versions kept none
+            rows.append({"step": step, "low": float(low), "high": float(high), "series": band})
     return rows
 
 
@@ -151,7 +155,21 @@ SIMPLE: Mapping[str, Callable[[Sequence[Detail]], Rows]] = {
 """Rows of the figures that take nothing but models."""
 
 
-def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: str = "") -> None:
+def task_title(group: Group) -> str:
+    """Name a group's task over a figure."""
+    return f"{plain(group.dataset)}, horizon {group.horizon}"
+
+
+def window_title(group: Group, details: Sequence[Detail], channel: str, window: int) -> str:
+    """Name what `forecasts_rows` shows over a figure, with the time of the first step if known."""
+    time = details[0].forecasts.time[window - 1].replace("T", " ").removesuffix(":00")
+    parts = [task_title(group), plain(channel), f"from {time}" if time else f"window {window}"]
+    return ", ".join(parts)
+
+
+def save_chart(
+    kind: str, rows: Rows, details: Sequence[Detail], path: Path, title: str = "", y: str = ""
+) -> None:
     """Draw one of `benchmark.reports.specs.SPECS` into a file, and make its folder.
 
     Args:
@@ -159,6 +177,7 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
         rows: its data.
         details: of the models drawn.
         path: its ending (.svg, .png, .pdf) decides the format.
+        title: of the figure.
         y: title of the vertical axis; the specification's own where empty.
 
     Raises:
@@ -167,7 +186,11 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
     colours = {
         series: colour
         for detail, colour in zip(details, specs.PALETTE, strict=False)
-        for series in (detail.label, *(curve.label for curve in detail.curves()))
+        for series in (
+            detail.label,
+            specs.INTERVAL + detail.label,
+            *(curve.label for curve in detail.curves()),
+        )
     }
     drawn = {row["series"] for row in rows}
     colours = {label: colour for label, colour in colours.items() if label in drawn}
@@ -175,4 +198,6 @@ def save_chart(kind: str, rows: Rows, details: Sequence[Detail], path: Path, y: 
         colours = {specs.TRUTH: "#222222", **colours}
     titles = {"y": y} if y else {}
     spec = specs.complete(specs.SPECS[kind](), rows, colours, **titles)
-    save_figure(spec | {"width": WIDTH}, path, f"plot {kind}")
+    for season in spec.get("params", []):
+        season["value"] = season_of(details[0].forecasts)
+    save_figure(spec | {"width": WIDTH, "title": title}, path, f"plot {kind}")

@@ -19,8 +19,23 @@ PALETTE_ON_DARK = (
 )  # fmt: skip
 """The same, lighter."""
 
+DASHES = ([1, 0], [6, 3], [2, 2], [9, 3, 2, 3], [12, 4], [4, 2], [1, 3], [9, 2, 2, 2, 2, 2])
+"""Of lines, as many as there are colours: on grey paper these tell them apart."""
+
+SHAPES = (
+    "circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right",
+    "triangle-left",
+)  # fmt: skip
+"""Of points, likewise."""
+
+LOOKS = ("shape", "strokeDash", "yOffset")
+"""What beside a colour tells series apart."""
+
 TRUTH = "truth"
+INTERVAL = "80% interval of "  # a model
 GREY = "#8a8f98"  # is seen on white and on black
+SCALED_MSE = "MSE, scaled series"
+OPACITY = 0.18  # of a band
 HEIGHT = 300
 FONT = 11  # of names beside points
 PADDING = 24  # pixels between the outermost points and the edge, where error is drawn by cost
@@ -33,10 +48,29 @@ ROUND = "indexof('125', slice(format(datum.value, '.0e'), 0, 1)) >= 0"
 ALONE = "toNumber(format(datum.value, '.0e')) != datum.value"
 """Whether a tick is of several digits, as is only that of an axis with one value, at that value."""
 
+SEASONS = "season * max(1, ceil((domain('x')[1] - domain('x')[0]) / season / 10))"
+"""Steps between two ticks, about ten of them."""
+
+AT_SEASONS = (
+    f"sequence(ceil(domain('x')[0] / ({SEASONS})) * {SEASONS}, domain('x')[1] + 1, {SEASONS})"
+)
+
 
 def steps_spec() -> Spec:
     """Error by step of the horizon; rows: step, value, series."""
-    return lines_spec("step", "steps ahead", "MSE")
+    spec = with_seasons(lines_spec("step", "steps ahead", SCALED_MSE))
+    spec["encoding"]["color"]["legend"]["symbolSize"] = 600  # as long as the longest dash
+    dashes = spec["encoding"]["color"] | {"scale": {"range": DASHES}}
+    spec["encoding"]["strokeDash"] = dashes
+    return spec
+
+
+def with_seasons(spec: Spec) -> Spec:
+    """Put ticks at multiples of the parameter ``season`` where two or more are drawn; 0 is none."""
+    ticks = f"season && domain('x')[1] >= 2 * season ? {AT_SEASONS} : null"
+    spec["params"] = [{"name": "season", "value": 0}]
+    spec["encoding"]["x"]["axis"] = {"values": {"expr": ticks}}
+    return spec
 
 
 def training_spec() -> Spec:
@@ -57,12 +91,14 @@ def channels_spec() -> Spec:
     name = {"field": "channel", "type": "nominal", "sort": None, "title": None, "axis": axis}
     return {
         "data": {"name": "rows"},
-        "height": {"step": 22},
-        "mark": {"type": "point", "filled": True, "size": 80, "opacity": 0.9},
+        "height": {"step": 28, "for": "position"},
+        "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.9},
         "encoding": {
             "y": name,
-            "x": number_axis("value", "MSE"),
-            "color": series("circle"),
+            "x": number_axis("value", SCALED_MSE),
+            "color": series(None),
+            "shape": series(None) | {"scale": {"range": SHAPES}},
+            "yOffset": {"field": "series", "type": "nominal"},
             "tooltip": _tooltip(("series", "model"), ("channel", "channel"), ("value", "error")),
         },
     }
@@ -71,7 +107,7 @@ def channels_spec() -> Spec:
 def forecasts_spec(
     field: str = "step", across: str = "steps from the start of the forecast", start: float = 0.5
 ) -> Spec:
-    """Forecasts beside the truth; rows: field, value, series, low, high.
+    """Forecasts beside the truth; rows: field, value, series, or field, low, high, series.
 
     Args:
         field: the time of a row.
@@ -81,8 +117,14 @@ def forecasts_spec(
     spec = lines_spec(field, across, "value")
     unseen = layer("rule", None, {"y": None, "color": {"value": GREY}}, strokeDash=[3, 3])
     ends = {"y": {"field": "low"}, "y2": {"field": "high"}}
-    band = layer("area", "isValid(datum.low)", ends, opacity=0.18, strokeWidth=0)
+    band = layer("area", "isValid(datum.low)", ends, opacity=OPACITY, strokeWidth=0)
     spec["layer"] = [unseen | {"data": {"values": [{field: start}]}}, band, *spec["layer"]]
+    is_band = f"indexof(datum.label || '', '{INTERVAL}') == 0"
+    spec["encoding"]["color"]["legend"] |= {
+        "symbolStrokeWidth": {"expr": f"{is_band} ? 10 : 2"},
+        "symbolOpacity": {"expr": f"{is_band} ? {OPACITY} : 1"},
+        "labelLimit": 240,
+    }
     return spec
 
 
@@ -145,7 +187,7 @@ def costs_spec() -> Spec:
 SPECS = {
     "steps": steps_spec,
     "channels": channels_spec,
-    "forecasts": forecasts_spec,
+    "forecasts": lambda: with_seasons(forecasts_spec()),
     "training": training_spec,
     "costs": costs_spec,
 }
@@ -173,7 +215,9 @@ def complete(
         spec["layer"] = [each for each in spec["layer"] if _is_needed(each, rows)]
     for each in (spec, *spec.get("layer", [])):
         each["encoding"].pop("tooltip", None)
-        each["encoding"].get("shape", {})["scale"] = {"domain": domain}
+        for look in each["encoding"].keys() & set(LOOKS):
+            own = each["encoding"][look].get("scale", {})
+            each["encoding"][look]["scale"] = own | {"domain": domain}
     return spec
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -102,8 +103,9 @@ def test_a_window_is_its_history_its_truth_and_every_forecast_with_the_firsts_in
     assert [row["step"] for row in by["truth"]] == list(range(-23, 97))
     assert [row["value"] for row in by["truth"][24:]] == one.forecasts.target[2, :, 1].tolist()
     assert [row["value"] for row in by["lstm"]] == two.forecasts.forecast[2, :, 1].tolist()
-    assert [row["low"] for row in by["gru"]] == one.forecasts.low[2, :, 1].tolist()
-    assert "low" not in by["lstm"][0]
+    band = [row for row in rows if row["series"] == "80% interval of gru"]
+    assert [row["low"] for row in band] == one.forecasts.low[2, :, 1].tolist()
+    assert len(rows) == sum(map(len, (*by.values(), band)))
     with pytest.raises(UserError, match=r"--channel OTT: .*did you mean 'OT'"):
         figures.forecasts_rows([one, two], "OTT", 1)
     with pytest.raises(UserError, match="--window 6: is not there; choose 1 to 5"):
@@ -188,12 +190,50 @@ def test_every_kind_is_drawn_with_names_as_they_are(run, leave, detail, tmp_path
         rows = figures.forecasts_rows(details, "</text>", 1)
     else:
         rows = figures.SIMPLE[kind](details)
-    figures.save_chart(kind, rows, details, tmp_path / "a.svg", "value")
+    figures.save_chart(kind, rows, details, tmp_path / "a.svg", "ETTh1 & more", "value")
     drawn = (tmp_path / "a.svg").read_text()
+    assert ">ETTh1 &amp; more</text>" in drawn
+    assert (f">80% interval of {escape(name)}</text>" in drawn) == (kind == "forecasts")
     assert "&lt;b&gt;&amp;gru&lt;/b&gt;" in drawn
     for colour in specs.PALETTE[:2]:
         assert colour in drawn
     assert (specs.TRUTH in drawn) == (kind == "forecasts")
+
+
+def test_the_title_of_a_window_names_its_task_channel_and_time(run, leave, detail, table):
+    records = [leave(run("gru")), leave(run("lstm", 0.6), time=())]
+    (group,) = leaderboard(table(*records)).groups
+    found, untimed = (detail(record.model, record) for record in records)
+    title = figures.window_title(group, [found], "OT", 2)
+    assert title == "ETTh1, horizon 96, OT, from 2020-01-02 00:00"
+    assert figures.window_title(group, [untimed], "OT", 2) == "ETTh1, horizon 96, OT, window 2"
+
+
+@pytest.mark.parametrize(("days", "expected"), [(1, [24, 48, 72, 96]), (0, None)])
+def test_ticks_are_at_whole_seasons_where_the_times_tell_of_one(
+    run, leave, detail, tmp_path, drawn, days, expected
+):
+    at = np.arange(8)
+    time = np.datetime64("2020-01-01T00", "s") + at * np.timedelta64(days, "D")
+    found = detail("gru", leave(run("gru"), first_row=24 * at, time=time))
+    figures.save_chart("steps", figures.steps_rows([found]), [found], tmp_path / "a.svg")
+    (scene,) = drawn
+    axes = [int(text) for text in scene.texts("axis-label") if text.isdecimal()]
+    assert axes == (expected or [*range(10, 100, 10)])
+
+
+@pytest.mark.parametrize("kind", ["steps", "channels"])
+def test_models_are_told_apart_without_colours(run, leave, detail, tmp_path, kind):
+    names = [f"m{number}" for number in range(8)]
+    details = [detail(name, leave(run(name))) for name in names]
+    figures.save_chart(kind, figures.SIMPLE[kind](details), details, tmp_path / "a.svg")
+    drawn = (tmp_path / "a.svg").read_text()
+    symbols = re.findall(r'role-legend-symbol"[^>]*><path ([^>]*)/>', drawn)
+    looks = {re.sub(r'(transform|stroke|fill)="[^"]*"', "", symbol) for symbol in symbols}
+    assert len(symbols) == len(looks) == 8
+    if kind == "channels":  # models that are as good do not hide each other
+        points = re.findall(r'description="point" transform="translate\([\d.]+,([\d.]+)\)', drawn)
+        assert len(set(points)) == len(points) == 16
 
 
 @pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])

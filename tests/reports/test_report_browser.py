@@ -290,11 +290,45 @@ def test_costs_are_drawn_where_the_folders_of_runs_are_not_there(run, leave, ope
     seen = {kind: page.is_visible(f"#card-{kind}") for kind in ("costs", "steps", "training")}
     assert seen == {"costs": True, "steps": False, "training": False}
     assert page.is_hidden("#models")
-    assert page.inner_text("#no-figures").endswith("no figures of errors and forecasts.")
+    assert page.inner_text("#no-figures").startswith("No figures of errors and forecasts: the fol")
     page.select_option("#task", label="ETTh1, horizon 96")
     page.wait_for_selector("#steps svg")
     assert page.is_visible("#card-training")
     assert page.is_hidden("#no-figures")
+
+
+def test_every_chart_tells_who_hears_it_what_it_shows(opened):
+    page = opened()
+    told = {
+        kind: page.get_attribute(f"#{kind} [role=graphics-document]", "aria-label")
+        for kind in ("steps", "channels", "forecasts", "costs", "training")
+    }
+    task = "ETTh1, horizon 96"
+    assert told["steps"] == (
+        f"Error by step, {task}, MSE, scaled series, lowest: ridge, 0.410 on average"
+    )
+    assert told["channels"].startswith(
+        f"Error by channel, {task}, MSE, scaled series, lowest: ridge"
+    )
+    assert told["forecasts"].startswith(f"Forecast and truth, {task}, HUFL, Common window 1 of 5")
+    assert (
+        told["costs"]
+        == f"Error against cost, {task}, MSE by seconds of fitting, lowest: ridge, 0.410"
+    )
+    assert told["training"].startswith(f"Training, {task}, validation MSE, lowest: gru, 0.333")
+
+
+def test_looks_stay_with_a_model_and_the_band_is_named(opened):
+    page = opened()
+    dashes = """[...document.querySelectorAll("#steps svg .mark-line path")].map(
+        (line) => line.getAttribute("stroke-dasharray"))"""
+    before = page.evaluate(dashes)
+    assert len(set(before)) == 4
+    page.locator("#models button").nth(1).click()
+    page.wait_for_function("!document.querySelector('#steps').textContent.includes('gru')")
+    assert page.evaluate(dashes) == [before[0], *before[2:]]
+    assert "80% interval of ridge" in page.inner_text("#forecasts")
+    assert page.locator("#channels svg .mark-symbol.role-mark path").count() == 6
 
 
 def test_ranks_over_data_sets_are_drawn_in_the_colours_of_the_theme(run, leave, opened, tmp_path):

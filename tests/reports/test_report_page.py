@@ -199,10 +199,42 @@ def test_a_row_has_its_mean_spread_rank_ties_costs_and_commands(run, leave, writ
     assert cell(data, 0, "seeds")[1] == "2"
     assert cell(data, 1, "params") == [0.0, "0", ""]
     assert cell(data, 0, "params")[0] is None
-    assert data["rows"][1]["costs"]["train_seconds"] == [0, "level"]  # nothing is fitted
+    assert data["rows"][1]["costs"]["train_seconds"] == [0, "level", None]  # nothing is fitted
     first, second = data["rows"][0]["commands"]
     assert first == f"benchmark run {seeds[1].run_id}"  # seed 1 before seed 2
     assert second == f"benchmark run {seeds[0].run_id}"
+
+
+def test_a_row_alone_is_the_best_of_nothing(run, write):
+    _, data = write(run("gru"), run("gru", dataset="ETTh2"), run("lstm", 0.6, dataset="ETTh2"))
+    assert [cell(data, row, "mse")[2] for row in range(3)] == ["", "best", "second"]
+
+
+def test_a_task_without_figures_says_why_and_what_to_do(run, leave, write, monkeypatch):
+    records = leave(run("gru")), leave(run("gru", dataset="ETTh2")), run("gru", dataset="ETTm1")
+    _, data = write(*records)
+    assert [task["figures"] is None for task in data["tasks"]] == [False, False, True]
+    assert "not beside the results CSV. Copy them there" in data["tasks"][2]["no_figures"]
+    monkeypatch.setattr(figures, "choose_limits", lambda groups: (figures.LADDER[-1], 1))
+    _, data = write(*records)
+    assert [task["figures"] is None for task in data["tasks"]] == [False, True, True]
+    assert "the page is full, it holds those of 1 task" in data["tasks"][1]["no_figures"]
+
+
+def test_names_of_points_have_places_where_they_cover_nothing_or_none(run, write):
+    crowd = [
+        run(f"a_model_{n}", 0.5 + n % 2 / 100, config=f"c{n}", train_seconds=1.1**n, macs=7)
+        for n in range(60)
+    ]
+    _, data = write(*crowd)
+    by_time, by_macs = (
+        [row["costs"][key][2] for row in data["rows"]] for key in ("train_seconds", "macs")
+    )
+    named = [sum(place is not None for place in places) for places in (by_time, by_macs)]
+    assert 5 < named[1] < named[0] - 10  # all in two spots
+    x, y, far = next(filter(None, by_time))
+    assert max(abs(x), abs(y)) >= 7
+    assert far == (np.hypot(x, y) > 12)
 
 
 def test_published_figures_stand_with_their_task(run, leave, write):

@@ -38,7 +38,32 @@ function themeConfig(width) {
   };
 }
 
-function draw(kind, rows, colours, titles = {}) {
+// What beside its colour tells a series apart goes with the colour.
+function setLooks(encoding, colours) {
+  for (const look of report.looks.filter((look) => encoding?.[look])) {
+    const scale = (encoding[look].scale = { ...encoding[look].scale, domain: Object.keys(colours) });
+    if (scale.range) scale.range = Object.values(colours).map((colour) => scale.range[palette().indexOf(colour)]);
+  }
+}
+
+// What a figure shows, for who hears it.
+function described(kind, told) {
+  const heading = byId(`card-${kind}`).querySelector("h3").textContent;
+  return [heading, report.tasks[figures.task].label, told].join(", ");
+}
+
+function lowest(rows, name, summary) {
+  const values = {};
+  for (const row of rows) if (row.value !== null) (values[row[name]] ??= []).push(row.value);
+  const found = Object.entries(values).map(([label, list]) => [label, summary(list)]);
+  const [label, value] = found.reduce((one, other) => (other[1] < one[1] ? other : one), ["none", Infinity]);
+  return `lowest: ${label}${value < Infinity ? `, ${value.toPrecision(3)}` : ""}`;
+}
+
+const least = (list) => list.reduce((one, other) => Math.min(one, other));
+const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
+
+function draw(kind, rows, colours, told, titles = {}) {
   byId(`card-${kind}`).hidden = rows.length === 0;
   if (rows.length === 0) return;
   const box = byId(kind);
@@ -46,9 +71,10 @@ function draw(kind, rows, colours, titles = {}) {
   spec.datasets = { rows };
   const isNeeded = ({ transform: [{ filter }] = [{ filter: "" }] }) => !filter.field || rows.some((row) => row[filter.field] === filter.equal);
   if (spec.layer) spec.layer = spec.layer.filter(isNeeded); // of no row it would warn of a scale without end
-  const domain = Object.keys(colours);
-  spec.encoding.color.scale = { domain, range: Object.values(colours) };
-  for (const { encoding } of spec.layer ?? []) if (encoding?.shape) encoding.shape.scale = { domain };
+  spec.description = described(kind, told);
+  spec.encoding.color.scale = { domain: Object.keys(colours), range: Object.values(colours) };
+  for (const { encoding } of [spec, ...(spec.layer ?? [])]) setLooks(encoding, colours);
+  for (const parameter of spec.params ?? []) parameter.value = drawn().season;
   for (const [axis, title] of Object.entries(titles)) spec.encoding[axis].title = title;
   spec.width = box.clientWidth;
   if (spec.height.step) spec.height = Math.max(300, spec.height.step * new Set(rows.map((row) => row.channel)).size);
@@ -123,9 +149,10 @@ function drawErrors() {
   const { steps, channels, all_channels: all } = drawn();
   const rowsOf = (key, names, field) =>
     models.flatMap((model) => model[key][metric].map((value, index) => ({ [field]: names[index], value, series: model.label })));
-  const title = metric.toUpperCase();
-  draw("steps", rowsOf("by_step", steps, "step"), coloursOf(models), { y: title });
-  draw("channels", rowsOf("by_channel", channels, "channel"), coloursOf(models), { x: title });
+  const title = `${metric.toUpperCase()}, scaled series`;
+  const [bySteps, byChannels] = [rowsOf("by_step", steps, "step"), rowsOf("by_channel", channels, "channel")];
+  draw("steps", bySteps, coloursOf(models), `${title}, ${lowest(bySteps, "series", mean)} on average`, { y: title });
+  draw("channels", byChannels, coloursOf(models), `${title}, ${lowest(byChannels, "series", mean)} on average`, { x: title });
   byId("channels-caption").textContent =
     channels.length < all ? `${channels.length} of ${all} channels, spread evenly from the easiest to the hardest.` : "";
 }
@@ -137,7 +164,8 @@ function drawTraining() {
     epochs.map((epoch) => ({ epoch: epoch[0], value: epoch[column], series: label, kept: epoch[0] === best_epoch })),
   );
   const colours = Object.fromEntries(curves.map(({ label, colour }) => [label, colour]));
-  draw("training", rows, colours, { y: column === 1 ? "validation MSE" : "training loss, each model's own" });
+  const title = column === 1 ? "validation MSE" : "training loss, each model's own";
+  draw("training", rows, colours, `${title}, ${lowest(rows, "series", least)}`, { y: title });
   byId("training-caption").textContent = "First seed of each model; the large dot is the epoch whose weights were kept. An ensemble has a curve of each member, all in its colour. What is not trained by gradient has no curve.";
 }
 
@@ -183,17 +211,20 @@ function drawForecasts() {
     ...unpackWindow(set.target[channel], index, set.kind.length).map((value, at) => ({ step: drawn().steps[at], value, series: report.truth })),
   ];
   const rows = [...truth, ...[...others, focus].flatMap((model) => forecastRows(model, window, channel, model === focus))];
-  const colours = { [report.truth]: cssValue("--ink"), ...coloursOf([focus, ...others]) };
-  draw("forecasts", rows, colours, { y: drawn().window_channels[channel] });
+  const band = focus.low ? { [report.interval + focus.label]: colourOf(focus.label) } : {};
+  const colours = { [report.truth]: cssValue("--ink"), ...coloursOf([focus]), ...band, ...coloursOf(others) };
+  const name = drawn().window_channels[channel];
+  draw("forecasts", rows, colours, `${name}, ${byId("window").textContent}`, { y: `${name}, unscaled` });
 }
 
 function forecastRows(model, window, channel, withBand) {
   const number = ownNumber(model, window);
   const part = (key) => unpackWindow(model[key][channel], number, model.mse.length);
-  const [low, high] = withBand && model.low ? [part("low"), part("high")] : [[], []];
-  return part("forecast").map((value, at) => ({
-    step: drawn().steps[at], value, series: model.label, low: low[at] ?? null, high: high[at] ?? null,
-  }));
+  const rows = part("forecast").map((value, at) => ({ step: drawn().steps[at], value, series: model.label }));
+  if (!withBand || !model.low) return rows;
+  const [low, high] = [part("low"), part("high")];
+  const band = low.map((end, at) => ({ step: drawn().steps[at], low: end, high: high[at], series: report.interval + model.label }));
+  return [...band, ...rows];
 }
 
 function fillSelectOnce(id, options, preferred) {
@@ -205,28 +236,33 @@ function fillSelectOnce(id, options, preferred) {
   if (preferred !== undefined) select.value = preferred;
 }
 
-const FEW_POINTS = 8; // so many have room for a name each
-
 function drawCosts() {
   const key = byId("cost").value;
   const title = report.columns[place[key]].help;
-  const points = taskRows().filter((row) => row.costs[key]).map((row) => ({
-    model: row.label, series: row.family, cost: row.costs[key][0] || null, role: row.costs[key][1],
-    value: cellOf(row, "mse")[0], shown: cellOf(row, key)[1], x: 0, y: -7,
-  }));
+  const isRoomy = byId("card-costs").clientWidth >= report.room; // for the places that were found for names
+  const points = taskRows().filter((row) => row.costs[key]).map((row) => {
+    const [cost, role, place] = row.costs[key];
+    const [x, y, far] = (isRoomy && place) || [0, -7, false];
+    const named = isRoomy ? place !== null : role === "front";
+    return {
+      model: row.label, series: row.family, cost: cost || null, role, named, far, x, y,
+      value: cellOf(row, "mse")[0], shown: cellOf(row, key)[1],
+    };
+  });
   const of = (...roles) => points.filter(({ role }) => roles.includes(role));
   const rows = of("front", "near");
   const families = [...new Set(taskRows().map((row) => row.family))].sort();
   const colours = families.map((family, index) => [family, palette()[index]]);
   const isDrawn = ([family]) => rows.some((row) => row.series === family);
-  for (const row of rows) row.named = row.role === "front" || rows.length <= FEW_POINTS;
-  draw("costs", rows.length ? [...rows, ...of("level")] : [], Object.fromEntries(colours.filter(isDrawn)), { x: title });
+  const told = `MSE by ${title}, ${lowest(rows, "model", least)}`;
+  draw("costs", rows.length ? [...rows, ...of("level")] : [], Object.fromEntries(colours.filter(isDrawn)), told, { x: title });
   const named = (text, list) => (list.length ? [`${text}: ${list.map((point) => `${point.model} ${point.value.toFixed(3)}`).join(", ")}.`] : []);
   byId("costs-caption").textContent = [
     ...(of("front").length > 1 ? ["The dashed line joins what no cheaper model beats."] : []),
     ...named("The dotted line is the best of what is free", of("level")),
     ...named("Not shown, worse", of("worse")),
     ...named("Not shown, free", of("free")),
+    ...named("Shown without a name", rows.filter((row) => !row.named)),
   ].join(" ");
 }
 
@@ -236,6 +272,7 @@ function showFigures() {
   const isThere = drawn() !== null;
   byId("models").hidden = !isThere;
   byId("no-figures").hidden = isThere;
+  byId("no-figures").textContent = report.tasks[figures.task].no_figures;
   for (const kind of OF_RUNS) byId(`card-${kind}`).hidden = !isThere;
   drawCosts();
   if (!isThere) return;

@@ -24,6 +24,7 @@ from benchmark.reports.details import (
 )
 from benchmark.reports.html.embed import pack, rounded
 from benchmark.reports.ranking import Group
+from benchmark.reports.seasons import season_of
 
 BUDGET = 2_000_000
 """Characters that all details of a page may take."""
@@ -107,6 +108,7 @@ def figure_object(details: Sequence[Detail], limits: Limits) -> Any:
     numbers = common.channel[kept]
     return {
         "steps": (steps + 1).tolist(),
+        "season": season_of(common),
         "channels": [first.channels[number] for number in ranked],
         "all_channels": len(first.channels),
         "window_channels": [first.channels[number] for number in numbers],

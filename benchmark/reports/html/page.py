@@ -14,6 +14,7 @@ from benchmark.files import write_atomically
 from benchmark.records.layout import run_folders
 from benchmark.records.losses import read_losses
 from benchmark.reports.across import across_table
+from benchmark.reports.costs import PANEL
 from benchmark.reports.critical_difference import ranks_spec
 from benchmark.reports.details import Run, read_details, runs_by_row
 from benchmark.reports.html import figures
@@ -32,7 +33,7 @@ from benchmark.reports.ranking import (
     leaderboard,
     rows_a_task,
 )
-from benchmark.reports.specs import PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
+from benchmark.reports.specs import INTERVAL, LOOKS, PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
 from benchmark.reports.tables import Table, plain
 from benchmark.reports.ties import unmarked, unmarked_note
 from benchmark.words import counted
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("page.js", "table.js", "figures.js")
+ROOM = float(PANEL[0]) + 90  # pixels of the card in which names of points find their places
 PACKAGES = ("jinja2", "vl_convert")
 VERSIONS = (
     "benchmark_version", "python_version", "torch_version", "lightning_version", "git_revision",
@@ -159,6 +161,7 @@ def _content(source: Source) -> dict[str, Any]:
                 "failures": list(failures(group.failed)),
                 "rows": [len(shown), len(group.rows)],
                 "figures": drawn,
+                "no_figures": _no_figures(source, number, detailed),
                 "published": published.get((group.dataset, group.horizon), []),
             }
         )
@@ -172,6 +175,9 @@ def _content(source: Source) -> dict[str, Any]:
         "ranks": ranks,
         "palette": {"light": PALETTE, "dark": PALETTE_ON_DARK},
         "truth": TRUTH,
+        "interval": INTERVAL,
+        "looks": LOOKS,
+        "room": ROOM,
     }
     return {
         "data": script_json(data),
@@ -209,6 +215,20 @@ def _figures(
         return None, None
     borders = next((each.borders.tolist() for each in details if each.borders is not None), None)
     return figures.figure_object(details, limits), borders
+
+
+def _no_figures(source: Source, number: int, detailed: int) -> str:
+    """Say why a task has no figures where it has none, and the cure."""
+    if number >= detailed and source.runs.is_dir():
+        return (
+            f"No figures of errors and forecasts: the page is full, it holds those of {detailed} "
+            "tasks. benchmark report of a results CSV with this task alone shows them."
+        )
+    return (
+        "No figures of errors and forecasts: the folders of this task's runs are not beside the "
+        "results CSV. Copy them there, into runs/, or run these models again; then write the "
+        "report anew."
+    )
 
 
 def _published(source: Source) -> Mapping[tuple[str, int], list[dict[str, Any]]]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmark.reports.cost_columns import SHOWN_COSTS, Shown
-from benchmark.reports.costs import price, roles
+from benchmark.reports.costs import cost_points
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
 from benchmark.reports.tables import Mark, mean_and_std, number, plain, share
 from benchmark.reports.ties import TIED, noise_marks
 
 if TYPE_CHECKING:
-    from pandas import Series
+    from pandas import DataFrame, Series
 
 PARETO_COSTS = ("train_seconds", "macs", "params", "latency_ms")
 """Costs that error is drawn against."""
@@ -80,9 +80,9 @@ def row_objects(
     marks = {
         each.key: noise_marks(each.key, rows, group.noise.get(each.key))
         for each in SCORES
-        if rows[each.key].notna().any()
+        if len(rows) > 1 and rows[each.key].notna().any()  # one alone is not the best of anything
     }
-    places = {key: (price(rows, key), roles(rows, key)) for key in PARETO_COSTS}
+    costs = {key: [*_costs(rows, key)] for key in PARETO_COSTS}
     shown = []
     for place, (label, fact) in enumerate(zip(labels(rows)[:most], facts, strict=True)):
         row = rows.iloc[place]
@@ -103,13 +103,18 @@ def row_objects(
             _text(row["device"]),
             [int(row["seeds"]), _seeds(row), ""],
         ]
-        costs = {
-            key: [_sortable(prices.iloc[place]), own[place]]
-            for key, (prices, own) in places.items()
-            if own[place]
-        }
-        shown.append({"task": task, "label": label, "cells": cells, "costs": costs, **fact})
+        own = {key: known[place] for key, known in costs.items() if known[place]}
+        shown.append({"task": task, "label": label, "cells": cells, "costs": own, **fact})
     return shown
+
+
+def _costs(rows: DataFrame, cost: str) -> Iterator[list[Any] | None]:
+    """For each row what it costs, its role and where its name stands; None where it is unknown."""
+    points = cost_points(rows, cost)
+    for price, role, named, *place in points[["cost", "role", "named", "x", "y", "far"]].itertuples(
+        index=False
+    ):
+        yield [_sortable(price), role, place if named else None] if role else None
 
 
 def _text(value: str) -> list[Any]:
