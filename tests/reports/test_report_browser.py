@@ -200,6 +200,11 @@ def test_a_rule_stands_where_the_ranks_of_another_task_begin(opened):
     page = opened()
     starts = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.className)"
     assert page.evaluate(starts) == ["", "", "", "", "starts", "", "", ""]
+    heights = page.evaluate(
+        "[...document.querySelectorAll('#table tbody tr')].map((row) => row.offsetHeight)"
+    )
+    exact = page.evaluate("document.querySelector('#table tbody').getBoundingClientRect().height")
+    assert sum(heights) == exact  # whole pixels: the column that stays has its rules in line
     page.click("#table th[data-key=mse] button")  # tasks are mixed
     assert set(page.evaluate(starts)) == {""}
 
