@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -30,6 +31,7 @@ from benchmark.errors import UserError, told_by_line
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 GOES_ON = " What is finished is kept; the same command goes on from here."
 FORCED = " Finished runs are kept; without --force the same command runs what is missing."
+_FITTING = re.compile(r"choose a (horizon|lookback) of at most (\d+)")
 RESUMED = ("run", "suite", "tune", "pitfalls", "epochs", "abilities")  # of which that is true
 
 
@@ -54,6 +56,26 @@ class _Command(TyperCommand):
                 raise  # a slip of the pen, for which Click names the nearest
             cure = f"settings are given so: --set {key}={_value(option, words)}"
             raise UserError(f"benchmark {self.name}", f"has no option {option}", cure) from None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command.
+
+        Raises:
+            UserError: as the command; a length that fits is told as the option that sets it.
+        """
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise error.retold(self._with_option) from error.__cause__
+
+    def _with_option(self, fault: UserError) -> UserError:
+        proposed = _FITTING.fullmatch(fault.cure)
+        if proposed is None or self.name == "suite":  # whose YAML has the lengths
+            return fault
+        key, value = proposed.groups()
+        own = any(parameter.name == key for parameter in self.params)
+        option = f"--{key} {value}" if own else f"--set {key}={value}"
+        return UserError(fault.where, fault.what, f"{fault.cure}: {option}")
 
 
 def _setting(option: str) -> tuple[str, bool]:
