@@ -53,7 +53,7 @@ def gradients(
         table.add_row(name, *(f"{norms[d] / norms[0]:.0e}" for d in distances))
     console = make_console()
     console.print(table)
-    tell(console, "The last output's gradient by the input so many steps back; by the last it is 1")
+    tell(console, "Gradient of the last output by the input that many steps back; the last's is 1")
     if plot is not None:
         from benchmark.reports.gradient_plot import plot_gradient_flow
 

@@ -18,8 +18,8 @@ from benchmark.words import counted
 FIRST = WAYS[0].name
 OF_SEEDS, BEST = "mean of seeds", "best on test"
 MEANINGS = {way.name: way.meaning for way in WAYS} | {
-    OF_SEEDS: "the mean forecast of all seeds, each with the epoch of its run: no choice, and its "
-    "MSE cannot be above the mean of theirs; how far below it is, is what is measured",
+    OF_SEEDS: "the mean forecast of all seeds, each with the epoch of its run: nothing is chosen; "
+    "its MSE is never above the mean of theirs, and this is how far below",
     BEST: "the least test MSE of all epochs: what no way may know",
 }
 
@@ -74,8 +74,8 @@ def _worth(found: Sequence[Worth], horizon: int, seeds: int, blocks: int, comman
             f"{counted(seeds, 'seed')}. Below 0% a way is better than that.",
         ),
         notes=(
-            f"Every model is trained to the last epoch of its YAML; blocks: {blocks}, trained with "
-            "the first seed. No way sees a test window but the last row, which is none.",
+            f"Every model is trained to the last epoch of its YAML; on {blocks} blocks with the "
+            f"first seed alone. Only '{BEST}', which is no way to choose, sees test windows.",
             _verdict(scores),
             f"Made by: {command}",
         ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmark.records.record import HEADLINE
 from benchmark.reports.changes import JUDGED, VERDICTS, Comparison, held_to
 from benchmark.reports.matching import ALL_SEEDS
-from benchmark.reports.ranking import MOST_NAMES
+from benchmark.reports.row_notes import MOST_NAMES
 from benchmark.reports.seed_means import means_tables, told_verdicts
 from benchmark.reports.tables import (
     MISSING,
@@ -37,11 +37,11 @@ MOST_LISTED = 100
 """Entries of one table or list in Markdown: a comment on GitHub holds 65,536 characters."""
 
 _VERDICT_NOTE = (
-    "verdict on the MSE: significant if the difference is beyond what the chance of the test "
-    "windows (paired Diebold-Mariano test) and that of the seed (spread over seeds) make together "
-    "in 95 of 100 cases, as far as the two files tell of either; else within noise. Beyond seeds: "
-    "more than the seed's chance; of the test windows' nothing is known without the runs' folders. "
-    "Beyond windows: more than theirs; of the seed's nothing is known without two seeds of a model"
+    "verdict on the MSE: significant if the difference is larger than what the luck of the test "
+    "windows (paired Diebold-Mariano test) and of the seed (spread over seeds) together make in 95 "
+    "of 100 cases; else within noise. beyond seeds: larger than the luck of the seed; without the "
+    "runs' folders nothing is known of the test windows. beyond windows: larger than their luck; "
+    "without two seeds of a trained model nothing is known of the seed's"
 )
 _RUNS = ("runs_old", "runs_new")
 _SAME = ["unchanged", "within noise"]

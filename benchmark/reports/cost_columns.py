@@ -25,5 +25,5 @@ SHOWN_COSTS = (
     Shown("energy_j", "train J", "joules of fitting", amount),
     Shown("peak_memory_mb", "MiB", "most memory held, of the GPU or else of the process", amount),
     Shown("latency_ms", "ms", "milliseconds of one forecast by itself", amount),
-    Shown("throughput", "windows/ s", "windows forecast a second, 256 at a time", amount),
+    Shown("throughput", "windows/s", "windows forecast a second, 256 at a time", amount),
 )

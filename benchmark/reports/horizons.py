@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmark.records.record import HEADLINE, TRAIN_AND_VAL
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.tables import Cell, Column, Table
-from benchmark.reports.ties import noise_cells
+from benchmark.reports.ties import MARKED, noise_cells
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MEANING = (
     "MSE at each horizon, mean over seeds; then mean MSE and MAE over the horizons, each counting "
-    "alike. Best in bold, second underlined; neither where seed noise may hide which is best.",
+    f"alike. {MARKED}",
 )
 
 

@@ -37,7 +37,7 @@ from benchmark.reports.tables import (
 )
 from benchmark.reports.terminal import print_tables
 from benchmark.reports.tidy import to_csv
-from benchmark.reports.ties import noise_marks, tie_cells, unmarked, unmarked_note
+from benchmark.reports.ties import MARKED, noise_marks, tie_cells, unmarked, unmarked_note
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -47,11 +47,10 @@ _MEANING = (
     "MSE, MAE and RMSE are on the scaled test series (zero mean and unit variance on the train "
     "rows), each the mean over all windows, steps and channels; mean ± standard deviation over "
     "seeds.",
-    f"Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. "
-    "Best in bold, second, as it came out, underlined; neither where seed noise may hide which is "
-    "best. MACs: multiply-accumulates of one forecast, in products of matrices, convolutions and "
-    "solving equations; MiB: the most memory held, of the GPU or else of the process; ms: of one "
-    "forecast, by itself; windows/s: 256 at a time.",
+    f"Skill is 1 - MSE / MSE of {BASELINE}; higher is better, elsewhere lower. {MARKED} "
+    "MACs: multiply-accumulates of one forecast, in products of matrices, convolutions and solving "
+    "equations; MiB: the most memory held, of the GPU or else of the process; ms: of one forecast, "
+    "by itself; windows/s: 256 at a time.",
 )
 _MEANING_SHORT = (
     "MSE and MAE on the scaled test series, mean ± std over seeds; "

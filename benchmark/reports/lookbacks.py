@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.reports.choice import chosen, complete
 from benchmark.reports.ranking import Group
 from benchmark.reports.tables import MISSING, Cell, Column, Table, number
-from benchmark.reports.ties import noise_cells
+from benchmark.reports.ties import MARKED, noise_cells
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -23,7 +23,7 @@ _MEANING = (
     "chosen: the lookback with the least validation MSE; MSE: its test MSE, by which rows are "
     "sorted. Read down that one to compare models that each look as far back as validation says.",
     "regret: that MSE less the lowest of the row; only test shows it, so nothing is chosen by it. "
-    "Best in bold, second underlined; neither where seed noise may hide which is best.",
+    + MARKED,
 )
 
 

@@ -8,21 +8,20 @@ A failed run has no score, gets none here, and is listed with its error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.records.record import SCORES, TRAIN_AND_VAL
+from benchmark.records.record import SCORES
 from benchmark.reports.choice import chosen
 from benchmark.reports.conditions import CONDITIONS, condition_notes
 from benchmark.reports.cost_columns import SHOWN_COSTS
-from benchmark.reports.tables import MISSING, number, short_fingerprints
+from benchmark.reports.row_notes import row_notes
+from benchmark.reports.tables import MISSING, short_fingerprints
 from benchmark.reports.ties import noise_note, seed_noise, tie_notes, with_ties
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from pandas import DataFrame, Series
     from pandas.api.typing import DataFrameGroupBy
 
@@ -42,11 +41,6 @@ _USED = (
 )  # fmt: skip
 MOST_ROWS = 1500
 """Rows that a page shows of all tasks together; each task has its best."""
-_NOTED = (
-    "name", "model", "fit_rows", "fitted", "failed_seeds", "runs", "seeds", "mse",
-)  # fmt: skip
-MOST_NAMES = 30
-"""Rows that a note names."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +155,7 @@ def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard
                 failed=failing.get(key, failures.iloc[:0]).reset_index(drop=True),
                 noise=noise,
                 notes=(
-                    *_notes(own, protocols[dataset, horizon]),
+                    *row_notes(own, protocols[dataset, horizon]),
                     *unlike.get(key, ()),
                     *_chance(own, noise),
                 ),
@@ -250,58 +244,3 @@ def _failures(failed: DataFrame) -> DataFrame:
 
 def _sizes(values: Series) -> str:
     return "/".join(str(int(value)) for value in sorted(values.dropna().unique())) or MISSING
-
-
-def _notes(rows: DataFrame, protocols: int) -> Iterable[str]:
-    if protocols > 1:
-        yield (
-            f"{protocols} protocols were used for this data set and horizon: their scores are not "
-            "comparable, so each has its own table."
-        )
-    column = {name: rows[name].to_numpy() for name in _NOTED}
-    labels = [
-        f"{n} ({lookback})" for n, lookback in zip(rows["name"], rows["lookback"], strict=True)
-    ]
-    if (column["fit_rows"] == TRAIN_AND_VAL).any():
-        yield (
-            "Every model here was fitted once more on train and validation rows, by what "
-            "validation had chosen: not comparable with models fitted on train rows alone."
-        )
-    flagged = column["failed_seeds"] > 0
-    if flagged.any():
-        yield (
-            f"* some seeds failed; the mean is of those that finished: {_named(labels, flagged)}. "
-            "The rank could change with all of them."
-        )
-    twice = column["runs"] > column["seeds"]
-    if twice.any():
-        yield f"Several runs of one configuration and seed, as one: {_named(labels, twice)}."
-    namesakes = column["name"] != column["model"]
-    if namesakes.any():
-        yield (
-            "Several configurations share a model's name; the brackets hold the start of their "
-            f"hash, column config: {_named(labels, namesakes)}."
-        )
-    naive = column["fitted"] == "none"
-    if naive.any():
-        yield f"Naive, nothing is fitted: {_named(labels, naive)}."
-    trained = column["fitted"] == "gradient"
-    for kind, reference in (
-        ("naive forecast", naive),
-        ("closed-form model", column["fitted"] == "closed_form"),
-    ):
-        if reference.any():
-            best = int(reference.argmax())  # rows are in order
-            behind = trained & (column["mse"] >= column["mse"][best])
-            if behind.any():
-                yield (
-                    f"Trained by gradient and no better than the best {kind} "
-                    f"({column['name'][best]}, MSE {number(column['mse'][best])}): "
-                    f"{_named(labels, behind)}."
-                )
-
-
-def _named(labels: Sequence[str], which: NDArray[np.bool_]) -> str:
-    names = [label for label, is_one in zip(labels, which, strict=True) if is_one]
-    told, more = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
-    return f"{told} and {more} more" if more > 0 else told

@@ -71,12 +71,17 @@ def _widths(table: Table) -> list[tuple[int, int]]:
     found = []
     for place, column in enumerate(table.columns):
         texts = [plain(row[place].text) for row in table.rows]
-        words = [*column.title.split(), *(word for text in texts for word in text.split())]
+        words = [*_lines(column.title), *(word for text in texts for word in text.split())]
         longest = max(map(cell_len, words), default=0)
         whole = max(longest, *map(cell_len, texts))
         # a number that is cut in two cannot be read
         found.append((whole if column.number else min(longest, LONGEST_WORD), whole))
     return found
+
+
+def _lines(title: str) -> list[str]:
+    """A column's title, a line a word; windows/s is two."""
+    return title.replace("/", "/ ").split()
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> tuple[list[int], int]:
@@ -128,7 +133,7 @@ def _grid(table: Table, widths: Mapping[int, int], gap: int) -> RichTable:
     for place, width in widths.items():
         column = table.columns[place]
         justify: Literal["left", "right"] = "right" if column.number else "left"
-        title = Text(column.title.replace(" ", "\n"))
+        title = Text("\n".join(_lines(column.title)))
         grid.add_column(title, justify=justify, no_wrap=column.number, overflow="fold", width=width)
     for row in table.rows:
         cells = (row[place] for place in widths)
@@ -143,6 +148,6 @@ def _left_out(table: Table, kept: Sequence[int], elsewhere: str) -> str:
         if place not in kept:
             texts = {plain(row[place].text) for row in table.rows}
             same = f" ({texts.pop()} in all rows)" if len(texts) == 1 else ""
-            names.append(column.title.replace("/ ", "/") + same)
+            names.append(column.title + same)
     other = f" or {elsewhere}" if elsewhere else ""
     return f"Left out for want of width: {', '.join(names)}; a wider terminal{other} shows all."

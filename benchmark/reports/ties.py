@@ -24,6 +24,11 @@ TIED = "≈"
 ALPHA = 0.10
 """1 - level of the Model Confidence Set."""
 
+MARKED = (
+    "Bold is best, underlined second; neither is marked where seeds could change which is best."
+)
+"""What `noise_marks` marks, in a sentence."""
+
 MOST_COMPARED = 100
 """Rows of a task that are compared, the best ones: what that takes grows by their square and more.
 """
@@ -117,11 +122,12 @@ def tie_notes(rows: DataFrame) -> Iterable[str]:
     only = f" Only the best {compared} are compared." if compared == MOST_COMPARED else ""
     yield (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
-        f"block-bootstrap interval, each row for itself; {TIED}: tied with the best, the interval "
-        "holds 0 (of twenty rows that are equal, three or four would lack it). Judged all at once, "
+        f"block-bootstrap interval, each row for itself; {TIED}: the interval includes 0, so the "
+        "row may be as good as the best; of twenty equal rows three or four miss the mark by "
+        "chance. Judged all at once, "
         f"{len(tied)} of {compared} rows, up to an MSE of {number(tied['mse'].max())}, cannot be "
-        "excluded (90% Model Confidence Set: it keeps what is plainly worse, too, where its errors "
-        "vary more than the windows can settle). Both judge the chance of the test windows, not "
+        "excluded (90% Model Confidence Set: it may keep clearly worse rows whose errors vary a "
+        "lot). Both judge the chance of the test windows, not "
         "that of the seeds." + only
     )
 
@@ -227,12 +233,10 @@ def unmarked(
 
 def unmarked_note(rivals: Mapping[str, str]) -> Iterable[str]:
     """Say which columns `noise_marks` left without a mark, if any, and because of which row."""
-    if rivals:
-        told = ", ".join(f"{title} ({name})" for title, name in rivals.items())
-        yield (
-            f"No {told} is bold: the best differs from that of the row in brackets by less than "
-            "seed noise."
-        )
+    for rival in dict.fromkeys(rivals.values()):
+        *others, last = (title for title, name in rivals.items() if name == rival)
+        titles = f"{', '.join(others)} and {last} have" if others else f"{last} has"
+        yield f"{titles} no bold: the best row and {rival} differ by less than seed noise."
 
 
 def beyond(noise: NoiseFloor) -> float:

@@ -43,6 +43,7 @@ def test_what_a_run_does_not_tell_and_what_failed_make_no_difference(run, table)
 def test_a_note_that_names_many_rows_is_whole_wherever_it_is_shown(run, table):
     rows = [run("seasonal_naive", 0.1, fitted="none")]
     rows += [run(f"a_name_of_some_length_{n}", 0.2 + n / 100) for n in range(25)]
+    rows += [run(f"better_{n}", 0.05) for n in range(25)]
     board = leaderboard(table(*rows))
     wide = Console(width=2000, file=io.StringIO())
     print_table(board, wide)
@@ -50,3 +51,23 @@ def test_a_note_that_names_many_rows_is_whole_wherever_it_is_shown(run, table):
     assert last in to_markdown(board).split("Trained by gradient")[1]
     assert last in wide.file.getvalue().split("Trained by gradient")[1]
     assert last in to_latex(tables_of(board)).replace(r"\_", "_").split("Trained by gradient")[1]
+
+
+def test_most_of_a_long_table_is_counted_and_not_named(run, table):
+    naive = run("seasonal_naive", 0.1, fitted="none")
+
+    def told(worse, better):
+        rows = [run(f"worse_{n}", 0.2) for n in range(worse)]
+        rows += [run(f"better_{n}", 0.05) for n in range(better)]
+        (note,) = [
+            note
+            for note in leaderboard(table(naive, *rows)).groups[0].notes
+            if "no better than" in note
+        ]
+        return note
+
+    best = "the best naive forecast (seasonal_naive, MSE 0.1000)"
+    assert told(4, 3) == f"4 of 7 rows trained by gradient are no better than {best}."
+    names = ", ".join(f"worse_{n} (336)" for n in range(4))
+    assert told(4, 4) == f"Trained by gradient and no better than {best}: {names}."
+    assert told(1, 0).endswith(": worse_0 (336).")

@@ -30,8 +30,8 @@ def test_a_column_a_horizon_then_their_mean_by_which_rows_are_sorted(run, table)
     assert [line for line in text.split("\n## ")[-1].splitlines() if line] == [
         "ETTh1, over 2 horizons",
         "MSE at each horizon, mean over seeds; then mean MSE and MAE over the horizons, each "
-        "counting alike. Best in bold, second underlined; neither where seed noise may hide which "
-        "is best.",
+        "counting alike. Bold is best, underlined second; neither is marked where seeds could "
+        "change which is best.",
         "| model | at 96 | at 192 | mean MSE | mean MAE |",
         "| --- | ---: | ---: | ---: | ---: |",
         "| ridge | **0.3000** | **0.4000** | **0.3500** | <u>0.5500</u> |",

@@ -25,7 +25,7 @@ def test_markdown_marks_the_best_bold_and_the_second_underlined(run, table):
     )
     lines = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
     assert lines == [
-        "| # | model | lookback | MSE | MAE | skill | params | train s | windows/ s | device "
+        "| # | model | lookback | MSE | MAE | skill | params | train s | windows/s | device "
         "| seeds |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |",
         "| 1 | gru | 336 | **0.5000** | **0.3000** | **0.500** | 12.3k | 1.5 | 20,000 | cpu | 1 |",
@@ -136,7 +136,7 @@ def test_every_cost_that_a_row_has_is_a_column(run, table):
     costs["peak_memory_mb"] = 612.0
     board = leaderboard(table(run("gru", params=7, train_seconds=1.5, **costs)))
     head, _, row = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
-    assert "| params | MACs | train s | train J | MiB | ms | windows/ s |" in head
+    assert "| params | MACs | train s | train J | MiB | ms | windows/s |" in head
     assert "| 7 | 2.5M | 1.5 | 12.5 | 612 | 0.25 | 4,000 |" in row
     lines = {line["metric"]: line["mean"] for line in csv.DictReader(io.StringIO(to_csv(board)))}
     assert {name: float(lines[name]) for name in costs} == costs

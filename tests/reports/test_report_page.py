@@ -322,7 +322,7 @@ def test_a_column_that_noise_leaves_without_a_best_is_told(run, write):
     ]
     text, data = write(*records)
     assert "neither where seed noise may hide which is best" in text
-    assert any(note.startswith("No MSE (lstm)") for note in data["tasks"][0]["notes"])
+    assert any("no bold: the best row and lstm" in note for note in data["tasks"][0]["notes"])
 
 
 def test_a_page_of_failures_alone_is_written_and_names_them(run, write):

@@ -118,7 +118,7 @@ def test_the_most_spare_columns_go_first_and_are_named_below():
         (
             Column("model", number=False),
             Column("MSE"),
-            Column("windows/ s", spare=2),
+            Column("windows/s", spare=2),
             Column("device", number=False, spare=1),
             Column("MACs", spare=2),
         ),
