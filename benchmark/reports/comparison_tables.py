@@ -17,6 +17,7 @@ from benchmark.reports.tables import (
     Column,
     Mark,
     Table,
+    decimals_for,
     escape_markdown,
     markdown_rows,
     number,
@@ -148,9 +149,11 @@ def _value(name: str, value: object) -> str:
 def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[Column, list[str]]:
     """Columns of one metric: old, new (or both in one) and the relative change."""
     name = metric.upper()
+    sides = {side: rows[f"{metric}_{side}"] for side in ("old", "new")}
+    places = decimals_for(value for scores in sides.values() for value in scores)
     old, new = (
-        list(map(_score, rows[f"{metric}_{side}"], rows[f"status_{side}"]))
-        for side in ("old", "new")
+        [_score(*of, places) for of in zip(scores, rows[f"status_{side}"], strict=True)]
+        for side, scores in sides.items()
     )
     spare = {"mse": (1, 0, 2), "mae": (5, 4, 3)}[metric]
     columns = {
@@ -164,8 +167,8 @@ def _change(rows: DataFrame, metric: str, arrows: bool) -> dict[Column, list[str
     return columns | {change: list(map(percent, rows[f"{metric}_change"]))}
 
 
-def _score(score: float, status: str) -> str:
-    return "failed" if status == "failed" else number(score) if status else MISSING
+def _score(score: float, status: str, decimals: int) -> str:
+    return "failed" if status == "failed" else number(score, decimals) if status else MISSING
 
 
 def _also(rows: DataFrame) -> list[str]:

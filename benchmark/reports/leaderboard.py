@@ -29,6 +29,7 @@ from benchmark.reports.tables import (
     Column,
     Mark,
     Table,
+    decimals_for,
     markdown,
     marks,
     mean_and_std,
@@ -37,7 +38,7 @@ from benchmark.reports.tables import (
 )
 from benchmark.reports.terminal import print_tables
 from benchmark.reports.tidy import to_csv
-from benchmark.reports.ties import MARKED, noise_marks, tie_cells, unmarked, unmarked_note
+from benchmark.reports.ties import MARKED, noise_marks, tie_columns, unmarked, unmarked_note
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -58,7 +59,7 @@ _MEANING_SHORT = (
 )
 
 _COMPACT_COSTS = ("params", "train_seconds", "throughput")
-_SPARE_SCORES = {"vs best": 1, "MAE": 2, "skill": 3}
+_SPARE_SCORES = {"95% interval": 5, "vs best": 1, "MAE": 2, "skill": 3}
 MOST_FAILURES = 10
 """Failures that a terminal shows of each task."""
 
@@ -137,10 +138,11 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
     for title, metric in metrics.items():
         if rows[metric].notna().any():
             pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
-            texts = [mean_and_std(mean, std) for mean, std in pairs]
+            places = decimals_for(rows[metric])
+            texts = [mean_and_std(mean, std, places) for mean, std in pairs]
             columns[title] = _marked(texts, noise_marks(metric, rows, group.noise.get(metric)))
     if rows["p_value"].notna().any():
-        columns["vs best"] = tie_cells(rows, compact)
+        columns |= tie_columns(rows, apart=compact)
     texts = [number(value, 3) for value in rows["skill"]]
     found = marks(list(rows["skill"]), 3, lower_is_better=False)
     if "MSE" in unsure:  # skill is made of it

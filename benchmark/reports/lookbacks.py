@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.reports.choice import chosen, complete
 from benchmark.reports.ranking import Group
-from benchmark.reports.tables import MISSING, Cell, Column, Table, number
+from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number
 from benchmark.reports.ties import MARKED, noise_cells
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def lookback_table(group: Group) -> Table | None:
     cells += [
         [Cell(number(value, 0)) for value in choice["lookback"]],
         noise_cells("mse", choice, noise),
-        [Cell(number(value)) for value in regret],
+        [Cell(number(value, decimals_for(choice["mse"]))) for value in regret],
     ]
     return Table(
         title=f"{group.title}: several lookbacks",

@@ -7,6 +7,7 @@ from benchmark.reports.tables import (
     Cell,
     Column,
     Table,
+    decimals_for,
     mean_and_std,
     number,
     share,
@@ -35,7 +36,8 @@ def quantile_table(group: Group) -> Table | None:
     if not len(rows):
         return None
     pairs = zip(rows["crps"], rows["crps_std"], strict=True)
-    scores = [mean_and_std(mean, std) for mean, std in pairs]
+    places = decimals_for(rows["crps"])
+    scores = [mean_and_std(mean, std, places) for mean, std in pairs]
     found = noise_marks("crps", rows, group.noise.get("crps"))
     cells = [
         [Cell(str(place + 1)) for place in range(len(rows))],

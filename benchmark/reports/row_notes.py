@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.records.record import TRAIN_AND_VAL
-from benchmark.reports.tables import number
+from benchmark.reports.tables import decimals_for, number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,9 +65,8 @@ def row_notes(rows: DataFrame, protocols: int) -> Iterable[str]:
             best = int(reference.argmax())  # rows are in order
             behind = trained & (column["mse"] >= column["mse"][best])
             if behind.any():
-                than = (
-                    f"the best {kind} ({column['name'][best]}, MSE {number(column['mse'][best])})"
-                )
+                mse = number(column["mse"][best], decimals_for(column["mse"]))
+                than = f"the best {kind} ({column['name'][best]}, MSE {mse})"
                 yield _no_better(labels, behind, int(trained.sum()), than)
 
 

@@ -22,6 +22,7 @@ _HARMLESS = re.compile(r"[A-Za-z0-9.,+±%/()-]{1,300}")
 
 MOST_PRINTED = 300
 """Rows of one kind that a command shows on a terminal, the most telling first; files have more."""
+MOST_DECIMALS = 8
 LONGEST_CELL = 300
 """Characters of a cell or an error's text; what is longer was never meant for a table."""
 LONGEST_LINE = 4000
@@ -53,7 +54,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table, with what must be read before it and after it."""
+    """A titled table, with what must be read before it and after it.
+
+    A note that begins with a column's title and a colon goes where that column goes.
+    """
 
     title: str
     columns: tuple[Column, ...]
@@ -67,6 +71,16 @@ def number(value: float, decimals: int = 4) -> str:
     if not math.isfinite(value):
         return MISSING
     return f"{value:z.{decimals}f}" if abs(value) < 1e5 else f"{value:.3e}"
+
+
+def decimals_for(values: Iterable[float]) -> int:
+    """How many decimals tell a column's values apart: 4, or of its smallest four digits that count.
+
+    >>> decimals_for([0.1234, 0.9]), decimals_for([0.02391, 0.9]), decimals_for([0.0])
+    (4, 5, 4)
+    """
+    smallest = min((value for value in values if 0 < value < math.inf), default=1.0)
+    return min(max(4, 3 - math.floor(math.log10(smallest))), MOST_DECIMALS)
 
 
 def mean_and_std(mean: float, std: float, decimals: int = 4) -> str:

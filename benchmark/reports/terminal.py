@@ -15,6 +15,8 @@ TEXT_WIDTH = 24
 """Characters that a column of texts asks for; what is longer is broken between its words."""
 LONGEST_WORD = 40
 """Characters of a word that is not broken, e.g. of a model's name, while there is room."""
+SCORES = 3
+"""A column so little to spare stays, if long words broken make room for it."""
 SHORTEST_PART = 8
 """Characters of a text to a line on the narrowest terminal."""
 _STYLES = {"": "", "best": "bold green", "second": "underline", "bad": "red"}
@@ -35,9 +37,10 @@ def print_tables(tables: Iterable[Table], console: Console, *, elsewhere: str = 
         console.print(Text(plain(table.title), style="bold"))
         for line in table.intro:
             console.print(Text(plain(line, LONGEST_LINE), style="dim"))
-        if table.rows:
-            _print_rows(table, console, elsewhere)
+        left_out = _print_rows(table, console, elsewhere) if table.rows else set()
         for note in table.notes:
+            if note.partition(":")[0] in left_out:
+                continue
             told, command = _command_at_end(plain(note, LONGEST_LINE))
             console.print(Padding(Text(f"- {told}"), (0, 0, 0, 1)))
             if command:
@@ -51,17 +54,18 @@ def _command_at_end(note: str) -> tuple[str, str]:
     return (f"{told}:", f"benchmark {words}") if found else (note, "")
 
 
-def _print_rows(table: Table, console: Console, elsewhere: str) -> None:
+def _print_rows(table: Table, console: Console, elsewhere: str) -> set[str]:
+    """Print the rows and return the titles of the columns left out."""
     from rich.text import Text
 
     widths = _widths(table)
-    wanted = [max(least, min(whole, TEXT_WIDTH)) for least, whole in widths]
-    kept, gap = _fitting(table.columns, wanted, console.width)
+    kept, gap = _fitting(table.columns, widths, console.width)
     room = console.width - _width([0] * len(widths), kept, gap)
     allotted = _allotted(table.columns, {place: widths[place] for place in kept}, room)
     console.print(_grid(table, allotted, gap), crop=False)
     if len(kept) < len(widths):
         console.print(Text(_left_out(table, kept, elsewhere), style="dim"))
+    return {column.title for place, column in enumerate(table.columns) if place not in kept}
 
 
 def _widths(table: Table) -> list[tuple[int, int]]:
@@ -84,16 +88,27 @@ def _lines(title: str) -> list[str]:
     return title.replace("/", "/ ").split()
 
 
-def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> tuple[list[int], int]:
-    """Which columns fit side by side, and the gap between them; of equals the last goes first."""
+def _fitting(
+    columns: Sequence[Column], texts: Sequence[tuple[int, int]], room: int
+) -> tuple[list[int], int]:
+    """Which columns fit side by side, and the gap between them; of equals the last goes first.
+
+    A long word is broken rather than a score left out, but not for what is more easily spared.
+    """
     kept = list(range(len(columns)))
+    widths = [max(least, min(whole, TEXT_WIDTH)) for least, whole in texts]
     for gap in (2, 1):  # closer together before anything is left out
         if _width(widths, kept, gap) <= room:
             return kept, gap
     while _width(widths, kept, 1) > room:
         spare, place = max((columns[place].spare, place) for place in kept)
-        if not spare:
-            break
+        if spare <= SCORES:
+            widths = [
+                width if column.number else min(width, TEXT_WIDTH)
+                for column, width in zip(columns, widths, strict=True)
+            ]
+            if _width(widths, kept, 1) <= room or not spare:
+                break
         kept.remove(place)
     return kept, 1
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.records.record import SEEDED
-from benchmark.reports.tables import MISSING, Cell, Mark, marks, number
+from benchmark.reports.tables import MISSING, Cell, Mark, decimals_for, marks, number
 from benchmark.words import counted
 
 if TYPE_CHECKING:
@@ -88,25 +88,31 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
     return rows
 
 
-def tie_cells(rows: DataFrame, compact: bool) -> list[Cell]:
-    """Write the difference to the best row, its interval unless `compact`, and the mark of ties.
+def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
+    """Write the difference to the best row, its interval, and the mark of ties, by column.
+
+    The interval has a column of its own where `apart`: a narrow terminal can go without it.
 
     A tie is by the interval that is shown. The Model Confidence Set allows for the number of rows,
     and with few independent windows keeps what differs plainly: it is told in the note and the CSV.
     """
-    cells = []
-    columns = (rows[name].tolist() for name in ("rank", *TIES))
-    for rank, difference, low, high, p_value in zip(*columns, strict=True):
+    differences, intervals = [], []
+    places = decimals_for(rows["mse"])
+    values = (rows[name].tolist() for name in ("rank", *TIES))
+    for rank, difference, low, high, p_value in zip(*values, strict=True):
         if math.isnan(p_value):
-            cells.append(Cell("-"))
+            differences.append(Cell(MISSING))
+            intervals.append(Cell(MISSING))
             continue
-        text = "best" if rank == 1 else f"{difference:+.4f}"
-        if rank > 1 and not compact:
-            text += f" [{low:+.4f}, {high:+.4f}]"
+        text = "best" if rank == 1 else f"{difference:+.{places}f}"
+        interval = f"[{low:+.{places}f}, {high:+.{places}f}]" if rank > 1 else ""
+        text += f" {interval}" if interval and not apart else ""
         if rank > 1 and low <= 0:
             text += f" {TIED}"
-        cells.append(Cell(text))
-    return cells
+        differences.append(Cell(text))
+        intervals.append(Cell(interval))
+    columns = {"vs best": differences}
+    return columns | {"95% interval": intervals} if apart else columns
 
 
 def tie_notes(rows: DataFrame) -> Iterable[str]:
@@ -119,13 +125,14 @@ def tie_notes(rows: DataFrame) -> Iterable[str]:
             )
         return
     tied, compared = rows[rows["p_value"] >= ALPHA], int(rows["p_value"].notna().sum())
+    worst = number(tied["mse"].max(), decimals_for(rows["mse"]))
     only = f" Only the best {compared} are compared." if compared == MOST_COMPARED else ""
     yield (
         "vs best: difference in MSE to the best row over the same test windows, with its 95% "
         f"block-bootstrap interval, each row for itself; {TIED}: the interval includes 0, so the "
         "row may be as good as the best; of twenty equal rows three or four miss the mark by "
         "chance. Judged all at once, "
-        f"{len(tied)} of {compared} rows, up to an MSE of {number(tied['mse'].max())}, cannot be "
+        f"{len(tied)} of {compared} rows, up to an MSE of {worst}, cannot be "
         "excluded (90% Model Confidence Set: it may keep clearly worse rows whose errors vary a "
         "lot). Both judge the chance of the test windows, not "
         "that of the seeds." + only
@@ -179,7 +186,8 @@ def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
         A mark for each row; none at all where another row is within seed noise of the best one.
     """
     values = rows[metric].tolist()
-    return marks(values) if noise_rival(metric, rows, noise) is None else [""] * len(values)
+    unsure = noise_rival(metric, rows, noise) is not None
+    return [""] * len(values) if unsure else marks(values, decimals_for(values))
 
 
 def noise_rival(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> int | None:
@@ -212,8 +220,8 @@ def noise_cells(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[
     values = rows[metric].tolist()
     if rows[metric].isna().all():
         return [Cell(MISSING)] * len(values)
-    found = noise_marks(metric, rows, noise)
-    return [Cell(number(value), mark) for value, mark in zip(values, found, strict=True)]
+    found, places = noise_marks(metric, rows, noise), decimals_for(values)
+    return [Cell(number(value, places), mark) for value, mark in zip(values, found, strict=True)]
 
 
 def unmarked(
@@ -250,16 +258,17 @@ def noise_note(rows: DataFrame, noise: NoiseFloor) -> str:
     """Say the noise floor in one line, and by which spread rows are judged."""
     from benchmark.statistics.noise import LEAST_SEEDS
 
+    places = decimals_for(rows["mse"])
     few = rows["seeds"][rows["fitted"].isin(SEEDED)] < LEAST_SEEDS
     pooled = counted(noise.configurations, "configuration")
     freedom = f"{counted(round(noise.freedom), 'degree')} of freedom"
     judged = (
-        f"Rows of one seed that differ by less than {number(beyond(noise))} may differ by their "
-        "seeds alone; a row of three seeds or more is judged by its own spread."
+        f"Rows of one seed that differ by less than {number(beyond(noise), places)} may differ by "
+        "their seeds alone; a row of three seeds or more is judged by its own spread."
         if few.any()
         else "Every row that depends on its seed has three or more and is judged by its own spread."
     )
     return (
         f"Seed noise: over its seeds the MSE of one configuration has a standard deviation of "
-        f"{number(noise.std)} (pooled over {pooled}, {freedom}). {judged}"
+        f"{number(noise.std, places)} (pooled over {pooled}, {freedom}). {judged}"
     )

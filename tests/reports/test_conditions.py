@@ -54,11 +54,11 @@ def test_a_note_that_names_many_rows_is_whole_wherever_it_is_shown(run, table):
 
 
 def test_most_of_a_long_table_is_counted_and_not_named(run, table):
-    naive = run("seasonal_naive", 0.1, fitted="none")
+    naive = run("seasonal_naive", 0.2, fitted="none")
 
     def told(worse, better):
-        rows = [run(f"worse_{n}", 0.2) for n in range(worse)]
-        rows += [run(f"better_{n}", 0.05) for n in range(better)]
+        rows = [run(f"worse_{n}", 0.3) for n in range(worse)]
+        rows += [run(f"better_{n}", 0.15) for n in range(better)]
         (note,) = [
             note
             for note in leaderboard(table(naive, *rows)).groups[0].notes
@@ -66,7 +66,7 @@ def test_most_of_a_long_table_is_counted_and_not_named(run, table):
         ]
         return note
 
-    best = "the best naive forecast (seasonal_naive, MSE 0.1000)"
+    best = "the best naive forecast (seasonal_naive, MSE 0.2000)"
     assert told(4, 3) == f"4 of 7 rows trained by gradient are no better than {best}."
     names = ", ".join(f"worse_{n} (336)" for n in range(4))
     assert told(4, 4) == f"Trained by gradient and no better than {best}: {names}."

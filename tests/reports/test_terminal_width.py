@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +19,8 @@ from benchmark.reports.judgement import Side, judge
 from benchmark.reports.leaderboard import print_table
 from benchmark.reports.published import compare_published, read_published
 from benchmark.reports.published_tables import print_published
-from benchmark.reports.ranking import leaderboard
-from benchmark.reports.tables import Cell, Column, Table, mean_and_std, number
+from benchmark.reports.ranking import Leaderboard, leaderboard
+from benchmark.reports.tables import Cell, Column, Table, decimals_for, mean_and_std, number
 from benchmark.reports.terminal import print_tables
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -157,3 +159,41 @@ def test_a_word_without_end_is_folded():
         "T", (Column("model", number=False), Column("MSE")), ((Cell("m" * 300), Cell("1")),)
     )
     assert sum(line.count("m") for line in printed(lambda c: print_tables([table], c), 80)) == 301
+
+
+def test_an_interval_and_what_is_told_of_a_column_are_shown_where_the_column_is():
+    board = leaderboard(results("etth1"))
+    (group,) = board.groups
+    group.rows["vs_best"] = group.rows["mse"] - group.rows["mse"].min()
+    group.rows["vs_best_low"], group.rows["vs_best_high"] = -0.01, 0.02
+    group.rows["p_value"] = 0.5
+    board = Leaderboard((replace(group, notes=("vs best: told.", "another note")),))
+
+    def at(width):
+        return "\n".join(printed(lambda console: print_table(board, console), width))
+
+    wide, narrow, narrowest = at(160), at(80), at(44)
+    assert "[-0.0100, +0.0200]" in wide
+    assert "[-0.0100" not in narrow
+    assert "Left out for want of width: 95% interval" in narrow
+    assert "vs best: told." in narrow
+    assert "vs best: told." not in narrowest
+    assert "another note" in narrowest
+
+
+def test_a_long_name_is_broken_before_a_score_is_left_out():
+    rows = results("etth1")
+    rows["model"] = rows["model"].str.ljust(53, "x")
+    board = leaderboard(rows)
+    lines = printed(lambda console: print_table(board, console), 80)
+    (head,) = [line.split() for line in lines if "lookback" in line and "#" in line]
+    assert [title for title in head if title in ("MSE", "MAE", "skill")] == ["MSE", "MAE", "skill"]
+    assert any("train s" in line for line in lines)  # left out, and told so
+
+
+def test_small_errors_have_the_digits_that_tell_them_apart(run, table):
+    board = leaderboard(table(run("gru", 0.023912), run("ridge", 0.023921), run("naive", 0.5)))
+    text = "\n".join(printed(lambda console: print_table(board, console), 100))
+    assert all(told in text for told in ("0.02391", "0.02392", "0.50000"))
+    assert decimals_for([0.1, 12.5]) == 4
+    assert decimals_for([1e-30, 0.0, math.nan]) == 8
