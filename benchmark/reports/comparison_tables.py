@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from benchmark.records.record import HEADLINE
-from benchmark.reports.changes import JUDGED, VERDICTS, Comparison, held_to
+from benchmark.reports.changes import JUDGED, Comparison, held_to
 from benchmark.reports.matching import ALL_SEEDS
 from benchmark.reports.row_notes import MOST_NAMES
-from benchmark.reports.seed_means import means_tables, told_verdicts
+from benchmark.reports.seed_means import judged, means_tables, told_verdicts, verdict_note
 from benchmark.reports.tables import (
     MISSING,
     MOST_PRINTED,
@@ -37,13 +37,6 @@ UNCHANGED_SHOWN = 20
 MOST_LISTED = 100
 """Entries of one table or list in Markdown: a comment on GitHub holds 65,536 characters."""
 
-_VERDICT_NOTE = (
-    "verdict on the MSE: significant if the difference is larger than what the luck of the test "
-    "windows (paired Diebold-Mariano test) and of the seed (spread over seeds) together make in 95 "
-    "of 100 cases; else within noise. beyond seeds: larger than the luck of the seed; without the "
-    "runs' folders nothing is known of the test windows. beyond windows: larger than their luck; "
-    "without two seeds of a trained model nothing is known of the seed's"
-)
 _RUNS = ("runs_old", "runs_new")
 _SAME = ["unchanged", "within noise"]
 _CHANGED = ["failed", "regressed", "fixed", "improved"]
@@ -51,7 +44,7 @@ _MARKS: dict[str, Mark] = {"failed": "bad", "regressed": "bad", "improved": "bes
 
 
 def to_markdown(comparison: Comparison, what: str = "") -> str:
-    """Write a comparison as GitHub Markdown: the outcome, what changed, and the rest folded.
+    """Write a comparison as GitHub Markdown: the outcome, the bad news, then the rest folded.
 
     Args:
         comparison: what to write.
@@ -65,25 +58,31 @@ def to_markdown(comparison: Comparison, what: str = "") -> str:
         blocks.append(escape_markdown(what))
     if len(changed):
         blocks.append(_listed(changed))
+    for table in means_tables(comparison.means, worse=True):
+        blocks.append(f"means over seeds, {len(table.rows)} regressed:\n\n{markdown_rows(table)}")
+    blocks += _listing(rows, "vanished")
     if len(same):
         counts = same["category"].value_counts()
         title = ", ".join(f"{counts[name]} {name}" for name in _SAME if name in counts.index)
         blocks.append(_folded(title, _listed(same)))
-    for table in means_tables(comparison.means):
-        worse = f", {comparison.worse_means} regressed" if comparison.worse_means else ""
-        title = f"means over seeds ({len(table.rows)}{worse})"
-        blocks.append(_folded(title, markdown_rows(table)))
-    for name in ("vanished", "appeared", "still failed", "not comparable"):
-        own = rows[rows["category"] == name]
-        if len(own):
-            title, text = f"{len(own)} {name}", _few(_bullets(own))
-            fold = len(own) > UNCHANGED_SHOWN
-            blocks.append(_folded(title, text) if fold else f"{title}:\n\n{text}")
+    for table in means_tables(comparison.means, worse=False):
+        blocks.append(_folded(f"means over seeds ({len(table.rows)})", markdown_rows(table)))
+    for name in ("appeared", "still failed", "not comparable"):
+        blocks += _listing(rows, name)
     notes = [*_settings(rows), *_errors(rows[rows["category"] == "failed"]), *_ambiguous(rows)]
-    notes += [*_unheld(comparison), *_verdict_note(rows)]
+    notes += [*_unheld(comparison), *verdict_note(rows)]
     if notes:
         blocks.append(_few(f"- {escape_markdown(note)}" for note in notes))
     return "\n\n".join(blocks) + "\n"
+
+
+def _listing(rows: DataFrame, category: str) -> Iterator[str]:
+    """List the rows of one of the categories without a change; folded where they are many."""
+    own = rows[rows["category"] == category]
+    if len(own):
+        title, text = f"{len(own)} {category}", _few(_bullets(own))
+        fold = len(own) > UNCHANGED_SHOWN
+        yield _folded(title, text) if fold else f"{title}:\n\n{text}"
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -93,7 +92,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     rows = comparison.rows
     unchanged = rows["category"] == "unchanged"
     hidden = int(unchanged.sum()) if unchanged.sum() > UNCHANGED_SHOWN else 0
-    notes = [*_verdict_note(rows), *_changed_protocols(rows)]
+    notes = [*verdict_note(rows), *_changed_protocols(rows)]
     notes += [*_settings(rows), *_errors(rows), *_ambiguous(rows), *_unheld(comparison)]
     means = comparison.means
     if hidden:
@@ -131,7 +130,7 @@ def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> 
     if any(also):
         columns.append(Column("also", number=False, spare=3))
         cells.append([Cell(text or MISSING) for text in also])
-    if _judged(rows):
+    if judged(rows):
         columns.append(Column("verdict", number=False))
         cells.append([Cell(verdict) for verdict in told_verdicts(rows)])
     return Table(
@@ -181,14 +180,6 @@ def _also(rows: DataFrame) -> list[str]:
         )
         for row in rows.to_dict("records")
     ]
-
-
-def _judged(rows: DataFrame) -> bool:
-    return "verdict" in rows and bool(rows["verdict"].isin(VERDICTS).any())
-
-
-def _verdict_note(rows: DataFrame) -> list[str]:
-    return [_VERDICT_NOTE] if _judged(rows) else []
 
 
 def _listed(rows: DataFrame) -> str:

@@ -1,11 +1,12 @@
-"""Means over seeds in a comparison of two results files, each judged as one."""
+"""Verdicts in a comparison of two results files, and means over seeds, each judged as one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from benchmark.reports.tables import MISSING, Cell, Column, Table, number, percent
+from benchmark.reports.changes import VERDICTS
+from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number, percent
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -14,6 +15,25 @@ _INTRO = (
     "The seeds of a model taken together: less is chance in their mean than in any one of them, so "
     "a change is found sooner. Verdicts are as above."
 )
+
+
+_VERDICT_NOTE = (
+    "verdict on the MSE: significant if the difference is larger than what the luck of the test "
+    "windows (paired Diebold-Mariano test) and of the seed (spread over seeds) together make in 95 "
+    "of 100 cases; else within noise. beyond seeds: larger than the luck of the seed; without the "
+    "runs' folders nothing is known of the test windows. beyond windows: larger than their luck; "
+    "without two seeds of a trained model nothing is known of the seed's"
+)
+
+
+def judged(rows: DataFrame) -> bool:
+    """Whether any row has a verdict."""
+    return "verdict" in rows and bool(rows["verdict"].isin(VERDICTS).any())
+
+
+def verdict_note(rows: DataFrame) -> list[str]:
+    """Explain the verdicts, where there are any."""
+    return [_VERDICT_NOTE] if judged(rows) else []
 
 
 def told_verdicts(rows: DataFrame) -> list[str]:
@@ -25,23 +45,27 @@ def told_verdicts(rows: DataFrame) -> list[str]:
     ]
 
 
-def means_tables(means: DataFrame | None) -> list[Table]:
+def means_tables(means: DataFrame | None, worse: bool | None = None) -> list[Table]:
     """Lay the means out: one table, or none where no model has several seeds.
 
     Args:
         means: as `benchmark.reports.changes.Comparison` holds them.
+        worse: take those alone that regressed, or those alone that did not; None takes all.
     """
     if means is None or means.empty:
         return []
-    worse = means["worse"].map(len) > 0
+    regressed = means["worse"].map(len) > 0
+    if worse is not None:
+        return means_tables(means[regressed == worse])
+    places = decimals_for(means[["mse_old", "mse_new"]].to_numpy().ravel())
     columns: dict[Column, Iterable[str]] = {
         Column("dataset", number=False, spare=6): means["dataset"],
         Column("H", spare=6): means["horizon"].astype(str),
         Column("model", number=False): means["name"],
         Column("L", spare=6): means["lookback"].astype(str),
         Column("seeds", spare=4): means["seeds"].astype(str),
-        Column("MSE old", spare=1): means["mse_old"].map(number),
-        Column("MSE new"): means["mse_new"].map(number),
+        Column("MSE old", spare=1): [number(each, places) for each in means["mse_old"]],
+        Column("MSE new"): [number(each, places) for each in means["mse_new"]],
         Column("MSE change", spare=2): means["mse_change"].map(percent),
     }
     if "mae_change" in means:
@@ -50,9 +74,9 @@ def means_tables(means: DataFrame | None) -> list[Table]:
     if "file" in means:
         columns = {Column("file", number=False): means["file"], **columns}
     cells = [[Cell(str(text)) for text in texts] for texts in columns.values()]
-    if worse.any():
+    if regressed.any():
         columns = {Column("outcome", number=False): [], **columns}
-        cells.insert(0, [Cell("regressed", "bad") if one else Cell("") for one in worse])
+        cells.insert(0, [Cell("regressed", "bad") if one else Cell("") for one in regressed])
     return [
         Table(
             title="Means over seeds",
