@@ -167,7 +167,8 @@ class RunRecord(Strict):
         None,
         description="Multiply-accumulates of one window's forecast, all channels: products of "
         "matrices, convolutions and solving equations in the plain torch path; no elementwise "
-        "work, no Fourier transforms",
+        "work, no Fourier transforms. It is what the code multiplies: of an mLSTM also the "
+        "products inside a chunk, of a Mamba nothing of its state, which is elementwise",
     )
     latency_ms: _Amount | None = Field(
         None, description="Wall-clock milliseconds of one window's forecast, by itself"

@@ -110,7 +110,7 @@ def test_figures_beside_published_ones_keep_names_and_errors_whole(width):
     summary = lines[: lines.index("ETTh1, horizon 96: ours and published")]
     assert any(line.startswith(" itransformer ") and "ETTh1" in line for line in summary)
     for row in beside.matches.dropna(subset=["published_mse"]).to_dict("records"):
-        error = f"{row['published_mse']:.3f}"
+        error = f"{row['published_mse']:.4f}".removesuffix("0")
         assert any(row["model"] in line and error in line for line in words), row["model"]
 
 
