@@ -19,7 +19,7 @@ from benchmark.reports.conditions import CONDITIONS, condition_notes
 from benchmark.reports.cost_columns import SHOWN_COSTS
 from benchmark.reports.row_notes import row_notes
 from benchmark.reports.tables import MISSING, short_fingerprints
-from benchmark.reports.ties import noise_note, seed_noise, tie_notes, with_ties
+from benchmark.reports.ties import few_blocks_note, noise_note, seed_noise, tie_notes, with_ties
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -157,15 +157,19 @@ def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard
                 notes=(
                     *row_notes(own, protocols[dataset, horizon]),
                     *unlike.get(key, ()),
-                    *_chance(own, noise),
+                    *_chance(own, noise, runs["test_windows"].max(), int(horizon)),
                 ),
             )
         )
     return Leaderboard(tuple(groups))
 
 
-def _chance(rows: DataFrame, noise: Mapping[str, NoiseFloor]) -> Iterable[str]:
+def _chance(
+    rows: DataFrame, noise: Mapping[str, NoiseFloor], windows: float, horizon: int
+) -> Iterable[str]:
     yield from tie_notes(rows)
+    if windows > 0:
+        yield from few_blocks_note(rows, int(windows), horizon)
     if "mse" in noise:
         yield noise_note(rows, noise["mse"])
 

@@ -84,6 +84,19 @@ def test_rows_whose_interval_holds_zero_are_marked_as_ties_and_worse_ones_are_no
     assert "2 of 3 rows, up to an MSE of" in board_markdown(board)
 
 
+@pytest.mark.parametrize(("windows", "told"), [(158, "3.0 times"), (700, "")])
+def test_intervals_on_few_independent_windows_are_told_to_hold_less(run, table, windows, told):
+    losses = {name: series(n, 0.5 + n / 100, 36)[:windows] for n, name in enumerate("ab")}
+    runs = [
+        run(name, float(own.mean()), horizon=36, test_windows=windows, run_id=name)
+        for name, own in losses.items()
+    ]
+    notes = " ".join(leaderboard(table(*runs), losses).groups[0].notes)
+    assert "vs best: difference" in notes
+    assert ("a 95% interval holds the truth in only 83 to 93" in notes) == bool(told)
+    assert told in notes
+
+
 def test_the_csv_holds_the_comparison_on_the_lines_of_the_mse(board):
     lines = list(csv.DictReader(io.StringIO(to_csv(board))))
     filled = {(x["model"], x["metric"]) for x in lines if x["vs_best"]}
