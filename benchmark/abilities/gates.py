@@ -111,7 +111,7 @@ def watched(cell: Cell, x: Tensor) -> dict[str, Tensor]:
     Returns:
         By name, each local variable that has numbers for every sequence ``(B, S, ...)``; but for
         the input, for what has an underscore in its name, as parts of a sum have, and for what is
-        not there at every step, or of another shape.
+        not there at every step, or of another shape. Of complex numbers it is the modulus, |name|.
     """
     places = {inner: place for place, inner in cell.named_modules() if isinstance(inner, Cell)}
     seen: dict[str, list[Tensor]] = {}
@@ -123,7 +123,8 @@ def watched(cell: Cell, x: Tensor) -> dict[str, Tensor]:
         for name, value in variables.items():
             named = name != "x" and "_" not in name
             if named and isinstance(value, Tensor) and _is_of_each(value, len(x)):
-                seen.setdefault(place + name, []).append(value.clone())
+                shown, size = (f"|{name}|", value.abs()) if value.is_complex() else (name, value)
+                seen.setdefault(place + shown, []).append(size.clone())
 
     steps = (inspect.unwrap(type(inner).step) for inner in places)
     with _at_return({step.__code__ for step in steps if inspect.isfunction(step)}, keep):
@@ -136,9 +137,8 @@ def watched(cell: Cell, x: Tensor) -> dict[str, Tensor]:
 
 
 def _is_of_each(value: Tensor, sequences: int) -> bool:
-    """Whether it holds real numbers for each of some sequences."""
-    shaped = value.dim() > 1 and len(value) == sequences and value.numel() > 0
-    return shaped and not value.is_complex()
+    """Whether it holds numbers for each of some sequences."""
+    return value.dim() > 1 and len(value) == sequences and value.numel() > 0
 
 
 @contextmanager

@@ -51,15 +51,19 @@ def gradient_flow(
             cell's `forward` writes over what it follows from.
     """
     torch.manual_seed(seed)
-    recurrence = cell_factory(cell, options)(width, width).double().eval()
-    x = torch.randn(batch, length, width, dtype=torch.float64, requires_grad=True)
+    recurrence = cell_factory(cell, options)(width, width).eval()
+    dtype = torch.float32
+    if not any(weight.is_complex() for weight in recurrence.parameters()):
+        # Complex weights stay as they are: a cell of them names complex64 in its step, too.
+        recurrence, dtype = recurrence.double(), torch.float64
+    x = torch.randn(batch, length, width, dtype=dtype, requires_grad=True)
     outputs, _ = recurrence(x)
     last = outputs[:, -1]
     direction = torch.randn_like(last)
     direction = direction / direction.norm(dim=-1, keepdim=True)
     with nothing_overwritten(partial(UserError, f"cell {cell}")):
         (gradient,) = torch.autograd.grad((last * direction).sum(), x)
-    norms: NDArray[np.float64] = gradient.norm(dim=-1).mean(dim=0).flip(0).numpy()
+    norms: NDArray[np.float64] = gradient.double().norm(dim=-1).mean(dim=0).flip(0).numpy()
     if not norms[0] > 0:
         what = f"the gradient of its last output by its last input is {norms[0]:g}"
         raise UserError(f"cell {cell}", what, "let h_t depend on x_t: the rest is relative to that")

@@ -80,7 +80,7 @@ def by_hand(step):
 
 
 class Odd(Growing):
-    """Has variables that are no real numbers for each sequence."""
+    """Has variables that are no numbers for each sequence, and one that is complex."""
 
     @torch.autocast("cpu", enabled=False)  # which wraps it
     def step(self, x, state):
@@ -109,7 +109,10 @@ class Leaving(Growing):
 
 
 def test_a_step_may_be_wrapped_and_compute_what_is_no_number():
-    assert list(watched(Odd(4, 4), torch.randn(2, 9, 4))) == ["mask"]
+    x = torch.randn(2, 9, 4)
+    seen = watched(Odd(4, 4), x)
+    assert list(seen) == ["mask", "|z|"]
+    torch.testing.assert_close(seen["|z|"], 2**0.5 * x.abs())
     assert watched(Nameless(4, 4), torch.randn(2, 9, 4)) == {}
 
 

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from benchmark.cells import cell_factory, cell_names
 from benchmark.cells.cell import Cell
@@ -40,6 +41,29 @@ def test_an_elman_networks_gradient_vanishes_and_an_mlstms_does_not():
     elman, mlstm = (gradient_flow(cell, {}, length=60, width=16) for cell in ("elman", "mlstm"))
     assert elman[59] / elman[0] < 1e-8
     assert mlstm[59] / mlstm[0] > 1e-3
+
+
+class Turning(Cell):
+    """h_t = lam * h_{t-1} + B x_t and the real part of C h_t, where lam, B and C are complex."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.lam = nn.Parameter(torch.polar(torch.full((hidden_size,), 0.5), torch.ones(())))
+        self.into = nn.Parameter(torch.randn(input_size, hidden_size, dtype=torch.cfloat))
+        self.out = nn.Parameter(torch.randn(hidden_size, hidden_size, dtype=torch.cfloat))
+
+    def initial_state(self, like):
+        return (torch.zeros(len(like), self.hidden_size, dtype=torch.cfloat),)
+
+    def step(self, x, state):
+        h = self.lam * state[0] + x.to(torch.cfloat) @ self.into
+        return (h @ self.out).real, (h,)
+
+
+def test_a_cell_of_complex_numbers_has_its_gradient_too():
+    norms = gradient_flow(f"{__name__}.Turning", {}, length=90, width=8)
+    ratio = norms[1:] / norms[:-1]
+    assert ratio.mean() == pytest.approx(0.5, rel=0.05), "that is |lam|, as far back as 1e-27"
 
 
 class Late(Cell):
