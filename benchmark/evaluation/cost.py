@@ -151,7 +151,8 @@ def num_weights(forecaster: nn.Module) -> int:
     """Numbers that fitting sets: parameters, and the saved buffers of a closed-form fit.
 
     Other buffers are constants or, as those of a batch norm, statistics. A complex number is one;
-    what `get_extra_state` saves beside tensors is none.
+    what `get_extra_state` saves is none where it is no tensor, or one of whole numbers: those are
+    counts and places, or the bytes of a whole estimator.
     """
     solved = {
         id(tensor): tensor
@@ -161,7 +162,8 @@ def num_weights(forecaster: nn.Module) -> int:
         if isinstance(tensor, Tensor)
     }
     fitted = solved | {id(tensor): tensor for tensor in forecaster.parameters()}
-    return sum(tensor.numel() for tensor in fitted.values())
+    numbers = (each for each in fitted.values() if each.is_floating_point() or each.is_complex())
+    return sum(tensor.numel() for tensor in numbers)
 
 
 def reset_peak_memory(device: torch.device) -> None:

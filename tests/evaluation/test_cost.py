@@ -66,6 +66,28 @@ def test_what_is_saved_beside_tensors_is_no_number_that_was_fitted() -> None:
     assert num_weights(Beside(SHAPE)) == num_weights(Ridge(SHAPE))
 
 
+class Bytes(Ridge):
+    """Saves an estimator as the bytes of its pickle, and what it has found beside them."""
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        return {"estimator": torch.zeros(1000, dtype=torch.uint8)}
+
+    def set_extra_state(self, state: dict[str, Tensor]) -> None:
+        pass
+
+
+class OnlyBytes(Bytes):
+    """The bytes are the state themselves."""
+
+    def get_extra_state(self) -> Tensor:  # type: ignore[override]
+        return torch.zeros(1000, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("cls", [Bytes, OnlyBytes])
+def test_the_bytes_of_an_estimator_are_no_numbers_that_were_fitted(cls: type[Ridge]) -> None:
+    assert num_weights(cls(SHAPE)) == num_weights(Ridge(SHAPE))
+
+
 def by_gates(gates: int) -> int:
     """Of a cell with W x and R h for each gate, 7 steps, 16 in and 32 wide."""
     return 7 * gates * 32 * (16 + 32)
