@@ -103,6 +103,8 @@ class Forecaster(nn.Module, ABC):
             ``none`` (nothing to fit).
         fitted_by_member: whether the models among its options are fitted, each by itself, and not
             it as a whole; it is `fitted` as they are then.
+        seeded: whether a model that is not fitted by gradient depends on its seed; where it does
+            not, a suite runs it once. Ours do not, and a user's class says so.
         channel_independent: whether each channel is forecast from itself alone and by the same
             weights, so that permuting the channels permutes the forecast.
         tied_steps: whether the steps of a forecast hang together, each computed from the one
@@ -111,6 +113,7 @@ class Forecaster(nn.Module, ABC):
 
     fitted: ClassVar[FitKind] = "gradient"
     fitted_by_member: ClassVar[bool] = False
+    seeded: ClassVar[bool] = True
     channel_independent: bool = False
     tied_steps: bool = False
 

@@ -130,8 +130,7 @@ def source_digest(spec: Mapping[str, Any], where: str) -> str:
     Raises:
         UserError: a class cannot be found.
     """
-    classes = [c for c in _code_of(spec, where) if not c.__module__.startswith("benchmark.")]
-    files = [own_files(cls) for cls in classes]
+    files = [own_files(cls) for cls in _users_classes(spec, where)]
     paths = [own for first in files for own in first[:1]]
     paths += dict.fromkeys(path for all_ in files for path in all_[1:] if path not in paths)
     sources = b"".join(path.read_bytes() for path in paths)
@@ -140,8 +139,6 @@ def source_digest(spec: Mapping[str, Any], where: str) -> str:
 
 def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
     """How a model is fitted; an ensemble as its members are, by gradient if any of them is.
-
-    What is not fitted by gradient does not depend on its seed.
 
     Args:
         spec: ``{class: ..., option: value}``; an option may hold further models.
@@ -156,6 +153,22 @@ def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
     return next(kind for kind in get_args(FitKind) if kind in kinds)
 
 
+def depends_on_seed(spec: Mapping[str, Any], where: str) -> bool:
+    """Whether a model's numbers depend on its seed: one run is all that there is of others.
+
+    Of ours all that is fitted by gradient do, and nothing else; a user's, unless it says otherwise.
+
+    Args:
+        spec: ``{class: ..., option: value}``; an option may hold further models.
+        where: the file to name in errors.
+
+    Raises:
+        UserError: a class cannot be found.
+    """
+    users = _users_classes(spec, where)
+    return how_fitted(spec, where) == "gradient" or any(getattr(c, "seeded", True) for c in users)
+
+
 def trainings(spec: Mapping[str, Any], where: str) -> int:
     """How often a fit trains by gradient, as `Forecaster.trainings`.
 
@@ -167,6 +180,10 @@ def trainings(spec: Mapping[str, Any], where: str) -> int:
         UserError: a class cannot be found.
     """
     return find_forecaster(spec["class"], where).trainings(spec)
+
+
+def _users_classes(spec: Mapping[str, Any], where: str) -> list[type]:
+    return [cls for cls in _code_of(spec, where) if not cls.__module__.startswith("benchmark.")]
 
 
 def _code_of(part: Any, where: str) -> Iterator[type]:

@@ -17,7 +17,7 @@ SECONDS_OVERHEAD = 0.5  # scoring and writing a run's folder
 
 
 def expected_seconds(
-    pending: Sequence[Plan], random: Mapping[str, bool], done: Iterable[RunRecord]
+    pending: Sequence[Plan], trained: Mapping[str, bool], done: Iterable[RunRecord]
 ) -> dict[str, float]:
     """Guess each run's seconds, by its id.
 
@@ -26,7 +26,7 @@ def expected_seconds(
 
     Args:
         pending: what is to be run.
-        random: whether a model, by its name, is trained by gradient.
+        trained: whether a model, by its name, is trained by gradient.
         done: rows of earlier runs.
     """
     earlier: dict[tuple[str, str, int], list[float]] = {}
@@ -42,6 +42,6 @@ def expected_seconds(
     def seconds(planned: Plan) -> float:
         spec = planned.spec
         before = earlier.get((spec.name, planned.series.name, spec.horizon))
-        return fmean(before) if before else reference.get(spec.name, unknown[random[spec.name]])
+        return fmean(before) if before else reference.get(spec.name, unknown[trained[spec.name]])
 
     return {planned.run_id: SECONDS_OVERHEAD + seconds(planned) for planned in pending}

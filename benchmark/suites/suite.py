@@ -17,7 +17,7 @@ from benchmark.data.card import load_card
 from benchmark.data.fetch import DatasetUnavailable, fetch
 from benchmark.data.load import load
 from benchmark.errors import UserError
-from benchmark.forecasters.resolve import how_fitted, resolve_model
+from benchmark.forecasters.resolve import depends_on_seed, how_fitted, resolve_model
 from benchmark.harness.run import Plan, plan
 from benchmark.harness.spec import (
     Execution,
@@ -108,7 +108,11 @@ def run_suite(
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
     plans = _plan_all(tasks, used)
-    random = {model.spec.name: model.random for own in models for model in own}
+    trained = {
+        model.spec.name: how_fitted(model.spec.model, model.where) == "gradient"
+        for own in models
+        for model in own
+    }
     records = Store(execution.results).records()
     pending = [planned for planned in plans if not is_done(planned, execution)]
     skipped = len(plans) - len(pending)
@@ -119,7 +123,7 @@ def run_suite(
         if newer:
             told += f" {newer[0]} is newer than {newer[1]} of them; --force runs all again."
         console.print(told, soft_wrap=True)
-    expected = expected_seconds(pending, random, records)
+    expected = expected_seconds(pending, trained, records)
     failed, interrupted = run_all(pending, expected, executor, execution, console)
     return Outcome(
         run_ids=frozenset(p.run_id for p in plans),
@@ -197,8 +201,7 @@ def load_models(
 def _load_model(path: Path, overrides: Sequence[str]) -> Model:
     spec, place = load_run(path, overrides), place_of(path, overrides)
     resolve_model(spec.model, place)
-    random = how_fitted(spec.model, place) == "gradient"  # then it depends on its seed
-    return Model(spec=spec, where=place, random=random)
+    return Model(spec=spec, where=place, random=depends_on_seed(spec.model, place))
 
 
 def _beside(name: str, where: str) -> str:

@@ -51,6 +51,39 @@ def test_every_combination_is_run_and_what_has_no_randomness_once(
     assert "best epoch 1 of 1" in lines[1]
 
 
+OWN = """
+import torch
+from benchmark.forecasters.naive import LastValue
+
+class Drawn(LastValue):
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.register_buffer("drawn", torch.rand(()))
+    def forward(self, x):
+        return super().forward(x) + self.drawn
+
+class Fixed(LastValue):
+    seeded = False
+"""
+
+
+@pytest.mark.parametrize(("name", "seeds"), [("Drawn", {1, 2}), ("Fixed", {1})])
+def test_a_users_model_is_run_at_every_seed_unless_it_says_that_it_has_none(
+    toy: Path, run_tiny: RunTiny, write_yaml: Any, write_module: Any, name: str, seeds: set[int]
+) -> None:
+    write_module("users_seeds", OWN)
+    own = {"name": "own", "model": {"class": f"users_seeds.{name}"}}
+    write_yaml("own.yaml", own)
+    member = {"model": {"class": f"users_seeds.{name}"}}
+    write_yaml("mean.yaml", {"name": "mean", "model": {"class": "Ensemble", "members": [member]}})
+    run_tiny(models=["own.yaml", "mean.yaml", "naive.yaml"])
+    rows = records(toy)
+    assert {r.seed for r in rows if r.model in ("own", "mean") and r.status == "done"} == seeds
+    assert {r.seed for r in rows if r.model == "naive"} == {1}
+    scores = {r.mse for r in rows if r.model == "own" and r.horizon == 6}
+    assert len(scores) == len(seeds)
+
+
 def test_a_second_call_runs_nothing(
     toy: Path, run_tiny: RunTiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
