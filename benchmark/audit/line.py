@@ -57,7 +57,8 @@ class Line:
     def run(self, series: Series, epochs: int) -> Outcome:
         """Run it, into a folder of its own."""
         self._runs += 1
-        execution = Execution(self._results / str(self._runs), device="cpu", checkpoint=True)
+        results = self._results / str(self._runs)
+        execution = Execution(results, device="cpu", checkpoint=True, strict=False)
         planned = self.plan(series, epochs)
         record = run(planned, execution)
         checkpoint = Store(execution.results).runs / planned.run_id / layout.WEIGHTS

@@ -71,7 +71,7 @@ def run(
     spec = load_run(path, overrides)
 
     from benchmark.forecasters.contract import ForecastError
-    from benchmark.harness.run import plan
+    from benchmark.harness.run import NotKept, plan
     from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
     from benchmark.suites.attempt import leave_row
@@ -89,6 +89,7 @@ def run(
     )
     console = make_console()
     planned = plan(spec, place_of(path, overrides))
+    not_kept: UserError | None = None
     store = Store(execution.results)
     if is_done(planned, execution):
         newer = newer_source([read_record(store.runs / planned.run_id).started])
@@ -101,6 +102,9 @@ def run(
             started = datetime.now(UTC)
             try:
                 progress.end(run_one(planned, execution, partial(progress.report, run_id)))
+            except NotKept as error:
+                not_kept = error
+                progress.end(error.record)
             except UserError:  # a mistake, not a result
                 raise
             except Exception as error:
@@ -118,6 +122,8 @@ def run(
     path = store.rebuild_csv()
     show_boards(path, console, only={planned.run_id})
     tell(console, f"Run folder: {store.runs / planned.run_id}")
+    if not_kept:
+        raise not_kept
 
 
 def suite(

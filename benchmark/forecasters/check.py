@@ -25,6 +25,7 @@ from benchmark.forecasters.contract import (
     going_back,
 )
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
+from benchmark.forecasters.sameness import difference, forecast, off_alone, unsaved
 
 Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
 BATCH = 4
@@ -127,48 +128,36 @@ def _windows(shape: SeriesShape, batch: int, generator: torch.Generator) -> tupl
     return series[:, : shape.lookback], series[:, shape.lookback :]
 
 
-def _forecast(forecaster: Forecaster, x: Tensor) -> Tensor:
-    forecaster.eval()
-    with torch.no_grad():
-        return forecaster(x)  # type: ignore[no-any-return]
-
-
-def _difference(a: Tensor, b: Tensor) -> float:
-    return float((a - b).abs().max())
-
-
 def _shape(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """A lookback (B, L, C) gives a forecast (B, H, C) of its dtype, all finite."""
     x, y = _windows(f.shape, BATCH, generator)
-    forecast = _forecast(f, x)
-    if forecast.shape != y.shape:
-        return f"expected {tuple(y.shape)}, got {tuple(forecast.shape)}"
-    if forecast.dtype != x.dtype:
-        return f"expected {x.dtype}, got {forecast.dtype}"
-    return "" if bool(torch.isfinite(forecast).all()) else "a forecast is not finite"
+    found = forecast(f, x)
+    if found.shape != y.shape:
+        return f"expected {tuple(y.shape)}, got {tuple(found.shape)}"
+    if found.dtype != x.dtype:
+        return f"expected {x.dtype}, got {found.dtype}"
+    return "" if bool(torch.isfinite(found).all()) else "a forecast is not finite"
 
 
 def _input_kept(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """The lookback is not written to."""
     x, _ = _windows(f.shape, BATCH, generator)
     before = x.clone()
-    _forecast(f, x)
+    forecast(f, x)
     return "" if torch.equal(x, before) else "forward changed its input in place"
 
 
 def _deterministic(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """In evaluation mode the same lookback gives the same forecast, bit for bit."""
     x, _ = _windows(f.shape, BATCH, generator)
-    first, second = _forecast(f, x), _forecast(f, x)
-    return "" if torch.equal(first, second) else f"differs by up to {_difference(first, second):g}"
+    first, second = forecast(f, x), forecast(f, x)
+    return "" if torch.equal(first, second) else f"differs by up to {difference(first, second):g}"
 
 
 def _alone(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """A window's forecast does not depend on the other windows of its batch."""
     x, _ = _windows(f.shape, BATCH, generator)
-    together = _forecast(f, x)
-    alone = torch.cat([_forecast(f, window[None]) for window in x])
-    off = _difference(together, alone)
+    off = off_alone(f, x)
     return "" if off < 1e-4 else f"differs by up to {off:g}"
 
 
@@ -186,8 +175,8 @@ def _blind(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
         trained.train()
         with torch.no_grad():
             trained.training_forecast(x, y)
-        forecasts.append(_forecast(trained, x))
-    off = _difference(*forecasts)
+        forecasts.append(forecast(trained, x))
+    off = difference(*forecasts)
     return "" if off == 0 else f"changes by up to {off:g} when the future changes"
 
 
@@ -219,9 +208,7 @@ def _saved(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
     buffer.seek(0)
     torch.manual_seed(8)
     fresh = build_forecaster(spec, f.shape, "check")
-    fresh.load_state_dict(torch.load(buffer, weights_only=True))
-    off = _difference(_forecast(f, x), _forecast(fresh, x))
-    return "" if off == 0 else f"differs by up to {off:g}"
+    return "; ".join(filter(None, unsaved(f, fresh, torch.load(buffer, weights_only=True), x)))
 
 
 def _stateful(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
@@ -243,7 +230,7 @@ def _permuted(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     if not f.channel_independent:
         return ""
     x, _ = _windows(f.shape, BATCH, generator)
-    off = _difference(_forecast(f, x).flip(-1), _forecast(f, x.flip(-1)))
+    off = difference(forecast(f, x).flip(-1), forecast(f, x.flip(-1)))
     return "" if off < 1e-5 else f"differs by up to {off:g}"
 
 
@@ -256,9 +243,9 @@ def _steps(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
         x = torch.randn(BATCH, CELL_STEPS, cell.input_size, generator=generator)
         with torch.no_grad():
             slow, state = cell.sequential(x)
-            off = _difference(cell(x)[0], slow)
+            off = difference(cell(x)[0], slow)
             for forked, each in zip(cell.fork(x, state).unbind(1), x.unbind(1), strict=True):
-                off = max(off, _difference(forked, cell.step(each, state)[0]))
+                off = max(off, difference(forked, cell.step(each, state)[0]))
         if not off < 1e-4:  # NaN is no smaller
             return f"{type(cell).__name__} differs from its step by up to {off:g}"
     return ""

@@ -16,10 +16,11 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.conformal import Calibration, calibrate
 from benchmark.evaluation.cost import num_weights
-from benchmark.evaluation.forecast import Evaluation, evaluate
+from benchmark.evaluation.forecast import BATCH, Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import Forecaster
 from benchmark.forecasters.resolve import how_fitted
+from benchmark.forecasters.sameness import check_alone
 from benchmark.harness.build import unfitted
 from benchmark.harness.machine import device_name, hardware
 from benchmark.harness.software import software
@@ -77,6 +78,7 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
         UserError: options do not go together, or there is no such device, or not so many; or the
             weights are to be kept and cannot be, as `check_state`.
         FloatingPointError: training diverged.
+        ForecastError: forecasts of a user's model depend on more than their windows.
     """
     spec, started, device = planned.spec, datetime.now(UTC), resolve_device(execution)
     forecaster = unfitted(spec, task, planned.where).to(device)
@@ -86,6 +88,8 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
         _check_devices(planned, forecaster, device)
     train, validation = task.windows("train", device), task.windows("val", device)
     report = fit(forecaster, train, validation, spec.training, spec.seed, options)
+    if planned.source and execution.strict:  # ours are held to it by the tests
+        check_alone(forecaster, next(validation.in_order(BATCH))[0])
     calibration = calibrate(forecaster, validation)
     if spec.refit:
         fresh = unfitted(spec, task, planned.where).to(device)

@@ -23,9 +23,9 @@ from benchmark.errors import UserError, no_exit
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
-from benchmark.files import storage_faults, try_folder
+from benchmark.files import StorageFault, storage_faults, try_folder
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
-from benchmark.harness.fitted import common_columns, fit_plan, resolve_device, score
+from benchmark.harness.fitted import FittedPlan, common_columns, fit_plan, resolve_device, score
 from benchmark.harness.identity import identify
 from benchmark.harness.saved import save_model
 from benchmark.harness.software import made_by
@@ -37,6 +37,20 @@ from benchmark.training.report import Epoch, FitOptions
 from benchmark.training.unfinished import Unfinished
 
 LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
+
+
+class NotKept(UserError):  # noqa: N818 - the run is done
+    """A run is done and scored, and its weights are not kept: says why.
+
+    Args:
+        reason: why.
+        record: the run's row.
+    """
+
+    def __init__(self, reason: UserError, record: RunRecord) -> None:
+        what = f"the run is done, but its weights are not kept: {reason.what}"
+        super().__init__(reason.where, what, reason.cure)
+        self.record = record
 
 
 @dataclass(frozen=True)
@@ -118,7 +132,9 @@ def run(
 
     Raises:
         UserError: the results folder cannot be written, or options do not go together.
+        NotKept: the weights are not all that the forecasts depend on; the row is there.
         FloatingPointError: training diverged or a forecast is not finite.
+        ForecastError: forecasts of a user's model depend on more than their windows.
     """
     _check_writable(execution.results)  # now, not after hours of training
     device = resolve_device(execution)
@@ -153,14 +169,28 @@ def run(
         )
         fitted.calibration.write(folder / layout.QUANTILES)
         write_training(folder, fitted.report.epochs)
-        if execution.checkpoint:
-            save_model(folder, fitted)
+        refused = _save(folder, fitted) if execution.checkpoint else None
         # Last, as it repeats forecasts by the clock: what they change in a model is not kept.
         costs = cost.measure_forecast(fitted.forecaster, fitted.validation)
         record = RunRecord(**columns, **asdict(costs), peak_memory_mb=memory)
         write_record(folder, record)
     unfinished.remove()
+    if refused:
+        raise NotKept(refused, record)
     return record
+
+
+def _save(folder: Path, fitted: FittedPlan) -> UserError | None:
+    """Keep the weights; where they are no use, leave none, and return why: scores are not lost."""
+    try:
+        save_model(folder, fitted)
+    except StorageFault:
+        raise
+    except UserError as error:
+        for name in (layout.WEIGHTS, layout.DATA):
+            (folder / name).unlink(missing_ok=True)
+        return error
+    return None
 
 
 def _check_writable(results: Path) -> None:

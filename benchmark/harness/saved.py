@@ -36,6 +36,7 @@ from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.files import private_name, remove, storage_faults, sync_tree
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.resolve import source_digest
+from benchmark.forecasters.sameness import FEW, unsaved
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.spec import RunSpec, load_kept_run, write_run
 from benchmark.harness.weights import write_weights
@@ -177,9 +178,11 @@ def save_model(folder: Path, fitted: FittedPlan) -> None:
     """Keep in a run's folder what `load_saved` needs besides what every run leaves.
 
     Raises:
-        UserError: as `write_weights`.
+        UserError: as `write_weights`; or a model made again from it would forecast otherwise.
     """
     write_weights(folder / WEIGHTS, fitted.forecaster, fitted.planned.where)
+    if fitted.execution.strict:
+        _check_saved(folder / WEIGHTS, fitted)
     source = fitted.planned.source
     data = SavedData.of(fitted.task, source).model_dump(mode="json")
     if not source:  # there is nothing to tell, and versions before it was told can read it
@@ -187,11 +190,24 @@ def save_model(folder: Path, fitted: FittedPlan) -> None:
     (folder / DATA).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
+def _check_saved(path: Path, fitted: FittedPlan) -> None:
+    """Forecast a few validation windows with a model made anew: not all of one need be saved."""
+    planned, device = fitted.planned, fitted.device
+    fresh = build_for_training(
+        planned.spec.model, fitted.forecaster.shape, planned.spec.training, planned.where
+    )
+    weights = torch.load(path, map_location=device, weights_only=True)
+    x, _ = next(fitted.validation.in_order(FEW))
+    what, cure = unsaved(fitted.forecaster, fresh.to(device), weights, x)
+    if what:
+        raise UserError(f"{planned.where}: model", what, cure)
+
+
 def keep(fitted: FittedPlan, folder: Path) -> None:
     """Keep a fitted model in a new folder, as ``benchmark run --checkpoint`` would, but unscored.
 
     Raises:
-        UserError: there is something already, or the folder cannot be written; as `write_weights`.
+        UserError: there is something already, or the folder cannot be written; as `save_model`.
     """
     if folder.exists():
         raise UserError(str(folder), "is there already", "name a new folder")

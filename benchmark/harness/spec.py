@@ -89,6 +89,8 @@ class Execution:
         checkpoint: keep the fitted weights in the run's folder.
         tensorboard: write TensorBoard event files under ``<results>/tensorboard``.
         verbose: let Lightning print its notes.
+        strict: refuse a model of a user's whose forecasts depend on more than their windows, or on
+            more than is saved of it; an audit goes on, to tell of all that is wrong with it.
     """
 
     results: Path
@@ -97,6 +99,7 @@ class Execution:
     checkpoint: bool = False
     tensorboard: bool = False
     verbose: bool = False
+    strict: bool = True
 
 
 class Grid(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from concurrent.futures import Future
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any, Self
 from benchmark.data.load import Series
 from benchmark.errors import UserError, reason_of
 from benchmark.files import StorageFault
-from benchmark.harness.run import Plan, plan, record_failure, run
+from benchmark.harness.run import NotKept, Plan, plan, record_failure, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.suites.executor import Report
@@ -27,6 +28,9 @@ def attempt(planned: Plan, execution: Execution, report: Report) -> RunRecord:
     report(planned.run_id, None)
     try:
         return run(planned, execution, partial(report, planned.run_id))
+    except NotKept as told:
+        sys.stderr.write(f"warning: {told}\n")
+        return told.record
     except Exception as error:
         return leave_row(planned, execution, started, error)
 

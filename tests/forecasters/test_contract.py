@@ -348,7 +348,7 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
         GRADIENT,
         "ForecastError: in forward a number that the gradient needs is written",
     ),
-    (UnsavedWeight, SAVED, "differs by up to"),
+    (UnsavedWeight, SAVED, "of their size: noise is not in the state_dict; register it"),
     (CountsForItself, STATE, "steps changes and is not; register a buffer, or "),
     (MixesChannels, PERMUTED, "differs by up to"),
     (HoldsSuchACell, STEPS, "AnotherFastWay differs from its step by up to"),

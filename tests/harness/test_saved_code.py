@@ -139,15 +139,18 @@ def test_a_run_of_ours_and_one_kept_before_code_was_noted_say_nothing(
         assert command("forecast", run, "--input", "new.csv", "--output", "out.csv").err == ""
 
 
-@pytest.mark.parametrize("name", ["Late", "Early"])
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("Late", "the run is done, but its weights are not kept: get_extra"), ("Early", "get_extra")],
+)
 def test_what_only_code_could_read_again_is_told_in_a_line_and_before_the_fit_where_it_is_known(
-    toy: Path, command: Any, write_module: Any, write_yaml: Any, name: str
+    toy: Path, command: Any, write_module: Any, write_yaml: Any, name: str, start: str
 ) -> None:
     write_module("users_beside", BESIDE)
     data = {"name": "own", "dataset": "toy", "lookback": 24, "horizon": 12}
     write_yaml("own.yaml", data | {"model": {"class": f"users_beside.{name}"}})
     answer = command("run", "own.yaml", "--checkpoint")
     assert answer.code == 2
-    assert answer.err.startswith("error: own.yaml: model: get_extra_state gives what cannot be ")
+    assert answer.err.startswith(f"error: own.yaml: model: {start}_state gives what cannot be kept")
     assert "numpy" in answer.err
     assert len(answer.err.splitlines()) == 1

@@ -1,0 +1,110 @@
+"""What must change no forecast: the other windows of its batch, and being saved and read back.
+
+`benchmark.forecasters.check` asks it of a class, and every run of a user's class of what it fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.errors import text_by_line
+from benchmark.forecasters.beside import beside_state
+from benchmark.forecasters.contract import Forecaster, ForecastError
+
+FEW = 8
+"""Windows that are forecast by themselves: spread over the batch, so that no neighbours are."""
+
+REREAD = 1e-5
+"""A share of a forecast's size: the same numbers through the same kernels, as a GPU adds them."""
+
+ROUNDING = 0.02
+"""A share of a forecast's size: some roundings to bfloat16, of which each is up to 0.004."""
+
+
+@torch.no_grad()
+def forecast(forecaster: Forecaster, x: Tensor) -> Tensor:
+    """Forecast as after training: ``(B, L, C)`` -> ``(B, H, C)``."""
+    forecaster.eval()
+    return forecaster(x)  # type: ignore[no-any-return]
+
+
+def difference(one: Tensor, other: Tensor) -> float:
+    """The largest absolute difference."""
+    return float((one - other).abs().max())
+
+
+def off_alone(forecaster: Forecaster, x: Tensor) -> float:
+    """How far forecasts of ``(B, L, C)`` at once are from those of a few of these windows alone.
+
+    It is the largest difference as a share of the channel's largest forecast, or of one standard
+    deviation of the train rows where that is larger: what a series' scale makes of a rounding.
+    """
+    together = forecast(forecaster, x)
+    some = torch.linspace(0, len(x) - 1, min(FEW, len(x)), device=x.device).long()
+    alone = torch.cat([forecast(forecaster, x[number : number + 1]) for number in some.tolist()])
+    return _share(alone, together[some], together)
+
+
+def check_alone(forecaster: Forecaster, x: Tensor) -> None:
+    """Refuse a forecaster whose forecasts of windows ``(B, L, C)`` depend on more than the window.
+
+    Batches of an evaluation are windows that follow one another: the others hold the future.
+
+    Raises:
+        ForecastError: they do.
+    """
+    off = off_alone(forecaster, x)
+    if not off > ROUNDING:  # what is not finite is told elsewhere
+        return
+    first, again = forecast(forecaster, x), forecast(forecaster, x)
+    if _share(first, again, first) > ROUNDING:
+        what = "a window must have one forecast, however: made once more it is another"
+        cure = "keep nothing on self from one call to the next, and draw no numbers in eval mode"
+    else:
+        what = "a forecast must depend on its window alone, however: without the other windows of "
+        what += f"its batch it differs by {off:.2g} of its size"
+        cure = "the first dimension is the batch: set batch_first=True, and take no mean over it"
+    raise ForecastError(f"{what}; {cure}")
+
+
+def unsaved(
+    forecaster: Forecaster, fresh: Forecaster, state: Mapping[str, Any], x: Tensor
+) -> tuple[str, str]:
+    """Say what of a forecaster its saved state does not bring back, and the cure.
+
+    Args:
+        forecaster: the one whose state it is.
+        fresh: a newly built one, which the state is put into.
+        state: as it was read back.
+        x: a few lookbacks ``(B, L, C)``.
+
+    Returns:
+        Both empty where the two forecast the same.
+    """
+    cure = "register it in __init__ (nn.ModuleList, register_buffer), or use get_extra_state"
+    try:
+        fresh.load_state_dict(state)
+        again = forecast(fresh, x)
+    except Exception as error:  # whatever a model makes of what it has not
+        told = " ".join(str(error).split()) if isinstance(error, RuntimeError) else ""
+        reason = f"{told:.200}" or text_by_line(error)
+        return f"what is saved does not make the model again ({reason})", cure
+    first = forecast(forecaster, x)
+    off = _share(first, again, first)
+    if not off > REREAD:
+        return "", ""
+    before, after = beside_state(forecaster), beside_state(fresh)
+    names = sorted(name for name in before | after if before.get(name) != after.get(name))
+    held = f"{', '.join(names)} is not in the state_dict" if names else "not all is in it"
+    what = f"made again from what is saved, its forecasts differ by {off:.2g} of their size"
+    return f"{what}: {held}", cure
+
+
+def _share(one: Tensor, other: Tensor, of: Tensor) -> float:
+    """The largest difference, as a share of each channel's largest value, of at least 1."""
+    size = of.abs().amax(dim=(0, 1)).clamp(min=1.0)
+    return float(((one - other).abs() / size).max())
