@@ -18,8 +18,17 @@ LONGEST = 500
 MOST_LINES = 3
 """Lines of a user's own code that are told of one error, the last ones."""
 
-OVERWRITTEN = "modified by an inplace operation"
-"""Torch's words for a number that a gradient needs and that is no longer there."""
+_BACKWARD = {
+    "modified by an inplace operation": (
+        "a number that the gradient needs is written over",
+        "write n = n * 2, not n *= 2, nor n[:, 0] = 0",
+    ),
+    "backward through the graph a second time": (
+        "a gradient would go back into an earlier batch",
+        "detach what is kept between batches: self.h = h.detach()",
+    ),
+}
+"""Torch's words for what no line of the traceback tells, what it means and the cure."""
 
 _PACKAGE = Path(__file__).parent
 _PYTHON = Path(os.__file__).parent
@@ -138,10 +147,10 @@ def text_by_line(error: BaseException) -> str:
 
 
 @contextmanager
-def nothing_overwritten(fault: Callable[[str, str], Exception]) -> Iterator[None]:
+def backward_faults(fault: Callable[[str, str], Exception]) -> Iterator[None]:
     """Go backward in the block, through what a cell or a forecaster has computed forward.
 
-    Where that wrote over a number which the gradient needs, no line of it is in the traceback.
+    Of a mistake there that shows only backward, no line of it is in the traceback.
 
     Args:
         fault: makes what is raised then, of what is wrong and its cure.
@@ -149,10 +158,10 @@ def nothing_overwritten(fault: Callable[[str, str], Exception]) -> Iterator[None
     try:
         yield
     except RuntimeError as error:
-        if OVERWRITTEN not in str(error):
-            raise
-        what = "a number that the gradient needs is written over"
-        raise fault(what, "write n = n * 2, not n *= 2, nor n[:, 0] = 0") from error
+        for words, (what, cure) in _BACKWARD.items():
+            if words in str(error):
+                raise fault(what, cure) from error
+        raise
 
 
 @contextmanager

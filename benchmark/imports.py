@@ -10,7 +10,8 @@ import inspect
 import os
 import sys
 from collections.abc import Container, Mapping, Sequence
-from types import MappingProxyType
+from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -45,6 +46,7 @@ def find_class(
         raise UserError(where, f"{name!r} is not a dotted path", cure)
     module_name, _, class_name = name.rpartition(".")
     module = _import_from_here(module_name, where)
+    _check_own(module, where)
     member = getattr(module, class_name, None)
     if member is None:
         classes = [key for key, value in vars(module).items() if is_concrete(value, base)]
@@ -95,10 +97,34 @@ def is_concrete(member: object, base: type) -> bool:
     return inspect.isclass(member) and issubclass(member, base) and not inspect.isabstract(member)
 
 
+def importable_from(folder: Path) -> None:
+    """Let modules of a folder be found, after all that are found without it.
+
+    So a module there is no mistake of ours: what its name shadows is imported before it.
+    """
+    path = str(folder.absolute())
+    if path not in sys.path:
+        sys.path.append(path)
+
+
+def _check_own(module: ModuleType, where: str) -> None:
+    """Refuse a module from elsewhere, where one of the same name in the current folder is meant."""
+    first = module.__name__.partition(".")[0]
+    own = Path.cwd() / f"{first}.py"
+    found = getattr(sys.modules[first], "__file__", None) or "Python itself"
+    if own.is_file() and not (os.path.isfile(found) and os.path.samefile(own, found)):
+        what = f"{first} is imported from {found}, not from {own.name} in this folder"
+        raise UserError(where, what, "rename yours: that name is taken")
+
+
 def _import_from_here(module_name: str, where: str) -> Any:
-    """Import a module with the current folder on the path, as ``python -m`` would have it."""
+    """Import a module with the current folder first on the path, as ``python -m`` would have it.
+
+    Afterwards it is the last: what a function of the module imports is found there, and nothing
+    that this package imports later is taken from it.
+    """
     here = os.getcwd()
-    added = here not in sys.path
+    added = sys.path[:1] not in ([here], [""])
     if added:
         sys.path.insert(0, here)
     try:
@@ -114,8 +140,9 @@ def _import_from_here(module_name: str, where: str) -> Any:
         raise UserError(
             where,
             f"cannot import {module_name!r}",
-            "run from the folder that holds it, or install it",
+            "run from the folder that holds it, put it beside the YAML, or install it",
         ) from None
     finally:
         if added:
             sys.path.remove(here)
+        importable_from(Path(here))

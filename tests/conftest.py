@@ -91,7 +91,9 @@ def _ctrl_c_interrupts() -> None:
 @pytest.fixture(autouse=True)
 def _modules_of_users_are_forgotten() -> Iterator[None]:
     """What a page calls `my_module` or `my_cells` is another file in the next test."""
+    searched = list(sys.path)
     yield
+    sys.path[:] = searched  # the folder of a user's module stays on it
     for name in ("my_module", "my_cells"):
         sys.modules.pop(name, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,13 @@ class Overwritten(Linear):
         y = torch.sigmoid(super().forward(x))
         y *= 2
         return y
+
+class Undetached(Linear):
+    h = 0.0
+    def forward(self, x):
+        y = super().forward(x) + self.h
+        self.h = 0.1 * y.mean()
+        return y
 """
 
 
@@ -68,6 +76,10 @@ class Overwritten(Linear):
         ("Overwritten", [
             "error: model.yaml: model: in forward a number that the gradient needs is written "
             "over; write n = n * 2, not n *= 2, nor n[:, 0] = 0\n",
+        ]),
+        ("Undetached", [
+            "error: model.yaml: model: in forward a gradient would go back into an earlier batch; "
+            "detach what is kept between batches: self.h = h.detach()\n",
         ]),
         ("Odd", [
             "RuntimeError: ", "at line 17 of users_own.py, 'return x @ torch.zeros(7, 7)', called "
@@ -225,3 +237,25 @@ def test_what_is_written_over_before_its_gradient_is_told_though_no_line_of_it_i
     told = f"error: {where}a number that the gradient needs is written over; write n = n * 2, not"
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert answer.err.startswith(told), answer
+
+
+def test_a_module_beside_the_yaml_that_was_named_is_found_from_another_folder(
+    toy: Path, command: Command
+) -> None:
+    folder = toy / "study"
+    folder.mkdir()
+    own = "from benchmark.forecasters.naive import LastValue\nclass Own(LastValue):\n    "
+    (folder / "users_beside.py").write_text(f"{own}seeded = False\n")
+    model = "name: own\nmodel: {class: users_beside.Own}\n"
+    (folder / "own.yaml").write_text(f"{model}dataset: toy\nlookback: 24\nhorizon: 12\n")
+    grid = "{datasets: [toy], horizons: [12], lookbacks: [24]}"
+    (folder / "both.yaml").write_text(f"name: both\nmodels: [own.yaml]\ngrids: [{grid}]\n")
+    for words in (
+        ("suite", "study/both.yaml"),
+        ("run", "study/own.yaml"),
+        ("check", "study/own.yaml"),
+    ):
+        sys.modules.pop("users_beside", None)
+        sys.path[:] = [path for path in sys.path if not path.endswith("study")]
+        assert command(*words).code == 0, words
+    sys.modules.pop("users_beside")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.abilities.tasks import AbilityTask
 from benchmark.cells import Cell, cell_factory
-from benchmark.errors import UserError, no_exit, nothing_overwritten
+from benchmark.errors import UserError, backward_faults, no_exit
 
 WEIGHTS = 20_000
 """Of a network, about; its width is the multiple of `STRIDE` that comes nearest."""
@@ -114,7 +114,7 @@ def trained(cell: str, task: AbilityTask, width: int, seed: int) -> Reader:
         asked = ~y.isnan()
         loss = (reader(x)[asked] - y[asked]).square().mean()
         optimiser.zero_grad()
-        with nothing_overwritten(partial(UserError, f"cell {cell}")):
+        with backward_faults(partial(UserError, f"cell {cell}")):
             loss.backward()
         nn.utils.clip_grad_norm_(reader.parameters(), CLIP)
         optimiser.step()

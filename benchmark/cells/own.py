@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmark.cells.cell import Cell, State
-from benchmark.errors import UserError, nothing_overwritten, told_by_line
+from benchmark.errors import UserError, backward_faults, told_by_line
 from benchmark.words import counted
 
 BATCH = 2
@@ -54,7 +54,7 @@ def _rehearse(
         outputs.append(h)
     loss = torch.stack(outputs).sum()
     if loss.requires_grad:
-        with nothing_overwritten(lambda what, cure: _fault(cls, f"in step {what}", cure)):
+        with backward_faults(lambda what, cure: _fault(cls, f"in step {what}", cure)):
             loss.backward()  # type: ignore[no-untyped-call]
     cell.double()
     for part in _first_state(cell, x.double()):

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmark.cells import cell_factory
-from benchmark.errors import UserError, no_exit, nothing_overwritten
+from benchmark.errors import UserError, backward_faults, no_exit
 
 
 @no_exit()
@@ -61,7 +61,7 @@ def gradient_flow(
     last = outputs[:, -1]
     direction = torch.randn_like(last)
     direction = direction / direction.norm(dim=-1, keepdim=True)
-    with nothing_overwritten(partial(UserError, f"cell {cell}")):
+    with backward_faults(partial(UserError, f"cell {cell}")):
         (gradient,) = torch.autograd.grad((last * direction).sum(), x)
     norms: NDArray[np.float64] = gradient.double().norm(dim=-1).mean(dim=0).flip(0).numpy()
     if not norms[0] > 0:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
-from benchmark.errors import UserError, no_exit, nothing_overwritten
+from benchmark.errors import UserError, backward_faults, no_exit
 
 FitKind = Literal["gradient", "closed_form", "none"]
 
@@ -49,9 +49,10 @@ def going_back() -> AbstractContextManager[None]:
     """Go backward in the block, through a forecast.
 
     Raises:
-        ForecastError: `forward` wrote over a number that the gradient needs.
+        ForecastError: `forward` wrote over a number that the gradient needs, or keeps one of an
+            earlier batch with its gradient.
     """
-    return nothing_overwritten(lambda what, cure: ForecastError(f"in forward {what}; {cure}"))
+    return backward_faults(lambda what, cure: ForecastError(f"in forward {what}; {cure}"))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Callable
@@ -118,15 +119,38 @@ def test_a_users_class_may_lie_in_a_package(write: Callable[[str, str], Path]) -
     assert find_forecaster("my_package.models.Held", "x").__name__ == "Held"
 
 
-def test_the_search_path_is_left_as_it_was(write: Callable[[str, str], Path]) -> None:
-    write("my_models", GOOD)
+def test_the_current_folder_stays_on_the_search_path_and_shadows_nothing_there(
+    write: Callable[[str, str], Path],
+) -> None:
+    folder = write("my_models", GOOD).parent
     write("my_broken", "1 / 0")
     before = list(sys.path)
     find_forecaster("my_models.Held", "x")
     assert "ZeroDivisionError: division by zero, at line 1 of my_broken.py" in refusal(
         "my_broken.Held"
     )
-    assert sys.path == before
+    assert sys.path == [*before, str(folder)]
+
+
+def test_what_a_function_of_a_users_module_imports_is_found_beside_it(
+    write: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lazy = "import my_number\n        return my_number.one * x["
+    write("my_models", GOOD.replace("return x[", lazy))
+    write("my_number", "one = 1.0\n")
+    built = build_forecaster({"class": "my_models.Held"}, SHAPE, "f.yaml")
+    monkeypatch.delitem(sys.modules, "my_number", raising=False)
+    assert built(torch.zeros(1, 12, 2)).shape == (1, 4, 2)
+
+
+@pytest.mark.parametrize("name", ["colorsys", "torch"])
+def test_a_users_module_that_another_stands_in_for_is_told_with_both_files(
+    write: Callable[[str, str], Path], name: str
+) -> None:
+    own = importlib.import_module(name).__file__
+    (write("my_models", GOOD).parent / f"{name}.py").write_text(GOOD)
+    told = refusal(f"{name}.Held")
+    assert f"{name} is imported from {own}, not from {name}.py in this folder; rename yours" in told
 
 
 @pytest.mark.parametrize(
