@@ -157,7 +157,7 @@ def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard
                 notes=(
                     *row_notes(own, protocols[dataset, horizon]),
                     *unlike.get(key, ()),
-                    *_chance(own, noise, runs["test_windows"].max(), int(horizon)),
+                    *_chance(own, noise, runs["test_windows"].dropna(), int(horizon)),
                 ),
             )
         )
@@ -165,11 +165,11 @@ def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard
 
 
 def _chance(
-    rows: DataFrame, noise: Mapping[str, NoiseFloor], windows: float, horizon: int
+    rows: DataFrame, noise: Mapping[str, NoiseFloor], windows: Series, horizon: int
 ) -> Iterable[str]:
     yield from tie_notes(rows)
-    if windows > 0:
-        yield from few_blocks_note(rows, int(windows), horizon)
+    if len(windows):
+        yield from few_blocks_note(rows, int(windows.max()), horizon)
     if "mse" in noise:
         yield noise_note(rows, noise["mse"])
 

@@ -321,7 +321,7 @@ def test_a_column_that_noise_leaves_without_a_best_is_told(run, write):
         for seed, mse in enumerate(scores)
     ]
     text, data = write(*records)
-    assert "neither where seed noise may hide which is best" in text
+    assert "neither is marked where" in text
     assert any("no bold: the best row and lstm" in note for note in data["tasks"][0]["notes"])
 
 
