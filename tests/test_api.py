@@ -194,13 +194,13 @@ def test_a_frames_columns_are_taken_by_name(small: Task) -> None:
         fitted.forecast(frame.drop(columns=channels[1]))
     dated = frame.set_index(pd.date_range("2020-01-01", periods=100, freq="h"))
     assert np.array_equal(fitted.forecast(dated), expected)
-    with pytest.raises(ValueError, match="must be in order of time, however: its index goes back"):
+    with pytest.raises(ValueError, match="must be in order of time, but its index goes back"):
         fitted.forecast(dated[::-1])
     texts = [f"2020/1/{n // 24 + 7} {n % 24}:00" for n in range(100)]  # as texts 10 is before 9
     for times, what in ((dated.index, "column"), (texts, "column"), (texts, "index")):
         told = frame.assign(date=times) if what == "column" else frame.set_index(pd.Index(times))
         assert np.array_equal(fitted.forecast(told), expected)
-        with pytest.raises(ValueError, match=f"in order of time, however: its {what}.* goes back"):
+        with pytest.raises(ValueError, match=f"in order of time, but its {what}.* goes back"):
             fitted.forecast(told[::-1])
     named = frame.set_index(pd.Index([f"row {n}" for n in range(100)]))
     assert np.array_equal(fitted.forecast(named), expected)

@@ -159,7 +159,11 @@ def test_a_suite_with_a_failed_run_shows_its_table_and_exits_with_1(
     write_yaml("tiny.yaml", SUITE | {"models": ["wild.yaml", "seasonal_naive"]})
     answer = command("suite", "tiny.yaml")
     assert (answer.code, answer.err) == (1, "")
-    assert answer.out.splitlines()[-1] == "1 run failed"
+    *_, count, why, again = answer.out.splitlines()
+    assert count == "1 run failed"
+    (folder,) = [each.parent for each in (toy / "results" / "runs").glob("*/traceback.txt")]
+    assert why.endswith(f"e.g. {folder}")
+    assert again == "The same command runs again what failed."
     assert "lower training.learning_rate" in answer.out
     assert "failed, unranked: wild" in (toy / "results" / "tiny" / "leaderboard.md").read_text()
     assert answer.out.index("seasonal_naive") < answer.out.index("Leaderboard: ")

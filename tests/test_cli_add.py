@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,24 @@ GRU = {
     "model": {"class": "Recurrent", "cell": "gru", "hidden_size": 4, "patch": 24},
     "training": {"epochs": 1},
 }  # fmt: skip
+
+
+def test_a_file_of_an_old_mac_is_told_how_to_be_converted(
+    cut: pd.DataFrame, workplace: Path, command: Command
+) -> None:
+    (workplace / "my.csv").write_bytes(cut.to_csv(index=False).replace("\n", "\r").encode())
+    told = command("datasets", "add", "my.csv")
+    assert told.code == 2
+    assert "lines end in CR alone" in told.err
+    assert subprocess.run(told.err.partition("convert them: ")[2], shell=True).returncode == 0
+    assert command("datasets", "add", "my.lf.csv", "--dry-run").code == 0
+
+
+def test_a_value_that_is_none_of_a_few_is_told_the_one_meant(command: Command) -> None:
+    told = command("plot", "cost")
+    assert told.code == 2
+    assert "Value error" not in told.err
+    assert "; did you mean 'costs'?" in told.err
 
 
 def test_a_file_of_ones_own_is_added_checked_and_run(

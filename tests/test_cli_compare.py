@@ -83,7 +83,7 @@ def test_a_gate_decides(write: Callable[..., str], command: Command, workplace: 
         (["old.csv", "old.csv", "--tolerance", "inf"], "compare: holds an infinite or undefined"),
         (["old.csv", "old.csv", "--path", "a"], "--path: goes with OLD..NEW alone"),
         (["old.csv", "old.csv", "--published"], "--published: goes with one CSV alone"),
-        (["../old.csv"], "../old.csv: is not of the form OLD..NEW"),
+        (["../old.csv"], "compare: names fewer than two CSVs"),
         (["--", "--all..HEAD"], "--all..HEAD: no such revision: --all"),
     ],
 )

@@ -108,9 +108,10 @@ def test_without_vl_convert_a_figure_names_the_extra(
     ("words", "fault"),
     [
         (("steps", "liner"), "plot: model 'liner': is not in that task; did you mean 'linear'?"),
-        (("steps", "--horizon", "7"), "plot: 0 tasks fit; there are toy 12"),
+        (("steps", "--horizon", "7"), "plot: 0 tasks fit; there are: toy 12"),
         (("forecasts", "--channel", "het"), "--channel het: is not among those kept; did you mean"),
         (("training", "seasonal_naive"), "plot training: seasonal_naive: not trained by gradient"),
+        (("steps", "--dataset", "foo"), "no results for data set 'foo'; there are: toy"),
         (("ranks",), "plot ranks figure.svg: data sets with"),
         (("costs", "--output", "figure.xyz"), "--output figure.xyz: does not end in .svg or"),
     ],

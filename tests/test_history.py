@@ -181,9 +181,7 @@ def test_times_are_no_values(plain: Fitted) -> None:
     times = pd.date_range("2020-01-01", periods=40, freq="h")
     frame = dated(plain, times).reset_index(drop=True).assign(heat=times)
     for wrong in (frame, frame.assign(heat=times - times[0]), np.stack([times] * 3, axis=1)):
-        with pytest.raises(
-            ValueError, match=r"must be of numbers, however: it has .* of (datet|ti)"
-        ):
+        with pytest.raises(ValueError, match=r"must be of numbers, but has .* of (datet|ti)"):
             plain.forecast(wrong)
 
 
@@ -192,9 +190,9 @@ def test_what_an_array_masks_is_missing(plain: Fitted) -> None:
     hidden = np.ma.masked_array(values, mask=np.zeros_like(values, dtype=bool))
     assert np.array_equal(plain.forecast(hidden), plain.forecast(values))
     hidden[-2, 1] = np.ma.masked
-    with pytest.raises(ValueError, match="it has nan at step 22 of the lookback, channel 1"):
+    with pytest.raises(ValueError, match="but has nan at step 22 of the lookback, channel 1"):
         plain.forecast(hidden)
-    with pytest.raises(ValueError, match="it has nan at step 22 of the lookback, channel 1"):
+    with pytest.raises(ValueError, match="but has nan at step 22 of the lookback, channel 1"):
         plain.forecast(hidden.astype(int))
 
 

@@ -68,10 +68,10 @@ class Undetached(Linear):
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("Turned", ["a forecast must have shape (64, 12, 3), however: (64, 3, 12)"]),
-        ("Naive", ["a forecast must have shape (139, 12, 3), however: (139, 1, 3)"]),
-        ("Pair", ["a forecast must be a tensor (B, H, C), however: forward returns a tuple"]),
-        ("Silent", ["a forecast must be a tensor (B, H, C), however: forward returns nothing"]),
+        ("Turned", ["a forecast must have shape (64, 12, 3), but has (64, 3, 12)"]),
+        ("Naive", ["a forecast must have shape (139, 12, 3), but has (139, 1, 3)"]),
+        ("Pair", ["a forecast must be a tensor (B, H, C), but forward returns a tuple"]),
+        ("Silent", ["a forecast must be a tensor (B, H, C), but forward returns nothing"]),
         ("Cut", ["however: no gradient comes to them (a detach(), no_grad() or numpy in forward?"]),
         ("Overwritten", [
             "error: model.yaml: model: in forward a number that the gradient needs is written "

@@ -82,7 +82,7 @@ class Fitted(FittedPlan):
         past = read_history(history, self.task.series, self.task.lookback)
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
             wanted = f"({self.task.lookback} or more, {self.task.channels})"
-            raise ValueError(f"history must be of shape {wanted}, however: {past.shape=}")
+            raise ValueError(f"history must be of shape {wanted}, but is {past.shape}")
         if self.task.series.card.missing == "mask":  # wherever the gaps are, or whether any
             for note in unseen(self.task.series.channels, past, self.task.lookback):
                 warnings.warn(note, stacklevel=4)  # the caller's line, behind torch's and ours
@@ -91,7 +91,7 @@ class Fitted(FittedPlan):
         if not np.isfinite(past).all():
             step, channel = np.argwhere(~np.isfinite(past))[0]
             what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"
-            raise ValueError(f"history must be finite, however: it has {what}")
+            raise ValueError(f"history must be finite, but has {what}")
         model = OriginalUnits(self.forecaster, self.task.scaler, self.calibration, level)
         parts = model.to(self.device)(torch.tensor(past[None], device=self.device))
         if not all(part.isfinite().all() for part in parts.values()):

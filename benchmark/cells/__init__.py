@@ -42,6 +42,8 @@ def cell_factory(name: str, options: Mapping[str, Any]) -> Callable[[int, int], 
     """
     cell, place = find_cell(name), "model.cell_options"
     schema = options_of(cell, ("input_size", "hidden_size"), options, place)
+    if options and not schema.model_fields:
+        raise UserError(place, f"the cell {name} has no options", f"leave out {', '.join(options)}")
     checked = dict(validate(schema, options, "", place))
     if "." in name:
         return lambda input_size, hidden_size: tried(cell, input_size, hidden_size, checked)

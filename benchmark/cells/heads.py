@@ -34,7 +34,7 @@ def require_multiple(name: str, size: int, of: str, divisor: int) -> None:
         ValueError: `size` is no multiple of `divisor`.
     """
     if size % divisor:
-        raise ValueError(f"{name} must be a multiple of {of}, however: {size} and {divisor}")
+        raise ValueError(f"{name} must be a multiple of {of}, but they are {size} and {divisor}")
 
 
 class HeadLinear(nn.Module):

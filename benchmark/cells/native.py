@@ -233,7 +233,7 @@ def _as_c(argument: Tensor | int | float) -> ctypes.c_void_p | ctypes.c_int64 | 
     if isinstance(argument, Tensor):
         if argument.dtype != torch.float32 or not argument.is_contiguous() or argument.is_cuda:
             raise ValueError(
-                "expected a contiguous float32 tensor on the CPU, however: "
+                "expected a contiguous float32 tensor on the CPU, but got "
                 f"{argument.dtype}, {argument.device}, strides {argument.stride()}"
             )
         return ctypes.c_void_p(argument.data_ptr())

@@ -109,5 +109,5 @@ class RecurrentStack(nn.Module):
     def _require_one_direction(self, called: str) -> None:
         if self.back:
             raise ValueError(
-                f"a bidirectional stack needs the whole sequence, however: {called} was called"
+                f"a bidirectional stack needs the whole sequence, but {called} was called"
             )

@@ -48,6 +48,7 @@ class _Command(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except Exception as error:  # Click's own, or the one that later versions of Typer carry
+            _tell_choice(error)
             option = getattr(error, "option_name", None)
             if not option or not any(parameter.name == "set_" for parameter in self.params):
                 raise
@@ -76,6 +77,17 @@ class _Command(TyperCommand):
         own = any(parameter.name == key for parameter in self.params)
         option = f"--{key} {value}" if own else f"--set {key}={value}"
         return UserError(fault.where, fault.what, f"{fault.cure}: {option}")
+
+
+def _tell_choice(error: Any) -> None:
+    """Of a value that is none of a few, say which one may have been meant."""
+    found = re.fullmatch(r"(?:Value error, )?('.*' is not one of '.*')\.", str(error))
+    if found:
+        from benchmark.config import nearest
+
+        value, *choices = re.findall("'([^']*)'", found[1])
+        meant = nearest(value, choices)
+        error.message = found[1] + (f"; {meant}" if meant.startswith("did") else ".")
 
 
 def _setting(option: str) -> tuple[str, bool]:

@@ -73,7 +73,7 @@ def compare(
     from benchmark.reports.comparison_tables import print_comparison, to_markdown
 
     allowed = _gate(gate, tolerance)
-    if old is not None and new is None and ".." in old and not Path(old).exists():
+    if old is not None and new is None and ".." in old and not _names_a_file(Path(old)):
         comparison, what = _of_revisions(old, path or [], allowed)
     elif old is None or new is None:
         cure = "use: benchmark compare OLD.csv NEW.csv, or OLD..NEW for git revisions"
@@ -92,6 +92,10 @@ def compare(
         raise typer.Exit(INCOMPARABLE)
     if comparison.regressed:
         raise typer.Exit(REGRESSED)
+
+
+def _names_a_file(path: Path) -> bool:
+    return path.suffix.lower() == ".csv" or path.exists()
 
 
 def _gate(path: Path | None, tolerance: float | None) -> Gate:

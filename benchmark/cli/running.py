@@ -205,6 +205,11 @@ def suite(
         parts = [f"{counted(count, 'run')} failed"] if count else []
         parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
         tell(console, "; ".join(parts), style="red")
+        for record in outcome.failed[:1]:
+            runs = execution.results / layout.RUNS
+            each = f"Why, of each: {layout.TRACEBACK} in its folder, e.g. {runs / record.run_id}"
+            again = " without --force" if force else ""
+            tell(console, f"{each}\nThe same command{again} runs again what failed.")
     if outcome.interrupted:
         raise KeyboardInterrupt
     if outcome.failed or outcome.missing:

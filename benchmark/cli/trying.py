@@ -120,7 +120,7 @@ def _check_alone(models: list[str], loop: bool, cells: bool, device: Device) -> 
     if loop and cells:
         raise UserError("--loop", "does not go with --cells", "give one of them")
     if models:
-        raise UserError(option, f"times no model, however: {', '.join(models)}", "name none")
+        raise UserError(option, f"times no model, but is given {', '.join(models)}", "name none")
     if loop and device is Device.cuda:
         raise UserError("--loop", "times on the CPU alone", "leave out --device cuda")
 

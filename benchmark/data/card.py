@@ -11,7 +11,7 @@ import codecs
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -222,6 +222,24 @@ def places_of(file: str) -> Iterator[Path]:
     for folder in data_folders():
         yield folder / file
         yield folder / f"{file}.gz"
+
+
+def card_of(fields: Mapping[str, Any], option: str) -> DatasetCard:
+    """Check the fields of a card, of which an option gave one; "" where none did.
+
+    Raises:
+        UserError: as `validate`; a fault of that one is told as the option's.
+    """
+    try:
+        return validate(DatasetCard, fields, "")
+    except UserError as error:
+        raise error.retold(
+            lambda fault: UserError(
+                option if fault.where == option.removeprefix("--") else fault.where,
+                fault.what,
+                fault.cure,
+            )
+        ) from None
 
 
 def list_cards() -> dict[str, Path]:

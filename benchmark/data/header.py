@@ -76,6 +76,9 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     if not line.strip():
         raise UserError(where, "is empty", instead)
     fault = _other_file(where, line, instead)
+    if fault is None and b"\r" in line.strip() and b"\n" not in line:  # all of it is one line
+        convert = f"convert them: tr '\\r' '\\n' < {path} > {path.with_suffix('.lf.csv').name}"
+        fault = UserError(str(path), "its lines end in CR alone, as on an old Mac", convert)
     if fault is None and card.header:
         fault = separator_fault(path, line)
     if fault:

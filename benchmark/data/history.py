@@ -72,7 +72,7 @@ def _numbers(history: ArrayLike) -> NDArray[np.float64]:
 def _check_kind(what: str, kind: Any) -> None:
     """Refuse times, of which numpy would make numbers of nanoseconds or days."""
     if kind.kind in "mM":
-        raise ValueError(f"history must be of numbers, however: it has {what} of {kind}")
+        raise ValueError(f"history must be of numbers, but has {what} of {kind}")
 
 
 def _channels(frame: pd.DataFrame, series: Series) -> pd.DataFrame:
@@ -82,7 +82,7 @@ def _channels(frame: pd.DataFrame, series: Series) -> pd.DataFrame:
         if names.count(channel) != 1:
             count = "no column" if channel not in names else "several columns"
             raise ValueError(
-                f"history must have a column of each channel, however: it has {count} {channel!r}; "
+                f"history must have a column of each channel, but has {count} {channel!r}; "
                 f"take history.to_numpy() if its columns are {', '.join(channels)}"
             )
         _check_kind(f"column {channel!r}", frame.dtypes.iloc[names.index(channel)])
@@ -112,7 +112,7 @@ def _times(frame: pd.DataFrame, column: str) -> pd.Series[Any] | None:
     if what == "index" and (is_number or known.isna().all()):
         return None
     if not known.dropna().is_monotonic_increasing:
-        raise ValueError(f"history must be in order of time, however: its {what} goes backward")
+        raise ValueError(f"history must be in order of time, but its {what} goes backward")
     return _without_zone(times)
 
 

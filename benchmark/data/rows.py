@@ -14,6 +14,7 @@ import csv
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,8 @@ def _column_faults(
     for column in wanted:
         if column not in times:
             cure = nearest(column, others) if others else "add it"
+            if cure.startswith("known"):  # of no other is it a misspelling
+                cure = f"the file has {', '.join(islice(times, 30))}"
             yield UserError(where, f"column '{column}' is missing", cure)
         elif times[column] > 1:
             yield UserError(where, f"names column '{column}' twice", "rename one of them")

@@ -63,8 +63,8 @@ class Splits(Strict):
             "test": range(val_stop, test_stop),
         }
         if test_stop > rows:
-            raise ValueError(f"the splits need {test_stop} rows, however: rows={rows}")
+            raise ValueError(f"the splits need {test_stop} rows, but there are {rows}")
         for name, part in borders.items():
             if not part:
-                raise ValueError(f"the {name} split is empty, however: rows={rows}")
+                raise ValueError(f"the {name} split is empty: of {rows} rows none is left for it")
         return borders

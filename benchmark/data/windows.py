@@ -47,7 +47,7 @@ class Windows:
         count = horizon_rows.stop - horizon - first + 1
         if count < 1:
             raise ValueError(
-                f"lookback {lookback} + horizon {horizon} need {lookback + horizon} rows, however: "
+                f"lookback {lookback} + horizon {horizon} need {lookback + horizon} rows, but "
                 f"rows {horizon_rows.start} to {horizon_rows.stop} hold no such window"
             )
         self.lookback = lookback
@@ -133,9 +133,7 @@ class Windows:
 
     def _check_held(self, lookback: int) -> None:
         if not 1 <= lookback <= self.lookback:
-            raise ValueError(
-                f"windows hold {self.lookback} steps, however: {lookback} are asked for"
-            )
+            raise ValueError(f"windows hold {self.lookback} steps, but {lookback} are asked for")
 
     def gather(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return the windows numbered `index` ``(B,)``: ``(B, L, C)`` and ``(B, H, C)``.

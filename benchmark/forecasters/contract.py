@@ -172,7 +172,7 @@ def check_tensor(forecast: object) -> None:
     if not isinstance(forecast, Tensor):
         kind = type(forecast).__name__
         found = "forward returns nothing" if forecast is None else f"forward returns a {kind}"
-        raise ForecastError(f"a forecast must be a tensor (B, H, C), however: {found}")
+        raise ForecastError(f"a forecast must be a tensor (B, H, C), but {found}")
 
 
 def check_shape(forecast: Tensor, expected: tuple[int, ...]) -> None:
@@ -184,7 +184,7 @@ def check_shape(forecast: Tensor, expected: tuple[int, ...]) -> None:
     check_tensor(forecast)
     if forecast.shape != expected:
         found = tuple(forecast.shape)
-        raise ForecastError(f"a forecast must have shape {tuple(expected)}, however: {found}")
+        raise ForecastError(f"a forecast must have shape {tuple(expected)}, but has {found}")
 
 
 class QuantileForecaster(Forecaster):

@@ -145,7 +145,7 @@ class SegmentDecoder(nn.Module):
         if per_channel and hidden_size % 2:
             raise ValueError(
                 f"hidden_size is split between position and channel embeddings and must be even, "
-                f"however: it is {hidden_size}"
+                f"but is {hidden_size}"
             )
         width = hidden_size // 2 if per_channel else hidden_size
         self.position = nn.Parameter(torch.randn(tokeniser.num_forecast_tokens, width))

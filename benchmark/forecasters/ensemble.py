@@ -86,7 +86,7 @@ def _built(member: Member, shape: SeriesShape, index: int) -> Iterator[Forecaste
     lookback = member.lookback or shape.lookback
     if lookback > shape.lookback:
         raise ValueError(
-            f"a member sees part of the window, however: members.{index}.lookback is {lookback} "
+            f"a member sees part of the window, but members.{index}.lookback is {lookback} "
             f"and the window has {shape.lookback} steps"
         )
     own = replace(shape, lookback=lookback)

@@ -61,7 +61,7 @@ class HoltWinters(Forecaster):
         self.period = period or shape.season
         if shape.lookback <= self.period:
             raise ValueError(
-                f"the first period sets the state, however: the lookback is {shape.lookback} and "
+                f"the first period sets the state, but the lookback is {shape.lookback} and "
                 f"the period {self.period}; raise the lookback"
             )
         rates = torch.tensor(list(START.values())).logit()

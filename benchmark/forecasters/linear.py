@@ -87,7 +87,7 @@ class DLinear(Forecaster):
     ) -> None:
         super().__init__(shape)
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, however: it is {kernel_size}")
+            raise ValueError(f"kernel_size must be odd, but is {kernel_size}")
         self.kernel_size = kernel_size
         self.seasonal = TimeLinear(shape, individual=individual)
         self.trend = TimeLinear(shape, individual=individual)

@@ -43,7 +43,7 @@ class SeasonalNaive(Forecaster):
         self.period = seasons * shape.season
         if shape.lookback < self.period:
             raise ValueError(
-                f"seasonal naive repeats the last {self.period} steps, however: lookback is "
+                f"seasonal naive repeats the last {self.period} steps, but lookback is "
                 f"{shape.lookback}; raise it or lower seasons"
             )
 

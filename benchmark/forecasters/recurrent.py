@@ -81,7 +81,7 @@ class Recurrent(Forecaster):
     ) -> None:
         super().__init__(shape)
         if teacher_forcing and decoder != "seq2seq":
-            raise ValueError(f"teacher_forcing is for decoder seq2seq, however: it is {decoder}")
+            raise ValueError(f"teacher_forcing is for decoder seq2seq, but decoder is {decoder}")
         independent = channels == "independent"
         per_channel = decoder == "segments" and independent
         build = cell_factory(cell, cell_options)
@@ -101,7 +101,7 @@ class Recurrent(Forecaster):
         width = self.stack.output_size
         if residual and layers == 1 and first_width != width and decoder != "seq2seq":
             raise ValueError(
-                "residual adds a layer's input to its output and needs widths that agree, however: "
+                "residual adds a layer's input to its output and needs widths that agree, but "
                 f"the only layer reads {first_width} numbers and writes {width}"
             )
         self.decoder: nn.Module
@@ -120,7 +120,7 @@ class Recurrent(Forecaster):
             if bidirectional or embedding == "none":
                 raise ValueError(
                     f"decoder {decoder} steps the encoder's own cells on embedded positions "
-                    "and needs an embedding and one direction, however: "
+                    "and needs an embedding and one direction, but "
                     f"embedding is {embedding} and bidirectional is {bidirectional}"
                 )
             self.decoder = SegmentDecoder(
@@ -177,7 +177,7 @@ class Recurrent(Forecaster):
         """
         if self.needs_window:
             raise ValueError(
-                "a stream forecasts from a state that reads forward, however: "
+                "a stream forecasts from a state that reads forward, but "
                 f"the whole window is needed by {' and '.join(self.needs_window)}"
             )
         return self._read(x, self.normaliser.measure(x))
@@ -199,7 +199,7 @@ class Recurrent(Forecaster):
         num_series = len(state.states[0][0]) // sequences_each
         if len(rows) != num_series:
             raise ValueError(
-                f"rows must continue every series of the state, however: rows are of {len(rows)} "
+                f"rows must continue every series of the state, but rows are of {len(rows)} "
                 f"and the state is of {num_series}"
             )
         return self._read(rows, state.taken, state.states)

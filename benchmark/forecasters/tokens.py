@@ -32,7 +32,7 @@ class Tokeniser:
         if shape.lookback % patch:
             fits = max(size for size in range(1, patch) if shape.lookback % size == 0)
             raise ValueError(
-                f"the lookback must be a multiple of the patch, however: lookback is "
+                f"the lookback must be a multiple of the patch, but lookback is "
                 f"{shape.lookback} and patch {patch} (a patch of {fits} fits)"
             )
         self.patch = patch
@@ -51,12 +51,12 @@ class Tokeniser:
         """
         if rows.ndim != 3 or rows.shape[2] != self.channels:
             raise ValueError(
-                f"rows must be (batch, steps, {self.channels} channels), however: their shape is "
+                f"rows must be (batch, steps, {self.channels} channels), but their shape is "
                 f"{tuple(rows.shape)}"
             )
         if not rows.shape[1] or rows.shape[1] % self.patch:
             raise ValueError(
-                f"rows must be one or more patches of {self.patch} time steps, however: there are "
+                f"rows must be one or more patches of {self.patch} time steps, but there are "
                 f"{rows.shape[1]}"
             )
 
@@ -101,7 +101,7 @@ class OverlappingPatches:
     def __init__(self, lookback: int, patch: int, stride: int) -> None:
         if patch > lookback:
             raise ValueError(
-                f"a patch must fit into the lookback, however: patch is {patch} and the lookback "
+                f"a patch must fit into the lookback, but patch is {patch} and the lookback "
                 f"{lookback}"
             )
         self.patch, self.stride = patch, stride

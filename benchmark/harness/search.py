@@ -69,9 +69,9 @@ class Dimension(Strict):
                 raise ValueError("holds a choice twice; take one out")
             return self
         if self.low >= self.high:
-            raise ValueError(f"low must be below high, however: {self.low} and {self.high}")
+            raise ValueError(f"low must be below high, got {self.low} and {self.high}")
         if self.log and self.low <= 0:
-            raise ValueError(f"log needs a low above 0, however: {self.low}")
+            raise ValueError(f"log needs a low above 0, but it is {self.low}")
         return self
 
     def extremes(self) -> tuple[Any, ...]:

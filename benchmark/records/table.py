@@ -201,6 +201,9 @@ def _typed(
 
     missing = [name for name in required if name not in raw.header]
     if missing:
+        if set(REQUIRED) <= set(missing):
+            what = "is no results CSV: it has none of the columns that a run writes"
+            raise UserError(str(raw.path), what, "name such a file, e.g. results/results.csv")
         misspelt = [name[:60] for name in raw.header if name not in kinds]
         hint = nearest(missing[0], misspelt) if misspelt else "name the file that a run wrote"
         what = f"has no column {', '.join(missing)}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,16 @@ def choose_group(
     ]
     if len(found) == 1:
         return found[0]
+    datasets = dict.fromkeys(group.dataset for group in board.groups)
+    if dataset is not None and dataset not in datasets:
+        raise UserError("plot", f"no results for data set '{dataset}'", _there_are(datasets))
     tasks = [f"{group.dataset} {group.horizon} ({group.label})" for group in found or board.groups]
-    what = f"{len(found)} tasks fit; there are {', '.join(tasks[:20])}"
+    what = f"{len(found)} tasks fit; {_there_are(tasks)}"
     raise UserError("plot", what, "choose one with --dataset, --horizon and --protocol")
+
+
+def _there_are(names: Iterable[str]) -> str:
+    return f"there are: {', '.join(islice(names, 20))}"
 
 
 def choose_models(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -59,7 +67,7 @@ def choose_models(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
             raise UserError(f"plot: model {name!r}", "is not in that task", nearest(name, labels))
     most = len(specs.PALETTE)
     if len(wanted) > most:
-        raise UserError("plot", f"names {len(wanted)} models", f"{most} can be told apart")
+        raise UserError("plot", f"names {len(wanted)} models", f"name {most} or fewer")
     chosen = list(dict.fromkeys(wanted)) or labels[:DEFAULT_MODELS]
     return [labels.index(name) for name in chosen]
 

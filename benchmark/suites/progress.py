@@ -6,6 +6,7 @@ is followed by a recurrent one.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,11 +24,13 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from benchmark.forecasters.resolve import trainings
 from benchmark.harness.spec import RunSpec
 from benchmark.records.record import RunRecord
+from benchmark.reports.tables import decimals_for, number
 from benchmark.training.report import EarlierEpoch, Epoch
 
 DOUBT_SECONDS = 30.0
@@ -76,17 +79,14 @@ class RunProgress:
         self._ended: set[str] = set()
         self._taken = self._foreseen = 0.0  # seconds of the runs that are done
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
+            *_columns(console.width),
             _Eta(self),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
         total = max(sum(expected.values()), 1e-9)
-        self._all = self._bars.add_task("all runs", total=total, note="")
+        self._all = self._bars.add_task("", total=total, note="", visible=self.several)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -129,6 +129,11 @@ class RunProgress:
             running.shown = running.at
             self._console.print(line, highlight=False, soft_wrap=True)
 
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one run, and so a bar for all of them."""
+        return len(self._specs) > 1
+
     def skip(self, run_id: str) -> None:
         """Note that a run is done, by another command."""
         self._ended.add(run_id)
@@ -147,7 +152,8 @@ class RunProgress:
             self._taken += seconds
             self._foreseen += self._expected[record.run_id]
         self._count()
-        self._console.print(describe(record, seconds), highlight=False, soft_wrap=True)
+        width = self._console.width if self._console.is_terminal else sys.maxsize
+        self._console.print(describe(record, seconds, width), highlight=False, soft_wrap=True)
 
     def seconds_left(self) -> float:
         """Estimate the seconds until the last run ends, the runs going on as they went so far.
@@ -186,19 +192,32 @@ class RunProgress:
         shares = {run_id: running.share for run_id, running in self._running.items()}
         shares |= dict.fromkeys(self._ended, 1.0)
         completed = sum(share * self._expected[run_id] for run_id, share in shares.items())
-        note = f"{len(self._ended)} of {len(self._specs)} runs"
-        self._bars.update(self._all, completed=completed, note=note)
+        done = f"{len(self._ended)} of {len(self._specs)} runs"
+        self._bars.update(self._all, completed=completed, description=done)
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """What a terminal has room for beside a run's title and the ETA: the note is spared first."""
+    title = Column(no_wrap=True, overflow="ellipsis")
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", table_column=title)]
+    if width >= 80:
+        columns.append(BarColumn(bar_width=20))
+    if width >= 110:
+        columns.append(TextColumn("{task.fields[note]}"))
+    if width >= 60:
+        columns.append(TimeElapsedColumn())
+    return columns
 
 
 class _Eta(ProgressColumn):
-    """What is left of all runs; nothing beside a single one."""
+    """What is left of all runs; nothing beside one of several."""
 
     def __init__(self, progress: RunProgress) -> None:
         super().__init__()
         self._progress = progress
 
     def render(self, task: Task) -> Text:
-        if task.id != 0:
+        if task.id != 0 and self._progress.several:
             return Text("")
         return Text(f"ETA {self._progress.eta()}")
 
@@ -207,14 +226,27 @@ def _title(spec: RunSpec) -> str:
     return escape(f"{spec.name} {spec.dataset} {spec.horizon} seed {spec.seed}")
 
 
-def describe(record: RunRecord, seconds: float) -> str:
-    """One line about a finished run, as rich markup."""
+def describe(record: RunRecord, seconds: float, width: int = sys.maxsize) -> str:
+    """One line about a finished run, as rich markup; what a terminal has no room for is left out.
+
+    First it is no longer in columns, then without its epochs, seconds and MAE.
+    """
     task = f"{record.dataset} {record.lookback}>{record.horizon}"
-    head = f"{escape(record.model):<20} {escape(task):<22} seed {record.seed:<3}"
+    head = f"{record.model:<20} {task:<22} seed {record.seed:<3}"
     if record.status == "failed":
         first_line = (record.error or "").split("\n")[0]
-        return f"[red]failed[/red] {head} {escape(first_line)}"
-    scores = f"MSE {record.mse:.4f}  MAE {record.mae:.4f}"
+        return f"[red]failed[/red] {escape(head)} {escape(first_line)}"
     chosen = f"best epoch {record.best_epoch} of " if record.best_epoch else "epochs: "
     epochs = f"{chosen}{record.epochs}" if record.epochs else ""
-    return f"[green]done[/green]   {head} {scores}  {seconds:6.1f} s  {epochs}".rstrip()
+    scores = {
+        name: number(score, decimals_for([score]))
+        for name, score in (("MSE", record.mse or 0.0), ("MAE", record.mae or 0.0))
+    }
+    told = [f"{name} {score}" for name, score in scores.items()]
+    told += [f"{seconds:6.1f} s", *([epochs] if epochs else [])]
+    line = f"{head} {'  '.join(told)}"
+    for end in range(len(told), 0, -1):
+        if len(line) + len("done   ") <= width:
+            break
+        line = f"{' '.join(head.split())} {'  '.join(told[:end])}"
+    return f"[green]done[/green]   {escape(line)}"

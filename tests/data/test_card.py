@@ -93,9 +93,9 @@ def test_fractions_follow_the_published_loader(rows, train, val):
 @pytest.mark.parametrize(
     ("splits", "rows", "message"),
     [
-        ((6, 2, 2), 9, "the splits need 10 rows, however: rows=9"),
-        ((0.7, 0.1, 0.2), 4, "the test split is empty, however: rows=4"),
-        ((0.7, 0.1, 0.2), 1, "the train split is empty, however: rows=1"),
+        ((6, 2, 2), 9, "the splits need 10 rows, but there are 9"),
+        ((0.7, 0.1, 0.2), 4, "the test split is empty: of 4 rows none"),
+        ((0.7, 0.1, 0.2), 1, "the train split is empty: of 1 rows none"),
     ],
 )
 def test_a_series_too_short_for_the_splits_is_an_error(splits, rows, message):

@@ -120,7 +120,7 @@ UTC = "write all times in UTC: benchmark datasets mend "
         ),
         (
             text_of(ROWS, ["date", "load", "heat"]),
-            ": line 1: column 'when' is missing; known: date",
+            ": line 1: column 'when' is missing; the file has date, load, heat",
         ),
         (
             text_of([[*row, "1"] for row in ROWS], ["when", "load", "heat", "load"]),

@@ -133,7 +133,7 @@ def test_the_latest_steps_are_the_same_windows_with_a_shorter_lookback() -> None
     x, y = windows.gather(torch.tensor([3]))
     assert x.shape == (1, 10, 2), "the longer windows stay as they were"
     for steps in (0, 11):
-        with pytest.raises(ValueError, match=f"10 steps, however: {steps} are asked for"):
+        with pytest.raises(ValueError, match=f"10 steps, but {steps} are asked for"):
             windows.latest(steps)
 
 
@@ -171,7 +171,7 @@ def test_windows_picked_by_number_are_not_fitted_on_with_another_lookback() -> N
     for some in (windows, windows.avoiding(range(20, 22))):
         with pytest.raises(ValueError, match="picked by number"):
             some.only(torch.tensor([3, 4])).with_lookback(4)
-    with pytest.raises(ValueError, match="10 steps, however: 11 are asked for"):
+    with pytest.raises(ValueError, match="10 steps, but 11 are asked for"):
         Windows(series(60), range(20, 60), 10, 5).with_lookback(11)
 
 

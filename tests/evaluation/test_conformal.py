@@ -164,7 +164,7 @@ def test_calibration_is_in_eval_mode_without_gradient(task: Task) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda y: y.mean(dim=2, keepdim=True), ValueError, r"however: \(139, 12, 1\)"),
+        (lambda y: y.mean(dim=2, keepdim=True), ValueError, r"but has \(139, 12, 1\)"),
         (lambda y: y.log() * math.nan, FloatingPointError, "validation window is not finite"),
     ],
 )

@@ -129,7 +129,7 @@ def test_nothing_is_dropped_out_of_a_forecast_in_original_units(task: Task) -> N
 def test_a_forecast_of_the_wrong_shape_is_refused_with_both_shapes(
     task: Task, change: Callable[[Tensor], Tensor], found: str
 ) -> None:
-    with pytest.raises(ValueError, match=rf"\(139, 12, 3\), however: {found}"):
+    with pytest.raises(ValueError, match=rf"\(139, 12, 3\), but has {found}"):
         evaluate(Returning(change), task, "cpu")
 
 

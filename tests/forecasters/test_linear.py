@@ -148,7 +148,7 @@ def test_the_moving_average_is_no_weight() -> None:
 
 
 def test_an_even_kernel_has_no_centre_and_is_refused() -> None:
-    with pytest.raises(ValueError, match="kernel_size must be odd, however: it is 24"):
+    with pytest.raises(ValueError, match="kernel_size must be odd, but is 24"):
         DLinear(SHAPE, kernel_size=24)
     with pytest.raises(UserError, match=r"d\.yaml: model: kernel_size must be odd"):
         build_forecaster({"class": "DLinear", "kernel_size": 24}, SHAPE, "d.yaml")

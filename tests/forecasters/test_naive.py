@@ -52,7 +52,7 @@ def test_a_lookback_shorter_than_the_seasons_is_refused() -> None:
     with pytest.raises(UserError) as caught:
         build_forecaster({"class": "SeasonalNaive", "seasons": 3}, shape(4), "naive.yaml")
     assert str(caught.value) == (
-        "naive.yaml: model: seasonal naive repeats the last 6 steps, however: lookback is 5; "
+        "naive.yaml: model: seasonal naive repeats the last 6 steps, but lookback is 5; "
         "raise it or lower seasons"
     )
 

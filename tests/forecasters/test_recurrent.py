@@ -239,8 +239,8 @@ def test_dropout_is_silent_in_evaluation_and_drops_in_training() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"patch": 5}, "the lookback must be a multiple of the patch, however: lookback is 12"),
-        ({"teacher_forcing": 0.5}, "teacher_forcing is for decoder seq2seq, however: it is direct"),
+        ({"patch": 5}, "the lookback must be a multiple of the patch, but lookback is 12"),
+        ({"teacher_forcing": 0.5}, "teacher_forcing is for decoder seq2seq, but decoder is direct"),
         ({"decoder": "segments"}, "embedding is none and bidirectional is False"),
         (
             {"decoder": "segments", "embedding": "relu", "bidirectional": True},
@@ -253,7 +253,7 @@ def test_dropout_is_silent_in_evaluation_and_drops_in_training() -> None:
                 "channels": "independent",
                 "hidden_size": 7,
             },
-            "must be even, however: it is 7",
+            "must be even, but is 7",
         ),
         ({"residual": True}, "the only layer reads 2 numbers and writes 6"),
         (

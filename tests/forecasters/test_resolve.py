@@ -35,7 +35,7 @@ class Held(Forecaster):
     def __init__(self, shape, *, back: Positive = 1, weights: tuple[float, ...] = ()):
         super().__init__(shape)
         if back > shape.lookback:
-            raise ValueError(f"back must be at most the lookback, however: it is {back}")
+            raise ValueError(f"back must be at most the lookback, but is {back}")
         self.back, self.weights = back, weights
 
     def forward(self, x):

@@ -264,13 +264,13 @@ def test_rows_that_do_not_fit_are_refused(channels: str, normalise: str) -> None
     x = series(8)
     _, state = model.start(x)
     for rows in (x[:, :6], x[:, :0]):
-        says = f"one or more patches of 4 time steps, however: there are {rows.shape[1]}"
+        says = f"one or more patches of 4 time steps, but there are {rows.shape[1]}"
         with pytest.raises(ValueError, match=says):
             model.start(rows)
         with pytest.raises(ValueError, match=says):
             model.step(rows, state)
     for rows in (x[..., :1], x[..., 0]):
-        says = re.escape(f"2 channels), however: their shape is {tuple(rows.shape)}")
+        says = re.escape(f"2 channels), but their shape is {tuple(rows.shape)}")
         with pytest.raises(ValueError, match=says):
             model.start(rows)
         with pytest.raises(ValueError, match=says):

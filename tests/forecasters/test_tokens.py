@@ -90,5 +90,5 @@ def test_tokens_of_a_non_contiguous_window_are_the_same(independent: bool) -> No
 
 @both_ways
 def test_a_lookback_that_is_no_whole_number_of_patches_is_refused(independent: bool) -> None:
-    with pytest.raises(ValueError, match="however: lookback is 10 and patch 4"):
+    with pytest.raises(ValueError, match="but lookback is 10 and patch 4"):
         Tokeniser(SeriesShape(10, 4, 2, season=1), patch=4, independent=independent)

@@ -210,7 +210,7 @@ def test_a_missing_column_is_named(write, column):
         (b"", "is empty"),
         (b"\n\n", "is empty"),
         (b"\x89PNG\r\n\x1a\n\xff\xfe", "is not UTF-8 text"),
-        (b"\x00\x01\x02", "has no column"),
+        (b"\x00\x01\x02", "is no results CSV: it has none of the columns"),
         (",".join(REQUIRED).encode(), "has a header but no rows"),
         (b"a,b,a\n1,2,3\n", "has column 'a' twice"),
         (b"a,b\n1,2\n1,2,3\n", "line 3: has 3 cells, the header has 2"),

@@ -107,7 +107,7 @@ def rows(toy: Path) -> dict[str, RunRecord]:
         (
             "Crooked",
             {},
-            "ForecastError: a forecast must have shape (64, 12, 3), however: (64,",
+            "ForecastError: a forecast must have shape (64, 12, 3), but has (64,",
         ),
         ("Full", {}, "MemoryError"),
         ("Choosy", {}, "failing.yaml: model: needs a horizon of 1"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,7 +84,7 @@ def test_bars_are_for_terminals_and_count_expected_seconds_not_runs(terminal: bo
         assert total.completed == 30.0
         assert len(progress._bars.tasks) == 1
         progress.report("r2", None)
-        assert total.fields["note"] == "1 of 2 runs"
+        assert total.description == "1 of 2 runs"
         progress.end(record(run_id="r2"))
         assert total.completed == 40.0
     printed = text.getvalue()
@@ -155,6 +156,23 @@ def test_a_run_that_goes_on_says_after_what_and_its_eta_counts_what_was_trained_
     )
     assert epoch.endswith("epoch 3 of 4, val MSE 0.2000, ETA 0:06:50")
     assert "1230.0 s" in done
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_line_of_a_finished_run_and_its_bar_fit_into_the_terminal(width: int) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=width, force_terminal=True, color_system=None)
+    with RunProgress({"r1": spec()}, {"r1": 30.0}, console) as progress:
+        progress.report("r1", None)
+        assert [task.visible for task in progress._bars.tasks] == [False, True]
+        console.print(progress._bars)
+        progress.end(record())
+    shown = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", text.getvalue()).splitlines()
+    (done,) = [line for line in shown if line.startswith("done")]
+    assert len(done) <= width
+    assert "MSE 0.4322" in done
+    assert "runs" not in text.getvalue()
+    assert any("gru ETTh1 336 seed 1" in line and "ETA" in line for line in shown)
 
 
 def test_no_run_at_all_is_no_fault() -> None:

@@ -216,7 +216,7 @@ def test_a_model_that_forecasts_otherwise_by_now_is_told(
     monkeypatch.setattr(Linear, "forward", lambda self, x: forward(self, x)[:, 1:])
     answer = command("reproduce", folder)
     assert (answer.code, answer.out) == (2, "")
-    assert "run.yaml: model: a forecast must have shape (32, 12, 3), however: " in answer.err
+    assert "run.yaml: model: a forecast must have shape (32, 12, 3), but has " in answer.err
     assert answer.err.count("\n") == 1
 
 

@@ -129,7 +129,7 @@ def test_quantiles_of_the_wrong_number_are_refused_in_training(task: Task) -> No
             return super().quantiles(x)[:, :1]  # would broadcast
 
     short = Short(SHAPE, Linear(SeriesShape(24, len(LEVELS) * 12, 3, 24)))
-    with pytest.raises(ValueError, match=r"\(32, 11, 12, 3\), however: \(32, 1, 12, 3\)"):
+    with pytest.raises(ValueError, match=r"\(32, 11, 12, 3\), but has \(32, 1, 12, 3\)"):
         fit(short, task.windows("train"), task.windows("val"), spec(), seed=1)
 
 

@@ -223,7 +223,7 @@ def test_a_search_that_is_done_prints_the_same_table_without_training(small, com
 @pytest.mark.parametrize(
     ("key", "good", "bad", "reason"),
     [
-        ("model.kernel_size", 25, 4, "small.yaml: model: kernel_size must be odd, however: it is"),
+        ("model.kernel_size", 25, 4, "small.yaml: model: kernel_size must be odd, but is"),
         ("training.learning_rate", 0.003, 1e30, "FloatingPointError: training diverged"),
     ],
 )

@@ -15,6 +15,7 @@ from benchmark.data.adoption.look import Look, look
 from benchmark.data.card import (
     DatasetCard,
     Source,
+    card_of,
     data_folder,
     list_cards,
     load_card,
@@ -92,7 +93,7 @@ def propose(
         "licence": _LICENCE,
         "season": seen.length,
     }
-    validate(DatasetCard, fields, "--name")  # the one field that is told, and not yet checked
+    card_of(fields, "--name")  # the one field that is told, and not yet checked
     folder = home()
     inside = source.parent.resolve() == folder.resolve()
     file = source.name.removesuffix(".gz") if inside else f"{name}.csv"

@@ -20,7 +20,7 @@ from benchmark.data.adoption.layout import repeat_fault, wide_fault
 from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
 from benchmark.data.adoption.numbers import no_numbers, texts_fault, told_apart
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
-from benchmark.data.card import DatasetCard
+from benchmark.data.card import DatasetCard, card_of
 from benchmark.data.dates import WHOLE_DATE, date_fault
 from benchmark.data.faults import find_fault, without_card
 from benchmark.data.files import opened_text
@@ -149,7 +149,7 @@ def _settled(
     fields = card.model_dump(mode="json") | {"frequency": frequency, "missing": "mask"}
     others = reasons.keys() - set(channels)
     fields |= {"channels": channels, "left_out": [c for c in reasons if c in others]}
-    card = validate(DatasetCard, fields, "--frequency" if card.frequency != frequency else "")
+    card = card_of(fields, "--frequency" if card.frequency != frequency else "")
     with cured(off_grid):
         add_absent_rows(card, path, times, np.empty((len(times), 0)))
     table = parse(card, path)

@@ -58,7 +58,7 @@ class SparseTSF(Forecaster):
         self.period = period or shape.season
         if self.period > shape.lookback:
             raise ValueError(
-                f"a period must fit into the lookback, however: the period is {self.period} and "
+                f"a period must fit into the lookback, but the period is {self.period} and "
                 f"the lookback {shape.lookback}"
             )
         self.normaliser = Normaliser("mean", shape.channels)

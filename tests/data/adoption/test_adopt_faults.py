@@ -81,11 +81,11 @@ FAULTS: dict[str, tuple[Callable[[list[str]], list[str]], dict[str, Any], str]] 
         {"frequency": "min"},
         "holds 200 of the 11,941 times .*; mend the file, or give another step with --frequency$",
     ),
-    "no step": (list, {"frequency": "month"}, "--frequency: frequency: is no step in s"),
+    "no step": (list, {"frequency": "month"}, "--frequency: is no step in s"),
     "no such column": (list, {"time_column": "dat"}, "--time-column: .*'dat'; did you mean 'date'"),
     "a column of numbers": (list, {"time_column": "heat"}, "line 2, column 'heat': .* is no time"),
     "season too long": (list, {"season": 140}, "--season: 140 steps do not fit into the train spl"),
-    "name": (list, {"name": "a/b"}, "--name: name: is not a plain name"),
+    "name": (list, {"name": "a/b"}, "--name: is not a plain name"),
 }
 
 

@@ -287,7 +287,7 @@ def test_time_machine_reads_a_few_sequences_at_a_time_and_the_answer_is_the_same
     ("name", "options", "says"),
     [
         ("patchtst", {"num_heads": 3}, "hidden_size must be a multiple of num_heads"),
-        ("patchtst", {"patch": 14}, "must fit into the lookback, however: patch is 14"),
+        ("patchtst", {"patch": 14}, "must fit into the lookback, but patch is 14"),
         ("itransformer", {"num_heads": 3}, "hidden_size must be a multiple of num_heads"),
     ],
 )
