@@ -22,6 +22,9 @@ PUBLISHED = _OWN / "results" / "published.csv"
 REFERENCE = _OWN / "results" / "reference" / "etth1" / "results.csv"
 """The runs behind the reference leaderboard."""
 
+SUITES = _PACKAGE / "configs" / "suites"
+"""The YAMLs of the suites."""
+
 RESULTS = _OWN / "results" if _CHECKOUT else Path("results")
 """Where results are written."""
 

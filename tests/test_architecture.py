@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from benchmark import __version__
 from benchmark.cli import app
 from benchmark.data.card import list_cards, load_card
+from benchmark.harness.spec import config_names
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "benchmark").rglob("*.py"))
@@ -146,6 +148,29 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     heavy |= {"pydantic", "yaml"}
     assert loaded_by("import benchmark.cli", heavy) == set()
     assert loaded_by("import torch", heavy) == {"torch"}, "the test itself must see what is loaded"
+
+
+SHOWN_BY_EXAMPLE = (
+    "run", "suite", "leaderboard", "compare", "plot", "check", "audit", "score", "datasets add",
+    "datasets mend",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", SHOWN_BY_EXAMPLE)
+def test_help_shows_an_example_that_can_be_copied_whole(command: str) -> None:
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=80).output
+    (line,) = [line for line in shown.splitlines() if "Example:" in line]
+    assert line.startswith(f"  Example: benchmark {command} ")
+    words = shlex.split(line)[2:]
+    inner: Any = typer.main.get_command(app)
+    while hasattr(inner, "commands"):
+        inner = inner.commands[words.pop(0)]
+    inner.make_context(command, words)  # raises on an unknown option, or one cut off
+
+
+def test_help_names_every_suite() -> None:
+    shown = CliRunner().invoke(app, ["suite", "--help"], terminal_width=80).output
+    assert f"A suite: {', '.join(config_names('suites'))}; or" in " ".join(shown.split())
 
 
 def test_help_the_version_and_the_lists_answer_without_torch() -> None:

@@ -36,6 +36,8 @@ def datasets_add(
 
     Finds its times, channels, gaps and season, says what it assumes, and writes a card with a copy
     of the data beside it, into the data folder, BENCHMARK_DATA. All models run on it then.
+
+    Example: benchmark datasets add my_series.csv --season 24 --dry-run
     """
     from benchmark.data.adoption.adopt import adopt, propose
     from benchmark.data.frames import as_csv
@@ -70,6 +72,8 @@ def datasets_mend(
     Puts right, and shows, what needs no decision: separators and decimal commas, how times are
     written, the order of rows, series below one another (long format), lines around the table. The
     file itself stays as it is. Exits with 2 if something is left that only you can decide.
+
+    Example: benchmark datasets mend export.csv --output my_series.csv
     """
     from benchmark.data.adoption.adopt import name_of
     from benchmark.data.adoption.mend import mend, refusal

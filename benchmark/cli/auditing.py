@@ -40,6 +40,8 @@ def audit(
     Runs the model through the whole suite on a short piece of akl_pedestrians (--set dataset=ETTh1
     takes another), a few steps a fit. Exits with 1 on a leak. That a model opens the data set's
     file is seen where Python opens it, not where a library does in C, nor in another process.
+
+    Example: benchmark audit my_module.MyForecaster --set lookback=96
     """
     where, spec = model_of(model, [f"dataset={AUDITED}", *(set_ or [])])
 

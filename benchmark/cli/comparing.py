@@ -31,7 +31,9 @@ def compare(
     new: Annotated[Path | None, typer.Argument(help="Results CSV to judge.")] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(min=0, help="Relative change of MSE and MAE that counts as none; 0.01."),
+        typer.Option(
+            min=0, help="Relative change of MSE and MAE that counts as none; default: 0.01."
+        ),
     ] = None,
     gate: Annotated[
         Path | None, typer.Option(help="A YAML of tolerances by metric, model and data set.")
@@ -63,6 +65,8 @@ def compare(
     or missing where the gate forbids it); 2 on a mistake in the command or a file; 3 if there is
     nothing to compare, because no run is on both sides under one protocol, or with --published none
     is done.
+
+    Example: benchmark compare main.csv mine.csv --tolerance 0.02
     """
     if published:
         if new is not None or tolerance is not None or gate is not None or path:

@@ -84,17 +84,19 @@ def plot(
     ] = None,
     output: Annotated[Path, typer.Option(help="A .svg, .png or .pdf file.")] = Path("figure.svg"),
     dataset: Annotated[
-        str | None, typer.Option(help="Of the task, where there are several.")
+        str | None, typer.Option(help="The data set, where the results hold several.")
     ] = None,
     horizon: Annotated[
-        int | None, typer.Option(help="Of the task, where there are several.")
+        int | None, typer.Option(help="The horizon, where the results hold several.")
     ] = None,
     protocol: Annotated[
         str | None, typer.Option(help="The start of its fingerprint, where a task has several.")
     ] = None,
-    channel: Annotated[str | None, typer.Option(help="Of forecasts; default: the first.")] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Channel of the forecasts; default: the first.")
+    ] = None,
     window: Annotated[
-        int | None, typer.Option(min=1, help="Of forecasts: 1 to 5, as kept; default: 1.")
+        int | None, typer.Option(min=1, help="Window of the forecasts, 1 to 5; default: 1.")
     ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
@@ -102,6 +104,8 @@ def plot(
 
     Error by cost, step or channel, forecasts beside the truth, training curves, or ranks over data
     sets.
+
+    Example: benchmark plot steps gru ridge --dataset ETTh1 --output steps.pdf
     """
     given = {
         "models": models,

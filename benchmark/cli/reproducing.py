@@ -33,7 +33,9 @@ def reproduce(
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest relative difference of a score that passes.")
     ] = 0.0,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 takes as many as then.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="CPU threads; 0: as many as the run had.")
+    ] = 0,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Make a run again and compare every score to the last digit.

@@ -45,6 +45,8 @@ def leaderboard(
 
     There is a table for each data set, horizon and protocol, and one over three data sets or more.
     Of a run that several files hold, the first file's row counts, and a done one before a failed.
+
+    Example: benchmark leaderboard --plot costs.svg --latex tables.tex
     """
     from benchmark.records.store import Store
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard

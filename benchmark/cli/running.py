@@ -28,7 +28,7 @@ from benchmark.cli.options import (
 from benchmark.cli.reporting import page_source
 from benchmark.cli.results import show_boards
 from benchmark.errors import UserError, told_by_line
-from benchmark.places import RESULTS
+from benchmark.places import RESULTS, SUITES
 from benchmark.records import layout
 from benchmark.suites.part import WHOLE, Part
 from benchmark.words import counted
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from benchmark.suites.suite import Outcome
 
 
+_SUITES = ", ".join(sorted(path.stem for path in SUITES.glob("*.yaml")))
+
+
 class Where(StrEnum):
     """What executes a suite's runs."""
 
@@ -51,7 +54,9 @@ class Where(StrEnum):
 def run(
     config: Annotated[str, typer.Argument(help="A model's YAML: a path, or a name of ours.")],
     set_: SetOption = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Short for --set seed=N; default: the YAML's, or 1.")
+    ] = None,
     results: ResultsOption = RESULTS,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
@@ -62,7 +67,7 @@ def run(
 ) -> None:
     """Train and evaluate one model.
 
-    Example: benchmark run gru --set horizon=96 --set model.hidden_size=64 --seed 3
+    Example: benchmark run gru --set horizon=96 --seed 3
     """
     from benchmark.harness.spec import find_config, load_run, place_of
     from benchmark.imports import importable_from
@@ -129,7 +134,7 @@ def run(
 
 
 def suite(
-    name: Annotated[str, typer.Argument(help="A suite: etth1, quick, full, or a YAML's path.")],
+    name: Annotated[str, typer.Argument(help=f"A suite: {_SUITES}; or a YAML's path.")],
     set_: SetOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail if a data set cannot be had; no stand-in.")
@@ -137,7 +142,7 @@ def suite(
     executor: Annotated[Where, typer.Option(help="This machine, or a Ray cluster.")] = Where.local,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Runs at once: 1, or what the Ray cluster has room for."),
+        typer.Option(min=1, help="Runs at once; default: 1, or what the Ray cluster has room for."),
     ] = None,
     time_limit: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="End a run that takes longer.")
@@ -165,6 +170,8 @@ def suite(
     Runs that are done already are not run again. --jobs shares the cores among the runs, and
     --threads is for each. Ctrl-C lets the runs under way finish, twice stops them. --part leaves
     the leaderboard to a call without it. Exits with 1 if a run failed.
+
+    Example: benchmark suite cells --jobs 2 --threads 1
     """
     from benchmark.harness.spec import find_config, load_suite
     from benchmark.imports import importable_from

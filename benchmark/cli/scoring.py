@@ -20,7 +20,7 @@ def score(
     lookback: Annotated[int, typer.Option(min=1, help="Steps that it saw before each forecast.")],
     dataset: Annotated[str, typer.Option(help="A card's name or path.")] = "ETTh1",
     horizon: Annotated[int, typer.Option(min=1, help="Steps forecast.")] = 336,
-    seed: Annotated[int, typer.Option(min=0, help="Of its training.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The seed that it was trained with.")] = 1,
     column: Annotated[
         str | None,
         typer.Option(help="Of a table: what holds the forecasts; default: the only one."),
@@ -40,8 +40,9 @@ def score(
     each value, with columns unique_id (the channel), ds (its time), cutoff (the time of the last
     row before) and the forecast (such as cross_validation of Nixtla's libraries, which is in
     original units: --original-units). Where it has the true values too, as y, they are compared
-    with ours. Example:
-    benchmark score pred.npy --target true.npy --name PatchTST_TSLib --lookback 96
+    with ours.
+
+    Example: benchmark score pred.npy --name PatchTST_TSLib --lookback 96
     """
     from benchmark.config import validate
     from benchmark.harness.elsewhere import Forecasts, score_file

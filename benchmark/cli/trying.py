@@ -38,6 +38,8 @@ def check(
     """Check that a forecaster keeps the contract.
 
     Exits with 1 if it does not.
+
+    Example: benchmark check my_module.MyForecaster --set hidden_size=8
     """
     # benchmark run has other keys beside the class's options and calls these model.KEY
     options = [item.strip().removeprefix("model.") for item in set_ or []]

@@ -42,7 +42,7 @@ def forecast(
     plot: Annotated[
         Path | None, typer.Option(help="Also draw it: a .svg, .png or .pdf file.")
     ] = None,
-    level: Annotated[int, typer.Option(help="Of the intervals, in percent: 80 or 95.")] = 80,
+    level: Annotated[int, typer.Option(help="Level of the intervals, in percent: 80 or 95.")] = 80,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Forecast the steps after a file's last row.

@@ -76,7 +76,9 @@ def test_the_task_is_asked_for_where_there_are_several(run, table):
     assert figures.choose_group(board, None, 48).horizon == 48
     with pytest.raises(UserError, match=r"2 tasks fit; there are: ETTh1 48 .*, ETTh1 96 "):
         figures.choose_group(board, "ETTh1", None)
-    with pytest.raises(UserError, match=r"no results for data set 'ETTm1'; there are: ETTh1, ETTh2"):
+    with pytest.raises(
+        UserError, match=r"no results for data set 'ETTm1'; there are: ETTh1, ETTh2"
+    ):
         figures.choose_group(board, "ETTm1", None)
     board = leaderboard(table(run("gru"), run("gru", fingerprint="b" * 16)))
     with pytest.raises(UserError, match=r"ETTh1 96 \(bbbbbbbb\); .* and --protocol"):
