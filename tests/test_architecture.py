@@ -37,7 +37,7 @@ COMMANDS = {
     "export": "run --output --results",
     "score": "file --name --lookback --dataset --horizon --seed --column --target "
     "--original-units --results",
-    "leaderboard": "csvs --output --plot --ranks --latex --results",
+    "leaderboard": "csvs --output --plot --ranks --latex --against --results",
     "report": "csv --output --results",
     "plot": "kind models --output --dataset --horizon --protocol --channel --window --results",
     "compare": "old new --tolerance --gate --path --published --markdown --results",

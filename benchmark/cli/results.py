@@ -16,9 +16,8 @@ from benchmark.places import RESULTS, RESULTS_VARIABLE
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pandas import DataFrame
     from rich.console import Console
-
-    from benchmark.reports.ranking import Leaderboard
 
 
 def leaderboard(
@@ -39,6 +38,10 @@ def leaderboard(
     latex: Annotated[
         Path | None, typer.Option(help="Also write the tables as LaTeX, for booktabs.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Also compare every row with this model's: more than chance?"),
+    ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Rank what has been run.
@@ -49,14 +52,19 @@ def leaderboard(
     Example: benchmark leaderboard --plot costs.svg --latex tables.tex
     """
     from benchmark.records.store import Store
+    from benchmark.reports.against import against_tables
     from benchmark.reports.leaderboard import print_table, tables_of, write_leaderboard
+    from benchmark.reports.ranking import leaderboard as rank
+    from benchmark.reports.terminal import print_tables
 
     check_output(plot, *FIGURES, option="--plot")
     check_output(ranks, *FIGURES, option="--ranks")
     check_output(latex, ".tex", option="--latex")
     paths = csvs or [Store(results).csv_of_runs()]
     console = make_console()
-    board = _board(paths)
+    rows, losses = _read(paths)
+    board = rank(rows, losses)
+    compared = [] if against is None else against_tables(board, rows, losses, against)
     if output is not None:
         words = [] if results == RESULTS else ["--results", str(results)]
         if csvs:
@@ -73,9 +81,10 @@ def leaderboard(
         from benchmark.files import write_atomically
         from benchmark.reports.latex import to_latex
 
-        write_atomically(latex, to_latex(tables_of(board)))
+        write_atomically(latex, to_latex([*tables_of(board), *compared]))
         tell(console, f"LaTeX: {latex}")
     print_table(board, console, [] if csvs else _into(results))
+    print_tables(compared, console)
     if ranks is not None:  # last, as some tables have no ranks to draw
         from benchmark.reports.critical_difference import plot_ranks
 
@@ -86,8 +95,9 @@ def leaderboard(
 def show_boards(path: Path, console: Console, only: set[str]) -> None:
     """Print the tables of every task that has a run in `only`."""
     from benchmark.reports.leaderboard import print_table
+    from benchmark.reports.ranking import leaderboard as rank
 
-    print_table(_board([path], only), console, _into(path.parent))
+    print_table(rank(*_read([path], only)), console, _into(path.parent))
 
 
 def _into(results: Path) -> list[str]:
@@ -96,13 +106,18 @@ def _into(results: Path) -> list[str]:
     return [] if results == usual else ["--results", str(results)]
 
 
-def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:
-    """Rank the rows of every task that has a run in `only`, or all; each run's first done row."""
+def _read(
+    paths: Sequence[Path], only: set[str] | None = None
+) -> tuple[DataFrame, dict[str, NDArray[np.float64]]]:
+    """Read each run's first done row, and the losses of the rows that are shown.
+
+    Of every task that has a run in `only`, or of all.
+    """
     import pandas as pd
 
     from benchmark.records.losses import read_losses
     from benchmark.records.table import read_results
-    from benchmark.reports.ranking import GROUP, best_runs, leaderboard
+    from benchmark.reports.ranking import GROUP, best_runs
 
     rows = pd.concat(
         [read_results(path).assign(_file=str(path)) for path in paths], ignore_index=True
@@ -117,4 +132,4 @@ def _board(paths: Sequence[Path], only: set[str] | None = None) -> Leaderboard:
     for path in paths:
         own = rows.loc[rows["_file"] == str(path), "run_id"]
         losses |= read_losses(path, best[best["run_id"].isin(own)])
-    return leaderboard(rows, losses)
+    return rows, losses

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from benchmark.records.record import HEADLINE, TRAIN_AND_VAL
 from benchmark.reports.ranking import Group, Leaderboard
+from benchmark.reports.seed_noise import MARKED, noise_cells
 from benchmark.reports.tables import Cell, Column, Table
-from benchmark.reports.ties import MARKED, noise_cells
 
 if TYPE_CHECKING:
     from pandas import DataFrame

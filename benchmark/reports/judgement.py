@@ -40,7 +40,7 @@ from benchmark.reports.changes import (
     without_noise,
 )
 from benchmark.reports.matching import ALL_SEEDS, KEY
-from benchmark.reports.ties import seed_noise
+from benchmark.reports.seed_noise import seed_noise
 
 if TYPE_CHECKING:
     import numpy as np

@@ -23,6 +23,7 @@ from benchmark.reports.ranking import (
     Leaderboard,
     rows_a_task,
 )
+from benchmark.reports.seed_noise import MARKED, noise_marks, unmarked, unmarked_note
 from benchmark.reports.tables import (
     MOST_PRINTED,
     Cell,
@@ -38,7 +39,7 @@ from benchmark.reports.tables import (
 )
 from benchmark.reports.terminal import print_tables
 from benchmark.reports.tidy import to_csv
-from benchmark.reports.ties import MARKED, noise_marks, tie_columns, unmarked, unmarked_note
+from benchmark.reports.ties import tie_columns
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from benchmark.reports.choice import chosen, complete
 from benchmark.reports.ranking import Group
+from benchmark.reports.seed_noise import MARKED, noise_cells
 from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number
-from benchmark.reports.ties import MARKED, noise_cells
 
 if TYPE_CHECKING:
     from pandas import DataFrame

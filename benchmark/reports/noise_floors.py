@@ -6,8 +6,8 @@ import math
 
 from benchmark.records.record import SEEDED
 from benchmark.reports.ranking import Group, Leaderboard
+from benchmark.reports.seed_noise import beyond
 from benchmark.reports.tables import MISSING, Cell, Column, Table, number
-from benchmark.reports.ties import beyond
 
 LEAST = 2
 """Of fewer tasks the note below a task's own table says it all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.reports.ranking import Group
+from benchmark.reports.seed_noise import noise_marks, unmarked, unmarked_note
 from benchmark.reports.tables import (
     Cell,
     Column,
@@ -12,7 +13,6 @@ from benchmark.reports.tables import (
     number,
     share,
 )
-from benchmark.reports.ties import noise_marks, unmarked, unmarked_note
 
 _MEANING = (
     "Quantiles from residuals on validation (split conformal), scored on test: CRPS, twice the "

@@ -18,8 +18,9 @@ from benchmark.reports.choice import chosen
 from benchmark.reports.conditions import CONDITIONS, condition_notes
 from benchmark.reports.cost_columns import SHOWN_COSTS
 from benchmark.reports.row_notes import row_notes
+from benchmark.reports.seed_noise import noise_note, seed_noise
 from benchmark.reports.tables import MISSING, short_fingerprints
-from benchmark.reports.ties import few_blocks_note, noise_note, seed_noise, tie_notes, with_ties
+from benchmark.reports.ties import few_blocks_note, tie_notes, with_ties
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -1,15 +1,13 @@
-"""Which rows of a leaderboard are tied with the best, and how much seeds alone differ."""
+"""Which rows of a leaderboard are tied with the best, as far as the test windows tell."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from benchmark.records.record import SEEDED
-from benchmark.reports.tables import MISSING, Cell, Mark, decimals_for, marks, number
-from benchmark.words import counted
+from benchmark.reports.tables import MISSING, Cell, decimals_for, number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,17 +15,11 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from benchmark.records.losses import Losses
-    from benchmark.statistics.noise import NoiseFloor
 
 
 TIED = "≈"
 ALPHA = 0.10
 """1 - level of the Model Confidence Set."""
-
-MARKED = (
-    "Bold is best, underlined second; neither is marked where seeds could change which is best."
-)
-"""What `noise_marks` marks, in a sentence."""
 
 MOST_COMPARED = 100
 """Rows of a task that are compared, the best ones: what that takes grows by their square and more.
@@ -56,8 +48,32 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
         windows to tell.
     """
     rows = rows.assign(**dict.fromkeys(TIES, math.nan))
-    if not losses:
+    seeds = window_losses_of(rows, runs, losses)
+    if len(seeds) < 2 or rows.index[0] not in seeds:
         return rows
+
+    import numpy as np
+
+    from benchmark.statistics.bootstrap import can_resample, difference_intervals, resample
+    from benchmark.statistics.confidence_set import confidence_set
+
+    series = np.stack([own.mean(axis=0) for own in seeds.values()])  # (rows, W)
+    if can_resample(series.shape[1], horizon):
+        resampled = resample(series, horizon)
+        found = (*difference_intervals(resampled, reference=0), confidence_set(resampled))
+        rows.loc[list(seeds), list(TIES)] = np.stack(found, axis=1)
+    return rows
+
+
+def window_losses_of(
+    rows: DataFrame, runs: DataFrame, losses: Losses
+) -> dict[int, NDArray[np.float64]]:
+    """Losses of every test window, a line a seed ``(S, W)``, by the index of the row.
+
+    Of the best `MOST_COMPARED` rows that have those of all their runs.
+    """
+    if not losses:
+        return {}
     by_row: dict[tuple[str, int, str], dict[int, list[str]]] = {}
     columns = (runs[name].tolist() for name in ("model", "lookback", "config", "seed", "run_id"))
     for *key, seed, run_id in zip(*columns, strict=True):
@@ -68,27 +84,14 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
         for index, key in zip(rows.index, keys, strict=True)
         if all(run_id in losses for run_ids in by_row[key].values() for run_id in run_ids)
     )
-    known = dict(islice(compared, MOST_COMPARED))
-    if len(known) < 2 or rows.index[0] not in known:
-        return rows
 
     import numpy as np
-
-    from benchmark.statistics.bootstrap import can_resample, difference_intervals, resample
-    from benchmark.statistics.confidence_set import confidence_set
 
     def mean(of_seed: Sequence[str]) -> NDArray[np.float64]:
         found: NDArray[np.float64] = np.mean([losses[run_id] for run_id in of_seed], axis=0)
         return found
 
-    series = np.stack(
-        [np.mean(list(map(mean, own)), axis=0) for own in known.values()]
-    )  # (rows, W)
-    if can_resample(series.shape[1], horizon):
-        resampled = resample(series, horizon)
-        found = (*difference_intervals(resampled, reference=0), confidence_set(resampled))
-        rows.loc[list(known), list(TIES)] = np.stack(found, axis=1)
-    return rows
+    return {index: np.stack(list(map(mean, own))) for index, own in islice(compared, MOST_COMPARED)}
 
 
 def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
@@ -157,138 +160,3 @@ def few_blocks_note(rows: DataFrame, windows: int, horizon: int) -> Iterable[str
             f"Below {FEW_BLOCKS} times, a 95% interval holds the truth in only 83 to 93 of 100 "
             "cases."
         )
-
-
-def seed_noise(
-    runs: DataFrame, metrics: Sequence[str] = ("mse",), apart: Sequence[str] = ()
-) -> dict[tuple[Any, ...], dict[str, NoiseFloor]]:
-    """Pool the spread of metrics over the seeds of each configuration trained by gradient.
-
-    What is not trained so hardly depends on its seed, and would make the noise look small.
-
-    Args:
-        runs: done runs.
-        metrics: columns of the runs; what has no value is left out.
-        apart: columns by which configurations are not pooled.
-
-    Returns:
-        For each data set, horizon and protocol (and value of `apart`) the noise floor by metric,
-        where any configuration has two seeds.
-    """
-    from benchmark.statistics.noise import noise_floors
-
-    trained = runs[runs["fitted"].isin(SEEDED)]
-    task = ["dataset", "horizon", "fingerprint", *apart]
-    row = list(dict.fromkeys((*task, "model", "lookback", "config")))
-    seeds = trained.groupby([*row, "seed"], as_index=False)[list(metrics)].mean()
-    groups = seeds.groupby(task)
-    keys = list(groups.groups)
-    configuration, group = seeds.groupby(row).ngroup().to_numpy(), groups.ngroup().to_numpy()
-    found: dict[tuple[Any, ...], dict[str, NoiseFloor]] = {}
-    for metric in metrics:
-        known = seeds[metric].notna().to_numpy()
-        scores = seeds[metric].to_numpy()[known]
-        for place, floor in noise_floors(scores, configuration[known], group[known]).items():
-            found.setdefault(cast("tuple[Any, ...]", keys[place]), {})[metric] = floor
-    return found
-
-
-def noise_marks(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Mark]:
-    """Mark the best and the second best, unless seeds alone may have decided which is the best.
-
-    Args:
-        metric: a column of the rows, lower is better; at least one value is known.
-        rows: with that column, its spread over seeds (``<metric>_std``), `fitted` and `seeds`; what
-            is not trained by gradient has no noise of its own.
-        noise: of that metric; None where it is not known.
-
-    Returns:
-        A mark for each row; none at all where another row is within seed noise of the best one.
-    """
-    values = rows[metric].tolist()
-    unsure = noise_rival(metric, rows, noise) is not None
-    return [""] * len(values) if unsure else marks(values, decimals_for(values))
-
-
-def noise_rival(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> int | None:
-    """Return the place of the first row that may be better than the best but for its seeds.
-
-    Args:
-        metric: as `noise_marks` takes it, with the rest.
-        rows: likewise.
-        noise: likewise.
-    """
-    if noise is None:
-        return None
-    from benchmark.statistics.noise import SeedMean
-
-    values = rows[metric].tolist()
-    trained = rows["fitted"].isin(SEEDED)
-    seeds = rows["seeds"].astype("float64").where(trained, math.inf)
-    freedom = rows.get(f"{metric}_freedom", seeds - 1)  # of a mean over tasks it is more
-    means = list(map(SeedMean, seeds, rows[f"{metric}_std"], freedom))
-    known = [place for place, value in enumerate(values) if not math.isnan(value)]
-    best, *others = sorted(known, key=lambda place: values[place])
-    for place in others:
-        if values[place] - values[best] < noise.smallest_difference(means[best], means[place]):
-            return place
-    return None
-
-
-def noise_cells(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Cell]:
-    """Write a metric of the rows, marked as by `noise_marks`; all missing where none is known."""
-    values = rows[metric].tolist()
-    if rows[metric].isna().all():
-        return [Cell(MISSING)] * len(values)
-    found, places = noise_marks(metric, rows, noise), decimals_for(values)
-    return [Cell(number(value, places), mark) for value, mark in zip(values, found, strict=True)]
-
-
-def unmarked(
-    metrics: Mapping[str, str], rows: DataFrame, noise: Mapping[str, NoiseFloor]
-) -> dict[str, str]:
-    """Name the columns that `noise_marks` leaves without a mark, and the row because of which.
-
-    Args:
-        metrics: the column of the rows that each title stands for.
-        rows: as `noise_marks` takes them.
-        noise: by metric.
-    """
-    known = {title: metric for title, metric in metrics.items() if rows[metric].notna().any()}
-    rivals = {title: noise_rival(each, rows, noise.get(each)) for title, each in known.items()}
-    return {title: rows["name"].iloc[rival] for title, rival in rivals.items() if rival is not None}
-
-
-def unmarked_note(rivals: Mapping[str, str]) -> Iterable[str]:
-    """Say which columns `noise_marks` left without a mark, if any, and because of which row."""
-    for rival in dict.fromkeys(rivals.values()):
-        *others, last = (title for title, name in rivals.items() if name == rival)
-        titles = f"{', '.join(others)} and {last} have" if others else f"{last} has"
-        yield f"{titles} no bold: the best row and {rival} differ by less than seed noise."
-
-
-def beyond(noise: NoiseFloor) -> float:
-    """From which difference on two single seeds differ by more than noise."""
-    from benchmark.statistics.noise import SeedMean
-
-    return noise.smallest_difference(SeedMean(1), SeedMean(1))
-
-
-def noise_note(rows: DataFrame, noise: NoiseFloor) -> str:
-    """Say the noise floor in one line, and by which spread rows are judged."""
-    from benchmark.statistics.noise import LEAST_SEEDS
-
-    places = decimals_for(rows["mse"])
-    few = rows["seeds"][rows["fitted"].isin(SEEDED)] < LEAST_SEEDS
-    pooled = counted(noise.configurations, "configuration")
-    freedom = f"{counted(round(noise.freedom), 'degree')} of freedom"
-    judged = (
-        f"Rows of one seed that differ by less than {number(beyond(noise), places)} may differ by "
-        "their seeds alone; a row of three seeds or more is judged by its own spread."
-        if few.any()
-        else "Every row that depends on its seed has three or more and is judged by its own spread."
-    )
-    return (
-        f"Seed noise: over its seeds the MSE of one configuration has a standard deviation of "
-        f"{number(noise.std, places)} (pooled over {pooled}, {freedom}). {judged}"
-    )

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from benchmark.reports.leaderboard import to_markdown
 from benchmark.reports.ranking import leaderboard
+from benchmark.reports.seed_noise import noise_marks
 from benchmark.reports.tables import marks
-from benchmark.reports.ties import noise_marks
 from benchmark.statistics.noise import NoiseFloor, SeedMean
 
 ROWS = st.lists(

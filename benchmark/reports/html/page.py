@@ -33,9 +33,9 @@ from benchmark.reports.ranking import (
     leaderboard,
     rows_a_task,
 )
+from benchmark.reports.seed_noise import unmarked, unmarked_note
 from benchmark.reports.specs import INTERVAL, LOOKS, PALETTE, PALETTE_ON_DARK, SPECS, TRUTH
 from benchmark.reports.tables import Table, plain
-from benchmark.reports.ties import unmarked, unmarked_note
 from benchmark.words import counted
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from benchmark.reports.cost_columns import SHOWN_COSTS, Shown
 from benchmark.reports.costs import cost_points
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
+from benchmark.reports.seed_noise import noise_marks
 from benchmark.reports.tables import Mark, mean_and_std, number, plain, share
-from benchmark.reports.ties import TIED, noise_marks
+from benchmark.reports.ties import TIED
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

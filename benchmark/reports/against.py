@@ -1,0 +1,140 @@
+"""Every row of a task beside one that is named: is it better or worse by more than chance?
+
+The leaderboard compares with the best row; whoever has a model of their own asks about another one.
+Both chances are in the interval, as `benchmark.reports.judgement` puts them together: that of the
+test windows, by a paired Diebold-Mariano test, and that of the seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from benchmark.config import nearest
+from benchmark.errors import UserError
+from benchmark.records.record import SEEDED
+from benchmark.reports.changes import BEYOND_SEEDS, BEYOND_WINDOWS, NOISE, SIGNIFICANT
+from benchmark.reports.choice import chosen
+from benchmark.reports.ranking import GROUP, Group, Leaderboard
+from benchmark.reports.seed_noise import seed_means
+from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number, percent
+from benchmark.reports.ties import window_losses_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pandas import DataFrame
+
+    from benchmark.records.losses import Losses
+
+_MEANING = (
+    "Differences in MSE, below 0 where the row is better. ±: what equal models differ by in 95 of "
+    "100 cases, through the luck of the test windows (paired Diebold-Mariano test) and of the "
+    f"seeds together. {BEYOND_SEEDS}: without the runs' folders nothing is known of the windows; "
+    f"{BEYOND_WINDOWS}: without two seeds of a trained model nothing is known of the seeds. Each "
+    "row is judged by itself: of twenty equal ones, one comes out as different by chance."
+)
+
+
+def against_tables(
+    board: Leaderboard, results: DataFrame, losses: Losses, name: str
+) -> list[Table]:
+    """Lay out each task that has a row of that name, its rows in their order.
+
+    Args:
+        board: of `results`.
+        results: as `benchmark.records.table.read_results` gives.
+        losses: squared error of every test window by run id ``(W,)``, as far as it is known.
+        name: of a model, where it has several rows the one that validation chooses; or of a row.
+
+    Raises:
+        UserError: no row has that name.
+    """
+    done = dict(tuple(results[results["status"] == "done"].groupby(GROUP)))
+    tables = []
+    for group in board.groups:
+        place = _place(group, name)
+        if place is not None:
+            key = group.dataset, group.horizon, group.fingerprint
+            seeds = window_losses_of(group.rows, done[key], losses)
+            tables.append(_table(group, place, seeds))
+    if not tables:
+        names = {name for group in board.groups for name in group.rows["name"]}
+        raise UserError("--against", f"no row is called '{name}'", nearest(name, names))
+    return tables
+
+
+def _place(group: Group, name: str) -> int | None:
+    """The row that is meant, among those of a group."""
+    rows = group.rows
+    found = rows.index[rows["name"] == name]
+    if len(found) != 1:
+        own = chosen(rows[rows["model"] == name])
+        found = own.index if len(own) else rows.index[rows["model"] == name]
+    return int(found[0]) if len(found) else None
+
+
+def _table(group: Group, place: int, seeds: Mapping[int, NDArray[np.float64]]) -> Table:
+    from benchmark.statistics.bootstrap import can_resample
+    from benchmark.statistics.diebold_mariano import diebold_mariano
+
+    rows, floor = group.rows, group.noise.get("mse")
+    means, trained = seed_means("mse", rows), rows["fitted"].isin(SEEDED).tolist()
+    places = decimals_for(rows["mse"])
+    reference = float(rows["mse"].iloc[place])
+    cells = []
+    for at, (name, lookback, mse) in enumerate(
+        zip(rows["name"], rows["lookback"], rows["mse"], strict=True)
+    ):
+        windows = luck = None
+        if {at, place} <= seeds.keys() and can_resample(seeds[at].shape[1], group.horizon):
+            windows = diebold_mariano(seeds[at], seeds[place], group.horizon)
+        if floor is not None:
+            luck = floor.smallest_difference(means[at], means[place])
+        if not (trained[at] or trained[place]):
+            luck = 0.0
+        difference = mse - reference
+        told = [Cell(f"{difference:+.{places}f}"), Cell(percent(difference / reference))]
+        cells.append(
+            (
+                Cell(name),
+                Cell(str(lookback)),
+                Cell(number(mse, places)),
+                *(told if at != place else [Cell(""), Cell("")]),
+                *_judged(difference, windows, luck, places, at == place),
+            )
+        )
+    return Table(
+        title=f"{group.title}: beside {rows['name'].iloc[place]}, MSE {number(reference, places)}",
+        columns=(
+            Column("model", number=False),
+            Column("lookback", spare=2),
+            Column("MSE", spare=1),
+            Column("differs"),
+            Column("by", spare=3),
+            Column("±"),
+            Column("verdict", number=False),
+        ),
+        rows=tuple(cells),
+        intro=(_MEANING,),
+    )
+
+
+def _judged(
+    difference: float, windows: float | None, seeds: float | None, places: int, itself: bool
+) -> tuple[Cell, Cell]:
+    """How far equal models differ, and what to think of this difference."""
+    if itself:
+        return Cell(""), Cell("")
+    if windows is None and not seeds:
+        return Cell(MISSING), Cell(MISSING)
+    reach = math.hypot(windows or 0.0, seeds or 0.0)
+    verdict = SIGNIFICANT
+    if abs(difference) <= reach:
+        verdict = NOISE
+    elif windows is None:
+        verdict = BEYOND_SEEDS
+    elif seeds is None:
+        verdict = BEYOND_WINDOWS
+    return Cell(f"{reach:.{places}f}"), Cell(verdict)
