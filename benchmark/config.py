@@ -170,12 +170,16 @@ def _explain(
 def _right_key(
     path: Sequence[str], model: type[BaseModel], data: Mapping[str, Any], prefix: str
 ) -> str:
-    """Say what an unknown key may have been meant to be: the same one elsewhere, or a like one."""
+    """Say what an unknown key may have been meant to be.
+
+    That is the same one elsewhere, one of which it has the initials (lr), or a like one.
+    """
     *around, key = path
     tree = _tree(model)
     free = [home for home in _paths(data) if _is_free(tree, home)]  # e.g. a model's options
     for home in (*_paths(tree), *free):
-        if home[-1] == key and home != path:
+        initials = "".join(word[:1] for word in home[-1].split("_"))
+        if (home[-1] == key and home != path) or (len(key) > 1 and initials == key):
             return f"did you mean '{'.'.join([prefix, *home] if prefix else home)}'?"
     for part in around:
         tree = tree.get(part, tree)  # an index of a list has no keys of its own

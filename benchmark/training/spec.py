@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from benchmark.config import Positive, Probability, Strict
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+
+
+def _text_of_32(value: object) -> object:
+    """YAML reads 32 as a number."""
+    return "32" if type(value) is int and value == 32 else value
 
 
 class Schedule(Strict):
@@ -60,7 +65,8 @@ class TrainingSpec(Strict):
         schedule: of the learning rate.
         gradient_clip: largest norm of the whole gradient; 0 does not clip.
         ema_decay: 0 keeps the weights as trained; above it, validation and test see an
-            exponential moving average of the weights with this decay a step.
+            exponential moving average of the weights with this decay a step, but
+            min(ema_decay, (1 + t) / (10 + t)) at step t: the first weights are soon forgotten.
         precision: of training and validation, ``32`` or ``bf16`` (automatic mixed precision);
             calibration and test always have 32 bits.
         compile: pass the forecaster through ``torch.compile``.
@@ -78,8 +84,15 @@ class TrainingSpec(Strict):
     schedule: Schedule = Schedule()
     gradient_clip: NonNegative = 0.0
     ema_decay: Probability = 0.0
-    precision: Literal["32", "bf16"] = "32"
+    precision: Annotated[Literal["32", "bf16"], BeforeValidator(_text_of_32)] = "32"
     compile: bool = False
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _a_mapping(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(f"is a mapping, write {{kind: {value}}}")
+        return value
 
     def windows_per_epoch(self, available: int) -> int:
         """How many of the available train windows an epoch takes."""

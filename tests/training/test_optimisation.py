@@ -208,6 +208,7 @@ def test_with_ema_the_kept_weights_are_the_average_and_training_goes_on_from_its
 
 
 def test_what_is_not_set_is_trained_as_ever() -> None:
+    assert TrainingSpec(precision=32) == TrainingSpec()  # type: ignore[arg-type]
     assert TrainingSpec().model_dump() == {
         "epochs": 10,
         "epoch_steps": 0,
