@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -139,6 +140,7 @@ class KeepState(Callback):
         self.kept: dict[str, Any] | None = None
         self.next = time.perf_counter() + unfinished.pause(0.0)
         self.able = True
+        self.looked = False
 
     def look(self, forecaster: Forecaster, validation: Windows) -> bool:
         """Look for a state that was kept; where there is one, take over what it knows.
@@ -175,6 +177,26 @@ class KeepState(Callback):
             set_random_state(self.kept["random"], module.device)
             self.kept = None
 
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Find out in time, once the first steps are made, whether what they change can be kept."""
+        assert isinstance(module, TrainingModule)
+        if not self.looked:
+            self.looked = True
+            self._compare(module)
+
+    def _compare(self, module: TrainingModule) -> None:
+        """Keep no state that lacks what training changes: that would begin anew. Says so, once."""
+        found = beside_state(module.forecaster)
+        names = [name for name in found | self.beside if found.get(name) != self.beside.get(name)]
+        if names and self.able and self.share.rank == 0:
+            what = f"{', '.join(sorted(names))} of the model changes in training and is in no state"
+            then = "a training that is stopped begins anew"
+            cure = "register a buffer, or keep it in get_extra_state"
+            sys.stderr.write(f"warning: {self.unfinished.folder}: {what}: {then}; {cure}\n")
+        self.able = self.able and not names
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Keep the state, where it is time; `KeepBest` has taken in the epoch before.
 
@@ -186,8 +208,8 @@ class KeepState(Callback):
         due = long if self.keep_best.over else began >= self.next
         if not self.share.first_says(due, module.device) or not self.able:
             return
-        # What a model counts beside its `state_dict` would begin anew.
-        self.able = beside_state(module.forecaster) == self.beside and self.unfinished.write(
+        self._compare(module)
+        self.able = self.able and self.unfinished.write(
             {
                 **module.state(),
                 **self.keep_best.state(),

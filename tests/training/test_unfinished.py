@@ -373,10 +373,15 @@ def test_weights_that_score_otherwise_than_they_did_are_left_out(
     assert "its best weights had validation MSE" in capsys.readouterr().err
 
 
-def test_a_model_that_counts_beside_its_state_is_not_kept(
-    task: Task, unfinished: Unfinished
+def test_a_model_that_counts_beside_its_state_is_not_kept_and_that_is_told_once_at_the_start(
+    task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with pytest.raises(Cut):
+        train(task, unfinished, Counting, cut=1)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "steps of the model changes in training and is in no state: a training that is " in line
     train(task, unfinished, Counting)
+    assert capsys.readouterr().err.count("\n") == 1
     assert not unfinished.folder.exists()
 
 
