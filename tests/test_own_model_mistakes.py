@@ -259,3 +259,67 @@ def test_a_module_beside_the_yaml_that_was_named_is_found_from_another_folder(
         sys.path[:] = [path for path in sys.path if not path.endswith("study")]
         assert command(*words).code == 0, words
     sys.modules.pop("users_beside")
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("training.schedule=cosine", "training.schedule: is a mapping, write {kind: cosine}, got"),
+        ("training.lr=0.1", "training.lr: unknown key; did you mean 'training.learning_rate'?"),
+        ("training.precision=16", "training.precision: input should be '32' or 'bf16', got 16"),
+    ],
+)
+def test_a_setting_as_other_libraries_write_it_is_told_as_ours(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str], key: str, says: str
+) -> None:
+    write_yaml("model.yaml", LINEAR)
+    mistaken(command("run", "model.yaml", "--set", key), f"model.yaml with overrides: {says}")
+
+
+GAPS = """
+import torch
+from benchmark.forecasters.contract import ClosedFormForecaster
+
+class Mean(ClosedFormForecaster):
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.register_buffer("mean", torch.zeros(()))
+    def fit(self, train, validation):
+        self.mean = torch.cat([y for _, y in train.in_order(64)]).mean()
+    def forward(self, x):
+        return x[:, -1:].expand(-1, self.shape.horizon, -1) + self.mean
+
+class Refuses(Mean):
+    def fit(self, train, validation):
+        raise ValueError("Input y contains NaN.")
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Mean", "weights that are fitted must be numbers, however: some are NaN; horizons hold "),
+        ("Refuses", "ValueError: Input y contains NaN, at line 16 of users_gaps.py, 'raise Value"),
+    ],
+)
+def test_a_closed_form_that_knows_of_no_gaps_is_told_by_its_name_and_with_the_cure(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+    write_dataset: Callable[..., Path],
+    values: Any,
+    name: str,
+    says: str,
+) -> None:
+    gaps = values.copy()
+    gaps[100:103, 1] = float("nan")
+    write_dataset(values=gaps, missing="mask")
+    write_module("users_gaps", GAPS)
+    write_yaml("model.yaml", LINEAR.replace("Linear", f"users_gaps.{name}"))
+    answer = command("run", "model.yaml")
+    mistaken(answer, f"error: model.yaml: model: {says}")
+    assert (
+        "horizons hold NaN where a value is missing: leave those rows out of the fit" in answer.err
+    )

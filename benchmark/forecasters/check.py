@@ -6,24 +6,28 @@
 
 from __future__ import annotations
 
-import copy
 import io
-from collections.abc import Callable, Iterator, Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from benchmark.cells import Cell
-from benchmark.errors import text_by_line, told_by_line
+from benchmark.errors import UserError, text_by_line, told_by_line
 from benchmark.forecasters.beside import beside_state
 from benchmark.forecasters.contract import (
+    DROP_MISSING,
     ClosedFormForecaster,
     Forecaster,
+    NoForecast,
     SeriesShape,
+    check_shape,
     going_back,
 )
+from benchmark.forecasters.noise import NoiseWindows, draw
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
 from benchmark.forecasters.sameness import difference, forecast, off_alone, unsaved
 
@@ -50,27 +54,6 @@ class Finding:
     check: str
     shape: SeriesShape
     problem: str
-
-
-class _NoiseWindows:
-    """Made-up windows with a season, for closed-form fits."""
-
-    masked = False
-
-    def __init__(self, shape: SeriesShape, generator: torch.Generator) -> None:
-        self._batches = [_windows(shape, 32, generator) for _ in range(2)]
-
-    def __len__(self) -> int:
-        return sum(len(x) for x, _ in self._batches)
-
-    def with_lookback(self, lookback: int) -> _NoiseWindows:
-        shorter = copy.copy(self)
-        shorter._batches = [(x[:, -lookback:], y) for x, y in self._batches]
-        return shorter
-
-    def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, y in self._batches:
-            yield from zip(x.split(batch_size), y.split(batch_size), strict=True)  # type: ignore[no-untyped-call]
 
 
 def check_forecaster(
@@ -103,34 +86,39 @@ def _problem(check: Check, spec: Mapping[str, Any], shape: SeriesShape, where: s
         forecaster = _built(spec, shape, where)
     try:
         return check(forecaster, spec, _fit_closed_form(forecaster))
+    except NoForecast as error:  # there is nothing that the others could look at
+        raise UserError(f"{where}: model", str(error)) from error
     except (Exception, SystemExit) as error:
         return text_by_line(error)
 
 
 def _built(spec: Mapping[str, Any], shape: SeriesShape, where: str) -> Forecaster:
-    torch.manual_seed(7)
+    _seed()
     return build_forecaster(spec, shape, where)
 
 
-def _fit_closed_form(forecaster: Forecaster) -> torch.Generator:
+def _seed() -> None:
+    """As a run does."""
+    random.seed(7)
+    np.random.seed(7)
+    torch.manual_seed(7)
+
+
+def _fit_closed_form(forecaster: Forecaster, *, masked: bool = False) -> torch.Generator:
     """Fit what is fitted so, itself or members of an ensemble; return what drew the windows."""
     generator = torch.Generator().manual_seed(7)
     for part in forecaster.modules():
         if isinstance(part, ClosedFormForecaster):
-            part.fit(_NoiseWindows(part.shape, generator), _NoiseWindows(part.shape, generator))
+            train, validation = (
+                NoiseWindows(part.shape, generator, masked=masked) for _ in range(2)
+            )
+            part.fit(train, validation)
     return generator
-
-
-def _windows(shape: SeriesShape, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    steps = torch.arange(shape.lookback + shape.horizon) * (2 * torch.pi / shape.season)
-    noise = torch.randn(batch, len(steps), shape.channels, generator=generator)
-    series = torch.sin(steps)[None, :, None] + 0.5 * noise
-    return series[:, : shape.lookback], series[:, shape.lookback :]
 
 
 def _shape(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """A lookback (B, L, C) gives a forecast (B, H, C) of its dtype, all finite."""
-    x, y = _windows(f.shape, BATCH, generator)
+    x, y = draw(f.shape, BATCH, generator)
     found = forecast(f, x)
     if found.shape != y.shape:
         return f"expected {tuple(y.shape)}, got {tuple(found.shape)}"
@@ -141,7 +129,7 @@ def _shape(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
 
 def _input_kept(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """The lookback is not written to."""
-    x, _ = _windows(f.shape, BATCH, generator)
+    x, _ = draw(f.shape, BATCH, generator)
     before = x.clone()
     forecast(f, x)
     return "" if torch.equal(x, before) else "forward changed its input in place"
@@ -149,21 +137,50 @@ def _input_kept(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generat
 
 def _deterministic(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """In evaluation mode the same lookback gives the same forecast, bit for bit."""
-    x, _ = _windows(f.shape, BATCH, generator)
+    x, _ = draw(f.shape, BATCH, generator)
     first, second = forecast(f, x), forecast(f, x)
     return "" if torch.equal(first, second) else f"differs by up to {difference(first, second):g}"
 
 
+def _seeded(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """Under one seed the model and its forecasts in training come out the same."""
+    x, y = draw(f.shape, BATCH, generator)
+    other = _built(spec, f.shape, "check")
+    _fit_closed_form(other)
+    forecasts = []
+    for each in (f, other):
+        _seed()
+        each.train()
+        with torch.no_grad():
+            forecasts.append(each.training_forecast(x, y))
+    off = difference(*forecasts)
+    cure = "draw from torch, numpy.random or random, which a run seeds, or seed your own generator"
+    return "" if off == 0 else f"differs by up to {off:g}; {cure}"
+
+
+def _gaps(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
+    """A closed form can be fitted where values of the horizons are missing, that is NaN."""
+    if not any(isinstance(part, ClosedFormForecaster) for part in f.modules()):
+        return ""
+    x, _ = draw(f.shape, BATCH, generator)
+    try:
+        _fit_closed_form(f, masked=True)
+        finite = bool(torch.isfinite(forecast(f, x)).all())
+    except Exception as error:
+        return f"{text_by_line(error)}; {DROP_MISSING}"
+    return "" if finite else f"then a forecast is not finite; {DROP_MISSING}"
+
+
 def _alone(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """A window's forecast does not depend on the other windows of its batch."""
-    x, _ = _windows(f.shape, BATCH, generator)
+    x, _ = draw(f.shape, BATCH, generator)
     off = off_alone(f, x)
     return "" if off < 1e-4 else f"differs by up to {off:g}"
 
 
 def _blind(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """A forecast does not depend on future values, not even on those seen in training mode."""
-    x, y = _windows(f.shape, BATCH, generator)
+    x, y = draw(f.shape, BATCH, generator)
     # both start alike: what is learned from x alone is no fault; a copy could not hold a lock
     other = _built(spec, f.shape, "check")
     _fit_closed_form(other)
@@ -185,11 +202,12 @@ def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     if how_fitted(spec, "check") != "gradient":
         return ""
     parameters = {name: p for name, p in f.named_parameters() if p.requires_grad}
-    x, y = _windows(f.shape, BATCH, generator)
+    x, y = draw(f.shape, BATCH, generator)
     f.train()
-    loss = (f.training_forecast(x, y) - y).square().mean()
+    found = f.training_forecast(x, y)
+    check_shape(found, tuple(y.shape))
     with going_back():
-        loss.backward()  # type: ignore[no-untyped-call]
+        (found - y).square().mean().backward()  # type: ignore[no-untyped-call]
     missed = [
         name
         for name, p in parameters.items()
@@ -197,12 +215,13 @@ def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
         or not bool(torch.isfinite(p.grad).all())
         or (f.shape.channels > 1 and not bool(p.grad.any()))  # what relates channels needs two
     ]
-    return f"none reaches {', '.join(missed)}" if missed else ""
+    cure = "use it in forward, or leave it out; one that only some options need does no harm"
+    return f"none reaches {', '.join(missed)}; {cure}" if missed else ""
 
 
 def _saved(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """Saved weights, loaded into a newly built forecaster, give the same forecast."""
-    x, _ = _windows(f.shape, BATCH, generator)
+    x, _ = draw(f.shape, BATCH, generator)
     buffer = io.BytesIO()
     torch.save(f.state_dict(), buffer)
     buffer.seek(0)
@@ -217,7 +236,7 @@ def _stateful(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
         return ""
     f.train()
     before = beside_state(f)
-    x, y = _windows(f.shape, BATCH, generator)
+    x, y = draw(f.shape, BATCH, generator)
     f.training_forecast(x, y)
     after = beside_state(f)
     changed = [name for name in before | after if before.get(name) != after.get(name)]
@@ -229,7 +248,7 @@ def _permuted(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
     """If channels are independent, permuting them permutes the forecast."""
     if not f.channel_independent:
         return ""
-    x, _ = _windows(f.shape, BATCH, generator)
+    x, _ = draw(f.shape, BATCH, generator)
     off = difference(forecast(f, x).flip(-1), forecast(f, x.flip(-1)))
     return "" if off < 1e-5 else f"differs by up to {off:g}"
 
@@ -255,6 +274,8 @@ CHECKS: tuple[Check, ...] = (
     _shape,
     _input_kept,
     _deterministic,
+    _seeded,
+    _gaps,
     _alone,
     _blind,
     _gradient,

@@ -21,8 +21,15 @@ LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 """Of every quantile forecast: the deciles, and the ends of the central 95% interval."""
 
 
+DROP_MISSING = "horizons hold NaN where a value is missing: leave those rows out of the fit"
+
+
 class ForecastError(ValueError):
     """A forecast is not what the contract asks for; says what it is."""
+
+
+class NoForecast(ForecastError):  # noqa: N818 - names what is not there
+    """What `forward` returned is no tensor at all."""
 
 
 @contextmanager
@@ -167,12 +174,12 @@ def check_tensor(forecast: object) -> None:
     """Refuse what ``forward`` returned where that is no tensor.
 
     Raises:
-        ForecastError: it is none.
+        NoForecast: it is none.
     """
     if not isinstance(forecast, Tensor):
         kind = type(forecast).__name__
         found = "forward returns nothing" if forecast is None else f"forward returns a {kind}"
-        raise ForecastError(f"a forecast must be a tensor (B, H, C), but {found}")
+        raise NoForecast(f"a forecast must be a tensor (B, H, C), but {found}")
 
 
 def check_shape(forecast: Tensor, expected: tuple[int, ...]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.errors import text_by_line
 from benchmark.forecasters.beside import beside_state
-from benchmark.forecasters.contract import Forecaster, ForecastError
+from benchmark.forecasters.contract import Forecaster, ForecastError, check_tensor
 
 FEW = 8
 """Windows that are forecast by themselves: spread over the batch, so that no neighbours are."""
@@ -27,9 +27,15 @@ ROUNDING = 0.02
 
 @torch.no_grad()
 def forecast(forecaster: Forecaster, x: Tensor) -> Tensor:
-    """Forecast as after training: ``(B, L, C)`` -> ``(B, H, C)``."""
+    """Forecast as after training: ``(B, L, C)`` -> ``(B, H, C)``.
+
+    Raises:
+        NoForecast: it is no tensor.
+    """
     forecaster.eval()
-    return forecaster(x)  # type: ignore[no-any-return]
+    found = forecaster(x)
+    check_tensor(found)
+    return found  # type: ignore[no-any-return]
 
 
 def difference(one: Tensor, other: Tensor) -> float:

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmark.data.windows import Windows
-from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
+from benchmark.errors import text_by_line
+from benchmark.forecasters.contract import (
+    DROP_MISSING,
+    ClosedFormForecaster,
+    Forecaster,
+    ForecastError,
+)
 from benchmark.forecasters.ensemble import Ensemble
 from benchmark.training.energy import EnergyMeter
 from benchmark.training.report import FitOptions, FitReport
@@ -68,6 +76,7 @@ def fit(
 
     Raises:
         FloatingPointError: the validation score is not finite; names the epoch.
+        ForecastError: a closed form is not fitted where targets are missing.
     """
     report = _fitted(forecaster, train, validation, spec, seed, options)
     if forecaster.fitted == "gradient" and not isinstance(forecaster, Ensemble):
@@ -97,7 +106,8 @@ def _fitted(
     with EnergyMeter(train.device) as meter:
         started = time.perf_counter()
         if isinstance(forecaster, ClosedFormForecaster):
-            forecaster.fit(train, validation)
+            with _gaps_told(forecaster, train.masked):
+                forecaster.fit(train, validation)
         seconds = time.perf_counter() - started
     return FitReport(seconds=seconds, energy_j=meter.joules)
 
@@ -146,7 +156,8 @@ def refit(
 def _refit_solved(fitted: Forecaster, windows: Windows) -> FitReport:
     started = time.perf_counter()
     if isinstance(fitted, ClosedFormForecaster):
-        fitted.refit(windows)
+        with _gaps_told(fitted, windows.masked):
+            fitted.refit(windows)
     return FitReport(seconds=time.perf_counter() - started)
 
 
@@ -176,6 +187,26 @@ def _refit_members(
         fresh.members[number] = part.forecaster
         parts.append(part)
     return Refitted(fresh, sum(part.seconds for part in parts), total_energy(parts))
+
+
+@contextmanager
+def _gaps_told(forecaster: Forecaster, masked: bool) -> Iterator[None]:
+    """Fit a closed form in the block; say what missing targets have to do with it, if it fails.
+
+    Raises:
+        ForecastError: they are in what it found, or in the words of what was raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not masked or "nan" not in str(error).lower():
+            raise
+        raise ForecastError(f"{text_by_line(error)}; {DROP_MISSING}") from error
+    tensors = [each for each in forecaster.state_dict().values() if isinstance(each, Tensor)]
+    if masked and any(bool(tensor.isnan().any()) for tensor in tensors):
+        raise ForecastError(
+            f"weights that are fitted must be numbers, but some are NaN; {DROP_MISSING}"
+        )
 
 
 def _fit_members(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
+import re
 from collections.abc import Iterator
 from threading import Lock
 from typing import Any, ClassVar
@@ -152,16 +154,16 @@ class HoldsALock(Honest):
 
 
 class KeepsItsFit(ClosedFormForecaster):
-    """Draws what no seed decides, and has after its fit what it had not before: no fault here."""
+    """Has after its fit what it had not before: no fault but where it is saved."""
 
     weights: Tensor
 
     def __init__(self, shape: SeriesShape) -> None:
         super().__init__(shape)
-        self.register_buffer("weights", torch.from_numpy(np.random.default_rng().random(3)))
+        self.register_buffer("weights", torch.from_numpy(np.random.random(3)))
 
     def fit(self, train: WindowSource, validation: WindowSource) -> None:
-        self.level = float(next(train.in_order(2))[1].mean())
+        self.level = float(next(train.in_order(2))[1].nanmean())
 
     def forward(self, x: Tensor) -> Tensor:
         level = self.level + self.weights.sum()
@@ -191,6 +193,49 @@ class WritesToItsInput(Honest):
 class DropsInEvaluation(Honest):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.dropout(x, 0.5, training=True))
+
+
+class DrawsForItself(Honest):
+    """Its first weights come from no seed."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        weight = np.random.default_rng().random(self.map.weight.shape, dtype=np.float32)
+        self.map.weight.data = torch.from_numpy(weight)
+
+
+class NoiseOfNoSeed(Honest):
+    """In training it adds noise that comes from no seed."""
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        return self(x) + float(np.random.default_rng().random())  # type: ignore[no-any-return]
+
+
+class SeededInItsOwnWay(Honest):
+    """Draws from NumPy's and Python's generators, which a run seeds: no fault."""
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        return self(x) + np.random.rand() + random.random()  # type: ignore[no-any-return]
+
+
+class FitsOnAll(ClosedFormForecaster):
+    """Knows of no missing value."""
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.register_buffer("mean", torch.zeros(()))
+
+    def fit(self, train: WindowSource, validation: WindowSource) -> None:
+        self.mean = torch.stack([y.mean() for _, y in train.in_order(8)]).mean()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, -1:].expand(-1, self.shape.horizon, -1) + self.mean
+
+
+class RefusesGaps(FitsOnAll):
+    def fit(self, train: WindowSource, validation: WindowSource) -> None:
+        if any(y.isnan().any() for _, y in train.in_order(8)):
+            raise ValueError("Input y contains NaN.")
 
 
 class BatchMean(Honest):
@@ -326,7 +371,7 @@ class CannotBeBuilt(Honest):
         raise RuntimeError("no such kernel")
 
 
-SHAPE, KEPT, SAME, ALONE, BLIND, GRADIENT, SAVED, STATE, PERMUTED, STEPS = (
+SHAPE, KEPT, SAME, SEED, GAPS, ALONE, BLIND, GRADIENT, SAVED, STATE, PERMUTED, STEPS = (
     (check.__doc__ or "").strip().rstrip(".") for check in CHECKS
 )
 
@@ -336,11 +381,19 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
     (NotFinite, SHAPE, "a forecast is not finite"),
     (WritesToItsInput, KEPT, "forward changed its input in place"),
     (DropsInEvaluation, SAME, "differs by up to"),
+    (DrawsForItself, SEED, "; draw from torch, numpy.random or random, which a run seeds, or "),
+    (NoiseOfNoSeed, SEED, "; draw from torch, numpy.random or random, which a run seeds, or "),
+    (
+        FitsOnAll,
+        GAPS,
+        "then a forecast is not finite; horizons hold NaN where a value is missing: ",
+    ),
+    (RefusesGaps, GAPS, "ValueError: Input y contains NaN, at line "),
     (BatchMean, ALONE, "differs by up to"),
     (BatchStatisticsInEvaluation, ALONE, "differs by up to"),
     (RemembersTheFuture, BLIND, "when the future changes"),
     (ReadsBehindItsLookback, BLIND, "when the future changes"),
-    (UnusedParameter, GRADIENT, "none reaches spare"),
+    (UnusedParameter, GRADIENT, "none reaches spare; use it in forward, or leave it out; one "),
     (ParameterTimesZero, GRADIENT, "none reaches spare"),
     (InfiniteGradient, GRADIENT, "none reaches spare"),
     (
@@ -362,7 +415,8 @@ ALONE_WRONG: set[type[Forecaster]] = {
     ParameterTimesZero,
 }
 ALONE_WRONG |= {BatchMean, UnsavedWeight, MixesChannels, InfiniteGradient, HoldsSuchACell}
-ALONE_WRONG |= {CountsForItself, Overwritten}
+ALONE_WRONG |= {CountsForItself, Overwritten, DrawsForItself, NoiseOfNoSeed}
+ALONE_WRONG |= {FitsOnAll, RefusesGaps}
 
 
 def spec_of(cls: type[Forecaster]) -> dict[str, Any]:
@@ -385,13 +439,30 @@ def test_what_cannot_be_built_is_told_once_and_by_its_line() -> None:
     assert told.endswith("""test_contract.py, 'raise RuntimeError("no such kernel")'""")
 
 
+class Pair(Honest):
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x), x
+
+
+class PairInTraining(Honest):
+    def training_forecast(self, x: Tensor, y: Tensor) -> Any:
+        return self(x), x
+
+
+@pytest.mark.parametrize("cls", [Pair, PairInTraining])
+def test_a_forecast_that_is_no_tensor_is_told_once_as_a_run_tells_it(cls: type[Forecaster]) -> None:
+    what = "a forecast must be a tensor (B, H, C), however: forward returns a tuple"
+    with pytest.raises(UserError, match=re.escape(f"user: model: {what}")):
+        check_forecaster(spec_of(cls), "user")
+
+
 def test_there_is_a_broken_forecaster_for_every_check() -> None:
     assert {check for _, check, _ in FAULTS} == {
         (check.__doc__ or "").strip().rstrip(".") for check in CHECKS
     }
 
 
-@pytest.mark.parametrize("cls", [Honest, BatchNormalised, HoldsALock])
+@pytest.mark.parametrize("cls", [Honest, BatchNormalised, HoldsALock, SeededInItsOwnWay])
 def test_an_honest_forecaster_of_a_users_passes(cls: type[Forecaster]) -> None:
     assert not problems(check_forecaster(spec_of(cls), "user"))
 
