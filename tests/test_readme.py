@@ -201,6 +201,20 @@ def test_the_model_shown_passes_the_contract_and_trains(tmp_path, monkeypatch):
     assert "smoothing" in ran.output
 
 
+def test_the_closed_form_shown_passes_the_contract_and_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "my_ridge.py").write_text(
+        block("docs/models.md", "python", "class SkRidge"), encoding="utf-8"
+    )
+    spec = {"name": "skridge", "model": {"class": "my_ridge.SkRidge"}}
+    spec |= {"dataset": "akl_pedestrians", "lookback": 96, "horizon": 24}
+    (tmp_path / "skridge.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    results = ["--checkpoint", "--results", str(tmp_path / "results")]
+    for words in ["check", "skridge.yaml"], ["run", "skridge.yaml", *results]:
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+
+
 def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypatch):
     (tmp_path / "my_cells.py").write_text(
         block("docs/models.md", "python", "class Leaky"), encoding="utf-8"

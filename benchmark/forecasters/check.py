@@ -29,7 +29,7 @@ from benchmark.forecasters.contract import (
 )
 from benchmark.forecasters.noise import NoiseWindows, draw
 from benchmark.forecasters.resolve import build_forecaster, how_fitted
-from benchmark.forecasters.sameness import difference, forecast, off_alone, unsaved
+from benchmark.forecasters.sameness import difference, forecast, off_alone, unreadable, unsaved
 
 Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
 BATCH = 4
@@ -222,12 +222,16 @@ def _gradient(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator
 def _saved(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:
     """Saved weights, loaded into a newly built forecaster, give the same forecast."""
     x, _ = draw(f.shape, BATCH, generator)
-    buffer = io.BytesIO()
-    torch.save(f.state_dict(), buffer)
-    buffer.seek(0)
-    torch.manual_seed(8)
-    fresh = build_forecaster(spec, f.shape, "check")
-    return "; ".join(filter(None, unsaved(f, fresh, torch.load(buffer, weights_only=True), x)))
+    state = f.state_dict()
+    what, cure = unreadable(state)
+    if not what:
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        buffer.seek(0)
+        torch.manual_seed(8)
+        fresh = build_forecaster(spec, f.shape, "check")
+        what, cure = unsaved(f, fresh, torch.load(buffer, weights_only=True), x)
+    return f"{what}; {cure}" if what else ""
 
 
 def _stateful(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -> str:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,6 +77,26 @@ def check_alone(forecaster: Forecaster, x: Tensor) -> None:
         what += f"its batch it differs by {off:.2g} of its size"
         cure = "the first dimension is the batch: set batch_first=True, and take no mean over it"
     raise ForecastError(f"{what}; {cure}")
+
+
+def unreadable(state: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what of a state takes more than data to be read back, and the cure.
+
+    Returns:
+        Both empty where `torch.load` reads all of it without running code.
+    """
+    others = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+    stream = io.BytesIO()
+    try:
+        torch.save(others, stream)
+        stream.seek(0)
+        torch.load(stream, weights_only=True)
+    except Exception as error:  # of pickling, whatever an object makes of it
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        name = refused[1] if refused else type(error).__name__
+        what = f"get_extra_state gives what cannot be kept as data alone ({name})"
+        return what, "give tensors, numbers, texts, and lists or dicts of them"
+    return "", ""
 
 
 def unsaved(

@@ -301,6 +301,16 @@ class UnsavedWeight(Honest):
         return super().forward(x) + self.noise
 
 
+class KeepsAnObject(Honest):
+    """Puts what only code could read again into its state."""
+
+    def get_extra_state(self) -> Any:
+        return np.zeros(3)
+
+    def set_extra_state(self, state: Any) -> None:
+        pass
+
+
 class CountsForItself(Honest):
     """Warms up over its first steps, and keeps their number where no state has it."""
 
@@ -402,6 +412,7 @@ FAULTS: list[tuple[type[Forecaster], str, str]] = [
         "ForecastError: in forward a number that the gradient needs is written",
     ),
     (UnsavedWeight, SAVED, "of their size: noise is not in the state_dict; register it"),
+    (KeepsAnObject, SAVED, "get_extra_state gives what cannot be kept as data alone (numpy."),
     (CountsForItself, STATE, "steps changes and is not; register a buffer, or "),
     (MixesChannels, PERMUTED, "differs by up to"),
     (HoldsSuchACell, STEPS, "AnotherFastWay differs from its step by up to"),
@@ -416,7 +427,7 @@ ALONE_WRONG: set[type[Forecaster]] = {
 }
 ALONE_WRONG |= {BatchMean, UnsavedWeight, MixesChannels, InfiniteGradient, HoldsSuchACell}
 ALONE_WRONG |= {CountsForItself, Overwritten, DrawsForItself, NoiseOfNoSeed}
-ALONE_WRONG |= {FitsOnAll, RefusesGaps}
+ALONE_WRONG |= {FitsOnAll, RefusesGaps, KeepsAnObject}
 
 
 def spec_of(cls: type[Forecaster]) -> dict[str, Any]:
