@@ -36,10 +36,9 @@ from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.files import private_name, remove, storage_faults, sync_tree
 from benchmark.forecasters.contract import Forecaster, SeriesShape
 from benchmark.forecasters.resolve import source_digest
-from benchmark.forecasters.sameness import FEW, unsaved
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.spec import RunSpec, load_kept_run, write_run
-from benchmark.harness.weights import write_weights
+from benchmark.harness.weights import check_kept, write_weights
 from benchmark.records.checksums import check_file, open_checked, write_sums
 from benchmark.records.forecast import Forecast
 from benchmark.records.layout import CONFIG, DATA, QUANTILES, RECORD, WEIGHTS
@@ -182,25 +181,12 @@ def save_model(folder: Path, fitted: FittedPlan) -> None:
     """
     write_weights(folder / WEIGHTS, fitted.forecaster, fitted.planned.where)
     if fitted.execution.strict:
-        _check_saved(folder / WEIGHTS, fitted)
+        check_kept(folder / WEIGHTS, fitted)
     source = fitted.planned.source
     data = SavedData.of(fitted.task, source).model_dump(mode="json")
     if not source:  # there is nothing to tell, and versions before it was told can read it
         del data["source"]
     (folder / DATA).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
-def _check_saved(path: Path, fitted: FittedPlan) -> None:
-    """Forecast a few validation windows with a model made anew: not all of one need be saved."""
-    planned, device = fitted.planned, fitted.device
-    fresh = build_for_training(
-        planned.spec.model, fitted.forecaster.shape, planned.spec.training, planned.where
-    )
-    weights = torch.load(path, map_location=device, weights_only=True)
-    x, _ = next(fitted.validation.in_order(FEW))
-    what, cure = unsaved(fitted.forecaster, fresh.to(device), weights, x)
-    if what:
-        raise UserError(f"{planned.where}: model", what, cure)
 
 
 def keep(fitted: FittedPlan, folder: Path) -> None:

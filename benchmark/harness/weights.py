@@ -6,12 +6,17 @@ PyTorch's ``get_extra_state`` may put anything beside the tensors of a `state_di
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
-from benchmark.forecasters.sameness import unreadable
+from benchmark.forecasters.sameness import FEW, unreadable, unsaved
+from benchmark.training.heads import build_for_training
+
+if TYPE_CHECKING:
+    from benchmark.harness.fitted import FittedPlan
 
 
 def check_state(forecaster: Forecaster, where: str) -> None:
@@ -38,3 +43,20 @@ def write_weights(path: Path, forecaster: Forecaster, where: str) -> None:
     """
     check_state(forecaster, where)
     torch.save(forecaster.state_dict(), path)
+
+
+def check_kept(path: Path, fitted: FittedPlan) -> None:
+    """Forecast a few validation windows with a model made anew: not all of one need be saved.
+
+    Raises:
+        UserError: it forecasts otherwise, or cannot be made.
+    """
+    planned, device = fitted.planned, fitted.device
+    fresh = build_for_training(
+        planned.spec.model, fitted.forecaster.shape, planned.spec.training, planned.where
+    )
+    weights = torch.load(path, map_location=device, weights_only=True)
+    x, _ = next(fitted.validation.in_order(FEW))
+    what, cure = unsaved(fitted.forecaster, fresh.to(device), weights, x)
+    if what:
+        raise UserError(f"{planned.where}: model", what, cure)
