@@ -162,13 +162,13 @@ def test_a_frame_is_forecast_as_the_csv_of_its_rows(ridge: Fitted, past: pd.Data
 
 @pytest.mark.parametrize(("lookback", "horizon"), [(0, 12), (24, 0), (-1, 12)])
 def test_a_task_sees_and_forecasts_a_step_at_least(task: Task, lookback: int, horizon: int) -> None:
-    with pytest.raises(UserError, match=f"must be 1 step or more, however: lookback={lookback}"):
+    with pytest.raises(UserError, match=f"must be 1 step or more, but are lookback={lookback}"):
         Task(task.series, lookback, horizon)
 
 
 @pytest.mark.parametrize("lookback", [24.0, 23.5, True])
 def test_a_task_sees_whole_numbers_of_steps(task: Task, lookback: Any) -> None:
-    with pytest.raises(UserError, match=f"whole numbers of steps, however: lookback={lookback}"):
+    with pytest.raises(UserError, match=f"whole numbers of steps, but are lookback={lookback}"):
         Task(task.series, lookback, 12)
     assert type(Task(task.series, np.int64(24), 12).lookback) is int  # type: ignore[arg-type]
 

@@ -72,7 +72,7 @@ class Undetached(Linear):
         ("Naive", ["a forecast must have shape (139, 12, 3), but has (139, 1, 3)"]),
         ("Pair", ["a forecast must be a tensor (B, H, C), but forward returns a tuple"]),
         ("Silent", ["a forecast must be a tensor (B, H, C), but forward returns nothing"]),
-        ("Cut", ["however: no gradient comes to them (a detach(), no_grad() or numpy in forward?"]),
+        ("Cut", ["but no gradient comes to them (a detach(), no_grad() or numpy in forward?"]),
         ("Overwritten", [
             "error: model.yaml: model: in forward a number that the gradient needs is written "
             "over; write n = n * 2, not n *= 2, nor n[:, 0] = 0\n",
@@ -299,7 +299,7 @@ class Refuses(Mean):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("Mean", "weights that are fitted must be numbers, however: some are NaN; horizons hold "),
+        ("Mean", "weights that are fitted must be numbers, but some are NaN; horizons hold "),
         ("Refuses", "ValueError: Input y contains NaN, at line 16 of users_gaps.py, 'raise Value"),
     ],
 )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.executors import Where, here, on_ray
 from benchmark.cli.options import (
     CheckpointOption,
     Device,
@@ -37,18 +38,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.harness.spec import Execution, SuiteSpec
-    from benchmark.suites.executor import MakeExecutor
     from benchmark.suites.suite import Outcome
 
 
 _SUITES = ", ".join(sorted(path.stem for path in SUITES.glob("*.yaml")))
-
-
-class Where(StrEnum):
-    """What executes a suite's runs."""
-
-    local = "local"
-    ray = "ray"
 
 
 def run(
@@ -180,12 +173,12 @@ def suite(
     importable_from(path.parent)
     spec = load_suite(path)
     if executor is Where.ray:
-        make = _on_ray(jobs, threads, time_limit, ray_address, gpus_per_run)
+        make = on_ray(jobs, threads, time_limit, ray_address, gpus_per_run)
     elif ray_address is not None or gpus_per_run:
         option = "--gpus-per-run" if ray_address is None else "--ray-address"
         raise UserError(option, "is for a Ray cluster", "add --executor ray")
     else:
-        make = _here(jobs or 1, threads, time_limit)
+        make = here(jobs or 1, threads, time_limit)
 
     from benchmark.suites.suite import run_suite
 
@@ -223,38 +216,6 @@ def suite(
         raise typer.Exit(1)
 
 
-def _here(jobs: int, threads: int, time_limit: float | None) -> MakeExecutor:
-    """In this process; or in others, where there are to be several or one may have to be ended."""
-    if jobs == 1 and time_limit is None:
-        from benchmark.suites.attempt import InProcess
-
-        return InProcess
-
-    import torch
-
-    from benchmark.suites.processes import Processes
-
-    each = threads or max(1, torch.get_num_threads() // jobs)
-    torch.set_num_threads(each)  # a row of a run whose process is killed is written here
-    return partial(Processes, jobs=jobs, threads=each, time_limit=time_limit)
-
-
-def _on_ray(
-    jobs: int | None, threads: int, time_limit: float | None, address: str | None, gpus: float
-) -> MakeExecutor:
-    from benchmark.suites.cluster import RayCluster, require_ray
-
-    require_ray()
-    return partial(
-        RayCluster,
-        address=address,
-        jobs=jobs,
-        threads=threads or 1,
-        gpus=gpus,
-        time_limit=time_limit,
-    )
-
-
 def _tell_part(part: Part, outcome: Outcome, execution: Execution, console: Console) -> None:
     """Count what is done of a part; the table is left to who runs the whole, with its options."""
     from benchmark.records.store import Store
@@ -263,9 +224,7 @@ def _tell_part(part: Part, outcome: Outcome, execution: Execution, console: Cons
     done = sum(run.status == "done" for run in records if run.run_id in outcome.run_ids)
     of = len(outcome.run_ids)
     tell(console, f"Part {part.number} of {part.parts}: {done} of its {of} runs are done.")
-    words = iter(sys.argv[1:])
-    rest = [w for w in words if not w.startswith("--part") or (w == "--part" and not next(words))]
-    whole = shlex.join(["benchmark", *rest])
+    whole = re.sub(r" --part[= ]\S+", "", shlex.join(["benchmark", *sys.argv[1:]]))
     tell(console, f"When all parts are through, this ranks them: {whole}")
 
 

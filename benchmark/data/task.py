@@ -81,7 +81,7 @@ class Task:
         whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in sizes)
         if not whole or min(sizes) < 1:
             rule = "1 step or more" if whole else "whole numbers of steps"
-            what = f"must be {rule}, however: {lookback=}, {horizon=}"
+            what = f"must be {rule}, but are {lookback=}, {horizon=}"
             raise UserError(f"{series.name}: lookback and horizon", what, "choose both above 0")
         self.series = series
         self.lookback = int(lookback)

@@ -70,10 +70,10 @@ def check_alone(forecaster: Forecaster, x: Tensor) -> None:
         return
     first, again = forecast(forecaster, x), forecast(forecaster, x)
     if _share(first, again, first) > ROUNDING:
-        what = "a window must have one forecast, however: made once more it is another"
+        what = "a window must have one forecast, but made once more it is another"
         cure = "keep nothing on self from one call to the next, and draw no numbers in eval mode"
     else:
-        what = "a forecast must depend on its window alone, however: without the other windows of "
+        what = "a forecast must depend on its window alone, but without the other windows of "
         what += f"its batch it differs by {off:.2g} of its size"
         cure = "the first dimension is the batch: set batch_first=True, and take no mean over it"
     raise ForecastError(f"{what}; {cure}")

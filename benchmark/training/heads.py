@@ -43,7 +43,7 @@ class QuantileHeads(QuantileForecaster):
         super().__init__(shape)
         if wide.tied_steps:
             raise ValueError(
-                "quantile heads need a forecaster that writes each step for itself, however: the "
+                "quantile heads need a forecaster that writes each step for itself, but the "
                 "steps of this one hang together; choose another model, decoder or training.loss"
             )
         self.wide = wide

@@ -152,7 +152,7 @@ class TrainingModule(LightningModule):
         if loss is None:
             return
         if not loss.requires_grad:
-            what = "a forecast must follow from the weights, however: no gradient comes to them"
+            what = "a forecast must follow from the weights, but no gradient comes to them"
             raise ForecastError(f"{what} (a detach(), no_grad() or numpy in forward?)")
         self._optimiser.zero_grad()
         with going_back():

@@ -462,7 +462,7 @@ class PairInTraining(Honest):
 
 @pytest.mark.parametrize("cls", [Pair, PairInTraining])
 def test_a_forecast_that_is_no_tensor_is_told_once_as_a_run_tells_it(cls: type[Forecaster]) -> None:
-    what = "a forecast must be a tensor (B, H, C), however: forward returns a tuple"
+    what = "a forecast must be a tensor (B, H, C), but forward returns a tuple"
     with pytest.raises(UserError, match=re.escape(f"user: model: {what}")):
         check_forecaster(spec_of(cls), "user")
 

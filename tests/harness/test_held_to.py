@@ -167,8 +167,8 @@ class Honest(Linear):
         return super().forward(x.transpose(1, 2)) + y.float().transpose(1, 2)
 """
 
-OTHERS = "a forecast must depend on its window alone, however: without the other windows of its "
-AGAIN = "a window must have one forecast, however: made once more it is another; keep nothing on "
+OTHERS = "a forecast must depend on its window alone, but without the other windows of its "
+AGAIN = "a window must have one forecast, but made once more it is another; keep nothing on "
 
 
 @pytest.mark.parametrize(
