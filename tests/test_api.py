@@ -190,7 +190,7 @@ def test_a_frames_columns_are_taken_by_name(small: Task) -> None:
     assert np.array_equal(fitted.forecast(frame[channels[::-1]]), expected)  # a view, turned round
     assert np.array_equal(fitted.forecast(values[::-1].copy()[::-1]), expected)
     assert np.array_equal(fitted.interval(turned)[0], fitted.interval(values)[0])
-    with pytest.raises(ValueError, match=f"it has no column '{channels[1]}'; take history.to_nu"):
+    with pytest.raises(ValueError, match=f"but has no column '{channels[1]}'; take history.to_nu"):
         fitted.forecast(frame.drop(columns=channels[1]))
     dated = frame.set_index(pd.date_range("2020-01-01", periods=100, freq="h"))
     assert np.array_equal(fitted.forecast(dated), expected)
@@ -206,10 +206,10 @@ def test_a_frames_columns_are_taken_by_name(small: Task) -> None:
     assert np.array_equal(fitted.forecast(named), expected)
     assert np.array_equal(fitted.forecast(frame.convert_dtypes()), expected)
     frame.loc[98, channels[0]] = None
-    with pytest.raises(ValueError, match="it has nan at step 22 of the lookback, channel 0"):
+    with pytest.raises(ValueError, match="but has nan at step 22 of the lookback, channel 0"):
         fitted.forecast(frame.convert_dtypes())
     twice = pd.concat([frame, frame[channels[:1]]], axis=1)
-    with pytest.raises(ValueError, match=f"it has several columns '{channels[0]}'"):
+    with pytest.raises(ValueError, match=f"but has several columns '{channels[0]}'"):
         fitted.forecast(twice)
 
 
@@ -258,7 +258,7 @@ def test_a_forecast_may_lack_a_value_where_the_rows_of_the_splits_lack_none(
 def test_a_history_with_no_value_is_told_where(small: Task, value: float) -> None:
     history = small.series.values[:100].copy()
     history[90, 2] = value
-    with pytest.raises(ValueError, match=f"it has {value} at step 14 of the lookback, channel 2"):
+    with pytest.raises(ValueError, match=f"but has {value} at step 14 of the lookback, channel 2"):
         fit("last_value", small).forecast(history)
 
 

@@ -84,7 +84,8 @@ def alike(shown: list[str], printed: list[str]) -> bool:
     if len(shown) != len(printed) or shown[:2] != printed[:2]:
         return False
     pairs = zip(shown[2:], printed[2:], strict=True)
-    return all(a == b or abs(float(a) - float(b)) < 2e-3 for a, b in pairs)
+    numbers = ((a.strip("[],"), b.strip("[],")) for a, b in pairs)
+    return all(a == b or abs(float(a) - float(b)) < 2e-3 for a, b in numbers)
 
 
 def commands(page: str) -> list[str]:
