@@ -30,7 +30,7 @@ from benchmark.evaluation.metrics import definitions
 from benchmark.forecasters.contract import Forecaster
 from benchmark.harness.configured import configured
 from benchmark.harness.fitted import fit_plan, score
-from benchmark.harness.run import plan
+from benchmark.harness.plan import plan
 from benchmark.harness.saved import SavedRun, load_saved
 from benchmark.harness.spec import Execution, with_task
 from benchmark.places import RESULTS, RESULTS_VARIABLE

@@ -15,7 +15,8 @@ from benchmark.data.splits import SplitName, Splits
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster, SeriesShape
-from benchmark.harness.run import Plan, plan, run
+from benchmark.harness.plan import Plan, plan
+from benchmark.harness.run import run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records import layout
 from benchmark.records.record import RunRecord

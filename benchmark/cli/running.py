@@ -71,7 +71,8 @@ def run(
     spec = load_run(path, overrides)
 
     from benchmark.forecasters.contract import ForecastError
-    from benchmark.harness.run import NotKept, plan
+    from benchmark.harness.plan import plan
+    from benchmark.harness.run import NotKept
     from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
     from benchmark.suites.attempt import leave_row

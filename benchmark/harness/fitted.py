@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -23,6 +23,7 @@ from benchmark.forecasters.resolve import how_fitted
 from benchmark.forecasters.sameness import check_alone
 from benchmark.harness.build import unfitted
 from benchmark.harness.machine import device_name, hardware
+from benchmark.harness.plan import Plan
 from benchmark.harness.software import software
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.harness.weights import check_state
@@ -30,9 +31,6 @@ from benchmark.records.record import TRAIN, TRAIN_AND_VAL
 from benchmark.training.devices import check_devices
 from benchmark.training.fit import fit, refit, total_energy
 from benchmark.training.report import FitOptions, FitReport
-
-if TYPE_CHECKING:
-    from benchmark.harness.run import Plan
 
 
 @dataclass(frozen=True, eq=False)

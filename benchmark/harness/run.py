@@ -8,35 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.data.card import load_card
-from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError, no_exit
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
 from benchmark.files import StorageFault, storage_faults, try_folder
-from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.fitted import FittedPlan, common_columns, fit_plan, resolve_device, score
-from benchmark.harness.identity import identify
+from benchmark.harness.plan import Plan
 from benchmark.harness.saved import save_model
 from benchmark.harness.software import made_by
-from benchmark.harness.spec import Execution, RunSpec, write_run
+from benchmark.harness.spec import Execution, write_run
 from benchmark.records import layout
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store, write_record
 from benchmark.training.report import Epoch, FitOptions
 from benchmark.training.unfinished import Unfinished
-
-LONGEST_RUN_ID = 128  # characters: what a record's id, and any file system, allows
 
 
 class NotKept(UserError):  # noqa: N818 - the run is done
@@ -51,75 +45,6 @@ class NotKept(UserError):  # noqa: N818 - the run is done
         what = f"the run is done, but its weights are not kept: {reason.what}"
         super().__init__(reason.where, what, reason.cure)
         self.record = record
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run that is ready to start: all that can be known before training.
-
-    Attributes:
-        spec: what is run.
-        where: the file it came from, for errors.
-        series: its data.
-        run_id: names its folder; a hash of all that decides its numbers.
-        config: hash of the same without the seed: rows that share it differ by chance alone.
-        source: hash of the model's files, `source_digest`; empty where all of them are ours.
-    """
-
-    spec: RunSpec
-    where: str
-    series: Series
-    run_id: str
-    config: str
-    source: str
-
-    @property
-    def task(self) -> Task:
-        """The data, split and scaled."""
-        return _task(self.series, self.spec.lookback, self.spec.horizon)
-
-    @property
-    def devices(self) -> int:
-        """How many share the fit: one, where nothing is trained by gradient."""
-        trained = how_fitted(self.spec.model, self.where) == "gradient"
-        return self.spec.parallel.devices if trained else 1
-
-
-# The plans of a suite share what they can and keep no scaled copy each: a wide data set's copies
-# for every model, horizon and seed would not fit into memory together.
-_task = lru_cache(maxsize=4)(Task)
-
-
-def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
-    """Load the data, check the model's options and name the run.
-
-    Args:
-        spec: what is run.
-        where: the file it came from, for errors.
-        series: the spec's data set, where it is loaded already.
-
-    Raises:
-        UserError: anything wrong with the data, the model or its options.
-    """
-    _, options = resolve_model(spec.model, where)  # before anything is fetched for it
-    series = series or load(load_card(spec.dataset))
-    task = _task(series, spec.lookback, spec.horizon)
-    trained = how_fitted(spec.model, where) == "gradient"
-    source = source_digest(spec.model, where)
-    decisive = {
-        "name": spec.name,
-        "lookback": spec.lookback,
-        "horizon": spec.horizon,
-        "model": {"class": spec.model["class"], **options},
-        "training": spec.training.model_dump() if trained else None,
-        "source": source,
-    } | ({"refit": True} if spec.refit else {})
-    config = identify(where, task, decisive)
-    run_id = f"{spec.name}-{series.name}-{spec.horizon}-seed{spec.seed}-{config}"
-    if len(run_id) > LONGEST_RUN_ID:
-        what = f"makes the run's folder {run_id!r} longer than {LONGEST_RUN_ID} characters"
-        raise UserError(f"{where}: name", what, "shorten it, or the data set's name")
-    return Plan(spec, where, series, run_id, config, source)
 
 
 @no_exit()

@@ -12,7 +12,8 @@ from typing import Any, Self
 from benchmark.data.load import Series
 from benchmark.errors import UserError, reason_of
 from benchmark.files import StorageFault
-from benchmark.harness.run import NotKept, Plan, plan, record_failure, run
+from benchmark.harness.plan import Plan, plan
+from benchmark.harness.run import NotKept, record_failure, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.suites.executor import Report

@@ -25,7 +25,7 @@ from benchmark.suites.executor import Report, RunLost, limit_reason
 from benchmark.suites.node import attempt_on_node
 
 if TYPE_CHECKING:
-    from benchmark.harness.run import Plan
+    from benchmark.harness.plan import Plan
 
 KNOCK_SECONDS = 10.0
 QUEUE = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}

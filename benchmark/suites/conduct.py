@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from rich.console import Console
 
-from benchmark.harness.run import Plan, record_failure
+from benchmark.harness.plan import Plan
+from benchmark.harness.run import record_failure
 from benchmark.harness.spec import Execution
 from benchmark.records.record import RunRecord
 from benchmark.suites.done import is_done

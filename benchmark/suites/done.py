@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import benchmark
-from benchmark.harness.run import Plan
+from benchmark.harness.plan import Plan
 from benchmark.harness.spec import Execution
 from benchmark.records.layout import WEIGHTS
 from benchmark.records.store import Store

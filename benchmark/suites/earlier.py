@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmark.config import nearest
 from benchmark.errors import UserError
-from benchmark.harness.run import Plan, plan
+from benchmark.harness.plan import Plan, plan
 from benchmark.harness.saved import find_run
 from benchmark.harness.spec import (
     CONFIGS,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from benchmark.harness.run import Plan
+from benchmark.harness.plan import Plan
 from benchmark.places import REFERENCE
 from benchmark.records.record import RunRecord
 from benchmark.records.table import read_results

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from benchmark.harness.spec import Execution
 
 if TYPE_CHECKING:
-    from benchmark.harness.run import Plan
+    from benchmark.harness.plan import Plan
     from benchmark.records.record import RunRecord
     from benchmark.training.report import Epoch
 

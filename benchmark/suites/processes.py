@@ -28,7 +28,7 @@ from benchmark.harness.spec import Execution, RunSpec
 from benchmark.suites.executor import THREAD_VARIABLES, Report, RunLost, limit_reason
 
 if TYPE_CHECKING:
-    from benchmark.harness.run import Plan
+    from benchmark.harness.plan import Plan
     from benchmark.records.record import RunRecord
     from benchmark.training.report import Epoch
 

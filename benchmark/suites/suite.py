@@ -18,7 +18,7 @@ from benchmark.data.fetch import DatasetUnavailable, fetch
 from benchmark.data.load import load
 from benchmark.errors import UserError
 from benchmark.forecasters.resolve import depends_on_seed, how_fitted, resolve_model
-from benchmark.harness.run import Plan, plan
+from benchmark.harness.plan import Plan, plan
 from benchmark.harness.spec import (
     Execution,
     Grid,

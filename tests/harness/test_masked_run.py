@@ -15,7 +15,8 @@ from benchmark.audit.audit import audit
 from benchmark.data.card import load_card
 from benchmark.data.load import load
 from benchmark.errors import UserError
-from benchmark.harness.run import plan, run
+from benchmark.harness.plan import plan
+from benchmark.harness.run import run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.pitfalls.study import measure
 from benchmark.records.losses import read_losses

@@ -19,7 +19,8 @@ from benchmark.errors import UserError
 from benchmark.forecasters.contract import SeriesShape
 from benchmark.forecasters.ridge import Moments
 from benchmark.harness.fitted import FittedPlan, fit_plan
-from benchmark.harness.run import plan, run
+from benchmark.harness.plan import plan
+from benchmark.harness.run import run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.training.fit import Refitted, refit, seed_all
 from benchmark.training.gradient import fit_by_gradient

@@ -21,7 +21,8 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.harness.fitted import resolve_device
 from benchmark.harness.machine import hardware
-from benchmark.harness.run import Plan, plan, run
+from benchmark.harness.plan import Plan, plan
+from benchmark.harness.run import run
 from benchmark.harness.spec import Execution, RunSpec, load_run
 from benchmark.records.store import Store
 from benchmark.suites.done import is_done

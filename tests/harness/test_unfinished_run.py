@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from benchmark.harness import identity
-from benchmark.harness.run import Plan, plan, run
+from benchmark.harness.plan import Plan, plan
+from benchmark.harness.run import run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.training.report import EarlierEpoch, Epoch

@@ -16,7 +16,8 @@ import pytest
 from rich.console import Console
 
 from benchmark.errors import UserError
-from benchmark.harness.run import Plan, plan, run
+from benchmark.harness.plan import Plan, plan
+from benchmark.harness.run import run
 from benchmark.harness.spec import Execution, RunSpec, with_task
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store

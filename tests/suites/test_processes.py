@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmark.data.fetch import DatasetUnavailable
 from benchmark.errors import UserError
 from benchmark.files import StorageFault
-from benchmark.harness.run import plan
+from benchmark.harness.plan import plan
 from benchmark.harness.spec import Execution, load_run
 from benchmark.records.store import Store
 from benchmark.suites.attempt import InProcess, attempt_elsewhere

@@ -11,7 +11,7 @@ import benchmark.suites.suite as suites
 from benchmark.config import validate
 from benchmark.data.task import Task
 from benchmark.errors import UserError
-from benchmark.harness.run import Plan
+from benchmark.harness.plan import Plan
 from benchmark.harness.spec import (
     SuiteSpec,
     config_names,

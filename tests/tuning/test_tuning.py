@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmark.forecasters.resolve import how_fitted
-from benchmark.harness.run import plan
+from benchmark.harness.plan import plan
 from benchmark.harness.spec import config_names, design_names, find_config, load_run
 from benchmark.plain_yaml import load_yaml
 from benchmark.training.report import EarlierEpoch, Epoch
