@@ -31,7 +31,7 @@ def escape_latex(text: str, longest: int = LONGEST_LINE) -> str:
 
 
 def to_latex(tables: list[Table]) -> str:
-    """Write tables as floats: caption, rows, and the notes below in small type."""
+    """Write tables as floats: caption, rows, and below in small type what they mean."""
     return _COMMENT + "\n".join(map(_float, tables))
 
 
@@ -48,7 +48,10 @@ def _float(table: Table) -> str:
         *(_line([_cell(cell) for cell in row]) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
-        *(rf"\par\smallskip{{\footnotesize {escape_latex(note)}\par}}" for note in table.notes),
+        *(
+            rf"\par\smallskip{{\footnotesize {escape_latex(text)}\par}}"
+            for text in (*table.intro, *table.notes)
+        ),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"

@@ -222,8 +222,8 @@ def _over_groups(board: Leaderboard) -> list[Table]:
 
 
 def tables_of(board: Leaderboard) -> list[Table]:
-    """Lay out every group in full, then what is over several of them."""
-    return [*(_table(group, compact=False) for group in board.groups), *_over_groups(board)]
+    """Lay out every group as a page of a paper has room for, then what is over several of them."""
+    return [*(_table(group, compact=True) for group in board.groups), *_over_groups(board)]
 
 
 def print_table(board: Leaderboard, console: Console, options: Sequence[str] = ()) -> None:
