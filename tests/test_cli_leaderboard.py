@@ -96,3 +96,27 @@ def test_leaderboard_draws_error_by_cost(toy: Path, run: Run, command: Command) 
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("Plot: costs.svg\n")
     assert "<svg" in (toy / "costs.svg").read_text()
+
+
+def test_a_file_is_no_folder_for_two(toy: Path, run: Run, command: Command) -> None:
+    run("ridge")
+    refused = command("leaderboard", "--output", "board.csv")
+    assert refused.code == 2
+    assert "--output board.csv: names a file, and two are written; name a folder" in refused.err
+    assert not Path("board.csv").exists()
+
+
+def test_every_row_is_compared_with_one_that_is_named(
+    toy: Path, run: Run, command: Command
+) -> None:
+    run("ridge")
+    run("seasonal_naive")
+    shown = command("leaderboard", "--against", "ridge", "--latex", "t.tex")
+    assert (shown.code, shown.err) == (0, "")
+    assert "beside ridge, MSE" in shown.out
+    assert "beside ridge" in Path("t.tex").read_text()
+    refused = command("leaderboard", "--against", "rigde")
+    assert (refused.code, refused.err) == (
+        2,
+        "error: --against: no row is called 'rigde'; did you mean 'ridge'?\n",
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.options import FIGURES, ResultsOption, check_output, make_console, tell
+from benchmark.errors import UserError
 from benchmark.places import RESULTS, RESULTS_VARIABLE
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def leaderboard(
     from benchmark.reports.ranking import leaderboard as rank
     from benchmark.reports.terminal import print_tables
 
+    if output is not None and output.suffix in (".md", ".csv"):
+        what = "names a file, and two are written"
+        raise UserError(f"--output {output}", what, "name a folder")
     check_output(plot, *FIGURES, option="--plot")
     check_output(ranks, *FIGURES, option="--ranks")
     check_output(latex, ".tex", option="--latex")

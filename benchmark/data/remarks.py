@@ -15,6 +15,12 @@ Array = NDArray[np.float64]
 MOST_ALIKE = 0.05
 """Share of a channel's values up to which equal ones far off look like a code, not a state."""
 
+FEW = 24
+"""Different whole numbers up to which a channel may be of the calendar: hours of a day."""
+
+A_LOOK = 500
+"""Values that tell of most channels that theirs are more."""
+
 
 def remarks(channels: Sequence[str], values: Array, train: range) -> dict[str, str]:
     """Say of a data set what may surprise, a label and a text each; empty where nothing does.
@@ -27,11 +33,19 @@ def remarks(channels: Sequence[str], values: Array, train: range) -> dict[str, s
     found = {
         "at the end": _at_the_end(values),
         "constant": _constant(channels, values, train),
+        "few values": ", ".join(filter(None, map(_few_values, channels, values.T))),
         "far off": ", ".join(filter(None, map(_far_off, channels, values.T))),
     }
-    cure = "empty these cells in the file if they mean that nothing was measured"
-    found["far off"] += f"; {cure}" if found["far off"] else ""
-    return {label: text for label, text in found.items() if text}
+    cures = {
+        "few values": "such channels are forecast and scored like any other: list them under "
+        "left_out in the card if they are known beforehand, as holidays are",
+        "far off": "empty these cells in the file if they mean that nothing was measured",
+    }
+    return {
+        label: "; ".join(filter(None, (text, cures.get(label))))
+        for label, text in found.items()
+        if text
+    }
 
 
 def _at_the_end(values: Array) -> str:
@@ -58,6 +72,16 @@ def _constant(channels: Sequence[str], values: Array, train: range) -> str:
         names = [f"{channels[i]} ({mean[i]:.10g})" for i in indices]
         parts += [f"{', '.join(names)} {note}"] if names else []
     return "; ".join(parts)
+
+
+def _few_values(name: str, column: Array) -> str:
+    """A channel of a few whole numbers, such as the day of the week, and how many they are."""
+    known = column[~np.isnan(column)]
+    if len(np.unique(known[:A_LOOK])) > FEW or len(known) < A_LOOK:
+        return ""
+    different = np.unique(known)
+    is_few = 1 < len(different) <= FEW and not np.any(different % 1)
+    return f"{name} ({len(different)})" if is_few else ""
 
 
 def _far_off(name: str, column: Array) -> str:

@@ -68,6 +68,22 @@ def test_nothing_is_told_but_of_a_value_that_few_have_and_nobody_comes_near(valu
         assert len(values) - len(others) <= MOST_ALIKE * len(values)
 
 
+def test_a_channel_of_few_whole_numbers_may_be_of_the_calendar():
+    rows = np.arange(2000)
+    channels = {
+        "holiday": rows % 50 == 0,
+        "hour": rows % 24,
+        "minute": rows % 60,
+        "half": rows % 24 / 2,
+        "wave": np.sin(rows) * rows,
+    }
+    values = np.stack(list(channels.values()), axis=1).astype(float)
+    told = remarks(list(channels), values, range(1500))
+    assert told["few values"].startswith("holiday (2), hour (24); ")
+    assert "left_out" in told["few values"]
+    assert "few values" not in remarks(list(channels), values[:400], range(300))
+
+
 def test_a_channel_that_changes_by_rounding_alone_stands_still():
     still = np.where(np.arange(100) % 2, 0.1 + 0.2, 0.3)
     later = still.copy()
