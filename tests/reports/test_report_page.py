@@ -205,6 +205,11 @@ def test_a_row_has_its_mean_spread_rank_ties_costs_and_commands(run, leave, writ
     assert second == f"benchmark run {seeds[0].run_id}"
 
 
+def test_small_errors_have_the_digits_that_tell_them_apart(run, write):
+    _, data = write(run("a", 0.023911), run("b", 0.023942, seed=1))
+    assert [row["cells"][4][1] for row in data["rows"]] == ["0.02391", "0.02394"]
+
+
 def test_a_row_alone_is_the_best_of_nothing(run, write):
     _, data = write(run("gru"), run("gru", dataset="ETTh2"), run("lstm", 0.6, dataset="ETTh2"))
     assert [cell(data, row, "mse")[2] for row in range(3)] == ["", "best", "second"]

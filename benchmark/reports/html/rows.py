@@ -12,7 +12,7 @@ from benchmark.reports.costs import cost_points
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
 from benchmark.reports.seed_noise import noise_marks
-from benchmark.reports.tables import Mark, mean_and_std, number, plain, share
+from benchmark.reports.tables import Mark, decimals_for, mean_and_std, number, plain, share
 from benchmark.reports.ties import TIED
 
 if TYPE_CHECKING:
@@ -83,12 +83,14 @@ def row_objects(
         for each in SCORES
         if len(rows) > 1 and rows[each.key].notna().any()  # one alone is not the best of anything
     }
+    places = {each.key: decimals_for(rows[each.key]) for each in SCORES}
     costs = {key: [*_costs(rows, key)] for key in PARETO_COSTS}
     shown = []
     for place, (label, fact) in enumerate(zip(labels(rows)[:most], facts, strict=True)):
         row = rows.iloc[place]
         scores = [
-            _score(row, each, marks.get(each.key, [""] * len(rows))[place]) for each in SCORES
+            _score(row, each, marks.get(each.key, [""] * len(rows))[place], places[each.key])
+            for each in SCORES
         ]
         cells = [
             [int(row["rank"]), f"{row['rank']}{'*' if row['failed_seeds'] else ''}", ""],
@@ -96,7 +98,7 @@ def row_objects(
             _text(group.dataset),
             [group.horizon, str(group.horizon), ""],
             *scores[:2],
-            _tie(row),
+            _tie(row, places["mse"]),
             _text(fact["family"]),
             [int(row["lookback"]), str(row["lookback"]), ""],
             *scores[2:],
@@ -122,21 +124,21 @@ def _text(value: str) -> list[Any]:
     return [value, plain(value), ""]
 
 
-def _score(row: Series[Any], column: Shown, mark: Mark) -> list[Any]:
-    text = mean_and_std(row[column.key], row[f"{column.key}_std"])
+def _score(row: Series[Any], column: Shown, mark: Mark, decimals: int) -> list[Any]:
+    text = mean_and_std(row[column.key], row[f"{column.key}_std"], decimals)
     return [_sortable(row[column.key]), text, mark]
 
 
-def _tie(row: Series[Any]) -> list[Any]:
+def _tie(row: Series[Any], decimals: int) -> list[Any]:
     if math.isnan(row["p_value"]):
         return [None, number(math.nan), ""]
     if row["rank"] == 1:
         return [0, "best", ""]
-    text = f"{row['vs_best']:+.4f}"
-    if row["vs_best_low"] <= 0:
-        text += f" {TIED}"
-    interval = f"95% interval {row['vs_best_low']:+.4f} to {row['vs_best_high']:+.4f}"
-    return [_sortable(row["vs_best"]), text, "", interval]
+    difference, low, high = (
+        f"{row[name]:+.{decimals}f}" for name in ("vs_best", "vs_best_low", "vs_best_high")
+    )
+    text = f"{difference} {TIED}" if row["vs_best_low"] <= 0 else difference
+    return [_sortable(row["vs_best"]), text, "", f"95% interval {low} to {high}"]
 
 
 def _seeds(row: Series[Any]) -> str:
