@@ -199,8 +199,10 @@ def test_compare_exits_with_1_where_something_regressed(toy: Path, command: Comm
     same = command("compare", old, old)
     assert (same.code, same.err) == (0, "")
     assert same.out.startswith("Note: both are the same file\n")
-    mse = rows(toy / "results")[0]["mse"]
-    (toy / "worse.csv").write_text(old.read_text().replace(mse, repr(float(mse) * 1.05)))
+    row = rows(toy / "results")[0]
+    worse = float(row["mse"]) * 1.05
+    text = old.read_text().replace(row["mse"], repr(worse))
+    (toy / "worse.csv").write_text(text.replace(row["rmse"], repr(worse**0.5)))
     assert command("compare", old, "worse.csv").code == 1
     assert command("compare", "worse.csv", old).code == 0
     assert command("compare", old, "worse.csv", "--tolerance", 0.06).code == 0

@@ -43,7 +43,7 @@ def open_checked(path: Path, longest: int | None = None) -> IO[bytes]:
         OSError: it cannot be read.
     """
     while True:
-        sums = _content(path.parent)
+        which, sums = _which(path.parent), _content(path.parent)
         stream = open(path, "rb")  # noqa: SIM115 - the caller closes it
         try:
             if longest is not None and os.fstat(stream.fileno()).st_size > longest:
@@ -52,8 +52,8 @@ def open_checked(path: Path, longest: int | None = None) -> IO[bytes]:
             if sums is None or f"\n{_digest_of(stream)}  {path.name}\n".encode() in b"\n" + sums:
                 stream.seek(0)
                 return stream
-            if _content(path.parent) == sums:  # else: another process has just replaced the run
-                raise _changed(path)
+            if (_which(path.parent), _content(path.parent)) == (which, sums):
+                raise _changed(path)  # else: another process has just replaced the run
         except BaseException:
             stream.close()
             raise
@@ -87,18 +87,25 @@ def check_folder(folder: Path) -> None:
         OSError: one cannot be read.
     """
     while (content := _content(folder)) is not None:
+        which = _which(folder)
         sums = _parsed(folder / SUMS_FILE, content)
         found = {name: _digest(folder / name) for name in _files(folder) if name in sums}
         wrong = [name for name, digest in sums.items() if found.get(name) != digest]
         if not wrong:
             return
-        if _content(folder) == content:
+        if (_which(folder), _content(folder)) == (which, content):
             raise UserError.join(_changed(folder / name) for name in wrong)
 
 
 def _changed(path: Path) -> UserError:
     what = f"is damaged (it is not what {SUMS_FILE} beside it says was written)"
     return UserError(str(path), what, _CURE)
+
+
+def _which(folder: Path) -> tuple[int, int]:
+    """Tell a folder from another one that has taken its place, even with the same files in it."""
+    found = os.stat(folder)
+    return found.st_ino, found.st_ctime_ns
 
 
 def _content(folder: Path) -> bytes | None:

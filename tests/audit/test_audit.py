@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-import benchmark.harness.run as run_module
+import benchmark.harness.plan as plan_module
 from benchmark.audit.audit import Finding, audit
 from benchmark.audit.line import BATCH_SIZE
 from benchmark.data.task import Scaler, Task
@@ -71,7 +71,7 @@ def audited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[..., list[Finding]]:
     """Audit a class ``Leaky`` whose body is given, on the toy data set; its findings."""
-    monkeypatch.setattr(run_module, "_task", Task)  # made anew by each run, as a process would
+    monkeypatch.setattr(plan_module, "_task", Task)  # made anew by each run, as a process would
 
     def findings(
         body: str = "", base: str = "Base", before: str = "", horizon: int = 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -164,3 +165,28 @@ def test_a_run_that_is_replaced_while_it_is_read_is_not_taken_for_damaged(
         assert stream.read() in (b"new", bytes(range(40)))
     monkeypatch.setattr(checksums, "_digest_of", replaced_meanwhile)
     check_folder(run)
+
+
+def test_a_run_that_is_replaced_and_replaced_back_while_it_is_read_is_not_damaged(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, again = tmp_path / "other", tmp_path / "again"
+    for copy in (other, again):
+        shutil.copytree(run, copy)
+    flip(other / "record.json", 3)
+    (other / "SHA256SUMS").unlink()
+    write_sums(other)
+    swaps = [other, again]  # the second holds what the first one took the place of
+    content = checksums._content
+
+    def swapped(folder: Path) -> bytes | None:
+        before = content(folder)
+        if swaps:
+            shutil.rmtree(folder)
+            swaps.pop(0).rename(folder)
+        return before if swaps else content(folder)
+
+    monkeypatch.setattr(checksums, "_content", swapped)
+    with open_checked(run / "record.json") as stream:
+        assert stream.read()
+    assert not swaps
