@@ -31,6 +31,7 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError, error_text, told_by_line
 from benchmark.evaluation.forecast import evaluate
 from benchmark.evaluation.metrics import mse
+from benchmark.evaluation.quantiles import quantiles_of
 from benchmark.forecasters.contract import ClosedFormForecaster, Forecaster
 from benchmark.harness.spec import RunSpec
 
@@ -187,10 +188,10 @@ def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
 
 @torch.no_grad()
 def _forecasts(forecaster: Forecaster, windows: Windows, order: Tensor, batch_size: int) -> Tensor:
-    """Forecast windows in an order and in batches of a size: ``(W, H, C)``, scaled."""
+    """Forecast windows in an order and in batches of a size: ``(W, 1 or Q, H, C)``, scaled."""
     forecaster.eval()
     parts = torch.split(order, batch_size)
-    return torch.cat([forecaster(windows.gather(part)[0]) for part in parts])
+    return torch.cat([quantiles_of(forecaster, windows.gather(part)[0]) for part in parts])
 
 
 def _state(forecaster: nn.Module) -> dict[str, Tensor]:

@@ -58,7 +58,7 @@ def leaderboard(
     from benchmark.reports.ranking import leaderboard as rank
     from benchmark.reports.terminal import print_tables
 
-    if output is not None and output.suffix in (".md", ".csv"):
+    if output is not None and output.suffix.lower() in (".md", ".csv", ".html"):
         what = "names a file, and two are written"
         raise UserError(f"--output {output}", what, "name a folder")
     check_output(plot, *FIGURES, option="--plot")

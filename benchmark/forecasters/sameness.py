@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,12 @@ from torch import Tensor
 
 from benchmark.errors import text_by_line
 from benchmark.forecasters.beside import beside_state
-from benchmark.forecasters.contract import Forecaster, ForecastError, check_tensor
+from benchmark.forecasters.contract import (
+    Forecaster,
+    ForecastError,
+    QuantileForecaster,
+    check_tensor,
+)
 
 FEW = 8
 """Windows that are forecast by themselves: spread over the batch, so that no neighbours are."""
@@ -40,6 +46,20 @@ def forecast(forecaster: Forecaster, x: Tensor) -> Tensor:
     return found  # type: ignore[no-any-return]
 
 
+@torch.no_grad()
+def _scored(forecaster: Forecaster, x: Tensor) -> Tensor:
+    """What is scored of lookbacks ``(B, L, C)``, over which `forward` may write.
+
+    ``(B, H, C)``, or its quantiles ``(B, Q, H, C)``.
+    """
+    if not isinstance(forecaster, QuantileForecaster):
+        return forecast(forecaster, x.clone())
+    forecaster.eval()
+    found = forecaster.quantiles(x.clone())
+    check_tensor(found)
+    return found
+
+
 def difference(one: Tensor, other: Tensor) -> float:
     """The largest absolute difference."""
     return float((one - other).abs().max())
@@ -50,11 +70,23 @@ def off_alone(forecaster: Forecaster, x: Tensor) -> float:
 
     It is the largest difference as a share of the channel's largest forecast, or of one standard
     deviation of the train rows where that is larger: what a series' scale makes of a rounding.
+    Infinite where a window alone has no finite forecast; 0 where they have none together, which is
+    told elsewhere.
+
+    Raises:
+        ForecastError: the forecast of one window has another shape than that of several.
     """
-    together = forecast(forecaster, x)
+    together = _scored(forecaster, x)
+    if not together.isfinite().all():
+        return 0.0
     some = torch.linspace(0, len(x) - 1, min(FEW, len(x)), device=x.device).long()
-    alone = torch.cat([forecast(forecaster, x[number : number + 1]) for number in some.tolist()])
-    return _share(alone, together[some], together)
+    alone = [_scored(forecaster, x[number : number + 1]) for number in some.tolist()]
+    for one in alone:
+        if one.shape != together[:1].shape:
+            what = f"the forecast of one window must have the shape {tuple(together[:1].shape)}"
+            cure = "squeeze() takes a batch of one away: name the dimension"
+            raise ForecastError(f"{what}, but has {tuple(one.shape)}; {cure}")
+    return _share(torch.cat(alone), together[some], together)
 
 
 def check_alone(forecaster: Forecaster, x: Tensor) -> None:
@@ -66,9 +98,9 @@ def check_alone(forecaster: Forecaster, x: Tensor) -> None:
         ForecastError: they do.
     """
     off = off_alone(forecaster, x)
-    if not off > ROUNDING:  # what is not finite is told elsewhere
+    if off <= ROUNDING:
         return
-    first, again = forecast(forecaster, x), forecast(forecaster, x)
+    first, again = _scored(forecaster, x), _scored(forecaster, x)
     if _share(first, again, first) > ROUNDING:
         what = "a window must have one forecast, but made once more it is another"
         cure = "keep nothing on self from one call to the next, and draw no numbers in eval mode"
@@ -116,12 +148,12 @@ def unsaved(
     cure = "register it in __init__ (nn.ModuleList, register_buffer), or use get_extra_state"
     try:
         fresh.load_state_dict(state)
-        again = forecast(fresh, x)
+        again = _scored(fresh, x)
     except Exception as error:  # whatever a model makes of what it has not
         told = " ".join(str(error).split()) if isinstance(error, RuntimeError) else ""
         reason = f"{told:.200}" or text_by_line(error)
         return f"what is saved does not make the model again ({reason})", cure
-    first = forecast(forecaster, x)
+    first = _scored(forecaster, x)
     off = _share(first, again, first)
     if not off > REREAD:
         return "", ""
@@ -134,5 +166,6 @@ def unsaved(
 
 def _share(one: Tensor, other: Tensor, of: Tensor) -> float:
     """The largest difference, as a share of each channel's largest value, of at least 1."""
-    size = of.abs().amax(dim=(0, 1)).clamp(min=1.0)
-    return float(((one - other).abs() / size).max())
+    size = of.abs().flatten(0, -2).amax(dim=0).clamp(min=1.0)
+    off: Tensor = ((one - other).abs() / size).nan_to_num(nan=math.inf, posinf=math.inf)
+    return float(off.max())

@@ -30,7 +30,7 @@ REQUIRED = (
 )  # fmt: skip
 """Columns a results file must have; the others of `COLUMNS` read as empty where they are absent."""
 
-_ALIKE = 1e-6  # relative; both are of float64
+_ALIKE, _ROUNDED = 0.01, 0.001  # of a table that was rounded on its way
 _MAY_BE_EMPTY = frozenset(("mse", "mae", "error"))
 _SPECIAL = re.compile(r'[",\r\n]')
 _WHOLE = re.compile(rf"(?:{WHOLE})(?:\.0)?")  # pandas writes 1.0 beside empty cells
@@ -172,8 +172,9 @@ def _checks(frame: DataFrame) -> list[tuple[str, Series, str, str]]:
             (column, ~failed & score.isna(), "is empty in a done run", "a done run has a score"),
             (column, failed & score.notna(), "is a score of a failed run", "empty the cell"),
         ]
-    unlike = (frame["rmse"] - frame["mse"] ** 0.5).abs() > _ALIKE * frame["rmse"]
-    checks.append(("rmse", unlike, "is not the root of the row's mse", "mend the one or the other"))
+    unlike = (frame["rmse"] - frame["mse"] ** 0.5).abs() > _ALIKE * frame["rmse"] + _ROUNDED
+    cure = "mend the one or the other: is one of another column or run?"
+    checks.append(("rmse", unlike, "is not the root of the row's mse", cure))
     return checks
 
 

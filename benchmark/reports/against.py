@@ -49,7 +49,7 @@ def against_tables(
         name: of a model, where it has several rows the one that validation chooses; or of a row.
 
     Raises:
-        UserError: no row has that name.
+        UserError: no row has that name, or several and nothing chooses among them.
     """
     done = dict(tuple(results[results["status"] == "done"].groupby(GROUP)))
     tables = []
@@ -69,9 +69,16 @@ def _place(group: Group, name: str) -> int | None:
     """The row that is meant, among those of a group."""
     rows = group.rows
     found = rows.index[rows["name"] == name]
-    if len(found) != 1:
-        own = chosen(rows[rows["model"] == name])
-        found = own.index if len(own) else rows.index[rows["model"] == name]
+    if len(found) > 1 or not len(found):
+        found = rows.index[rows["model"] == name]
+    if len(found) > 1:
+        own = chosen(rows.loc[found])
+        if not len(own):
+            what = (
+                f"'{name}' has {len(found)} rows ({group.title}), and no val_mse that chooses one"
+            )
+            raise UserError("--against", what, "rank a CSV with one of them")
+        found = own.index
     return int(found[0]) if len(found) else None
 
 
@@ -106,7 +113,8 @@ def _table(group: Group, place: int, seeds: Mapping[int, NDArray[np.float64]]) -
             )
         )
     return Table(
-        title=f"{group.title}: beside {rows['name'].iloc[place]}, MSE {number(reference, places)}",
+        title=f"{group.title}: beside {rows['name'].iloc[place]} "
+        f"({rows['lookback'].iloc[place]}), MSE {number(reference, places)}",
         columns=(
             Column("model", number=False),
             Column("lookback", spare=2),

@@ -113,7 +113,33 @@ def test_python_keeps_no_model_that_is_not_the_one_fitted(
 DEPENDENT = """
 import torch
 from torch import nn
+from benchmark.forecasters.contract import LEVELS, QuantileForecaster
 from benchmark.forecasters.linear import Linear
+
+class NotAlone(Linear):
+    def forward(self, x):
+        others = torch.tensor(float(len(x) - 1))
+        return super().forward(x) * (others / others)  # 0 / 0 where it is alone
+
+class Quantiles(QuantileForecaster):
+    fitted = "none"
+    def quantiles(self, x):
+        return (x[:, -1:] + x.mean(0)[-1:]).expand(-1, self.shape.horizon, -1)[:, None].repeat(
+            1, len(LEVELS), 1, 1
+        )
+    def forward(self, x):
+        return x[:, -1:].expand(-1, self.shape.horizon, -1)
+
+class Squeezes(Linear):
+    def forward(self, x):
+        return super().forward(x).squeeze(0)
+
+class InPlace(Linear):
+    def forward(self, x):
+        with torch.no_grad():
+            level = x.mean(1, keepdim=True)
+            x -= level
+        return super().forward(x) + level
 
 class Peeks(Linear):
     def forward(self, x):
@@ -180,6 +206,9 @@ AGAIN = "a window must have one forecast, but made once more it is another; keep
         ("Statistics", OTHERS),
         ("Remembers", AGAIN),
         ("Draws", AGAIN),
+        ("NotAlone", OTHERS),
+        ("Quantiles", OTHERS),
+        ("Squeezes", "the forecast of one window must have the shape (1, 12, "),
     ],
 )
 def test_a_forecast_that_depends_on_other_windows_is_never_scored(
@@ -207,6 +236,29 @@ def test_an_honest_model_is_scored_and_what_looks_at_it_draws_nothing(
         (row,) = read_results(Path("results/results.csv")).to_dict("records")
         scores.append((row["run_id"], row["mse"], row["crps"], torch.rand(()).item()))
     assert scores[0] == scores[1]
+
+
+def test_a_model_that_writes_over_its_lookback_is_its_own_affair(
+    toy: Path, command: Any, write_module: Any, write_yaml: Any
+) -> None:
+    write_module("users_dependent", DEPENDENT)
+    answer = run(command, write_yaml, "users_dependent.InPlace", "--checkpoint")
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_of_few_validation_windows_train_windows_stand_in(
+    toy: Path, write_module: Any, write_yaml: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_module("users_dependent", DEPENDENT)
+    monkeypatch.setattr("benchmark.harness.fitted.LEAST_BATCH", 10**6)
+    shown: list[int] = []
+    monkeypatch.setattr("benchmark.harness.fitted.check_alone", lambda _, x: shown.append(len(x)))
+    path = write_yaml(
+        "own.yaml", TASK | {"model": {"class": "users_dependent.Honest"}, "name": "o"}
+    )
+    task = Task(load(load_card("toy")), 24, 12)
+    benchmark.fit(path, task)
+    assert shown == [min(256, len(task.windows("train")))]
 
 
 def test_python_scores_no_such_model_either(toy: Path, write_module: Any, write_yaml: Any) -> None:

@@ -24,7 +24,9 @@ def test_a_row_whose_mse_and_rmse_are_of_different_runs_is_refused(tmp_path, rec
     path = tmp_path / "results.csv"
     write_csv(path, [record("a", mse=0.25, mae=0.4, rmse=0.5)])
     assert read_results(path)["mse"].tolist() == [0.25]
-    path.write_text(path.read_text().replace("0.25,0.4", "0.4,0.25"))  # two columns swapped
+    path.write_text(path.read_text().replace("0.25,0.4,0.5", "0.251,0.4,0.5005"))  # rounded
+    assert read_results(path)["mse"].tolist() == [0.251]
+    path.write_text(path.read_text().replace("0.251,0.4", "0.4,0.251"))  # two columns swapped
     with pytest.raises(UserError, match=r"line 2, column rmse: is not the root of the row's mse"):
         read_results(path)
 

@@ -91,12 +91,18 @@ def test_of_several_rows_of_a_model_the_one_that_validation_chooses_is_meant(run
     results = table(*runs)
     board = leaderboard(results)
     (shown,) = against_tables(board, results, {}, "gru")
-    assert shown.title.endswith("beside gru, MSE 0.5000")
+    assert shown.title.endswith("beside gru (336), MSE 0.5000")
     with pytest.raises(UserError, match=r"--against: no row is called 'rigde'; did you mean 'ridg"):
         against_tables(board, results, {}, "rigde")
+
+
+def test_nothing_but_validation_chooses_among_rows_of_one_name(run, table):
+    results = table(*(run("gru", 0.3, lookback=n, val_mse=None) for n in (96, 336)))
+    with pytest.raises(UserError, match=r"'gru' has 2 rows .*, and no val_mse that chooses one"):
+        against_tables(leaderboard(results), results, {}, "gru")
 
 
 def test_a_task_without_that_model_has_no_table(run, table):
     results = table(run("gru", 0.3), run("lstm", 0.4, dataset="ETTh2"))
     shown = against_tables(leaderboard(results), results, {}, "gru")
-    assert [one.title for one in shown] == ["ETTh1, horizon 96: beside gru, MSE 0.3000"]
+    assert [one.title for one in shown] == ["ETTh1, horizon 96: beside gru (336), MSE 0.3000"]
