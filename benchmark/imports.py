@@ -21,6 +21,9 @@ from benchmark.errors import UserError, told_by_line
 
 Base = TypeVar("Base")
 
+_NAMED: dict[str, Path] = {}
+"""The YAMLs that the user has named, each with its folder."""
+
 
 def find_class(
     name: str, where: str, base: type[Base], others: Mapping[type, str] = MappingProxyType({})
@@ -97,14 +100,14 @@ def is_concrete(member: object, base: type) -> bool:
     return inspect.isclass(member) and issubclass(member, base) and not inspect.isabstract(member)
 
 
-def importable_from(folder: Path) -> None:
-    """Let modules of a folder be found, after all that are found without it.
+def importable_beside(yaml: Path) -> None:
+    """Let modules beside a YAML that the user names be found, after all that are found without it.
 
-    So a module there is no mistake of ours: what its name shadows is imported before it.
+    Never for the run.yaml of a run: what lies beside that came with the run.
     """
-    path = str(folder.absolute())
-    if path not in sys.path:
-        sys.path.append(path)
+    folder = yaml.parent.absolute()
+    _NAMED[str(yaml)] = folder
+    _search_last(folder)
 
 
 def _check_own(module: ModuleType, where: str) -> None:
@@ -137,12 +140,19 @@ def _import_from_here(module_name: str, where: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise
+        beside = "put it beside the YAML, " if where.startswith(tuple(_NAMED)) else ""
         raise UserError(
             where,
             f"cannot import {module_name!r}",
-            "run from the folder that holds it, put it beside the YAML, or install it",
+            f"run from the folder that holds it, {beside}or install it",
         ) from None
     finally:
         if added:
             sys.path.remove(here)
-        importable_from(Path(here))
+        _search_last(Path(here))
+
+
+def _search_last(folder: Path) -> None:
+    """So that a module there shadows none of ours, nor of what ours import later."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))

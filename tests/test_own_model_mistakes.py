@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from mistakes import LINEAR, mistaken
 
+import benchmark
 from benchmark.records.table import read_results
 
 Command = Callable[..., Any]
@@ -250,15 +251,46 @@ def test_a_module_beside_the_yaml_that_was_named_is_found_from_another_folder(
     (folder / "own.yaml").write_text(f"{model}dataset: toy\nlookback: 24\nhorizon: 12\n")
     grid = "{datasets: [toy], horizons: [12], lookbacks: [24]}"
     (folder / "both.yaml").write_text(f"name: both\nmodels: [own.yaml]\ngrids: [{grid}]\n")
+    (toy / "suites").mkdir()
+    other = f"name: other\nmodels: [../study/own.yaml]\ngrids: [{grid}]\n"
+    (toy / "suites/other.yaml").write_text(other)
     for words in (
         ("suite", "study/both.yaml"),
         ("run", "study/own.yaml"),
         ("check", "study/own.yaml"),
+        ("speed", "study/own.yaml"),
+        ("tune", "study/own.yaml", "--set", "search={lookback: [12, 24]}", "--budget", "1"),
+        ("suite", "suites/other.yaml", "--force"),
     ):
-        sys.modules.pop("users_beside", None)
-        sys.path[:] = [path for path in sys.path if not path.endswith("study")]
+        _forget()
         assert command(*words).code == 0, words
+    _forget()
+    task = benchmark.Task(benchmark.load_dataset("toy"), horizon=12, lookback=24)
+    benchmark.fit("study/own.yaml", task)
+    assert "users_beside" in sys.modules
     sys.modules.pop("users_beside")
+
+
+def test_a_module_beside_a_runs_own_yaml_is_not_imported(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    assert command("run", write_yaml("model.yaml", LINEAR), "--checkpoint").code == 0
+    (run,) = Path("results/runs").iterdir()
+    (run / "users_brought.py").write_text("from pathlib import Path\nPath('mark').touch()\n")
+    text = (run / "run.yaml").read_text()
+    (run / "run.yaml").write_text(text.replace("class: Linear", "class: users_brought.Own"))
+    (run / "SHA256SUMS").unlink()
+    for words in (("backtest", run), ("run", run / "run.yaml")):
+        _forget()
+        cure = "cannot import 'users_brought'; run from the folder that holds it, or install it"
+        mistaken(command(*words), cure)
+        assert not Path("mark").exists()
+
+
+def _forget() -> None:
+    """As a new process has it."""
+    sys.modules.pop("users_beside", None)
+    sys.path[:] = [path for path in sys.path if not path.startswith(str(Path.cwd()))]
 
 
 @pytest.mark.parametrize(

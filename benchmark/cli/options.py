@@ -86,11 +86,9 @@ def model_of(model: str, overrides: Sequence[str]) -> tuple[str, RunSpec]:
     """
     from benchmark.config import apply_overrides, validate
     from benchmark.harness.spec import RunSpec, find_config, load_run
-    from benchmark.imports import importable_from
 
     if model.endswith((".yaml", ".yml")) or "." not in model:
         path = find_config("models", model)
-        importable_from(path.parent)
         return str(path), load_run(path, overrides)
     data = {"name": "tried", "model": {"class": model}}
     return model, validate(RunSpec, apply_overrides(data, overrides), model)

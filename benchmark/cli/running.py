@@ -63,10 +63,8 @@ def run(
     Example: benchmark run gru --set horizon=96 --seed 3
     """
     from benchmark.harness.spec import find_config, load_run, place_of
-    from benchmark.imports import importable_from
 
     path = find_config("models", config)
-    importable_from(path.parent)
     overrides = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = load_run(path, overrides)
 
@@ -168,10 +166,8 @@ def suite(
     Example: benchmark suite cells --jobs 2 --threads 1
     """
     from benchmark.harness.spec import find_config, load_suite
-    from benchmark.imports import importable_from
 
     path = find_config("suites", name)
-    importable_from(path.parent)
     spec = load_suite(path)
     if executor is Where.ray:
         make = on_ray(jobs, threads, time_limit, ray_address, gpus_per_run)

@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 from benchmark.config import Positive, Strict, apply_overrides, nearest, validate
 from benchmark.errors import UserError
 from benchmark.harness.search import Dimension, Tuned, check_keys
+from benchmark.imports import importable_beside
 from benchmark.plain_yaml import MAX_YAML_LENGTH, load_yaml
 from benchmark.records import layout
 from benchmark.records.checksums import check_file
@@ -181,6 +182,8 @@ def _models_of_suites() -> dict[str, Path]:
 def find_config(kind: Literal["models", "suites"], name: str) -> Path:
     """Return the YAML that a name or a path stands for; ``tuned/gru`` is that suite's GRU.
 
+    Modules beside a file that the user names can be imported from here on.
+
     Raises:
         UserError: there is none; tells the nearest name, or file beside it.
     """
@@ -191,13 +194,13 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
             cure = f"did you mean '{beside[0]}'?" if beside else ""
             cure = cure or nearest(path.stem, config_names(kind))
             raise UserError(name, "no such file", cure)
-        return path
+        return _named(path)
     if path.suffix == ".py" or (kind == "models" and _CLASS.fullmatch(name)):
         module = f"{path.stem}.MyForecaster" if path.suffix == ".py" else name
         cure = f"write one, with the line model: {{class: {module}}}"
         raise UserError(name, "is Python, and a run is described by a YAML", cure)
     if os.path.isfile(name):  # a folder may well be called as one of ours is
-        return path
+        return _named(path)
     if kind == "models":
         known = own_models() | _models_of_suites()
     else:
@@ -206,6 +209,12 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
         what = f"unknown {kind.removesuffix('s')} {name!r}"
         raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, known))
     return known[name]
+
+
+def _named(path: Path) -> Path:
+    if not (path.parent / layout.RECORD).exists():  # what lies in a run's folder came with the run
+        importable_beside(path)
+    return path
 
 
 def load_run(path: Path, overrides: Sequence[str] = ()) -> RunSpec:
