@@ -111,13 +111,27 @@ def importable_beside(yaml: Path) -> None:
 
 
 def _check_own(module: ModuleType, where: str) -> None:
-    """Refuse a module from elsewhere, where one of the same name in the current folder is meant."""
+    """Refuse a module from elsewhere, where one in the current folder or by the YAML is meant."""
     first = module.__name__.partition(".")[0]
-    own = Path.cwd() / f"{first}.py"
     found = getattr(sys.modules[first], "__file__", None) or "Python itself"
-    if own.is_file() and not (os.path.isfile(found) and os.path.samefile(own, found)):
-        what = f"{first} is imported from {found}, not from {own.name} in this folder"
-        raise UserError(where, what, "rename yours: that name is taken")
+    here = Path.cwd()
+    for folder in (here, *_folders_of(where)):
+        for own in (folder / f"{first}.py", folder / first / "__init__.py"):
+            if not own.is_file() or (os.path.isfile(found) and os.path.samefile(own, found)):
+                continue
+            meant = f"{own.relative_to(here)} in this folder" if folder == here else str(own)
+            what = f"{first} is imported from {found}, not from {meant}"
+            raise UserError(where, what, "rename yours: that name is taken")
+
+
+def _folders_of(where: str) -> list[Path]:
+    """The folder of the YAML that `where` begins with; those of all, where it begins with none.
+
+    Without those that are searched no more.
+    """
+    named = {yaml: folder for yaml, folder in _NAMED.items() if str(folder) in sys.path}
+    its = [folder for yaml, folder in named.items() if where.startswith(yaml)]
+    return its or list(named.values())
 
 
 def _import_from_here(module_name: str, where: str) -> Any:

@@ -271,6 +271,28 @@ def test_a_module_beside_the_yaml_that_was_named_is_found_from_another_folder(
     sys.modules.pop("users_beside")
 
 
+@pytest.mark.parametrize("own", ["users_twice.py", "users_twice/__init__.py"])
+@pytest.mark.parametrize("words", [("run",), ("tune", "--budget", "1"), ("speed",)], ids=str)
+def test_a_module_beside_the_yaml_that_another_shadows_is_told_with_both_files(
+    toy: Path,
+    command: Command,
+    write_module: Callable[[str, str], None],
+    own: str,
+    words: tuple[str, ...],
+) -> None:
+    text = "from benchmark.forecasters.linear import Linear\nclass Own(Linear): ...\n"
+    write_module("users_twice", text)
+    beside = toy / "study" / own
+    beside.parent.mkdir(parents=True)
+    beside.write_text(text)
+    yaml = toy / "study/own.yaml"
+    yaml.write_text(LINEAR.replace("Linear", "users_twice.Own") + "search: {lookback: [12, 24]}\n")
+    told = f"users_twice is imported from {toy / 'users_twice.py'}, not from {beside}; rename"
+    mistaken(command(words[0], "study/own.yaml", *words[1:]), told)
+    beside.unlink()
+    assert command(words[0], "study/own.yaml", *words[1:]).code == 0
+
+
 def test_a_module_beside_a_runs_own_yaml_is_not_imported(
     toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
 ) -> None:
