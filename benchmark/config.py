@@ -164,7 +164,8 @@ def _explain(
         return UserError(at, "is missing", "add it")
     message = fault["msg"].removeprefix("Value error, ")
     got = "" if isinstance(fault["input"], dict | list) else f", got {fault['input']!r:.60}"
-    return UserError(at, message[0].lower() + message[1:] + got)
+    what, _, cure = message.partition("; ")
+    return UserError(at, what[0].lower() + what[1:] + got, cure)
 
 
 def _right_key(

@@ -318,7 +318,10 @@ def _forget() -> None:
 @pytest.mark.parametrize(
     ("key", "says"),
     [
-        ("training.schedule=cosine", "training.schedule: is a mapping, write {kind: cosine}, got"),
+        (
+            "training.schedule=cosine",
+            "training.schedule: is a mapping, got 'cosine'; write {kind: ",
+        ),
         ("training.lr=0.1", "training.lr: unknown key; did you mean 'training.learning_rate'?"),
         ("training.precision=16", "training.precision: input should be '32' or 'bf16', got 16"),
     ],

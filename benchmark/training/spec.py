@@ -91,7 +91,7 @@ class TrainingSpec(Strict):
     @classmethod
     def _a_mapping(cls, value: object) -> object:
         if isinstance(value, str):
-            raise ValueError(f"is a mapping, write {{kind: {value}}}")
+            raise ValueError(f"is a mapping; write {{kind: {value}}}")
         return value
 
     def windows_per_epoch(self, available: int) -> int:
