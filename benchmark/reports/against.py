@@ -18,7 +18,16 @@ from benchmark.reports.changes import BEYOND_SEEDS, BEYOND_WINDOWS, NOISE, SIGNI
 from benchmark.reports.choice import chosen
 from benchmark.reports.ranking import GROUP, Group, Leaderboard
 from benchmark.reports.seed_noise import seed_means
-from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number, percent
+from benchmark.reports.tables import (
+    MISSING,
+    Cell,
+    Column,
+    Table,
+    decimals_for,
+    number,
+    percent,
+    signed,
+)
 from benchmark.reports.ties import window_losses_of
 
 if TYPE_CHECKING:
@@ -102,7 +111,7 @@ def _table(group: Group, place: int, seeds: Mapping[int, NDArray[np.float64]]) -
         if not (trained[at] or trained[place]):
             luck = 0.0
         difference = mse - reference
-        told = [Cell(f"{difference:+.{places}f}"), Cell(percent(difference / reference))]
+        told = [Cell(signed(difference, places)), Cell(percent(difference / reference))]
         cells.append(
             (
                 Cell(name),
@@ -145,4 +154,4 @@ def _judged(
         verdict = BEYOND_SEEDS
     elif seeds is None:
         verdict = BEYOND_WINDOWS
-    return Cell(f"{reach:.{places}f}"), Cell(verdict)
+    return Cell(number(reach, places)), Cell(verdict)

@@ -23,6 +23,8 @@ _HARMLESS = re.compile(r"[A-Za-z0-9.,+±%/()-]{1,300}")
 MOST_PRINTED = 300
 """Rows of one kind that a command shows on a terminal, the most telling first; files have more."""
 MOST_DECIMALS = 8
+EXPONENT = -1
+"""In place of decimals: a power of ten, where `MOST_DECIMALS` would not tell values apart."""
 LONGEST_CELL = 300
 """Characters of a cell or an error's text; what is longer was never meant for a table."""
 LONGEST_LINE = 4000
@@ -67,20 +69,33 @@ class Table:
 
 
 def number(value: float, decimals: int = 4) -> str:
-    """Write a number with fixed decimals; '-' where there is none, a power of ten where huge."""
-    if not math.isfinite(value):
-        return MISSING
-    return f"{value:z.{decimals}f}" if abs(value) < 1e5 else f"{value:.3e}"
+    """Write a number with fixed decimals or `EXPONENT`; '-' where there is none."""
+    return f"{value:{_form(value, decimals, 'z')}}" if math.isfinite(value) else MISSING
+
+
+def signed(value: float, decimals: int = 4) -> str:
+    """Write a difference as `number` writes what differs; its sign stays where it rounds to 0."""
+    return f"{value:+{_form(value, decimals)}}" if math.isfinite(value) else MISSING
+
+
+def _form(value: float, decimals: int, zero: str = "") -> str:
+    """How Python formats a number: a huge one has an exponent among those with decimals, too."""
+    return ".3e" if decimals == EXPONENT or abs(value) >= 1e5 else f"{zero}.{decimals}f"
 
 
 def decimals_for(values: Iterable[float]) -> int:
     """How many decimals tell a column's values apart: 4, or of its smallest four digits that count.
 
+    Below 0.00001 these are too many to read: the whole column has an `EXPONENT` then.
+
     >>> decimals_for([0.1234, 0.9]), decimals_for([0.02391, 0.9]), decimals_for([0.0])
     (4, 5, 4)
+    >>> decimals_for([2.5e-7, 0.9]) == EXPONENT
+    True
     """
     smallest = min((value for value in values if 0 < value < math.inf), default=1.0)
-    return min(max(4, 3 - math.floor(math.log10(smallest))), MOST_DECIMALS)
+    needed = max(4, 3 - math.floor(math.log10(smallest)))
+    return needed if needed <= MOST_DECIMALS else EXPONENT
 
 
 def mean_and_std(mean: float, std: float, decimals: int = 4) -> str:
@@ -123,11 +138,14 @@ def marks(values: Sequence[float], decimals: int = 4, lower_is_better: bool = Tr
 
     Args:
         values: one a row; NaN is never marked.
-        decimals: of the printed numbers.
+        decimals: of the printed numbers, or `EXPONENT`.
         lower_is_better: whether the smallest value is the best.
     """
     sign = 1 if lower_is_better else -1
-    shown = [sign * round(value, decimals) for value in values]
+    shown = [
+        sign * float(number(value, decimals)) if math.isfinite(value) else math.nan
+        for value in values
+    ]
     ordered = sorted({value for value in shown if math.isfinite(value)})
     names: dict[float, Mark] = dict(zip(ordered, ("best", "second"), strict=False))
     return [names.get(value, "") for value in shown]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from benchmark.reports.tables import MISSING, Cell, decimals_for, number
+from benchmark.reports.tables import MISSING, Cell, decimals_for, number, signed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,8 +110,8 @@ def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
             differences.append(Cell(MISSING))
             intervals.append(Cell(MISSING))
             continue
-        text = "best" if rank == 1 else f"{difference:+.{places}f}"
-        interval = f"[{low:+.{places}f}, {high:+.{places}f}]" if rank > 1 else ""
+        text = "best" if rank == 1 else signed(difference, places)
+        interval = f"[{signed(low, places)}, {signed(high, places)}]" if rank > 1 else ""
         text += f" {interval}" if interval and not apart else ""
         if rank > 1 and low <= 0:
             text += f" {TIED}"

@@ -102,6 +102,13 @@ def test_nothing_but_validation_chooses_among_rows_of_one_name(run, table):
         against_tables(leaderboard(results), results, {}, "gru")
 
 
+def test_tiny_errors_and_their_differences_are_told_apart(beside):
+    rows, _ = beside("naive", {"naive": [2.5e-7], "ridge": [2.4e-7]}, **NAIVE)
+    differs, reach, _ = rows["ridge"]
+    assert differs == "-1.000e-08"
+    assert "e-" in reach
+
+
 def test_a_task_without_that_model_has_no_table(run, table):
     results = table(run("gru", 0.3), run("lstm", 0.4, dataset="ETTh2"))
     shown = against_tables(leaderboard(results), results, {}, "gru")

@@ -101,6 +101,19 @@ def test_numbers_are_written_alike_everywhere():
     assert tables.percent(math.nan) == "-"
 
 
+def test_a_column_of_tiny_errors_has_exponents_that_tell_them_apart():
+    values = [2.5e-7, 2.4e-7, 2.4e-7, 0.9, 0.0]
+    places = tables.decimals_for(values)
+    assert [tables.number(value, places) for value in values] == [
+        "2.500e-07", "2.400e-07", "2.400e-07", "9.000e-01", "0.000e+00",
+    ]  # fmt: skip
+    assert tables.mean_and_std(2.5e-7, 1e-9, places) == "2.500e-07±1.000e-09"
+    assert tables.signed(-1e-8, places) == "-1.000e-08"
+    assert tables.marks(values[:4], places) == ["second", "best", "best", ""]
+    assert tables.signed(-1e-6) == "-0.0000"
+    assert tables.signed(math.nan) == "-"
+
+
 @given(st.integers(0, 10**12))
 def test_a_count_is_short_and_near(value):
     text = tables.count(value)

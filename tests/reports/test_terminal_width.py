@@ -20,7 +20,15 @@ from benchmark.reports.leaderboard import print_table
 from benchmark.reports.published import compare_published, read_published
 from benchmark.reports.published_tables import print_published
 from benchmark.reports.ranking import Leaderboard, leaderboard
-from benchmark.reports.tables import Cell, Column, Table, decimals_for, mean_and_std, number
+from benchmark.reports.tables import (
+    EXPONENT,
+    Cell,
+    Column,
+    Table,
+    decimals_for,
+    mean_and_std,
+    number,
+)
 from benchmark.reports.terminal import print_tables
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -196,4 +204,5 @@ def test_small_errors_have_the_digits_that_tell_them_apart(run, table):
     text = "\n".join(printed(lambda console: print_table(board, console), 100))
     assert all(told in text for told in ("0.02391", "0.02392", "0.50000"))
     assert decimals_for([0.1, 12.5]) == 4
-    assert decimals_for([1e-30, 0.0, math.nan]) == 8
+    assert decimals_for([1.01e-5, 0.0, math.nan]) == 8
+    assert decimals_for([1e-30, 0.0, math.nan]) == EXPONENT

@@ -12,7 +12,15 @@ from benchmark.reports.costs import cost_points
 from benchmark.reports.details import labels
 from benchmark.reports.ranking import BASELINE, Group
 from benchmark.reports.seed_noise import noise_marks
-from benchmark.reports.tables import Mark, decimals_for, mean_and_std, number, plain, share
+from benchmark.reports.tables import (
+    Mark,
+    decimals_for,
+    mean_and_std,
+    number,
+    plain,
+    share,
+    signed,
+)
 from benchmark.reports.ties import TIED
 
 if TYPE_CHECKING:
@@ -135,7 +143,7 @@ def _tie(row: Series[Any], decimals: int) -> list[Any]:
     if row["rank"] == 1:
         return [0, "best", ""]
     difference, low, high = (
-        f"{row[name]:+.{decimals}f}" for name in ("vs_best", "vs_best_low", "vs_best_high")
+        signed(row[name], decimals) for name in ("vs_best", "vs_best_low", "vs_best_high")
     )
     text = f"{difference} {TIED}" if row["vs_best_low"] <= 0 else difference
     return [_sortable(row["vs_best"]), text, "", f"95% interval {low} to {high}"]
