@@ -41,8 +41,9 @@ _MEANING = (
     "Differences in MSE, below 0 where the row is better. ±: what equal models differ by in 95 of "
     "100 cases, through the luck of the test windows (paired Diebold-Mariano test) and of the "
     f"seeds together. {BEYOND_SEEDS}: without the runs' folders nothing is known of the windows; "
-    f"{BEYOND_WINDOWS}: without two seeds of a trained model nothing is known of the seeds. Each "
-    "row is judged by itself: of twenty equal ones, one comes out as different by chance."
+    f"{BEYOND_WINDOWS}: without two seeds of a trained model nothing is known of the seeds; "
+    f"{MISSING}: nothing is known of either. Each row is judged by itself: of twenty equal "
+    "ones, one comes out as different by chance."
 )
 
 
@@ -61,14 +62,18 @@ def against_tables(
         UserError: no row has that name, or several and nothing chooses among them.
     """
     done = dict(tuple(results[results["status"] == "done"].groupby(GROUP)))
-    tables = []
+    tables: list[Table] = []
     for group in board.groups:
         place = _place(group, name)
         if place is not None:
             key = group.dataset, group.horizon, group.fingerprint
             seeds = window_losses_of(group.rows, done[key], losses)
-            tables.append(_table(group, place, seeds))
+            intro = () if tables else (_MEANING,)  # once, above the first
+            tables.append(_table(group, place, seeds, intro))
     if not tables:
+        failed = [group.failed[["name", "model"]] for group in board.groups]
+        if any((own == name).any(axis=None) for own in failed):
+            raise UserError("--against", f"'{name}' has no row: all its runs failed")
         names = {name for group in board.groups for name in group.rows["name"]}
         raise UserError("--against", f"no row is called '{name}'", nearest(name, names))
     return tables
@@ -91,7 +96,9 @@ def _place(group: Group, name: str) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def _table(group: Group, place: int, seeds: Mapping[int, NDArray[np.float64]]) -> Table:
+def _table(
+    group: Group, place: int, seeds: Mapping[int, NDArray[np.float64]], intro: tuple[str, ...]
+) -> Table:
     from benchmark.statistics.bootstrap import can_resample
     from benchmark.statistics.diebold_mariano import diebold_mariano
 
@@ -134,7 +141,7 @@ def _table(group: Group, place: int, seeds: Mapping[int, NDArray[np.float64]]) -
             Column("verdict", number=False),
         ),
         rows=tuple(cells),
-        intro=(_MEANING,),
+        intro=intro,
     )
 
 

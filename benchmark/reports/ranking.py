@@ -168,9 +168,10 @@ def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard
 def _chance(
     rows: DataFrame, noise: Mapping[str, NoiseFloor], windows: Series, horizon: int
 ) -> Iterable[str]:
-    yield from tie_notes(rows)
-    if len(windows):
-        yield from few_blocks_note(rows, int(windows.max()), horizon)
+    most = int(windows.max()) if len(windows) else None
+    yield from tie_notes(rows, most, horizon)
+    if most is not None:
+        yield from few_blocks_note(rows, most, horizon)
     if "mse" in noise:
         yield noise_note(rows, noise["mse"])
 

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from benchmark.reports.tables import MISSING, Cell, decimals_for, number, signed
+from benchmark.words import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
         windows to tell.
     """
     rows = rows.assign(**dict.fromkeys(TIES, math.nan))
-    seeds = window_losses_of(rows, runs, losses)
+    seeds = window_losses_of(rows, runs, losses, MOST_COMPARED)
     if len(seeds) < 2 or rows.index[0] not in seeds:
         return rows
 
@@ -66,11 +67,11 @@ def with_ties(rows: DataFrame, runs: DataFrame, losses: Losses, horizon: int) ->
 
 
 def window_losses_of(
-    rows: DataFrame, runs: DataFrame, losses: Losses
+    rows: DataFrame, runs: DataFrame, losses: Losses, most: int | None = None
 ) -> dict[int, NDArray[np.float64]]:
     """Losses of every test window, a line a seed ``(S, W)``, by the index of the row.
 
-    Of the best `MOST_COMPARED` rows that have those of all their runs.
+    Of the rows that have those of all their runs: the best `most`, or every one.
     """
     if not losses:
         return {}
@@ -91,7 +92,7 @@ def window_losses_of(
         found: NDArray[np.float64] = np.mean([losses[run_id] for run_id in of_seed], axis=0)
         return found
 
-    return {index: np.stack(list(map(mean, own))) for index, own in islice(compared, MOST_COMPARED)}
+    return {index: np.stack(list(map(mean, own))) for index, own in islice(compared, most)}
 
 
 def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
@@ -121,14 +122,26 @@ def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
     return columns | {"95% interval": intervals} if apart else columns
 
 
-def tie_notes(rows: DataFrame) -> Iterable[str]:
-    """Explain the column, or why there is none, in a line."""
+def tie_notes(rows: DataFrame, windows: int | None, horizon: int) -> Iterable[str]:
+    """Explain the column, or why there is none, in a line.
+
+    Args:
+        rows: of one group, with `TIES`.
+        windows: how many test windows it has; None where that is not known.
+        horizon: steps forecast.
+    """
+    from benchmark.statistics.bootstrap import can_resample
+
     if rows["p_value"].isna().all():
         if len(rows) > 1:
-            yield (
-                "Which rows are tied with the best cannot be told: it takes the errors of every "
-                "test window, in the runs' folders beside the CSV, and enough windows."
+            why = (
+                "it takes the errors of every test window, and the runs' folders beside the CSV, "
+                "which hold them, are missing."
             )
+            if windows is not None and not can_resample(windows, horizon):
+                size = f"{counted(windows, 'window')} of {counted(horizon, 'step')}"
+                why = f"{size} are too few to tell."
+            yield f"Which rows are tied with the best cannot be told: {why}"
         return
     tied, compared = rows[rows["p_value"] >= ALPHA], int(rows["p_value"].notna().sum())
     worst = number(tied["mse"].max(), decimals_for(rows["mse"]))

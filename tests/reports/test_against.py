@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.reports import ties
 from benchmark.reports.against import against_tables
 from benchmark.reports.ranking import leaderboard
 from benchmark.statistics.diebold_mariano import diebold_mariano
@@ -107,6 +108,25 @@ def test_tiny_errors_and_their_differences_are_told_apart(beside):
     differs, reach, _ = rows["ridge"]
     assert differs == "-1.000e-08"
     assert "e-" in reach
+
+
+def test_a_model_of_which_all_runs_failed_is_told_of(run, table):
+    results = table(run("gru", 0.3), run("lstm", None, status="failed", error="boom"))
+    with pytest.raises(UserError, match=r"--against: 'lstm' has no row: all its runs failed"):
+        against_tables(leaderboard(results), results, {}, "lstm")
+
+
+def test_what_the_columns_mean_stands_above_the_first_table_alone(run, table):
+    results = table(*(run(name, 0.3, dataset=own) for name in "ab" for own in ("ETTh1", "ETTh2")))
+    first, second = against_tables(leaderboard(results), results, {}, "a")
+    assert "-: nothing is known" in first.intro[0]
+    assert second.intro == ()
+
+
+def test_rows_beyond_those_that_ties_compare_are_judged_too(beside, monkeypatch):
+    monkeypatch.setattr(ties, "MOST_COMPARED", 1)
+    rows, _ = beside("naive", {"naive": [0.9], "ridge": [0.4]}, **NAIVE)
+    assert rows["ridge"][2] == "significant"
 
 
 def test_a_task_without_that_model_has_no_table(run, table):

@@ -130,6 +130,19 @@ def test_without_the_best_rows_losses_or_with_too_few_windows_ties_are_said_to_b
     assert "cannot be told" not in board_markdown(alone)
 
 
+@pytest.mark.parametrize(
+    ("windows", "why"),
+    [
+        (134, ": 134 windows of 60 steps are too few to tell."),
+        (1500, " folders beside the CSV, which hold them, are missing."),
+    ],
+)
+def test_why_ties_are_unknown_is_said(run, table, windows, why):
+    runs = [run(name, 0.5, horizon=60, test_windows=windows) for name in "ab"]
+    notes = leaderboard(table(*runs)).groups[0].notes
+    assert any(note.startswith("Which rows are tied") and note.endswith(why) for note in notes)
+
+
 def test_a_board_of_twenty_five_models_takes_under_two_seconds(table, run):
     records = [run(f"m{i}", 0.5 + i / 50, horizon=336) for i in range(25)]
     rng = np.random.default_rng(0)
