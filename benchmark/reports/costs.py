@@ -17,7 +17,7 @@ from benchmark.reports.drawing import save_figure
 from benchmark.reports.label_places import Boxes, around, place_labels
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.specs import FONT, PADDING, PALETTE, Spec, complete, costs_spec
-from benchmark.reports.tables import number, plain
+from benchmark.reports.tables import decimals_for, number, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -180,7 +180,8 @@ def _pixels(values: Boxes, length: float) -> Boxes:
 
 def _notes(rows: DataFrame, unnamed: Sequence[str]) -> Iterator[str]:
     """Say what the lines of a panel are, and name what it does not."""
-    own = {role: [*_scores(rows[rows["role"] == role])] for role in rows["role"].unique()}
+    decimals = decimals_for(rows["value"])
+    own = {role: [*_scores(one, decimals)] for role, one in rows.groupby("role", sort=False)}
     if len(own.get("front", [])) > 1:
         yield "The dashed line joins what no cheaper model beats."
     for name in own.get("level", []):
@@ -194,6 +195,6 @@ def _notes(rows: DataFrame, unnamed: Sequence[str]) -> Iterator[str]:
             yield f"{what}: {', '.join(names)}"
 
 
-def _scores(rows: DataFrame) -> Iterator[str]:
+def _scores(rows: DataFrame, decimals: int) -> Iterator[str]:
     for name, mse in zip(rows["model"], rows["value"], strict=True):
-        yield f"{name} {number(mse, 3)}"
+        yield f"{name} {number(mse, decimals)}"

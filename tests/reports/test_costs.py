@@ -110,9 +110,10 @@ def test_a_panel_a_cost_with_front_and_free_line_and_names_of_what_is_not_shown(
     assert one["y"] < points[3][1]  # a little worse than the cheapest: above it
     assert notes(scene) == [
         "The dashed line joins what no cheaper model beats. The dotted line is the best of what is "
-        "free: seasonal_naive 0.510 Not shown, worse: bad 1.500 Not shown, free: last_value 0.900",
-        "The dotted line is the best of what is free: seasonal_naive 0.510 Not shown, worse: bad "
-        "1.500 Not shown, free: last_value 0.900",
+        "free: seasonal_naive 0.5100 Not shown, worse: bad 1.5000 Not shown, free: last_value "
+        "0.9000",
+        "The dotted line is the best of what is free: seasonal_naive 0.5100 Not shown, worse: bad "
+        "1.5000 Not shown, free: last_value 0.9000",
     ]
 
 
@@ -221,7 +222,16 @@ def test_a_free_model_that_nothing_beats_leaves_no_front_but_its_line(run, table
     assert names(scene)["gru"].get("fontWeight") != "bold"
     (free,) = scene.marks("rule")
     assert free["y"] > scene.marks("symbol")[0]["y"]
-    assert notes(scene) == ["The dotted line is the best of what is free: last_value 0.400"]
+    assert notes(scene) == ["The dotted line is the best of what is free: last_value 0.4000"]
+
+
+def test_small_errors_are_told_apart_below_a_panel(run, table, tmp_path, drawn):
+    free = [run(name, mse, fitted="none") for name, mse in (("a", 2.4e-5), ("b", 2.5e-5))]
+    plot_costs(leaderboard(table(*free, run("gru", 3e-5, train_seconds=1.0))), tmp_path / "c.png")
+    (scene,) = drawn
+    assert notes(scene) == [
+        "The dotted line is the best of what is free: a 0.00002400 Not shown, free: b 0.00002500"
+    ]
 
 
 def test_the_folder_of_a_figure_is_made_and_a_full_disk_is_no_wrong_ending(

@@ -246,7 +246,7 @@ function drawCosts() {
     const named = isRoomy ? place !== null : role === "front";
     return {
       model: row.label, series: row.family, cost: cost || null, role, named, far, x, y,
-      value: cellOf(row, "mse")[0], shown: cellOf(row, key)[1],
+      value: cellOf(row, "mse")[0], error: cellOf(row, "mse")[1].split("±")[0], shown: cellOf(row, key)[1],
     };
   });
   const of = (...roles) => points.filter(({ role }) => roles.includes(role));
@@ -256,7 +256,7 @@ function drawCosts() {
   const isDrawn = ([family]) => rows.some((row) => row.series === family);
   const told = `MSE by ${title}, ${lowest(rows, "model", least)}`;
   draw("costs", rows.length ? [...rows, ...of("level")] : [], Object.fromEntries(colours.filter(isDrawn)), told, { x: title });
-  const named = (text, list) => (list.length ? [`${text}: ${list.map((point) => `${point.model} ${point.value.toFixed(3)}`).join(", ")}.`] : []);
+  const named = (text, list) => (list.length ? [`${text}: ${list.map((point) => `${point.model} ${point.error}`).join(", ")}.`] : []);
   byId("costs-caption").textContent = [
     ...(of("front").length > 1 ? ["The dashed line joins what no cheaper model beats."] : []),
     ...named("The dotted line is the best of what is free", of("level")),

@@ -45,7 +45,7 @@ function visibleColumns(rows) {
   });
 }
 
-function headerCell(column, hasSpread) {
+function headerCell(column, spread) {
   const order = sorting.column !== column.key ? "none" : sorting.ascending ? "ascending" : "descending";
   const button = make("button", { type: "button", title: column.help }, column.title);
   button.addEventListener("click", () => {
@@ -54,15 +54,19 @@ function headerCell(column, hasSpread) {
     showTable();
     byId("table").querySelector(`th[data-key="${column.key}"] button`).focus();
   });
-  const kind = [column.number && "number", hasSpread && "spreads", column.key === "name" && "model"].filter(Boolean).join(" ");
-  return make("th", { scope: "col", class: kind, "aria-sort": order, "data-key": column.key }, button);
+  const kind = [column.number && "number", column.key === "name" && "model"].filter(Boolean).join(" ");
+  return make("th", { scope: "col", class: kind, "aria-sort": order, "data-key": column.key }, ...withSpread(button, "", spread));
 }
 
+const spreadOf = (text) => text.slice(text.split("±")[0].length);
+
 // A mean and its spread each in a column of their own, so that means stand below each other.
-function withSpread(content, hasSpread) {
-  if (!hasSpread) return [content];
-  const [mean, spread] = content.split("±");
-  return [mean, make("span", { class: "spread" }, spread === undefined ? "" : `±${spread}`)];
+// The title has an empty one. In `ch`, the width of a digit, it fits on paper, too.
+function withSpread(mean, spread, width) {
+  if (!width) return [mean];
+  const span = make("span", { class: "spread" }, spread);
+  span.style.width = `${width}ch`;
+  return [mean, span];
 }
 
 function bodyRow(row, columns, spreads, isOther) {
@@ -72,12 +76,13 @@ function bodyRow(row, columns, spreads, isOther) {
     const [value, text, mark, told] = cellOf(row, key);
     const tie = key === "vs_best" && text.endsWith("≈");
     const kind = [number && "number", mark, tie && "tie", key === "name" && "model"].filter(Boolean).join(" ");
-    let content = text;
+    const spread = spreads[key] ? spreadOf(text) : "";
+    let content = text.slice(0, text.length - spread.length);
     if (key === "name") {
       content = make("button", { type: "button", "aria-expanded": "false", title: value }, text);
       content.addEventListener("click", () => toggleMore(row, line, content, columns.length));
     }
-    line.append(make("td", { class: kind, title: told }, ...withSpread(content, spreads.has(key))));
+    line.append(make("td", { class: kind, title: told }, ...withSpread(content, spread, spreads[key])));
   }
   return line;
 }
@@ -141,9 +146,9 @@ function showTable() {
   const rows = chosenRows();
   const columns = visibleColumns(rows);
   const table = byId("table");
-  const isSpread = ({ key }) => rows.some((row) => cellOf(row, key)[1].includes("±"));
-  const spreads = new Set(columns.filter(isSpread).map(({ key }) => key));
-  table.tHead.replaceChildren(make("tr", {}, ...columns.map((column) => headerCell(column, spreads.has(column.key)))));
+  const longest = ({ key }) => rows.reduce((most, row) => Math.max(most, spreadOf(cellOf(row, key)[1]).length), 0);
+  const spreads = Object.fromEntries(columns.map((column) => [column.key, column.number ? longest(column) : 0]));
+  table.tHead.replaceChildren(make("tr", {}, ...columns.map((column) => headerCell(column, spreads[column.key]))));
   table.tBodies[0].replaceChildren(...sorted(rows).map((row, at, all) => bodyRow(row, columns, spreads, at > 0 && row.task !== all[at - 1].task)));
   byId("count").textContent = `${rows.length.toLocaleString("en")} of ${report.rows.length.toLocaleString("en")} rows`;
   const tasks = [...new Set(rows.map((row) => row.task))];
