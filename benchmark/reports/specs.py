@@ -66,8 +66,12 @@ def steps_spec() -> Spec:
 
 
 def with_seasons(spec: Spec) -> Spec:
-    """Put ticks at multiples of the parameter ``season`` where two or more are drawn; 0 is none."""
-    ticks = f"season && domain('x')[1] >= 2 * season ? {AT_SEASONS} : null"
+    """Put ticks at multiples of the parameter ``season`` where three are drawn; 0 is none.
+
+    Past steps count as well, which are below 0: fewer seasons would leave an axis of two ticks.
+    """
+    drawn = "domain('x')[1] - domain('x')[0] + 1"
+    ticks = f"season && {drawn} >= 3 * season ? {AT_SEASONS} : null"
     spec["params"] = [{"name": "season", "value": 0}]
     spec["encoding"]["x"]["axis"] = {"values": {"expr": ticks}}
     return spec

@@ -224,6 +224,22 @@ def test_ticks_are_at_whole_seasons_where_the_times_tell_of_one(
     assert axes == (expected or [*range(10, 100, 10)])
 
 
+@pytest.mark.parametrize(("horizon", "expected"), [(24, False), (48, True)])
+def test_past_steps_count_among_the_seasons_that_are_drawn(
+    run, leave, detail, tmp_path, drawn, horizon, expected
+):
+    at = np.arange(8)
+    time = np.datetime64("2020-01-01T00", "s") + at * np.timedelta64(1, "D")
+    record = leave(run("gru", horizon=horizon), first_row=24 * at, time=time)  # 24 past steps
+    found = detail("gru", record)
+    rows = figures.forecasts_rows([found], "OT", 1)
+    figures.save_chart("forecasts", rows, [found], tmp_path / "a.svg")
+    (scene,) = drawn
+    labels = scene.texts("axis-label")
+    assert ({"0", "24", "48"} <= set(labels)) == expected
+    assert ("20" in labels) != expected
+
+
 @pytest.mark.parametrize("kind", ["steps", "channels"])
 def test_models_are_told_apart_without_colours(run, leave, detail, tmp_path, kind):
     names = [f"m{number}" for number in range(8)]
