@@ -181,7 +181,7 @@ def save_model(folder: Path, fitted: FittedPlan) -> None:
     """
     write_weights(folder / WEIGHTS, fitted.forecaster, fitted.planned.where)
     if fitted.execution.strict:
-        check_kept(folder / WEIGHTS, fitted)
+        check_kept(folder / WEIGHTS, fitted.planned, fitted.forecaster, fitted.validation)
     source = fitted.planned.source
     data = SavedData.of(fitted.task, source).model_dump(mode="json")
     if not source:  # there is nothing to tell, and versions before it was told can read it

@@ -6,17 +6,15 @@ PyTorch's ``get_extra_state`` may put anything beside the tensors of a `state_di
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
+from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.forecasters.contract import Forecaster
 from benchmark.forecasters.sameness import FEW, unreadable, unsaved
+from benchmark.harness.plan import Plan
 from benchmark.training.heads import build_for_training
-
-if TYPE_CHECKING:
-    from benchmark.harness.fitted import FittedPlan
 
 
 def check_state(forecaster: Forecaster, where: str) -> None:
@@ -45,18 +43,22 @@ def write_weights(path: Path, forecaster: Forecaster, where: str) -> None:
     torch.save(forecaster.state_dict(), path)
 
 
-def check_kept(path: Path, fitted: FittedPlan) -> None:
+def check_kept(path: Path, planned: Plan, forecaster: Forecaster, validation: Windows) -> None:
     """Forecast a few validation windows with a model made anew: not all of one need be saved.
+
+    Args:
+        path: its weights, as they were kept.
+        planned: what it was built by.
+        forecaster: the model, fitted.
+        validation: windows on its device.
 
     Raises:
         UserError: it forecasts otherwise, or cannot be made.
     """
-    planned, device = fitted.planned, fitted.device
-    fresh = build_for_training(
-        planned.spec.model, fitted.forecaster.shape, planned.spec.training, planned.where
-    )
+    spec, device = planned.spec, validation.device
+    fresh = build_for_training(spec.model, forecaster.shape, spec.training, planned.where)
     weights = torch.load(path, map_location=device, weights_only=True)
-    x, _ = next(fitted.validation.in_order(FEW))
-    what, cure = unsaved(fitted.forecaster, fresh.to(device), weights, x)
+    x, _ = next(validation.in_order(FEW))
+    what, cure = unsaved(forecaster, fresh.to(device), weights, x)
     if what:
         raise UserError(f"{planned.where}: model", what, cure)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmark.config import nearest
 from benchmark.errors import UserError
 from benchmark.records.record import SEEDED
-from benchmark.reports.changes import BEYOND_SEEDS, BEYOND_WINDOWS, NOISE, SIGNIFICANT
+from benchmark.reports.changes import BEYOND_SEEDS, BEYOND_WINDOWS, verdict_of
 from benchmark.reports.choice import chosen
 from benchmark.reports.ranking import GROUP, Group, Leaderboard
 from benchmark.reports.seed_noise import seed_means
@@ -83,7 +83,7 @@ def _place(group: Group, name: str) -> int | None:
     """The row that is meant, among those of a group."""
     rows = group.rows
     found = rows.index[rows["name"] == name]
-    if len(found) > 1 or not len(found):
+    if len(found) != 1:
         found = rows.index[rows["model"] == name]
     if len(found) > 1:
         own = chosen(rows.loc[found])
@@ -111,12 +111,12 @@ def _table(
         zip(rows["name"], rows["lookback"], rows["mse"], strict=True)
     ):
         windows = luck = None
-        if {at, place} <= seeds.keys() and can_resample(seeds[at].shape[1], group.horizon):
-            windows = diebold_mariano(seeds[at], seeds[place], group.horizon)
-        if floor is not None:
-            luck = floor.smallest_difference(means[at], means[place])
         if not (trained[at] or trained[place]):
             luck = 0.0
+        elif floor is not None:
+            luck = floor.smallest_difference(means[at], means[place])
+        if {at, place} <= seeds.keys() and can_resample(seeds[at].shape[1], group.horizon):
+            windows = diebold_mariano(seeds[at], seeds[place], group.horizon)
         difference = mse - reference
         told = [Cell(signed(difference, places)), Cell(percent(difference / reference))]
         cells.append(
@@ -154,11 +154,4 @@ def _judged(
     if windows is None and not seeds:
         return Cell(MISSING), Cell(MISSING)
     reach = math.hypot(windows or 0.0, seeds or 0.0)
-    verdict = SIGNIFICANT
-    if abs(difference) <= reach:
-        verdict = NOISE
-    elif windows is None:
-        verdict = BEYOND_SEEDS
-    elif seeds is None:
-        verdict = BEYOND_WINDOWS
-    return Cell(number(reach, places)), Cell(verdict)
+    return Cell(number(reach, places)), Cell(verdict_of(difference, windows, seeds))

@@ -183,6 +183,24 @@ def without_noise(comparison: Comparison) -> Comparison:
     return replace(comparison, rows=_worst_first(rows))
 
 
+def verdict_of(
+    difference: float, windows: float | None, seeds: float | None, rounding: float = 0.0
+) -> str:
+    """Judge a difference by how far equal models differ; see `benchmark.reports.judgement`.
+
+    Args:
+        difference: of two scores, or means of some.
+        windows: how far they do by the test windows; None where that is not known.
+        seeds: how far by the seeds, 0 where none is in play; None where that is not known.
+        rounding: how far the same score may differ by its last digits.
+    """
+    if abs(difference) <= max(math.hypot(windows or 0.0, seeds or 0.0), rounding):
+        return NOISE
+    if windows is None:
+        return BEYOND_SEEDS
+    return BEYOND_WINDOWS if seeds is None else SIGNIFICANT
+
+
 def relative(old: Series, new: Series) -> Series:
     """(new - old) / old; no change from 0 to 0, and an infinite one from 0 to anything else."""
     change = (new - old) / old.where(old != 0)

@@ -32,11 +32,11 @@ from benchmark.reports.changes import (
     BEYOND_SEEDS,
     BEYOND_WINDOWS,
     JUDGED,
-    NOISE,
     SIGNIFICANT,
     Comparison,
     beyond,
     relative,
+    verdict_of,
     without_noise,
 )
 from benchmark.reports.matching import ALL_SEEDS, KEY
@@ -220,11 +220,7 @@ class _Judge:
             return ""
         change = fmean(pair.score_new - pair.score_old for pair in pairs)
         rounding = ALIKE * abs(fmean(pair.score_old for pair in pairs))
-        if abs(change) <= max(math.hypot(windows or 0.0, seeds or 0.0), rounding):
-            return NOISE
-        if windows is None:
-            return BEYOND_SEEDS
-        return BEYOND_WINDOWS if seeds is None else SIGNIFICANT
+        return verdict_of(change, windows, seeds, rounding)
 
     def _windows(self, pairs: Sequence[_Pair]) -> float | None:
         """How far equal runs differ by the test windows; None where they are unknown or few."""

@@ -20,7 +20,7 @@ from benchmark.reports.cost_columns import SHOWN_COSTS
 from benchmark.reports.row_notes import row_notes
 from benchmark.reports.seed_noise import noise_note, seed_noise
 from benchmark.reports.tables import MISSING, short_fingerprints
-from benchmark.reports.ties import few_blocks_note, tie_notes, with_ties
+from benchmark.reports.ties import tie_notes, with_ties
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
@@ -168,10 +168,7 @@ def leaderboard(results: DataFrame, losses: Losses | None = None) -> Leaderboard
 def _chance(
     rows: DataFrame, noise: Mapping[str, NoiseFloor], windows: Series, horizon: int
 ) -> Iterable[str]:
-    most = int(windows.max()) if len(windows) else None
-    yield from tie_notes(rows, most, horizon)
-    if most is not None:
-        yield from few_blocks_note(rows, most, horizon)
+    yield from tie_notes(rows, int(windows.max()) if len(windows) else None, horizon)
     if "mse" in noise:
         yield noise_note(rows, noise["mse"])
 

@@ -123,7 +123,7 @@ def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
 
 
 def tie_notes(rows: DataFrame, windows: int | None, horizon: int) -> Iterable[str]:
-    """Explain the column, or why there is none, in a line.
+    """Explain the column and how sure it is, or why there is none, in a line each.
 
     Args:
         rows: of one group, with `TIES`.
@@ -156,10 +156,12 @@ def tie_notes(rows: DataFrame, windows: int | None, horizon: int) -> Iterable[st
         "lot). Both judge the chance of the test windows, not "
         "that of the seeds." + only
     )
+    if windows is not None:
+        yield from _few_blocks(windows, horizon)
 
 
-def few_blocks_note(rows: DataFrame, windows: int, horizon: int) -> Iterable[str]:
-    """Say of short test sets, where rows are compared, that their intervals hold the truth less.
+def _few_blocks(windows: int, horizon: int) -> Iterable[str]:
+    """Say of short test sets that their intervals hold the truth less often.
 
     Simulated with sums of independent errors, and with errors of autocorrelation 0.98 a step, on
     146 to 170 windows of horizon 24 to 48 and 2,161 of 720.
@@ -167,7 +169,7 @@ def few_blocks_note(rows: DataFrame, windows: int, horizon: int) -> Iterable[str
     from benchmark.statistics.long_run import memory
 
     blocks = windows / memory(windows, horizon)
-    if blocks < FEW_BLOCKS and rows["p_value"].notna().any():
+    if blocks < FEW_BLOCKS:
         yield (
             f"The test windows are {blocks:.1f} times as long as their errors are correlated. "
             f"Below {FEW_BLOCKS} times, a 95% interval holds the truth in only 83 to 93 of 100 "
