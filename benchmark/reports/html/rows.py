@@ -66,7 +66,7 @@ def columns() -> list[dict[str, Any]]:
     device = ("device", "device", "sort by device", False)
     every = [*texts, *scores[:2], tie, *kind, *scores[2:], *others, device, seeds]
     return [
-        {"key": key, "title": title.replace("/ ", "/"), "help": meaning, "number": is_number}
+        {"key": key, "title": title, "help": meaning, "number": is_number}
         for key, title, meaning, is_number in every
     ]
 
