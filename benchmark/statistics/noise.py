@@ -79,7 +79,8 @@ class NoiseFloor:
         if not variance:
             return 0.0
         freedom: float = self.freedom
-        if any(mean.counts for mean in noisy):
+        # Where the pool is one configuration its spread is the only one: no second estimate.
+        if self.configurations > 1 and any(mean.counts for mean in noisy):
             own = [mean.own_freedom if mean.counts else self.freedom for mean in noisy]
             freedom = freedom_of_sum(parts, own)
         return _t_quantile(freedom) * math.sqrt(variance)

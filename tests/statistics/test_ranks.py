@@ -157,6 +157,19 @@ def test_one_seed_beside_three_borrows_the_pooled_spread():
     assert floor.smallest_difference(SeedMean(3, 0.0), SeedMean(3, 0.0)) == 0
 
 
+def test_one_seed_beside_the_only_spread_there_is_has_no_more_freedom_than_that() -> None:
+    """Three seeds of one configuration, and one of another that is as good."""
+    rng = np.random.default_rng(4)
+    called = 0
+    for _ in range(4000):
+        first, second = rng.standard_normal(3), rng.standard_normal()
+        floor = noise_floor(first, np.zeros(3, dtype=int))
+        assert floor is not None
+        reach = floor.smallest_difference(SeedMean(3, first.std(ddof=1)), SeedMean(1))
+        called += abs(first.mean() - second) > reach
+    assert 0.04 < called / 4000 < 0.06  # 0.09 where the same spread counts as two
+
+
 def test_groups_have_a_noise_floor_each_as_if_they_were_alone():
     rng = np.random.default_rng(3)
     configuration = np.sort(rng.integers(0, 12, 40))
