@@ -126,7 +126,8 @@ class RunRecord(Strict):
     crps: _Amount | None = Field(
         None,
         description="Continuous ranked probability score on test, scaled series: twice the mean "
-        "quantile loss of nine deciles, calibrated on validation; without a spread it is the MAE",
+        "quantile loss of nine deciles, calibrated on validation; without a spread it is the MAE, "
+        "and where forecast and truth are normal 9% more than the integral over all levels",
     )
     coverage_80: _Share | None = Field(
         None,

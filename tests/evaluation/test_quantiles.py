@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -58,6 +59,16 @@ def test_the_crps_of_uniform_quantiles_is_the_mean_of_t_times_1_minus_t() -> Non
     assert found.coverage_80 == pytest.approx(0.8)
     assert found.width_80 == pytest.approx(0.8)
     assert found.coverage_95 == pytest.approx(0.95)
+
+
+def test_of_a_normal_forecast_the_deciles_give_nine_percent_more_than_the_integral() -> None:
+    """As results/README.md says; the integral is 1 / sqrt(pi) (Gneiting & Raftery 2007, eq. 21)."""
+    grid = torch.linspace(0.5, 9999.5, 10000, dtype=torch.float64) / 10000
+    target = torch.special.ndtri(grid)[:, None, None]
+    offsets = torch.special.ndtri(torch.tensor(LEVELS, dtype=torch.float64))[:, None, None]
+    sums = QuantileSums(offsets)
+    sums.add(torch.zeros(10000, 1, 1, 1, dtype=torch.float64), target)
+    assert sums.scores().crps == pytest.approx(1.094 / math.sqrt(math.pi), rel=1e-3)
 
 
 def test_without_a_spread_the_crps_is_the_mae_and_the_ends_are_inside() -> None:
