@@ -97,6 +97,7 @@ def test_a_model_that_differs_from_the_first_by_more_than_chance_is_not_marked(r
     ]  # 0.96 is the least that differs
     assert "p &lt; 0.001; some models differ." in to_markdown(board)
     assert "fewer than 10 data sets" not in to_markdown(board)
+    assert "fewer than 30 data sets a 95% interval over them holds" in to_markdown(board)
 
 
 def test_models_not_done_everywhere_are_left_out_and_named_with_what_they_lack(run, runs, table):
