@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmark.config import nearest
 from benchmark.errors import UserError
 from benchmark.records.record import SEEDED
-from benchmark.reports.changes import BEYOND_SEEDS, BEYOND_WINDOWS, verdict_of
+from benchmark.reports.changes import BEYOND_SEEDS, BEYOND_WINDOWS, LONG_MEMORY, verdict_of
 from benchmark.reports.choice import chosen
 from benchmark.reports.ranking import GROUP, Group, Leaderboard
 from benchmark.reports.seed_noise import seed_means
@@ -43,7 +43,7 @@ _MEANING = (
     f"seeds together. {BEYOND_SEEDS}: without the runs' folders nothing is known of the windows; "
     f"{BEYOND_WINDOWS}: without two seeds of a trained model nothing is known of the seeds; "
     f"{MISSING}: nothing is known of either. Each row is judged by itself: of twenty equal "
-    "ones, one comes out as different by chance."
+    f"ones, one comes out as different by chance. {LONG_MEMORY}."
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from benchmark.reports.changes import VERDICTS
+from benchmark.reports.changes import LONG_MEMORY, VERDICTS
 from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number, percent
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _VERDICT_NOTE = (
     "windows (paired Diebold-Mariano test) and of the seed (spread over seeds) together make in 95 "
     "of 100 cases; else within noise. beyond seeds: larger than the luck of the seed; without the "
     "runs' folders nothing is known of the test windows. beyond windows: larger than their luck; "
-    "without two seeds of a trained model nothing is known of the seed's"
+    f"without two seeds of a trained model nothing is known of the seed's. {LONG_MEMORY}"
 )
 
 

@@ -11,7 +11,8 @@ such as Harvey, Leybourne & Newbold's would cancel.
 
 What it cannot know is a memory of the errors that is longer than the horizon. Where they have an
 autocorrelation of 0.98 a step, equal forecasters are called different 10% of the time at a horizon
-of 1 in 2880 windows, 14% at 24 in 500 and 9% at 24 in 2857; 4 to 6% at 336 and 720.
+of 1 in 2880 windows, 14% at 24 in 500, 25% at 24 in 100 and 9% at 24 in 2857; 4 to 6% at 336 and
+720.
 """
 
 from __future__ import annotations
