@@ -29,6 +29,9 @@ MOST_COMPARED = 100
 FEW_BLOCKS = 5
 """From so many independent stretches of test windows on an interval holds what it promises."""
 
+LONG_MEMORY = 50
+"""Steps after which an autocorrelation of 0.98 a step has fallen to 1/e."""
+
 TIES = ("vs_best", "vs_best_low", "vs_best_high", "p_value")
 """Columns of a group's rows, all missing where the windows' losses are not there."""
 
@@ -158,6 +161,7 @@ def tie_notes(rows: DataFrame, windows: int | None, horizon: int) -> Iterable[st
     )
     if windows is not None:
         yield from _few_blocks(windows, horizon)
+        yield from _short_memory(windows, horizon)
 
 
 def _few_blocks(windows: int, horizon: int) -> Iterable[str]:
@@ -174,4 +178,21 @@ def _few_blocks(windows: int, horizon: int) -> Iterable[str]:
             f"The test windows are {blocks:.1f} times as long as their errors are correlated. "
             f"Below {FEW_BLOCKS} times, a 95% interval holds the truth in only 83 to 93 of 100 "
             "cases."
+        )
+
+
+def _short_memory(windows: int, horizon: int) -> Iterable[str]:
+    """Say where errors with a memory of their own may go unseen, and what that costs.
+
+    Simulated at horizons of 1 to 24, of 100 windows at 1 and 24.
+    """
+    from benchmark.statistics.long_run import memory
+
+    lags = memory(windows, horizon)
+    if lags < LONG_MEMORY:
+        yield (
+            f"Interval and set allow for errors that are correlated over {counted(lags, 'window')}."
+            " Where they are over many more, each holds less: with an autocorrelation of 0.98 a "
+            "step a 95% interval holds the truth in 88 of 100 cases on 1,000 windows, in 80 on 300 "
+            "and in 68 to 83 on 100."
         )

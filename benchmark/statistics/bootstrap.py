@@ -7,7 +7,8 @@ draw's difference is divided by the standard error that the *draw itself* shows,
 this copies the error of the standard error too (Goncalves & Vogelsang 2011, "Block bootstrap HAC
 robust tests"). Simulated with sums of independent errors, and with errors of autocorrelation 0.98
 a step, it covers 93% at horizon 336 and 91 to 96% at 24; with fewer than three blocks, as at
-horizon 720, it covers 90%, and so it does at a horizon of 1 where errors have that memory.
+horizon 720, it covers 90%, and so it does at a horizon of 1 where errors have that memory. In fewer
+windows these cover less: 88% at 24 in 500 windows, 80% at 6 in 300, 83% at 24 and 68% at 1 in 100.
 
 Shapes: k models, n windows, B draws, D data sets.
 """
@@ -141,7 +142,8 @@ def difference_intervals(resampled: Resampled, reference: int) -> tuple[Array, A
 def dataset_interval(values: Array) -> tuple[Array, Array]:
     """Percentile bootstrap interval of the mean over data sets, which are drawn as wholes.
 
-    Few data sets give a too narrow one.
+    Few data sets give a too narrow one: of normal values, and of lognormal ones, it holds the mean
+    in 66 and 59 of 100 cases with three of them, 87 and 76 with seven, 93 and 88 with thirty.
 
     Args:
         values: a value a data set and model ``(D, k)``.

@@ -97,6 +97,18 @@ def test_intervals_on_few_independent_windows_are_told_to_hold_less(run, table, 
     assert told in notes
 
 
+@pytest.mark.parametrize(("windows", "told"), [(300, True), (1500, False)])
+def test_a_memory_that_short_tests_cannot_see_is_told(run, table, windows, told):
+    losses = {name: series(n, 0.5 + n / 100)[:windows] for n, name in enumerate("ab")}
+    runs = [
+        run(name, float(own.mean()), horizon=24, test_windows=windows, run_id=name)
+        for name, own in losses.items()
+    ]
+    notes = " ".join(leaderboard(table(*runs), losses).groups[0].notes)
+    assert ("correlated over 47 windows" in notes) == told  # 24 and 1.3 sqrt(300)
+    assert ("in 80 on 300" in notes) == told
+
+
 def test_the_csv_holds_the_comparison_on_the_lines_of_the_mse(board):
     lines = list(csv.DictReader(io.StringIO(to_csv(board))))
     filled = {(x["model"], x["metric"]) for x in lines if x["vs_best"]}
