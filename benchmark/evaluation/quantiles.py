@@ -8,8 +8,8 @@ the levels t from 0 to 1, where
 Here the integral is the mean over the nine deciles, as in GIFT-Eval (arXiv:2410.10393) and fev
 (arXiv:2509.26468), on the scaled series, where they divide by the mean of |y| in original units.
 Where all quantiles are one value it is that value's absolute error: a point forecast's CRPS is its
-MAE. The losses beyond the outer deciles are small and not in the mean, which so is larger than the
-integral, by 9.4% where forecast and truth are normal.
+MAE. The mean leaves out the levels beyond the outer deciles, whose losses are small: it is larger
+than the integral, by 9.4% where forecast and truth are normal.
 
 Reference: T. Gneiting and R. Ranjan, Comparing density forecasts using threshold- and
 quantile-weighted scoring rules (2011), Section 2.
