@@ -191,3 +191,20 @@ def test_too_few_validation_windows_for_a_level_are_told(toy: Path, write_datase
     assert (low < high).all()
     with pytest.raises(UserError, match="validation windows are too few for 95%"):
         few.interval(np.zeros((24, 3)), 95)
+
+
+def test_a_channel_of_few_values_is_told_where_it_takes_the_interval(
+    toy: Path, write_dataset: Any, command: Command
+) -> None:
+    """Measured once a day, it has five or six values at a step, of 139 validation windows."""
+    values = np.random.default_rng(1).normal(size=(700, 3))
+    values[np.arange(700) % 24 > 0, 1] = np.nan
+    write_dataset("mixed", values=values, missing="mask")
+    fitted = fit("last_value", Task(load_dataset("mixed"), lookback=24, horizon=12))
+    told = "has too few values in the validation windows for 80%, it takes 9 or more at a step"
+    with pytest.raises(UserError, match=f"interval: {fitted.task.series.channels[1]} {told}"):
+        fitted.interval(values)
+    fitted.save("kept")
+    answer = command("forecast", "kept", "--input", "datasets/mixed.csv", "--output", "out.csv")
+    assert (answer.code, answer.err) == (0, "")
+    assert f"Note: no 80% interval: {fitted.task.series.channels[1]} {told}" in answer.out

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from benchmark.data.history import read_history
 from benchmark.data.missing import unseen
 from benchmark.errors import UserError
-from benchmark.evaluation.conformal import fewest
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.saved import keep
@@ -60,11 +59,12 @@ class Fitted(FittedPlan):
             Its lower and its upper end, each ``(H, C)`` in original units.
 
         Raises:
-            UserError: the validation windows are too few for that level; else as `forecast`.
+            UserError: the validation windows are too few for that level, or hold too few values;
+                else as `forecast`.
         """
         _, *ends = self._forecast(history, level).values()
         if not ends:
-            what = f"the validation windows are too few for {level}%, it takes {fewest(level)}"
+            what = self.calibration.untold(level, self.task.series.channels)
             raise UserError("interval", what, "take a lower level, or more validation rows")
         low, high = ends
         return low, high

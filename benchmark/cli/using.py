@@ -26,7 +26,6 @@ RunArgument = Annotated[
 MOST_ROWS = 60
 """Origins that are printed one by one."""
 
-TOO_FEW = "its validation windows are too few, it takes {} or more"
 NOT_KEPT = "the run was kept without quantiles.npz; run it again"
 
 
@@ -54,7 +53,6 @@ def forecast(
     on. Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
     from benchmark.data.missing import unseen
-    from benchmark.evaluation.conformal import fewest
     from benchmark.harness.saved import load_saved
     from benchmark.records.forecast import write_forecast
     from benchmark.words import time_text
@@ -74,7 +72,8 @@ def forecast(
     except FloatingPointError as error:
         raise UserError(str(input_), str(error), "look for values far from all others") from error
     if found.low is None:
-        why = TOO_FEW.format(fewest(level)) if saved.model.calibrated else NOT_KEPT
+        calibration = saved.model.calibration
+        why = calibration.untold(level, saved.data.channels) if calibration else NOT_KEPT
         tell(console, f"Note: no {level}% interval: {why}", style="yellow")
     write_forecast(output, found)
     steps = f"{len(found.times)} steps, {time_text(found.times[0])} to {time_text(found.times[-1])}"

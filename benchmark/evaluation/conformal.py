@@ -34,6 +34,7 @@ Shapes: B batch, Q levels, H horizon, C channels, n calibration windows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ from torch import Tensor
 
 from benchmark.data.windows import Windows
 from benchmark.errors import UserError
-from benchmark.evaluation.quantiles import middle, quantiles_of
+from benchmark.evaluation.quantiles import INTERVALS, middle, quantiles_of
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
 from benchmark.records.arrays import read_arrays
 
@@ -73,6 +74,20 @@ class Calibration:
 
     offsets: Array
     num_windows: int
+
+    def untold(self, level: int, channels: Sequence[str]) -> str:
+        """Say why an interval of a level, in percent, cannot be told.
+
+        Args:
+            level: a key of `INTERVALS`.
+            channels: C names.
+        """
+        takes = f"for {level}%, it takes {fewest(level)} or more"
+        if self.num_windows < fewest(level):
+            return f"the validation windows are too few {takes}"
+        ends = self.offsets[list(INTERVALS[level])]  # (2, H, C)
+        channel = int(np.isinf(ends).any(axis=(0, 1)).argmax())
+        return f"{channels[channel]} has too few values in the validation windows {takes} at a step"
 
     def write(self, path: Path) -> None:
         """Keep it, with its levels, as a small ``.npz`` file."""

@@ -33,7 +33,7 @@ class OriginalUnits(nn.Module):
 
     Attributes:
         level: as given.
-        calibrated: whether a calibration was given, be it of enough windows or not.
+        calibration: as given, be it of enough windows or not.
         ends: names of the interval's ends, of which there are none without one.
     """
 
@@ -56,7 +56,7 @@ class OriginalUnits(nn.Module):
         self.register_buffer("mean", torch.from_numpy(scaler.mean))
         self.register_buffer("scale", torch.from_numpy(scaler.scale))
         offsets = None if calibration is None else torch.from_numpy(calibration.offsets)
-        self.level, self.calibrated = level, calibration is not None
+        self.level, self.calibration = level, calibration
         self._quantiles = list(INTERVALS[level])
         told = offsets is not None and bool(offsets[self._quantiles].isfinite().all())
         self.ends = (f"lo{level}", f"hi{level}") if told else ()

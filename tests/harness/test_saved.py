@@ -107,7 +107,7 @@ def test_few_validation_windows_give_no_interval_and_other_columns_are_left_out(
     assert answer.code == 0, answer.err
     assert "Note: not read, note\n" in answer.out
     none = "Note: no 80% interval: "
-    assert f"{none}its validation windows are too few, it takes 9 or more\n" in answer.out
+    assert f"{none}the validation windows are too few for 80%, it takes 9 or more\n" in answer.out
     assert list(pd.read_csv("out.csv")) == ["date", *CHANNELS]
     write_dataset(splits={"train": 400, "val": 20, "test": 150})  # nine
     folder = kept("LastValue", name="nine")
