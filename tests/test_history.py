@@ -92,6 +92,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
         lambda t: t.reset_index().assign(date=t.index.strftime("%d/%m/%Y %H:%M")),
         "begins with the day",
     ),
+    "days first, in the index, from last to first": (
+        lambda t: t.set_axis(t.index.strftime("%d/%m/%Y %H:%M").rename("date"))[::-1],
+        "begins with the day",
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from benchmark.data.dates import day_order
 from benchmark.data.frames import frame_as_csv
 from benchmark.data.rows import read_rows, time_column
 from benchmark.errors import UserError
@@ -110,7 +111,8 @@ def _times(frame: pd.DataFrame, column: str) -> pd.Series[Any] | None:
         texts = times.astype(object)
         known = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
     if what == "index" and (is_number or known.isna().all()):
-        return None
+        # days or months first: times all the same, refused as a file of them would be
+        return None if is_number or day_order(times.astype(str).tolist()) is None else times
     if not known.dropna().is_monotonic_increasing:
         raise ValueError(f"history must be in order of time, but its {what} goes backward")
     return _without_zone(times)
