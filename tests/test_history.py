@@ -189,6 +189,21 @@ def test_times_are_no_values(plain: Fitted) -> None:
             plain.forecast(wrong)
 
 
+@pytest.mark.parametrize("kind", ["bool", "boolean"])
+def test_flags_are_numbers_with_times_as_without(plain: Fitted, tmp_path: Path, kind: str) -> None:
+    frame = dated(plain, pd.date_range("2020-01-01", periods=40, freq="h"))
+    flag = plain.task.series.channels[1]
+    numbers = frame.assign(**{flag: np.arange(40) % 2})
+    flags = numbers.astype({flag: kind})
+    expected = plain.forecast(numbers)
+    assert np.array_equal(plain.forecast(flags), expected)
+    assert np.array_equal(plain.forecast(flags.reset_index(drop=True)), expected)
+    plain.save(tmp_path / "kept")
+    saved = load(tmp_path / "kept")
+    rows = flags.rename_axis("date")
+    assert np.array_equal(saved.forecast(rows).values, expected)
+
+
 def test_what_an_array_masks_is_missing(plain: Fitted) -> None:
     values = plain.task.series.values[:40]
     hidden = np.ma.masked_array(values, mask=np.zeros_like(values, dtype=bool))

@@ -32,7 +32,7 @@ def frame_as_csv(frame: pd.DataFrame, card: DatasetCard) -> Iterator[Path]:
     """
     with TemporaryDirectory() as folder:
         csv = Path(folder) / "frame.csv"
-        _write(frame, csv, "the DataFrame", last_days=card.step.unit == "ME")
+        _write(frame, csv, "the DataFrame", last_days=card.step.unit == "ME", flags=True)
         try:
             yield csv
         except UserError as error:
@@ -111,7 +111,9 @@ def _convert(path: Path, csv: Path) -> str:
     return f"pd.read_parquet({str(path)!r})" + _write(frame, csv, str(path))
 
 
-def _write(frame: pd.DataFrame, csv: Path, where: str, last_days: bool = False) -> str:
+def _write(
+    frame: pd.DataFrame, csv: Path, where: str, last_days: bool = False, flags: bool = False
+) -> str:
     """Write a DataFrame as CSV; return the pandas that is to be added to it to do the same.
 
     Args:
@@ -119,6 +121,7 @@ def _write(frame: pd.DataFrame, csv: Path, where: str, last_days: bool = False) 
         csv: where to.
         where: what to call it in an error.
         last_days: whether a period's last day stands for it, instead of its start.
+        flags: whether what is true or false is 1 or 0, as it is to numpy, instead of a text.
     """
     import pandas as pd
 
@@ -137,6 +140,8 @@ def _write(frame: pd.DataFrame, csv: Path, where: str, last_days: bool = False) 
             periods = frame[column].dt
             frame[column] = periods.end_time.dt.normalize() if last_days else periods.start_time
             made += assigned(column, f"t[{column!r}].dt.start_time")
+        elif flags and kind.kind == "b":
+            frame[column] = frame[column].astype("Int8")
         elif pd.api.types.is_float_dtype(kind):  # a narrow one's digits are another float64's
             plain = isinstance(kind, np.dtype)
             frame[column] = frame[column].astype("float64" if plain else "Float64")
