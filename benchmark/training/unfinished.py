@@ -9,6 +9,8 @@ bit, as one that was never stopped. What is kept is data alone: reading it runs 
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import math
 import random
 import sys
@@ -28,7 +30,8 @@ from benchmark.forecasters.contract import Forecaster
 from benchmark.training.score import score
 from benchmark.training.spec import TrainingSpec
 
-STATE = "epoch{}.pt"
+STATE = "epoch{}-{}.pt"
+"""By epoch, and by what made it: machines of two kinds that train the same keep each its own."""
 KEPT = 2
 """States of a training: the one before the last is there for whoever cannot go on with the last."""
 
@@ -63,11 +66,13 @@ class Unfinished:
         return max(self.every, took / WRITING_SHARE) if self.every else 0.0
 
     def read(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Read the states that were kept, the latest first.
+        """Read the states that were kept here, the latest first.
 
-        What is damaged, or was made by other software or on another machine, is left out and told.
+        What is damaged is left out and told; so is, where no more are left, what was made by other
+        software or on another machine.
         """
-        for path in reversed(self._states()):
+        own, found = self._states(self._kind), self._states("*")
+        for path in sorted(found, key=lambda path: (path in own, _by_epoch(path)), reverse=True):
             try:
                 with ZipFile(path) as file:
                     if file.testzip():  # torch writes checksums and reads over them
@@ -89,14 +94,16 @@ class Unfinished:
 
         A training does not end because its state cannot be kept: that is told.
         """
-        path = self.folder / STATE.format(len(state["epochs"]))
+        path = self.folder / STATE.format(len(state["epochs"]), self._kind)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             sweep(self.folder)
             with writing(path, durable=False) as stream:
                 torch.save({**state, "made_by": dict(self.made_by)}, stream)
-            for earlier in self._states()[:-KEPT]:
-                remove(earlier)
+            own = self._states(self._kind)
+            until = [each for each in own if _by_epoch(each) <= _by_epoch(path)]
+            for needless in until[:-KEPT] + own[len(until) :]:  # those after it were left out
+                remove(needless)
         except FileNotFoundError:  # another process has finished the same and removed its folder
             pass
         except Exception as error:  # of the disk, or of pickling what a model makes its state
@@ -106,10 +113,16 @@ class Unfinished:
             return False
         return True
 
-    def _states(self) -> list[Path]:
+    @property
+    def _kind(self) -> str:
+        """Hash of the software and hardware."""
+        text = json.dumps(dict(self.made_by), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def _states(self, kind: str) -> list[Path]:
         """The files of states, by epoch."""
-        paths = self.folder.glob(STATE.format("*"))
-        return sorted(paths, key=lambda path: (len(path.name), path.name))
+        paths = self.folder.glob(STATE.format("*", kind))
+        return sorted(paths, key=_by_epoch)
 
     def remove(self) -> None:
         """Remove all that was kept, of every part."""
@@ -118,6 +131,10 @@ class Unfinished:
     def leave_out(self, path: Path, why: str) -> None:
         """Say why a state is not gone on with."""
         sys.stderr.write(f"warning: {path}: {why}; it is left out\n")
+
+
+def _by_epoch(path: Path) -> tuple[int, str]:
+    return len(path.name), path.name
 
 
 def states_to_go_on(

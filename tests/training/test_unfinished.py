@@ -345,10 +345,11 @@ def test_what_cannot_be_gone_on_with_is_told_and_the_one_before_is_taken(
     weights, report = train(task, None)
     with pytest.raises(Cut):
         train(task, unfinished, cut=3)
-    assert [path.name for path in sorted(unfinished.folder.iterdir())] == ["epoch2.pt", "epoch3.pt"]
-    damage(unfinished.folder / "epoch3.pt")
+    second, third = sorted(unfinished.folder.iterdir())
+    assert (second.name[:7], third.name[:7]) == ("epoch2-", "epoch3-")
+    damage(third)
     if anew:
-        damage(unfinished.folder / "epoch2.pt")
+        damage(second)
     seen: list[Epoch] = []
     found, again = train(task, unfinished, told=seen.append)
     assert_equal(found, weights)
@@ -359,6 +360,38 @@ def test_what_cannot_be_gone_on_with_is_told_and_the_one_before_is_taken(
     assert len(lines) == (2 if anew and "threads" not in told else 1)
     assert told in lines[0]
     assert lines[0].endswith("; it is left out")
+
+
+def test_machines_of_two_kinds_keep_each_its_own(
+    task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, _ = train(task, None)
+    with pytest.raises(Cut):
+        train(task, unfinished, cut=3)
+    there = replace(unfinished, made_by=HERE | {"threads": "2"})
+    with pytest.raises(Cut):
+        train(task, there, cut=1)
+    assert "threads 1, now 2" in capsys.readouterr().err
+    for machine, epoch in ((there, 1), (unfinished, 3)):
+        told: list[Epoch] = []
+        found, _ = train(task, machine, told=told.append)
+        assert [each.number for each in told if isinstance(each, EarlierEpoch)] == [epoch]
+        assert_equal(found, weights)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_begins_anew_after_states_that_were_left_out_is_kept(
+    task: Task, unfinished: Unfinished
+) -> None:
+    with pytest.raises(Cut):
+        train(task, unfinished, cut=3)
+    for path in unfinished.folder.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(Cut):
+        train(task, unfinished, cut=1)
+    told: list[Epoch] = []
+    train(task, unfinished, told=told.append)
+    assert isinstance(told[0], EarlierEpoch)
 
 
 def test_weights_that_score_otherwise_than_they_did_are_left_out(
