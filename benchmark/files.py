@@ -24,7 +24,17 @@ from benchmark.errors import UserError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
-_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "localhost"
+
+
+def _host() -> str:
+    """Name where this process's id counts: a host, or one of the containers that bear its name."""
+    name = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname()) or "localhost"
+    with suppress(OSError):  # as on other systems than Linux
+        name += f".{os.stat('/proc/self/ns/pid').st_ino}"
+    return name
+
+
+_HOST = _host()
 _LEFTOVER = re.compile(
     r"\.(?P<purpose>writing|replaced)-(?P<name>.+)"
     r"-(?P<host>[A-Za-z0-9._]+)-(?P<pid>\d+)-[0-9a-f]{8}"

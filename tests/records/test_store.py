@@ -223,6 +223,23 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(store, rec
     assert not half_csv.exists()
 
 
+def test_what_a_container_writes_that_bears_this_hosts_name_stays(store, record):
+    code = "from benchmark.files import private_name; print(private_name('writing', 'x'))"
+    apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]  # ids of its own, as there
+    try:
+        made = subprocess.run([*apart, sys.executable, "-c", code], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no unshare here")
+    if made.returncode:
+        pytest.skip(f"unshare is refused here ({made.stderr.strip()})")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    folder = store.runs / made.stdout.strip().replace("-1-", f"-{dead.pid}-")
+    folder.mkdir(parents=True)
+    save(store, record("a1"))
+    assert folder.exists()
+
+
 WRITER = """
 import sys, time
 from pathlib import Path
