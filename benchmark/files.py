@@ -202,11 +202,15 @@ def remove(path: Path) -> None:
 def sweep(folder: Path) -> None:
     """Remove what dead processes of this host left half-written in a folder.
 
+    What one of them had taken away, and had not yet put another in the place of, is put back.
     Another host's processes cannot be seen from here, so their temporaries stay.
     """
     for entry in folder.iterdir():
         owner = _LEFTOVER.fullmatch(entry.name)
         if owner and owner["host"] == _HOST and not _alive(int(owner["pid"])):
+            if owner["purpose"] == "replaced":
+                with suppress(OSError):  # there is another one
+                    entry.rename(folder / owner["name"])
             remove(entry)
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.files import replaced, storage_fault
+from benchmark.files import replaced, storage_fault, sweep
 
 LOOKS, BETWEEN_LOOKS = 20, 0.005  # seconds
 
@@ -16,7 +16,7 @@ def list_runs(runs: Path) -> dict[str, int]:
     """Name and inode of every entry of ``runs`` that is no temporary and not set aside, by name.
 
     Between the two renames that replace a run it is not there: that moment is waited for, a tenth
-    of a second at most. Where the process died between them, the run is lost.
+    of a second at most. Where the process died between them, the earlier run is put back.
 
     Raises:
         UserError: the folder cannot be read.
@@ -27,6 +27,7 @@ def list_runs(runs: Path) -> dict[str, int]:
         on_their_way = {replaced(name) for name in entries.keys() - names.keys()} - {None}
         if on_their_way <= names.keys() or not looks_left:
             break
+        sweep(runs)
         time.sleep(BETWEEN_LOOKS)
     return dict(sorted(names.items()))
 

@@ -208,6 +208,7 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(store, rec
         store.runs / f".replaced-x-{host}-{dead.pid}-00000000",
     ]
     kept = [
+        store.runs / "x",
         store.runs / f".writing-x-{host}-{os.getppid()}-00000000",
         store.runs / f".writing-x-{host}-{os.getpid()}-00000000",
         store.runs / f".writing-x-{host}.else-{dead.pid}-00000000",
@@ -221,6 +222,19 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(store, rec
     save(store, record("a1"))
     assert sorted(store.runs.iterdir()) == sorted([*kept, store.runs / "a1"])
     assert not half_csv.exists()
+
+
+def test_a_run_that_a_killed_process_was_about_to_replace_is_put_back(store, record):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for run_id in ("a1", "b2"):
+        save(store, record(run_id))
+        aside = store.runs / f".replaced-{run_id}-{files._HOST}-{dead.pid}-00000000"
+        (store.runs / run_id).rename(aside)
+    save(store, record("c3"))
+    assert store.is_done("b2"), "not swept, but put back"
+    (store.runs / "a1").rename(store.runs / f".replaced-a1-{files._HOST}-{dead.pid}-00000000")
+    assert store.records() == [record("a1"), record("b2"), record("c3")]
 
 
 def test_what_a_container_writes_that_bears_this_hosts_name_stays(store, record):
