@@ -173,6 +173,7 @@ def _next(proposal: Proposal) -> str:
     steps = card.season if card.season > 1 else SHORT
     horizon = max(1, min(steps, held_out // 2))
     half = train // 2  # the other leaves windows to fit on
-    lookback = 2 * steps if 2 * steps <= half else min(steps, half)
+    least = steps if card.season > 1 else min(steps, half)  # a season, for who repeats it
+    lookback = 2 * steps if 2 * steps <= half else least
     lookback = max(1, min(lookback, train - horizon))
     return f"{command} --set lookback={lookback} --set horizon={horizon}"
