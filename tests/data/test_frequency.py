@@ -83,6 +83,15 @@ def test_a_time_at_which_no_step_begins_has_none_after_it(step: str, day: str, w
         Frequency.parse(step).after(np.datetime64(day, "s"), np.arange(3))
 
 
+@pytest.mark.parametrize("time", ["2020-01-15 06:00:00", "2020-01-28 23:59:59"])
+def test_a_month_may_begin_on_any_day_that_every_month_has(time: str) -> None:
+    month, start = Frequency.parse("MS"), np.datetime64(time)
+    later = np.array([start, np.datetime64(time.replace("-01-", "-02-"))])
+    assert month.misfit(start) == ""
+    assert month.between(later).tolist() == [1]
+    np.testing.assert_array_equal(month.after(start, np.arange(2)), later)
+
+
 @pytest.mark.parametrize("text", ["", "M", "0h", "-1D", "1.5h", "QS", "month", "h ", "1234567s"])
 def test_what_is_no_step_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape("is no step in s, min, h, D, W, MS, ME or B")):
