@@ -340,9 +340,9 @@ from benchmark.forecasters.contract import ClosedFormForecaster
 class Mean(ClosedFormForecaster):
     def __init__(self, shape):
         super().__init__(shape)
-        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(shape.channels))  # one of them NaN is enough
     def fit(self, train, validation):
-        self.mean = torch.cat([y for _, y in train.in_order(64)]).mean()
+        self.mean = torch.cat([y for _, y in train.in_order(64)]).mean(dim=(0, 1))
     def forward(self, x):
         return x[:, -1:].expand(-1, self.shape.horizon, -1) + self.mean
 

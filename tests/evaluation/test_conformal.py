@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.data.task import Task
+from benchmark.errors import UserError
 from benchmark.evaluation import conformal
-from benchmark.evaluation.conformal import calibrate, order_statistic
+from benchmark.evaluation.conformal import Calibration, calibrate, order_statistic
+from benchmark.evaluation.original import OriginalUnits
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster, SeriesShape
 from benchmark.forecasters.naive import SeasonalNaive
 
@@ -147,6 +149,20 @@ def test_where_windows_are_too_few_the_outer_quantiles_are_endless(
     assert (found.offsets[0] == -np.inf).all()
     assert (found.offsets[-1] == np.inf).all()
     assert np.isfinite(found.offsets[1:-1]).all()
+
+
+def test_an_interval_is_told_only_where_all_of_its_ends_are(task: Task) -> None:
+    offsets = np.zeros((len(LEVELS), 12, 3), dtype=np.float32)
+    offsets[LEVELS.index(0.9), 11, 2] = np.inf  # too few targets of one step and channel
+    parts = SeasonalNaive(SHAPE), task.scaler, Calibration(offsets, 8)
+    assert OriginalUnits(*parts, level=80).ends == ()
+    assert OriginalUnits(*parts, level=95).ends == ("lo95", "hi95")
+    assert [OriginalUnits(*parts[:2], each).calibrated for each in (parts[2], None)] == [
+        True,
+        False,
+    ]
+    with pytest.raises(UserError, match=r"^level: no intervals of 90% are calibrated; choose 80"):
+        OriginalUnits(*parts, level=90)
 
 
 def test_calibration_is_in_eval_mode_without_gradient(task: Task) -> None:

@@ -111,6 +111,12 @@ def test_a_forecast_that_is_one_wave_is_refused() -> None:
         built({"class": "FITS"})
 
 
+def test_several_forecasters_have_no_heads_together() -> None:
+    model = {"class": "Ensemble", "members": [{"model": {"class": "Linear"}}]}
+    with pytest.raises(UserError, match=r"model\.yaml: training\.loss: .* several forecasters"):
+        built(model)
+
+
 def test_levels_are_not_rounded_with_the_forecast() -> None:
     y = torch.ones(1, 1, 1)
     loss = quantile_loss(torch.zeros(1, len(LEVELS), 1, 1, dtype=torch.bfloat16), y)
