@@ -80,6 +80,14 @@ def test_every_metric_is_a_mean_over_the_targets_there_are(seed: int, missing: f
         assert by_window[w] == pytest.approx(expected_mean, nan_ok=True)
 
 
+def test_a_window_of_a_single_target_has_that_ones_error() -> None:
+    target, forecast = example(seed=0, missing=0.0)
+    target[3, 4, 1] = 0.5
+    errors = gathered(target, forecast)
+    squared = (forecast[3, 4, 1] - 0.5) ** 2
+    assert errors.by_window(errors.squared)[3] == pytest.approx(squared)
+
+
 def test_the_mask_changes_nothing_where_nothing_is_missing() -> None:
     target, forecast = example(1, 0.0)
     whole = np.nan_to_num(target)

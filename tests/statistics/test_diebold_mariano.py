@@ -82,10 +82,17 @@ def test_several_seeds_are_averaged_first_and_equals_differ_by_nothing(overlappi
 
 
 def test_a_memory_longer_than_the_horizon_makes_equal_forecasters_differ():
-    """As verdicts say: 25 of 100 times with errors of 0.98 a step, 100 windows of horizon 24."""
+    """As docs/protocol.md says: 25 of 100 times with errors of 0.98 a step, 100 windows of horizon 24."""
     rng = np.random.default_rng(3)
     errors = lfilter([1], [1, -0.98], rng.standard_normal((600, 524)), axis=1)[:, 400:]
     sums = np.cumsum(errors, axis=1)
     zero = np.zeros(100)
     called = [abs(d.mean()) > diebold_mariano(d, zero, 24) for d in sums[:, 24:] - sums[:, :-24]]
     assert 0.19 < np.mean(called) < 0.31
+
+
+def test_one_window_with_the_same_loss_does_not_make_forecasters_the_same():
+    first, second = np.random.default_rng(5).standard_normal((2, 100))
+    apart = diebold_mariano(first, second, 1)
+    second[7] = first[7]
+    assert diebold_mariano(first, second, 1) == pytest.approx(apart, rel=0.2)
