@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.data.task import Task
 from benchmark.errors import UserError
+from benchmark.evaluation.errors import LARGEST
 from benchmark.evaluation.forecast import BATCH, Evaluation, score_forecasts
 from benchmark.evaluation.forecast_table import TRUTH, read_table
 
@@ -75,19 +77,19 @@ def evaluate_array(
         original_units: whether they are in each channel's own unit, instead of scaled.
 
     Raises:
-        UserError: a forecast is not finite.
+        UserError: a forecast is not finite, or as good as that.
     """
 
     def forecast(index: Tensor, _: Tensor) -> Tensor:
         numbers = index.numpy()
         values = np.asarray(forecasts[numbers], dtype=np.float64)
-        finite = np.isfinite(values)
-        if not finite.all():
-            window, step, channel = map(int, np.argwhere(~finite)[0])
+        scaled = task.scaler.transform(values) if original_units else values
+        scored = np.abs(scaled) <= LARGEST  # NaN is not
+        if not scored.all():
+            window, step, channel = map(int, np.argwhere(~scored)[0])
             what = f"the forecast is {values[window, step, channel]}"
             place = _place(where, numbers[window], step, task.series.channels[channel])
             raise UserError(place, what, "every test window is scored: forecast it anew")
-        scaled = task.scaler.transform(values) if original_units else values
         return torch.from_numpy(scaled)[:, None]
 
     return score_forecasts(forecast, task)
@@ -136,7 +138,7 @@ def _place(where: str, window: int, step: int, channel: str) -> str:
 def _array(path: Path, task: Task) -> NDArray[Any]:
     """Open an ``.npy`` of test windows ``(W, H, C)``; its values stay on disk until asked for."""
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = open_memmap(path, mode="r")  # np.load would take an .npz as well
     except OSError as error:
         raise UserError(str(path), f"cannot be read ({error.strerror or error})") from None
     except (ValueError, EOFError, SyntaxError) as error:

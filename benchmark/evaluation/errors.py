@@ -26,6 +26,9 @@ Array = NDArray[np.float64]
 PIECE = 50_000
 """Values, of windows x steps x channels, whose errors are computed at once."""
 
+LARGEST = 1e18
+"""Of a scaled forecast: the square of a larger one is more than float32 holds, which is kept."""
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -92,7 +95,7 @@ def gather_errors(
         masked: whether a target may be missing.
 
     Raises:
-        FloatingPointError: a forecast is not finite; it has no score.
+        FloatingPointError: a forecast is not finite, or as good as that; it has no score.
     """
     centre, spread = torch.from_numpy(mean), torch.from_numpy(scale)
     rows: dict[str, list[Tensor]] = {"squared": [], "absolute": [], "percentage": []}
@@ -102,8 +105,8 @@ def gather_errors(
     known: list[Tensor] = []  # of each window and channel, where some are not
     for forecast, target in _in_pieces(forecasts):
         forecast, target = forecast.cpu().double(), target.cpu().double()
-        if not bool(torch.isfinite(forecast).all()):
-            raise FloatingPointError("the forecast of a test window is not finite")
+        if not bool((forecast.abs() <= LARGEST).all()):  # nor is NaN
+            raise FloatingPointError("the forecast of a test window is not finite, or beyond 1e18")
         origin = _some_value(target, origin)
         there: Tensor | None = None
         if masked:

@@ -58,6 +58,8 @@ def read_table(
         what = f"{table[TIME].iloc[row]} is {step[row] + 1} steps after its cutoff, "
         what += str(table[CUTOFF].iloc[row])
         cure = f"the horizon is {task.horizon}: name the one that was forecast with --horizon"
+        if step[row] < 0:
+            cure = f"{CUTOFF} is the time of the last row before the horizon"
         raise UserError(f"{path}: column {TIME!r}", what, cure)
     shape = len(windows), task.horizon, task.channels
     place = np.ravel_multi_index((window, step, _channels(path, table[CHANNEL], task)), shape)
@@ -89,7 +91,8 @@ def _read(path: Path) -> pd.DataFrame:
         cure = "pip install 'ts-benchmark[parquet]'"
         raise UserError(str(path), "pyarrow is not installed", cure) from None
     except OSError as error:
-        raise UserError(str(path), f"cannot be read ({error.strerror or error})") from None
+        reason = error.strerror or " ".join(str(error).split())[:200]
+        raise UserError(str(path), f"cannot be read ({reason})") from None
     except ValueError as error:
         what = f"is no table ({' '.join(str(error).split()):.200})"
         raise UserError(str(path), what, "write it anew") from None
@@ -103,6 +106,10 @@ def _column(path: Path, table: pd.DataFrame, wanted: str | None) -> str:
         cure = f"{CHANNEL} is the channel, {TIME} the time, {CUTOFF} that of the last row before"
         raise UserError(str(path), what, cure)
     others = [str(name) for name in table.columns if name not in (*KEYS, TRUTH)]
+    if not others:
+        what = f"has no column of forecasts: {TRUTH!r} is the true values"
+        what = what if TRUTH in table.columns else "has no column of forecasts"
+        raise UserError(str(path), what, "write them into one with the model's name")
     if wanted is None and len(others) == 1:
         return others[0]
     if wanted in others:
@@ -148,6 +155,8 @@ def _numbers(path: Path, values: pd.Series[Any], cure: str) -> NDArray[np.float6
     import pandas as pd
 
     try:
+        if values.dtype.kind in "bmM":  # pandas would make numbers of truths and of times
+            raise TypeError(str(values.dtype))
         return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:
         what = f"is no number ({' '.join(str(error).split()):.200})"

@@ -135,8 +135,8 @@ def test_another_array_is_refused(
         read_forecasts(tmp_path / "pred.npy", task)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_value_that_is_not_finite_is_named(
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e200])
+def test_a_value_that_is_not_finite_or_whose_square_is_not_is_named(
     value: float, task: Task, arrays: tuple[Array, Array]
 ) -> None:
     forecasts = arrays[0].copy()
@@ -214,9 +214,14 @@ def _table_faults() -> list[tuple[Callable[[pd.DataFrame], pd.DataFrame], str]]:
             "'heat2' is no channel of toy; did you mean 'heat'?",
         ),
         (lambda t: t.assign(ds=t["ds"] + pd.Timedelta("1min")), "is no time of toy; its rows are"),
-        (lambda t: t.assign(ds=t["cutoff"]), "is 0 steps after its cutoff"),
+        (
+            lambda t: t.assign(cutoff=t["cutoff"] + pd.Timedelta("1h")),
+            "is 0 steps after its cutoff, 2020-01-23 22:00:00; cutoff is the time of the last row",
+        ),
+        (lambda t: t.drop(columns="Model"), "has no column of forecasts: 'y' is the true values"),
         (lambda t: t.assign(ds="soon"), "column 'ds': is no time"),
         (lambda t: t.assign(Model="high"), "column 'Model': is no number"),
+        (lambda t: t.assign(Model=True), "column 'Model': is no number (bool)"),
         (lambda t: t.assign(y="high"), "column 'y': is no number"),
         (
             lambda t: t.assign(y=t["y"] + 0.01),
@@ -235,6 +240,28 @@ def test_another_table_is_refused(
         read_forecasts(tmp_path / "cv.csv", task)
 
 
+def test_times_in_the_place_of_forecasts_are_refused(
+    task: Task, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    table_of(task, arrays[0]).assign(Model=pd.Timestamp("2020-01-01")).to_parquet(
+        path := tmp_path / "cv.parquet"
+    )
+    with refused("column 'Model': is no number (datetime64"):
+        read_forecasts(path, task)
+
+
+def test_an_npz_by_the_name_of_an_npy_is_told(
+    task: Task, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "pred.npz", arrays[0])
+    (tmp_path / "pred.npz").rename(tmp_path / "pred.npy")
+    with refused("pred.npy: is no array of numbers (the magic string is not correct"):
+        read_forecasts(tmp_path / "pred.npy", task)
+    (tmp_path / "pred.npy").write_bytes(b"PK\x03\x04" + bytes(40))  # cut short
+    with refused("pred.npy: is no array of numbers (the magic string is not correct"):
+        read_forecasts(tmp_path / "pred.npy", task)
+
+
 @pytest.mark.parametrize("name", ["nowhere.npy", "nowhere.csv", "nowhere.parquet"])
 def test_a_file_that_is_not_there_is_told(name: str, task: Task, tmp_path: Path) -> None:
     with refused(f"{name}: cannot be read"):
@@ -242,7 +269,11 @@ def test_a_file_that_is_not_there_is_told(name: str, task: Task, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["text.npy", "text.csv", "text.parquet", "text.pkl"])
-def test_a_file_of_another_kind_is_told(name: str, task: Task, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"\x80no forecasts\n")
-    with refused(str(tmp_path / name)):
+@pytest.mark.parametrize("text", [b"\x80no forecasts\n", b"PAR1" + bytes(40) + b"PAR1"])
+def test_a_file_of_another_kind_is_told_in_a_line(
+    name: str, text: bytes, task: Task, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(text)
+    with refused(str(tmp_path / name)) as told:
         read_forecasts(tmp_path / name, task)
+    assert "\n" not in str(told.value)

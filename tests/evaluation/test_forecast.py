@@ -133,9 +133,12 @@ def test_a_forecast_of_the_wrong_shape_is_refused_with_both_shapes(
         evaluate(Returning(change), task, "cpu")
 
 
-def test_a_forecast_that_is_not_finite_is_refused(task: Task) -> None:
+@pytest.mark.parametrize("value", [float("nan"), -1e20])  # whose square float32 has not
+def test_a_forecast_that_is_not_finite_or_as_good_as_that_is_refused(
+    task: Task, value: float
+) -> None:
     def spoil(y: Tensor) -> Tensor:
-        y[-1, -1, -1] = float("nan")
+        y[-1, -1, -1] = value
         return y
 
     with pytest.raises(FloatingPointError, match="not finite"):
