@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError
 
 from benchmark.errors import UserError
 from benchmark.plain_yaml import parse_yaml
@@ -121,7 +122,7 @@ def signature_schema(cls: type) -> type[BaseModel]:
     types and their defaults are written.
 
     Raises:
-        UserError: an option's annotation names what its module has not.
+        UserError: an option's annotation names what its module has not, or what no YAML holds.
     """
     init: Any = cls.__init__  # type: ignore[misc]
     parameters = inspect.signature(init).parameters.values()
@@ -131,7 +132,13 @@ def signature_schema(cls: type) -> type[BaseModel]:
         each.name: (hints[each.name], ... if each.default is each.empty else each.default)
         for each in options
     }
-    return create_model(cls.__name__, __base__=Strict, **fields)
+    try:
+        return create_model(cls.__name__, __base__=Strict, **fields)
+    except PydanticSchemaGenerationError as error:
+        kind = str(error).partition("schema for ")[2].partition(". ")[0]
+        what = f"has an option of a type that no YAML holds ({kind:.200})"
+        cure = "make it a bool, int, float, str, list or dict, and build the rest in __init__"
+        raise UserError(f"{cls.__module__}.{cls.__name__}", what, cure) from error
 
 
 def _evaluated(cls: type, annotations: Mapping[str, Any]) -> dict[str, Any]:

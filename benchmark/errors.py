@@ -118,8 +118,14 @@ def cured(cure: str) -> Iterator[None]:
 
 
 @contextmanager
-def told_by_line(where: str, cure: str = "") -> Iterator[None]:
+def told_by_line(where: str, cure: str = "", *, own: bool = False) -> Iterator[None]:
     """Tell an error that comes out of a user's own file by the lines that raised it.
+
+    Args:
+        where: the file or name to tell first.
+        cure: what to do about it.
+        own: whether a class of the user's is at work: then an error that comes through no line of
+            its file is told, too, as where a method takes other arguments than it is given.
 
     Raises:
         UserError: such an error, in its own words; any other stays what it is.
@@ -129,7 +135,7 @@ def told_by_line(where: str, cure: str = "") -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if not _own_lines(error):
+        if not (own or _own_lines(error)):
             raise
         raise UserError(where, text_by_line(error), cure) from error
 

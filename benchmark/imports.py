@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from benchmark.config import nearest, signature_schema
-from benchmark.errors import UserError, told_by_line
+from benchmark.errors import UserError, error_text, told_by_line
 
 Base = TypeVar("Base")
 
@@ -151,6 +151,8 @@ def _import_from_here(module_name: str, where: str) -> Any:
         what = f"importing {module_name!r} ends the program, with sys.exit({end.code!r})"
         cure = "put what it does as a program under: if __name__ == '__main__'"
         raise UserError(where, what, cure) from None
+    except SyntaxError as error:  # of no line: a null character, as of UTF-16, or another encoding
+        raise UserError(f"{where}: {module_name}", error_text(error), "save it as UTF-8") from None
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise

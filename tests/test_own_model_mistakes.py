@@ -57,6 +57,34 @@ class Overwritten(Linear):
         y *= 2
         return y
 
+class Taught(Linear):
+    def forward(self, x, y):
+        return super().forward(x)
+
+class Typed(Linear):
+    def __init__(self, shape, *, start: torch.Tensor = torch.zeros(1)):
+        super().__init__(shape)
+
+class Kind(Linear):
+    fitted = "closed form"
+
+class Unsolved(Linear):
+    fitted = "closed_form"
+    def fit(self, train, validation):
+        self.map.weight.data.zero_()
+
+class Unmapped(Naive):
+    def __init__(self, shape):
+        super().__init__(shape)
+        del self.map
+    def fit(self, train, validation):
+        self.mean = 0.0
+
+class Given(Linear):
+    def __init__(self, shape):
+        super().__init__(shape)
+        return 1
+
 class Undetached(Linear):
     h = 0.0
     def forward(self, x):
@@ -81,6 +109,10 @@ class Undetached(Linear):
         ("Undetached", [
             "error: model.yaml: model: in forward a gradient would go back into an earlier batch; "
             "detach what is kept between batches: self.h = h.detach()\n",
+        ]),
+        ("Taught", [
+            "model: TypeError: Taught.forward() missing 1 required positional argument: 'y'; the "
+            "whole traceback is in ",
         ]),
         ("Odd", [
             "RuntimeError: ", "at line 17 of users_own.py, 'return x @ torch.zeros(7, 7)', called "
@@ -136,6 +168,50 @@ def test_a_check_of_what_is_not_there_to_be_checked_ends_at_once(
     answer = command("check", "users_broken.X")
     mistaken(answer, part)
     assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("Typed", "users_own.Typed: has an option of a type that no YAML holds (<class 'torch.Ten"),
+        ("Kind", "model.yaml: model: Kind.fitted is 'closed form'; set it to 'gradient', 'closed_"),
+        ("Unsolved", "model.yaml: model: Unsolved is no ClosedFormForecaster: nothing would call"),
+        ("Unmapped", "model.yaml: model: Unmapped is no ClosedFormForecaster: nothing would call"),
+    ],
+)
+def test_a_class_that_cannot_be_run_as_it_is_meant_leaves_no_row(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+    name: str,
+    part: str,
+) -> None:
+    write_module("users_own", OWN)
+    write_yaml("model.yaml", LINEAR.replace("Linear", f"users_own.{name}"))
+    answer = command("run", "model.yaml")
+    mistaken(answer, part)
+    assert answer.err.count("\n") == 1
+    assert not Path("results/results.csv").exists()
+
+
+@pytest.mark.parametrize("word", ["check", "audit"])
+def test_a_method_of_other_arguments_is_told_by_every_command(
+    command: Command, write_module: Callable[[str, str], None], word: str
+) -> None:
+    write_module("users_own", OWN)
+    answer = command(word, "users_own.Given")
+    mistaken(answer, "Given: model: TypeError: __init__() should return None, not 'int'")
+    assert answer.err.count("\n") == 1
+
+
+def test_a_module_in_utf_16_is_told_by_its_name(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    Path("users_wide.py").write_text(OWN, encoding="utf-16-le")
+    write_yaml("model.yaml", LINEAR.replace("Linear", "users_wide.Odd"))
+    answer = command("run", "model.yaml")
+    mistaken(answer, "model.yaml: model.class: users_wide: SyntaxError: ", "; save it as UTF-8\n")
 
 
 FICKLE = """\

@@ -11,7 +11,7 @@ import typer
 
 from benchmark.cli.options import SetOption, check_table, make_console, model_of, show_tables
 from benchmark.cli.progress import each_begun
-from benchmark.errors import UserError
+from benchmark.errors import UserError, told_by_line
 
 if TYPE_CHECKING:
     from benchmark.harness.spec import RunSpec
@@ -47,9 +47,11 @@ def audit(
 
     from benchmark.audit.audit import audit as audit_run
     from benchmark.forecasters.contract import forecasters_fault
+    from benchmark.forecasters.resolve import source_digest
 
     console = make_console()
-    with forecasters_fault(where):
+    own = bool(source_digest(spec.model, where))
+    with told_by_line(f"{where}: model", own=own), forecasters_fault(where):
         findings = audit_run(spec, where)
     for finding in findings:
         mark = "[green]yes[/green]" if finding.passed else "[red]no [/red]"

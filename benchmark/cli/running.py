@@ -116,7 +116,7 @@ def run(
                 whole = store.runs / run_id / layout.TRACEBACK
                 kept = "what was done before is kept"
                 note = f"the whole traceback is in {whole}" if whole.exists() else kept
-                with told_by_line(f"{path}: model", note):
+                with told_by_line(f"{path}: model", note, own=bool(planned.source)):
                     raise
     path = store.rebuild_csv()
     show_boards(path, console, only={planned.run_id})

@@ -28,7 +28,7 @@ from benchmark.forecasters.contract import (
     going_back,
 )
 from benchmark.forecasters.noise import NoiseWindows, draw
-from benchmark.forecasters.resolve import build_forecaster, how_fitted
+from benchmark.forecasters.resolve import build_forecaster, how_fitted, source_digest
 from benchmark.forecasters.sameness import difference, forecast, off_alone, unreadable, unsaved
 
 Check = Callable[[Forecaster, Mapping[str, Any], torch.Generator], str]
@@ -82,7 +82,7 @@ def check_forecaster(
 
 def _problem(check: Check, spec: Mapping[str, Any], shape: SeriesShape, where: str) -> str:
     """What a check finds wrong with a forecaster, newly built and fitted; that it raises, too."""
-    with told_by_line(f"{where}: model"):
+    with told_by_line(f"{where}: model", own=bool(source_digest(spec, where))):
         forecaster = _built(spec, shape, where)
     try:
         return check(forecaster, spec, _fit_closed_form(forecaster))

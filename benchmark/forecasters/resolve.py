@@ -20,7 +20,12 @@ import benchmark.forecasters
 from benchmark.cells import Cell
 from benchmark.config import nearest, validate
 from benchmark.errors import UserError
-from benchmark.forecasters.contract import FitKind, Forecaster, SeriesShape
+from benchmark.forecasters.contract import (
+    ClosedFormForecaster,
+    FitKind,
+    Forecaster,
+    SeriesShape,
+)
 from benchmark.forecasters.sources import own_files
 from benchmark.imports import find_class, is_concrete, options_of
 
@@ -111,10 +116,29 @@ def build_forecaster(spec: Mapping[str, Any], shape: SeriesShape, where: str) ->
         what = f"{cls.__name__} does not call super().__init__(shape)"
         raise UserError(f"{where}: model", what, "make that the first line of its __init__")
     trained = any(parameter.requires_grad for parameter in built.parameters())
+    _check_fit(cls, trained, f"{where}: model")
     if not trained and how_fitted(spec, where) == "gradient":
         what = "fitted is 'gradient', but there is no parameter to train"
         raise UserError(f"{where}: model", what, f'set fitted = "none" in {cls.__name__}')
     return built
+
+
+def _check_fit(cls: type[Forecaster], trained: bool, place: str) -> None:
+    """Refuse a fit that nothing would call: the model would be scored as it was built.
+
+    Args:
+        cls: the forecaster's class.
+        trained: whether it has a parameter to train.
+        place: where it is named, for errors.
+
+    Raises:
+        UserError: it is to be solved for, and is no `ClosedFormForecaster`.
+    """
+    solved = cls.fitted == "closed_form" or (hasattr(cls, "fit") and not trained)
+    if solved and not issubclass(cls, ClosedFormForecaster):
+        what = f"{cls.__name__} is no ClosedFormForecaster: nothing would call its fit"
+        cure = "derive it from benchmark.forecasters.contract.ClosedFormForecaster"
+        raise UserError(place, what, cure)
 
 
 def source_digest(spec: Mapping[str, Any], where: str) -> str:
@@ -149,6 +173,10 @@ def how_fitted(spec: Mapping[str, Any], where: str) -> FitKind:
     """
     cls = find_forecaster(spec["class"], where)
     members = list(_models(list(spec.values()))) if cls.fitted_by_member else []
+    if cls.fitted not in get_args(FitKind):
+        what = f"{cls.__name__}.fitted is {cls.fitted!r:.60}"
+        cure = f"set it to {', '.join(map(repr, get_args(FitKind)))}"
+        raise UserError(f"{where}: model", what, cure)
     kinds = {how_fitted(member, where) for _, member in members} or {cls.fitted}
     return next(kind for kind in get_args(FitKind) if kind in kinds)
 
