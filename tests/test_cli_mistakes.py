@@ -385,3 +385,22 @@ def test_other_slips_are_clicks_to_tell(
     shown = capfd.readouterr()
     assert told in shown.out + shown.err
     assert "settings are given so" not in shown.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "model.yaml", "--set", "dataset=NAME"),
+        ("datasets", "add", "NAME"),
+        ("datasets", "check", "NAME"),
+        ("compare", "NAME", "NAME"),
+        ("tune", "model.yaml", "--output", "NAME.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_a_path_of_which_nothing_can_be_said_is_told(
+    command: Command, words: tuple[str, ...]
+) -> None:
+    answer = command(*(word.replace("NAME", "a" * 300) for word in words))
+    mistaken(answer, "aaa", "cannot be looked at (File name too long); check the path and its ")
+    assert answer.err.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 GOES_ON = " What is finished is kept; the same command goes on from here."
 FORCED = " Finished runs are kept; without --force the same command runs what is missing."
 _FITTING = re.compile(r"choose a (horizon|lookback) of at most (\d+)")
+UNKNOWN = (errno.ENAMETOOLONG, errno.EACCES)
+"""What the operating system answers where it does not say whether there is such a path."""
 RESUMED = ("run", "suite", "tune", "pitfalls", "epochs", "abilities")  # of which that is true
 
 
@@ -214,6 +217,12 @@ def main() -> None:
             raise
         what = f"the package '{package}', which this command needs, is not installed"
         sys.stderr.write(f"error: {what}; pip install ts-benchmark brings all that is needed\n")
+        sys.exit(2)
+    except OSError as error:  # of whether a path is there: Python raises what it cannot find out
+        if error.errno not in UNKNOWN or error.filename is None:
+            raise
+        what = f"cannot be looked at ({error.strerror})"
+        sys.stderr.write(f"error: {error.filename}: {what}; check the path and its permissions\n")
         sys.exit(2)
     except SystemExit as end:  # what Typer makes of Ctrl-C
         if end.code == INTERRUPTED:
