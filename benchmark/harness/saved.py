@@ -42,7 +42,8 @@ from benchmark.harness.weights import check_kept, write_weights
 from benchmark.records.checksums import check_file, open_checked, write_sums
 from benchmark.records.forecast import Forecast
 from benchmark.records.layout import CONFIG, DATA, QUANTILES, RECORD, WEIGHTS
-from benchmark.records.store import Store
+from benchmark.records.record import ELSEWHERE
+from benchmark.records.store import Store, read_record
 from benchmark.training.heads import build_for_training
 
 if TYPE_CHECKING:
@@ -216,10 +217,13 @@ def find_run(name: str, results: Path) -> Path:
     """Return the folder of a run, given as that folder, or as a run's id or how only it begins.
 
     Raises:
-        UserError: there is none, or there are several; or its forecasts were made elsewhere.
+        UserError: there is none, or several; or its forecasts were made elsewhere, or it lacks one.
     """
     folder = _folder_of(name, results)
     if not (folder / CONFIG).is_file():
+        if read_record(folder).fitted != ELSEWHERE:
+            again = "give the command that made that run again, with --force"
+            raise UserError(str(folder), f"has lost its {CONFIG}", again)
         what = "its forecasts were made elsewhere: only their scores are here"
         raise UserError(f"run {name}", what, "name a run that was made by benchmark run")
     return folder

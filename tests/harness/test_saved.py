@@ -190,6 +190,21 @@ def test_a_run_is_named_by_any_beginning_that_only_it_has(
     assert "did you mean 'lastvalue-toy" in answer.err
 
 
+def test_a_run_that_has_lost_its_settings_is_not_said_to_be_made_elsewhere(
+    kept: Run, command: Any
+) -> None:
+    folder = kept("LastValue")
+    (folder / "run.yaml").unlink()
+    for words in (("backtest",), ("reproduce",), ("export", "--output", "exported")):
+        answer = command(words[0], "lastvalue", *words[1:])
+        assert answer.err == (
+            f"error: {folder}: has lost its run.yaml; give the command that made that run again, "
+            "with --force\n"
+        )
+    assert kept("LastValue", "--force") == folder
+    assert command("backtest", "lastvalue").code == 0
+
+
 class Harm:
     def __reduce__(self) -> Any:
         return Path.touch, (Path("harmed"),)
