@@ -23,6 +23,10 @@ from benchmark.data.splits import SplitName
 from benchmark.data.totals import known_or_zero, moments, never_changes, stretches, total
 from benchmark.data.windows import Windows, forward_filled
 from benchmark.errors import UserError, check_type
+from benchmark.words import time_text
+
+LARGEST = 1e18
+"""Of a scaled value: the square of a larger one is more than float32 holds, as errors are kept."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ class Task:
 
     Raises:
         UserError: the series is none, no step is seen or forecast, a split holds no window of this
-            lookback and horizon, or no value of a channel, or train holds no whole season.
+            lookback and horizon, or no value of a channel, or train holds no whole season; or a
+            value is too large to be scaled.
     """
 
     def __init__(self, series: Series, lookback: int, horizon: int) -> None:
@@ -92,11 +97,9 @@ class Task:
         self.masked = series.card.missing == "mask" and bool(np.isnan(used).any())
         if self.masked:
             check_every_split(series.name, series.channels, used, self.borders)
-        self.scaler = Scaler.fit(series.values[: self.borders["train"].stop], self.masked)
-        scaled = np.empty(used.shape[::-1], dtype=np.float32)  # channel-first, as windows are read
-        for part in stretches(*used.shape):
-            scaled[:, part] = self.scaler.transform(used[part]).T
-        self.scaled: NDArray[np.float32] = scaled.T  # (T, C)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by its value
+            self.scaler = Scaler.fit(series.values[: self.borders["train"].stop], self.masked)
+            self.scaled: NDArray[np.float32] = self._scale(used)
         self._fitting: tuple[NDArray[np.float32], Tensor] | None = None
 
     @property
@@ -179,6 +182,25 @@ class Task:
             "metrics": definitions,
         }
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _scale(self, used: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Scale rows ``(T, C)``, a stretch at a time."""
+        scaled = np.empty(used.shape[::-1], dtype=np.float32)  # channel-first, as windows are read
+        for part in stretches(*used.shape):
+            values = self.scaler.transform(used[part])
+            wrong = ~(np.abs(values) <= LARGEST) & ~np.isnan(used[part])
+            wrong |= np.isinf(self.scaler.scale)  # which would make zeros of them
+            if wrong.any():
+                raise self._too_large(used, int(wrong.any(axis=0).argmax()))
+            scaled[:, part] = values.T
+        return scaled.T
+
+    def _too_large(self, used: NDArray[np.float64], channel: int) -> UserError:
+        row = int(np.nanargmax(np.abs(used[:, channel])))
+        where = f"{self.series.name}: channel {self.series.channels[channel]!r}"
+        time = time_text(self.series.timestamps[row])
+        what = f"{used[row, channel]} at {time} is too large to be scaled with the others"
+        return UserError(where, what, "mend that value, or leave the channel out")
 
     def _check_lengths(self) -> None:
         errors = []

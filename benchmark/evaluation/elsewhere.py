@@ -18,9 +18,8 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.data.task import Task
+from benchmark.data.task import LARGEST, Task
 from benchmark.errors import UserError
-from benchmark.evaluation.errors import LARGEST
 from benchmark.evaluation.forecast import BATCH, Evaluation, score_forecasts
 from benchmark.evaluation.forecast_table import TRUTH, read_table
 

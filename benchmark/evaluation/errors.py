@@ -21,13 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmark.data.task import LARGEST
+
 Array = NDArray[np.float64]
 
 PIECE = 50_000
 """Values, of windows x steps x channels, whose errors are computed at once."""
-
-LARGEST = 1e18
-"""Of a scaled forecast: the square of a larger one is more than float32 holds, which is kept."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,23 @@ def test_a_channel_that_changes_by_rounding_alone_is_not_divided_either(
     assert task.seasonal_error()[0] == 0.0
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("row", [10, 70, 100])  # of train, validation, test
+@pytest.mark.parametrize("value", [1e308, -1e200, 1e155])
+def test_a_value_that_overflows_is_told_by_its_channel_and_time(
+    make_series: SeriesMaker, values: Array, row: int, value: float
+) -> None:
+    values[row, 1] = value
+    series = make_series(values)
+    time = str(series.timestamps[row]).replace("T", " ")
+    with pytest.raises(UserError) as told:
+        Task(series, 8, 4)
+    assert str(told.value) == (
+        f"toy: channel 'c1': {value} at {time} is too large to be scaled with the others; mend "
+        "that value, or leave the channel out"
+    )
+
+
 def test_scaling_can_be_undone(values: Array) -> None:
     scaler = Scaler.fit(values)
     np.testing.assert_allclose(scaler.transform(values) * scaler.scale + scaler.mean, values)
