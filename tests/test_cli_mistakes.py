@@ -404,3 +404,11 @@ def test_a_path_of_which_nothing_can_be_said_is_told(
     answer = command(*(word.replace("NAME", "a" * 300) for word in words))
     mistaken(answer, "aaa", "cannot be looked at (File name too long); check the path and its ")
     assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--set", "--threads", "--seed"])
+def test_an_option_without_its_value_is_not_said_to_be_none(command: Command, option: str) -> None:
+    answer = command("run", "model.yaml", option)
+    assert answer.code == 2
+    assert f"Option '{option}' requires an argument" in answer.err
+    assert "has no option" not in answer.err

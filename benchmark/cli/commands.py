@@ -55,6 +55,8 @@ class _Command(TyperCommand):
             option = getattr(error, "option_name", None)
             if not option or not any(parameter.name == "set_" for parameter in self.params):
                 raise
+            if any(option in parameter.opts for parameter in self.params):
+                raise  # there is one, without its value
             key, is_ours = _setting(option)
             if not is_ours and getattr(error, "possibilities", None):
                 raise  # a slip of the pen, for which Click names the nearest
