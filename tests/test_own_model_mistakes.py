@@ -456,3 +456,33 @@ def test_a_closed_form_that_knows_of_no_gaps_is_told_by_its_name_and_with_the_cu
     assert (
         "horizons hold NaN where a value is missing: leave those rows out of the fit" in answer.err
     )
+
+
+ADAPTING = """
+import torch
+from benchmark.forecasters.linear import Linear
+
+class Adapting(Linear):
+    def forward(self, x):
+        with torch.enable_grad():
+            level = torch.zeros_like(x[:, :1], requires_grad=True)
+            loss = (x[:, -4:] - level).square().sum()
+            (step,) = torch.autograd.grad(loss, level, create_graph=True)
+            return super().forward(x) - 0.01 * step
+"""
+
+
+def test_a_model_that_adapts_by_gradient_while_it_forecasts_is_scored_and_used(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+) -> None:
+    write_module("users_adapting", ADAPTING)
+    write_yaml("model.yaml", LINEAR.replace("Linear", "users_adapting.Adapting"))
+    run = command("run", "model.yaml", "--checkpoint")
+    assert (run.code, run.err) == (0, "")
+    words = ("forecast", "linear", "--input", "datasets/toy.csv", "--output", "next.csv")
+    for used in (words, ("backtest", "linear")):
+        answer = command(*used)
+        assert answer.code == 0, answer.err

@@ -96,4 +96,4 @@ class Fitted(FittedPlan):
         parts = model.to(self.device)(torch.tensor(past[None], device=self.device))
         if not all(part.isfinite().all() for part in parts.values()):
             raise FloatingPointError("the forecast is not finite")
-        return {name: part[0].cpu().numpy() for name, part in parts.items()}
+        return {name: part[0].detach().cpu().numpy() for name, part in parts.items()}

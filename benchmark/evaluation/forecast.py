@@ -68,7 +68,7 @@ def evaluate(
 
     @torch.no_grad()
     def own(_: Tensor, x: Tensor) -> Tensor:
-        return quantiles_of(forecaster, x)
+        return quantiles_of(forecaster, x).detach()  # one that adapts switches gradients on
 
     return score_forecasts(own, task, device, calibration, batch_size)
 

@@ -43,7 +43,7 @@ def forecast(forecaster: Forecaster, x: Tensor) -> Tensor:
     forecaster.eval()
     found = forecaster(x)
     check_tensor(found)
-    return found  # type: ignore[no-any-return]
+    return found.detach()  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

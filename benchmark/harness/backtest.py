@@ -134,7 +134,7 @@ def _forecasts(
             low, high = (found[end] for end in run.model.ends)
             held = (low <= y) & (y <= high)  # where y is missing, neither holds
             inside.append(held.sum(dim=(1, 2)))
-        yield found[FORECAST], y
+        yield found[FORECAST].detach(), y  # one that adapts switches gradients on
 
 
 def _over_channels(part: Scores) -> Scores:

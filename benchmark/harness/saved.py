@@ -156,7 +156,9 @@ class SavedRun:
         past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
         past = np.ascontiguousarray(past)
         parts = self.model(torch.from_numpy(past[None]))
-        found: dict[str, NDArray[np.float64]] = {n: part[0].numpy() for n, part in parts.items()}
+        found: dict[str, NDArray[np.float64]] = {
+            n: part[0].detach().numpy() for n, part in parts.items()
+        }
         if not all(np.isfinite(part).all() for part in found.values()):
             raise FloatingPointError("the forecast is not finite")
         low, high = (found[end] for end in self.model.ends) if self.model.ends else (None, None)
