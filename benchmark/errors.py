@@ -184,6 +184,21 @@ def no_exit() -> Iterator[None]:
         raise error.with_traceback(end.__traceback__) from end
 
 
+@contextmanager
+def no_stop() -> Iterator[None]:
+    """Make a StopIteration in the block an error like any other: it would end the loop around it.
+
+    Raises:
+        RuntimeError: a `next` in the block found nothing more.
+    """
+    try:
+        yield
+    except StopIteration as stop:
+        error = RuntimeError("the model raised StopIteration")
+        # of no cause: contextlib would take it for Python's own, and let the other pass
+        raise error.with_traceback(stop.__traceback__) from None
+
+
 def _own_lines(error: BaseException) -> list[str]:
     """Lines of the user's own files through which an error came, the outermost first."""
     frames = [(f.filename, f.lineno, f.line) for f in extract_tb(error.__traceback__)]

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 from benchmark.data.windows import Windows, forward_filled
-from benchmark.errors import UserError
+from benchmark.errors import UserError, no_stop
 from benchmark.forecasters.contract import (
     LEVELS,
     Forecaster,
@@ -133,8 +133,9 @@ class TrainingModule(LightningModule):
 
     def training_step(self, block: Tensor, batch_idx: int) -> None:
         """Steps on the windows of a block, whose numbers are ``(up to BLOCK_STEPS * B,)``."""
-        for index in torch.split(block, self.spec.batch_size):
-            self.optimise(*self.windows.gather(self.share.of(index)))
+        with no_stop():  # Lightning would take it for the end of the epoch
+            for index in torch.split(block, self.spec.batch_size):
+                self.optimise(*self.windows.gather(self.share.of(index)))
 
     def optimise(self, x: Tensor, y: Tensor) -> None:
         """One step of the optimiser on lookbacks ``(B, L, C)`` and horizons ``(B, H, C)``.
@@ -191,7 +192,8 @@ class TrainingModule(LightningModule):
         """Add the errors of a batch, or of this device's share of it, which may be empty."""
         x, y = batch
         if len(x):
-            self._sums.add(self.forecaster(x), y)
+            with no_stop():  # or the scores would be those of some windows
+                self._sums.add(self.forecaster(x), y)
 
     def on_validation_epoch_end(self) -> None:
         """Keep the epoch's validation scores."""

@@ -82,7 +82,7 @@ def test_several_seeds_are_averaged_first_and_equals_differ_by_nothing(overlappi
 
 
 def test_a_memory_longer_than_the_horizon_makes_equal_forecasters_differ():
-    """As docs/protocol.md says: 25 of 100 times with errors of 0.98 a step, 100 windows of horizon 24."""
+    """As docs/protocol.md says: in 25 of 100 cases with errors of 0.98 a step, 100 windows, 24."""
     rng = np.random.default_rng(3)
     errors = lfilter([1], [1, -0.98], rng.standard_normal((600, 524)), axis=1)[:, 400:]
     sums = np.cumsum(errors, axis=1)

@@ -59,6 +59,16 @@ class LeavingLate(Linear):
         sys.exit("enough")
 
 
+class Stopping(Linear):
+    def forward(self, x):
+        return super().forward(x) if self.training else next(iter(()))
+
+
+class StoppingSoon(Linear):
+    def forward(self, x):
+        return next(iter(())) if self.training else super().forward(x)
+
+
 class Mended(Linear):
     def forward(self, x):
         if not Path("mended").exists():
@@ -113,6 +123,8 @@ def rows(toy: Path) -> dict[str, RunRecord]:
         ("Choosy", {}, "failing.yaml: model: needs a horizon of 1"),
         ("Leaving", {}, "RuntimeError: the model ended the program: sys.exit(0)"),
         ("LeavingLate", {}, "RuntimeError: the model ended the program: sys.exit('enough')"),
+        ("Stopping", {}, "RuntimeError: the model raised StopIteration"),
+        ("StoppingSoon", {}, "RuntimeError: the model raised StopIteration"),
     ],
 )
 def test_a_failing_model_is_a_row_with_its_error_and_the_suite_goes_on(
