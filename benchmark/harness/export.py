@@ -25,6 +25,7 @@ from torch.export import ExportedProgram
 
 from benchmark import __version__
 from benchmark.cells.native import switched_off
+from benchmark.data.frequency import SECONDS
 from benchmark.data.rows import time_column
 from benchmark.errors import UserError
 from benchmark.evaluation.original import OriginalUnits
@@ -36,29 +37,40 @@ MODEL, METADATA, README = "model.pt2", "metadata.json", "README.md"
 TOLERANCE = 1e-4
 """Of the exported model's forecasts, from ours; scaled."""
 
-USAGE = """\
-import csv, json, torch
+READ = """\
+import csv, datetime, json, torch
 facts = json.load(open("metadata.json"))
-rows = list(csv.DictReader(open("input.csv")))[-facts["lookback"]:]
-x = [[float(row[channel]) for channel in facts["channels"]] for row in rows]
-model = torch.export.load("model.pt2").module()
-forecast = model(torch.tensor([x], dtype=torch.float64))["forecast"][0]  # (horizon, channels)
+table = list(csv.DictReader(open("input.csv")))
 """
 
-USAGE_MASKED = """\
-import csv, json, torch
-facts = json.load(open("metadata.json"))
-rows = [[row[c] for c in facts["channels"]] for row in csv.DictReader(open("input.csv"))]
-while not any(rows[-1]):  # the forecast begins after the last value
-    rows.pop()
-x = [facts["train_mean"]]
-for row in rows:  # an empty cell is the last value before it
-    x.append([float(cell or held) for cell, held in zip(row, x[-1])])
-model = torch.export.load("model.pt2").module()
-x = torch.tensor([x[1:][-facts["lookback"]:]], dtype=torch.float64)
-forecast = model(x)["forecast"][0]  # (horizon, channels)
+CHECK = """\
+texts = [row[facts["time_column"]].replace("/", "-") for row in table]
+times = [datetime.datetime.fromisoformat(text) for text in texts]
+step = datetime.timedelta(seconds={seconds})
+assert all(b - a == step for a, b in zip(times, times[1:])), "a time is absent"
+"""
+"""Where all steps are of one length."""
+
+PLAIN = """\
+rows = [[float(row[c]) for c in facts["channels"]] for row in table[-facts["lookback"]:]]
+"""
+
+MASKED = """\
+cells = [[row[c] for c in facts["channels"]] for row in table]
+while not any(cells[-1]):  # the forecast begins after the last value
+    cells.pop()
+rows = [facts["train_mean"]]
+for row in cells:  # an empty cell is the last value before it
+    rows.append([float(cell or held) for cell, held in zip(row, rows[-1])])
+rows = rows[1:]
 """
 """Where the data set masks missing values: they are read as in training."""
+
+FORECAST = """\
+model = torch.export.load("model.pt2").module()
+x = torch.tensor([rows[-facts["lookback"]:]], dtype=torch.float64)
+forecast = model(x)["forecast"][0]  # (horizon, channels)
+"""
 
 GAPS = {
     "error": "",
@@ -182,7 +194,11 @@ def _readme(run: SavedRun, exported: Exported) -> str:
     if len(exported.outputs) > 1:
         interval = " `lo80` and `hi80` are the ends of its 80% interval."
     card = run.data.card
-    usage = USAGE_MASKED if card.missing == "mask" else USAGE
+    seconds = SECONDS.get(card.step.unit, 0)
+    rows = MASKED if card.missing == "mask" else PLAIN
+    read = READ if seconds else READ.replace(" datetime,", "")
+    check = CHECK.format(seconds=seconds * card.step.count) if seconds else ""
+    usage = read + check + rows + FORECAST
     gaps = GAPS[card.missing].format(limit=card.interpolate_limit)
     batch = "Any number of lookbacks" if exported.any_batch else "One lookback"
     return (

@@ -122,7 +122,7 @@ def test_the_lines_shown_run_without_this_package(
     page = (toy / "out/README.md").read_text()
     assert ("An empty cell of `input.csv` is read as" in page) == (policy == "mask")
     (usage,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(usage.splitlines()) == (11 if policy == "mask" else 6)
+    assert len(usage.splitlines()) == (17 if policy == "mask" else 11)
     code = (
         f"import sys\nsys.modules['benchmark'] = None  # as if it were not installed\n{usage}"
         "print(json.dumps(forecast.tolist()))\n"
@@ -133,6 +133,11 @@ def test_the_lines_shown_run_without_this_package(
     assert done.returncode == 0, done.stderr
     ours = pd.read_csv("f.csv")[CHANNELS].to_numpy()
     assert np.array(json.loads(done.stdout)) == pytest.approx(ours, rel=1e-5, abs=1e-6)
+    frame.drop(index=90).to_csv(toy / "out/input.csv", index=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=toy / "out", capture_output=True, text=True
+    )
+    assert done.stderr.endswith("AssertionError: a time is absent\n")
 
     facts = json.loads((toy / "out/metadata.json").read_text())
     assert (facts["channels"], facts["frequency"], facts["batch"]) == (CHANNELS, "h", "any")
