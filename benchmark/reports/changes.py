@@ -108,7 +108,8 @@ class Comparison:
         verdict = "REGRESSED" if self.regressed else "no regression"
         if not self.comparable:
             verdict = "NOT COMPARABLE"
-        return f"{verdict}: {counts} ({self.gate.describe()})"
+        rows = set(zip(self.rows["model"], self.rows["dataset"], strict=True))
+        return f"{verdict}: {counts} ({self.gate.describe(rows)})"
 
 
 def compare(old: DataFrame, new: DataFrame, gate: Gate | None = None) -> Comparison:

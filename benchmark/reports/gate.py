@@ -10,6 +10,7 @@ allow_missing: false
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +59,12 @@ class Override(Strict):
     tolerance: Tolerance | None = None
     metrics: Tolerances = Field(default_factory=dict)
 
+    @property
+    def named(self) -> str:
+        """Which rows it is for."""
+        parts = {"model": self.model, "dataset": self.dataset}
+        return " and ".join(f"{key} {name}" for key, name in parts.items() if name != "*")
+
     def fits(self, model: str, dataset: str) -> bool:
         """Say whether a row is one of those."""
         return fnmatchcase(model, self.model) and fnmatchcase(dataset, self.dataset)
@@ -102,8 +109,12 @@ class Gate(Strict):
         layers = (self.metrics, *(override.metrics for override in self.overrides))
         return tuple(dict.fromkeys([*HEADLINE, *(name for layer in layers for name in layer)]))
 
-    def describe(self) -> str:
-        """Say the tolerances in a few words."""
+    def describe(self, rows: Collection[tuple[str, str]]) -> str:
+        """Say the tolerances in a few words, and which overrides fit none of the rows.
+
+        Args:
+            rows: model and data set of each that is compared.
+        """
         own = [
             f"{name} not held" if tolerance is None else f"{name} {100 * tolerance:g}%"
             for name, tolerance in self.metrics.items()
@@ -111,6 +122,9 @@ class Gate(Strict):
         parts = [f"tolerance {100 * self.tolerance:g}%", *own]
         if self.overrides:
             parts.append(counted(len(self.overrides), "override"))
+        for each in self.overrides:
+            if not any(each.fits(*row) for row in rows):
+                parts.append(f"no row fits the override of {each.named}")
         if self.significant_only:
             parts.append("significant changes only")
         return ", ".join(parts)

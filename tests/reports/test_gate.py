@@ -43,7 +43,11 @@ def test_the_later_of_several_tolerances_wins(gate):
     assert found.held("lstm", "ETTm2") == {"mse": 0.3, "mae": 0.3, "train_seconds": 0.5}
     assert found.held("gru_small", "ETTh1") == {"mse": 0.3, "mae": 0.3, "params": 0}
     assert found.held("a_gru", "etth1") == {"mse": 0.1, "mae": 0.2, "train_seconds": 0.5}
-    assert found.describe() == "tolerance 10%, mae 20%, train_seconds 50%, 3 overrides"
+    said = "tolerance 10%, mae 20%, train_seconds 50%, 3 overrides"
+    assert found.describe([("gru", "weather"), ("gru_small", "ETTh1")]) == said
+    assert found.describe([("gru", "ETTh1"), ("gru_small", "weather")]) == (
+        f"{said}, no row fits the override of model gru_small and dataset ETTh1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +102,9 @@ def test_a_metric_may_be_let_go(run, table):
     old, new = table(run()), table(run(mae=0.9))
     assert compare(old, new).regressed
     assert not compare(old, new, Gate(metrics={"mae": None})).regressed
-    assert compare(old, new, Gate(overrides=(Override(model="lstm", tolerance=9.0),))).regressed
+    mistyped = compare(old, new, Gate(overrides=(Override(model="lstm", tolerance=9.0),)))
+    assert mistyped.regressed
+    assert mistyped.summary().endswith("1 override, no row fits the override of model lstm)")
     assert not compare(old, new, Gate(overrides=(Override(model="g*", tolerance=9.0),))).regressed
 
 
