@@ -6,6 +6,7 @@ and a done one always has. A value that a run does not have is absent (None, an 
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self, get_args
@@ -242,6 +243,16 @@ OF_THE_MACHINE = (
 def column_kinds() -> dict[str, type]:
     """Return the plain type of every column: str, int or float."""
     return {name: _plain(field.annotation) for name, field in RunRecord.model_fields.items()}
+
+
+def column_bounds() -> dict[str, tuple[float, float]]:
+    """Return the least and the greatest value of every column of numbers that has such."""
+    found = {}
+    for name, schema in RunRecord.model_json_schema()["properties"].items():
+        for kind in schema.get("anyOf", [schema]):
+            if "minimum" in kind:
+                found[name] = kind["minimum"], kind.get("maximum", math.inf)
+    return found
 
 
 def _plain(annotation: object) -> type:

@@ -18,7 +18,14 @@ from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.records import layout
 from benchmark.records.csv_rows import CsvRows, read_csv_rows, split
-from benchmark.records.record import COLUMNS, OF_THE_MACHINE, RunRecord, column_kinds, is_run_id
+from benchmark.records.record import (
+    COLUMNS,
+    OF_THE_MACHINE,
+    RunRecord,
+    column_bounds,
+    column_kinds,
+    is_run_id,
+)
 from benchmark.records.sound import NUMBER, WHOLE, read_sound, whole_text
 
 if TYPE_CHECKING:
@@ -163,12 +170,15 @@ def _checks(frame: DataFrame) -> list[tuple[str, Series, str, str]]:
         ("run_id", frame["run_id"].duplicated(), "is there twice", "keep one row a run"),
         ("run_id", ~frame["run_id"].map(is_run_id), "is no name of a run's folder", "mend it"),
     ]
-    for column in ("lookback", "horizon"):
-        checks.append((column, frame[column] < 1, "is below 1", "steps are counted from 1"))
+    for column, (least, greatest) in column_bounds().items():
+        values, cure = frame[column], "mend the cell: is it one of another column?"
+        checks += [
+            (column, (values < least).fillna(False), f"is below {least}", cure),
+            (column, (values > greatest).fillna(False), f"is above {greatest}", cure),
+        ]
     for column in ("mse", "mae"):
         score = frame[column]
         checks += [
-            (column, score < 0, "is negative", "an error is 0 or more"),
             (column, ~failed & score.isna(), "is empty in a done run", "a done run has a score"),
             (column, failed & score.notna(), "is a score of a failed run", "empty the cell"),
         ]

@@ -127,10 +127,12 @@ def test_a_byte_order_mark_and_empty_lines_are_no_fault(write):
         ({"mse": "1_0"}, "mse", "must be a finite number"),
         ({"mse": "0,5"}, "mse", "must be a finite number"),
         ({"mse": ""}, "mse", "is empty in a done run"),
-        ({"mse": "-1"}, "mse", "is negative"),
+        ({"mse": "-1"}, "mse", "is below 0"),
         ({"seed": "1.5"}, "seed", "must be a whole number, got '1.5'"),
         ({"seed": ""}, "seed", "must be a whole number, it is empty"),
         ({"lookback": "0"}, "lookback", "is below 1"),
+        ({"coverage_80": "80.1"}, "coverage_80", "is above 1, got '80.1'; mend the cell"),
+        ({"params": "-5"}, "params", "is below 0"),
         ({"model": ""}, "model", "must be a text, it is empty"),
         ({"fingerprint": ""}, "fingerprint", "must be a text, it is empty"),
         ({"status": "ok"}, "status", "is neither 'done' nor 'failed', got 'ok'"),
@@ -142,7 +144,8 @@ def test_a_byte_order_mark_and_empty_lines_are_no_fault(write):
 def test_a_cell_that_does_not_fit_is_named_with_its_line(write, values, column, what):
     # The first row's error has a line break, so that the second begins at line 4.
     first = minimal(error="two\nlines", status="failed", mse="", mae="")
-    path = write(first, minimal(**({"run_id": "b"} | values)))
+    columns = [*REQUIRED, *(column for column in values if column not in REQUIRED)]
+    path = write(first, minimal(**({"run_id": "b"} | values)), columns=columns)
     with pytest.raises(UserError) as caught:
         read_results(path)
     assert f"{path}: line 4, column {column}: {what}" in str(caught.value)
