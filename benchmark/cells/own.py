@@ -18,7 +18,7 @@ from benchmark.cells.cell import Cell, State
 from benchmark.errors import UserError, backward_faults, told_by_line
 from benchmark.words import counted
 
-BATCH = 2
+BATCH, STEPS = 2, 3
 EXAMPLE = "see benchmark.cells.cell.Cell, or benchmark/cells/elman.py for an example"
 
 
@@ -28,8 +28,8 @@ def tried(cls: type[Cell], input_size: int, hidden_size: int, options: Mapping[s
     Another goes through the rest, so that the cell returned is as it would be without.
 
     Raises:
-        UserError: a state or an output is not what `Cell` asks for, or a step writes into what it
-            is given.
+        UserError: a state or an output is not what `Cell` asks for, a step writes into what it is
+            given, or `Cell.forward` does not do what it does.
     """
     cell = cls(input_size, hidden_size, **options)
     with torch.inference_mode(False), torch.no_grad():
@@ -44,7 +44,7 @@ def tried(cls: type[Cell], input_size: int, hidden_size: int, options: Mapping[s
 def _rehearse(
     cls: type[Cell], input_size: int, hidden_size: int, options: Mapping[str, Any]
 ) -> None:
-    """Make two steps and go back through them; then ask for a state in float64."""
+    """Make two steps and go back through them; read a sequence; ask for a state in float64."""
     cell = cls(input_size, hidden_size, **options)
     leaf = torch.randn(BATCH, input_size, requires_grad=True)
     x = leaf.clone()  # as what an embedding returns: torch itself refuses to write into a leaf
@@ -56,11 +56,31 @@ def _rehearse(
     if loss.requires_grad:
         with backward_faults(lambda what, cure: _fault(cls, f"in step {what}", cure)):
             loss.backward()  # type: ignore[no-untyped-call]
+    _check_forward(cell, torch.randn(BATCH, STEPS, input_size))
     cell.double()
     for part in _first_state(cell, x.double()):
         if part.is_floating_point() and part.dtype != torch.float64:
             what = f"initial_state of an input in float64 holds {_told(part)} of {part.dtype}"
             raise _fault(cls, what, "use like.new_zeros(...)")
+
+
+def _check_forward(cell: Cell, x: Tensor) -> None:
+    """Hold `forward` to `step` on ``(B, S, I)``.
+
+    Whoever changes the step of one of our cells inherits a fast path that knows nothing of it.
+    """
+    cell.eval()  # in training either may draw numbers of its own
+    with torch.no_grad():
+        made, (by_step, _) = cell(x), cell.sequential(x)
+    outputs = made[0] if isinstance(made, tuple) and made else made
+    if not isinstance(outputs, Tensor) or outputs.shape != by_step.shape or outputs is made:
+        what = f"forward returned {_told(outputs)}, not outputs {tuple(by_step.shape)} and the last"
+        raise _fault(type(cell), f"{what} state")
+    if not torch.allclose(outputs, by_step, rtol=1e-3, atol=1e-4, equal_nan=True):
+        what = f"forward does not do what step does: over {STEPS} steps they differ by up to "
+        what += f"{float((outputs - by_step).abs().max()):.2g}"
+        cure = "write forward anew, or the line forward = Cell.forward, which repeats step"
+        raise _fault(type(cell), what, cure)
 
 
 def _first_state(cell: Cell, x: Tensor) -> State:

@@ -134,6 +134,10 @@ def test_a_mistake_in_naming_a_cell_is_told(
             "def __init__(self, i, h, k):\n        super().__init__(i, h)",
             "by name; write a * before it: def __init__(self, input_size, hidden_size, *, k)",
         ),
+        (
+            "def forward(self, x, state=None):\n        return self.sequential(x, state)[0]",
+            "Mine: forward returned a tensor (2, 3, 2), not outputs (2, 3, 2) and the last state; ",
+        ),
         ("def __init__(self):\n        pass", "Mine.__init__ takes no input_size and hidden_size"),
     ],
 )
@@ -145,6 +149,41 @@ def test_a_mistake_in_a_cell_is_told_before_it_is_used(
         build_forecaster(SPEC, SHAPE, "x.yaml")
     assert str(caught.value).startswith("x.yaml: model.cell")
     assert "\n" not in str(caught.value)
+
+
+FORGETS_NOTHING = """
+import torch
+
+from benchmark.cells import Cell
+from benchmark.cells.lstm import LSTM
+
+class Kept(LSTM):
+    def step(self, x, state):
+        h, c = state
+        i, _, g, o = (self.from_input(x) + self.from_past(h)).chunk(4, dim=-1)
+        c = c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        return h, (h, c)
+
+class Looped(Kept):
+    forward = Cell.forward
+"""
+
+
+def test_a_changed_step_is_not_run_by_the_fast_path_of_the_step_before(
+    write: Callable[[str, str], Path],
+) -> None:
+    write("my_cells", FORGETS_NOTHING)
+    with pytest.raises(UserError) as caught:
+        cell_factory("my_cells.Kept", {})(2, 3)
+    assert re.fullmatch(
+        r"model.cell: Kept: forward does not do what step does: over 3 steps they differ by up to "
+        r"0\.\d+; write forward anew, or the line forward = Cell.forward, which repeats step",
+        str(caught.value),
+    )
+    looped = cell_factory("my_cells.Looped", {})(2, 3)
+    x = torch.randn(2, 6, 2)
+    torch.testing.assert_close(looped(x)[0], looped.sequential(x)[0])
 
 
 @pytest.mark.parametrize("name", cell_names())
