@@ -5,6 +5,7 @@ Shapes: B batch, I input width, D hidden width.
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,12 @@ from benchmark.errors import UserError, backward_faults, told_by_line
 from benchmark.words import counted
 
 BATCH, STEPS = 2, 3
+CALLS = (
+    ("initial_state", "like"),
+    ("step", "x, state"),
+    ("forward", "x"),
+    ("forward", "x, state"),
+)
 EXAMPLE = "see benchmark.cells.cell.Cell, or benchmark/cells/elman.py for an example"
 
 
@@ -32,6 +39,7 @@ def tried(cls: type[Cell], input_size: int, hidden_size: int, options: Mapping[s
             given, or `Cell.forward` does not do what it does.
     """
     cell = cls(input_size, hidden_size, **options)
+    _check_calls(cell)
     with torch.inference_mode(False), torch.no_grad():
         x = torch.zeros(BATCH, input_size)
         _step(cell, x, _first_state(cell, x), hidden_size)
@@ -62,6 +70,18 @@ def _rehearse(
         if part.is_floating_point() and part.dtype != torch.float64:
             what = f"initial_state of an input in float64 holds {_told(part)} of {part.dtype}"
             raise _fault(cls, what, "use like.new_zeros(...)")
+
+
+def _check_calls(cell: Cell) -> None:
+    for name, given in CALLS:
+        taken = inspect.signature(getattr(cell, name))
+        try:
+            taken.bind(*given.split(", "))
+        except TypeError:
+            what = (
+                f"{name} takes ({', '.join(taken.parameters)}) after self, but is given ({given})"
+            )
+            raise _fault(type(cell), what) from None
 
 
 def _check_forward(cell: Cell, x: Tensor) -> None:

@@ -135,6 +135,18 @@ def test_a_mistake_in_naming_a_cell_is_told(
             "by name; write a * before it: def __init__(self, input_size, hidden_size, *, k)",
         ),
         (
+            "def step(self, x, h, c):\n        return h, (h, c)",
+            "Mine: step takes (x, h, c) after self, but is given (x, state); see benchmark.cells",
+        ),
+        (
+            "def initial_state(self):\n        return ()",
+            "Mine: initial_state takes () after self, but is given (like); see",
+        ),
+        (
+            "def forward(self, x, state):\n        return self.sequential(x, state)",
+            "Mine: forward takes (x, state) after self, but is given (x); see",
+        ),
+        (
             "def forward(self, x, state=None):\n        return self.sequential(x, state)[0]",
             "Mine: forward returned a tensor (2, 3, 2), not outputs (2, 3, 2) and the last state; ",
         ),
