@@ -118,6 +118,8 @@ def test_every_fault_of_a_file_is_told_at_once(
         (["run", "modell.yaml"], "modell.yaml: no such file; did you mean 'model.yaml'?"),
         (["run", "model.yml"], "model.yml: no such file; did you mean 'model.yaml'?"),
         (["run", "ridg.yaml"], "ridg.yaml: no such file; did you mean 'ridge'?"),
+        (["run", "cells/elman.yaml"], "elman.yaml: no such file; did you mean 'cells/elman'?"),
+        (["run", "designs/fits.yml"], "fits.yml: no such file; did you mean 'designs/fits'?"),
         (["run", "my_module.Blend"], "write one, with the line model: {class: my_module.Blend}"),
         (["run", "a/my_module.py"], "a/my_module.py: is Python, and a run is described by a YAML"),
         (["run", "model.yaml", "--set", "horizon"], "--set horizon: is not of the form key=value"),

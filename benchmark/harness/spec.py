@@ -191,8 +191,7 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
     if path.suffix in (".yaml", ".yml"):
         if not os.path.exists(name):
             beside = get_close_matches(name, map(str, path.parent.glob("*.y*ml")), 1, 0.8)
-            cure = f"did you mean '{beside[0]}'?" if beside else ""
-            cure = cure or nearest(path.stem, config_names(kind))
+            cure = f"did you mean '{beside[0]}'?" if beside else _nearest_of_ours(kind, path)
             raise UserError(name, "no such file", cure)
         return _named(path)
     if path.suffix == ".py" or (kind == "models" and _CLASS.fullmatch(name)):
@@ -201,14 +200,24 @@ def find_config(kind: Literal["models", "suites"], name: str) -> Path:
         raise UserError(name, "is Python, and a run is described by a YAML", cure)
     if os.path.isfile(name):  # a folder may well be called as one of ours is
         return _named(path)
-    if kind == "models":
-        known = own_models() | _models_of_suites()
-    else:
-        known = {one: CONFIGS / kind / f"{one}.yaml" for one in config_names(kind)}
+    known = _known(kind)
     if name not in known:
         what = f"unknown {kind.removesuffix('s')} {name!r}"
         raise UserError(f"{kind.removesuffix('s')} {name}", what, nearest(name, known))
     return known[name]
+
+
+def _known(kind: Literal["models", "suites"]) -> dict[str, Path]:
+    if kind == "models":
+        return own_models() | _models_of_suites()
+    return {one: CONFIGS / kind / f"{one}.yaml" for one in config_names(kind)}
+
+
+def _nearest_of_ours(kind: Literal["models", "suites"], path: Path) -> str:
+    """Say which of our YAMLs a path is like: of the folder that it names, if we have such a one."""
+    inside = f"{path.parent.name}/"
+    within = [one for one in _known(kind) if one.startswith(inside)]
+    return nearest(inside + path.stem, within) if within else nearest(path.stem, config_names(kind))
 
 
 def _named(path: Path) -> Path:
