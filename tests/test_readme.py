@@ -14,6 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from benchmark.cli import app
+from benchmark.harness.spec import find_config, load_run, load_suite
 from benchmark.reports.gate import Gate, load_gate
 
 ROOT = Path(__file__).parents[1]
@@ -233,6 +234,19 @@ def test_the_cell_shown_is_one_for_the_gru_to_be_measured_by(tmp_path, monkeypat
     own += ["--set", "dataset=akl_pedestrians", "--set", "training.batch_size=512"]
     run = CliRunner().invoke(app, ["run", "gru", *own, *short, "--results", str(tmp_path / "r")])
     assert run.exit_code == 0, run.output
+
+
+def test_the_suite_shown_ranks_a_cell_beside_ours(tmp_path, monkeypatch):
+    (tmp_path / "my_cells.py").write_text(block("docs/models.md", "python", "class Leaky"), "utf-8")
+    (tmp_path / "my_suite.yaml").write_text(block("docs/models.md", "yaml", "my_suite"), "utf-8")
+    ours = find_config("models", "cells/gru").read_text("utf-8")
+    own = ours.replace("name: cell_gru", "name: leaky").replace("cell: gru", "cell: my_cells.Leaky")
+    (tmp_path / "leaky.yaml").write_text(own, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    suite = load_suite(find_config("suites", "my_suite.yaml"))
+    runs = [load_run(find_config("models", str(model))) for model in suite.models]
+    cells = [run.model.get("cell") for run in runs]
+    assert cells == ["elman", "gru", "lstm", "my_cells.Leaky", None, None]
 
 
 def test_the_exercises_have_the_answers_that_stand_beside_them(tmp_path, monkeypatch):
