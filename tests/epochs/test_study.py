@@ -162,9 +162,9 @@ def test_what_has_no_epochs_of_its_own_is_refused(
 
 
 def worth(dataset: str, model: str, changed: float) -> Worth:
-    """Every way has an error of 1 over two seeds, but the last epoch and what comes after."""
-    mse = {way.name: (0.9, 1.1) for way in WAYS} | {"last": (1 + changed, 1 + changed)}
-    return Worth(dataset, model, mse, of_seeds=0.95, best=(0.8, 0.9))
+    """Every way has an error of 2 over two seeds, but the last epoch and what comes after."""
+    mse = {way.name: (1.8, 2.2) for way in WAYS} | {"last": (2 + 2 * changed, 2 + 2 * changed)}
+    return Worth(dataset, model, mse, of_seeds=1.9, best=(1.6, 1.8))
 
 
 def test_the_tables_tell_the_change_by_data_set_and_the_errors_of_each_model() -> None:
@@ -178,10 +178,10 @@ def test_the_tables_tell_the_change_by_data_set_and_the_errors_of_each_model() -
     assert means.notes[-1] == "Made by: made"
     titles = [column.title for column in errors.columns]
     row = dict(zip(titles, errors.rows[2], strict=True))
-    assert row["as a run"].text == "1.0000±0.1414"
-    assert (row["last"].text, row["last"].mark) == ("0.8000±0.0000", "best")
+    assert row["as a run"].text == "2.0000±0.2828"
+    assert (row["last"].text, row["last"].mark) == ("1.6000±0.0000", "best")
     assert row["as a run"].mark == "second"
-    assert row["mean of seeds"].text == "0.9500"
+    assert row["mean of seeds"].text == "1.9000"
     assert row["mean of seeds"].mark == row["best on test"].mark == ""  # neither chooses an epoch
 
 
