@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from functools import partial
@@ -14,13 +15,14 @@ import torch
 
 from benchmark.forecasters.resolve import how_fitted
 from benchmark.harness.plan import plan
+from benchmark.harness.search import Dimension
 from benchmark.harness.spec import config_names, design_names, find_config, load_run
 from benchmark.plain_yaml import load_yaml
 from benchmark.training.report import EarlierEpoch, Epoch
 from benchmark.training.unfinished import Unfinished
 from benchmark.tuning.chosen import best_trial
 from benchmark.tuning.search import prepare
-from benchmark.tuning.trials import Trial, read_trials
+from benchmark.tuning.trials import Trial, propose, read_trials
 from benchmark.tuning.tune import tune
 
 CPU = torch.device("cpu")
@@ -400,6 +402,18 @@ def test_trials_differ_and_lie_in_the_space_whole_numbers_where_its_ends_are_who
         assert isinstance(trial.params["lookback"], int)
         assert 24 <= trial.params["lookback"] <= 48
         assert 1e-5 <= trial.params["training.learning_rate"] <= 0.1
+
+
+def test_each_trial_is_drawn_with_a_seed_of_its_own(monkeypatch):
+    monkeypatch.setattr("benchmark.tuning.trials.DRAWS", 1)  # what was drawn before is drawn again
+    space, trials = {"rate": Dimension.model_validate_json(json.dumps(RATE))}, []
+    for _ in range(6):
+        proposed = propose(space, {"rate": 0.01}, trials, seed=1)
+        assert proposed is not None
+        trials.append(
+            Trial(params=proposed.params, outcome="finished", score=1.0, scores=(), seconds=0)
+        )
+    assert propose(space, {"rate": 0.01}, trials[:1], seed=2).params != trials[1].params
 
 
 def test_another_search_another_start_and_other_data_keep_trials_of_their_own(
