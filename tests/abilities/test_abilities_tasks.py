@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from benchmark.abilities.study import ASKED, WEIGHTS, Answers, share_right, train_and_ask, width_of
+from benchmark.abilities.study import (
+    ASKED,
+    BATCH,
+    RATE,
+    WEIGHTS,
+    Answers,
+    Reader,
+    share_right,
+    train_and_ask,
+    trained,
+    width_of,
+)
 from benchmark.abilities.table import abilities_table
 from benchmark.abilities.tasks import KEYS, TASKS, adding, parity, recall
 from benchmark.cells import cell_names
@@ -138,6 +151,28 @@ def test_ctrl_c_before_the_first_answer_is_ctrl_c(command, monkeypatch):
     told = command("abilities", "gru", "--only", "parity")
     assert (told.code, told.err) == (130, f"\nStopped.{GOES_ON}\n")
     assert told.out == "1 of 3: gru learns parity, seed 1\n"
+
+
+def test_a_cell_is_trained_by_the_steps_of_a_bare_loop(monkeypatch):
+    monkeypatch.setattr("benchmark.abilities.study.CLIP", clip := 0.01)  # or nothing is clipped
+    task = replace(BY_NAME["recall"], steps=4)
+    found = trained("gru", task, 8, seed=3)
+    torch.manual_seed(3)
+    reader, drawn = Reader("gru", task, 8), source(3)
+    optimiser = torch.optim.Adam(reader.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=4)
+    for _ in range(4):
+        x, y = task.draw(BATCH, task.length, drawn)
+        loss = nn.functional.mse_loss(reader(x)[:, -1], y[:, -1])  # all that recall asks for
+        parameters = list(reader.parameters())
+        gradients = torch.autograd.grad(loss, parameters)
+        size = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient * min(1.0, clip / float(size))
+        optimiser.step()
+        schedule.step()
+    for name, weight in reader.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], weight, rtol=1e-4, atol=1e-6)
 
 
 def test_a_cell_is_asked_without_its_dropout():

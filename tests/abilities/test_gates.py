@@ -158,10 +158,14 @@ def test_the_unit_is_the_one_whose_gates_move_most_and_shared_by_what_has_its_sh
     gate, loud = 0.5 * torch.rand(5, 8, 4), 100 * torch.randn(5, 8, 4)
     gate[..., 2] = torch.where(event, 0.9, 0.1)  # nothing else moves as much between 0 and 1
     loud[..., 1] += 1000 * event
+    up = 50 * torch.rand(5, 8, 4)  # no gates: they leave 0 to 1 at one end
+    up[..., 3] += 1000 * event
     memory = torch.randn(5, 8, 2, 3)  # no gate has this shape
     memory[..., 1, 2] += 9 * event
-    found = {one.name: one for one in _most_telling({"z": gate, "c": loud, "C": memory}, event)}
-    assert {name: one.unit for name, one in found.items()} == {"z": (2,), "c": (2,), "C": (1, 2)}
+    seen = {"z": gate, "c": loud, "up": up, "down": -up, "C": memory}
+    found = {one.name: one for one in _most_telling(seen, event)}
+    units = {name: one.unit for name, one in found.items()}
+    assert units == dict.fromkeys(seen, (2,)) | {"C": (1, 2)}
     assert found["z"].at_event == pytest.approx(0.9)
     assert found["z"].elsewhere == pytest.approx(0.1)
     at, other = [], []
