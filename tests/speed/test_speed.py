@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from inspect import getclosurevars
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import benchmark.speed.cells as cell_speed
 import benchmark.speed.models as speed
 import benchmark.speed.timing as timing
 from benchmark.errors import UserError
+from benchmark.forecasters.contract import Forecaster
 from benchmark.forecasters.linear import Linear
 from benchmark.harness.spec import RunSpec
 from benchmark.speed.cells import measure_cells
@@ -41,6 +44,31 @@ def test_every_model_is_timed_beside_the_yardstick() -> None:
     assert naive.step is None  # nothing is trained
     assert min(yardstick.forward, yardstick.step, linear.forward, linear.step, naive.forward) > 0
     assert naive.relative < 1  # a view of the last value beside two recurrent layers
+
+
+def test_a_models_windows_a_second_and_share_of_the_yardsticks_time_are_of_its_own_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def clock(own: Callable[[], None], yardstick: Callable[[], None], *_: object) -> Any:
+        """A step takes longer than a forecast, and a model longer than the yardstick."""
+        steps = ["optimiser" in getclosurevars(call).nonlocals for call in (own, yardstick)]
+        modules = [getclosurevars(call).nonlocals["module"] for call in (own, yardstick)]
+        assert steps[0] == steps[1]
+        assert [isinstance(module, Forecaster) for module in modules] == [True, False]
+        return (0.4, 0.1) if steps[0] else (0.02, 0.01)
+
+    def alone(call: Callable[[], None], *_: object) -> float:
+        return 0.08 if "optimiser" in getclosurevars(call).nonlocals else 0.008
+
+    monkeypatch.setattr(timing, "side_by_side", clock)
+    monkeypatch.setattr(timing, "seconds", alone)
+    specs = [spec("linear", **{"class": "Linear"}), spec("naive", **{"class": "LastValue"})]
+    rows = speed.measure(specs, torch.device("cpu"))
+    assert [(row.forward, row.step, row.relative) for row in rows] == [
+        pytest.approx((500, 50, 1)),
+        pytest.approx((200, 10, 4)),
+        (pytest.approx(200), None, pytest.approx(2)),
+    ]
 
 
 class Short(Linear):
@@ -78,6 +106,9 @@ def test_every_cell_is_timed_at_growing_lengths_beside_the_yardstick(
         own: Callable[[], None], yardstick: Callable[[], None], *_: object
     ) -> tuple[float, float]:
         """Both are really called; what a busy machine would say of them is not the matter here."""
+        gru = getclosurevars(yardstick).nonlocals["recurrence"]
+        assert isinstance(gru, nn.GRU)
+        assert gru.batch_first
         own()
         yardstick()
         return 0.3, 0.2
