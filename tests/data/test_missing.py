@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -122,6 +124,20 @@ def test_what_cannot_be_filled_is_named(drop, change, message, make_card, write,
     with pytest.raises(UserError, match=message) as caught:
         load_series(make_card(**FILL))
     assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(("header", "line"), [(True, 4), (False, 3)])
+def test_a_gap_is_named_by_its_line_where_no_column_holds_times(
+    header, line, make_card, write, rows
+):
+    cells = [row.partition(",")[2] for row in rows]
+    path = write([cells[0]] * header + [cells[1], cells[2], ",30", ",40", ",50", "6,60"])
+    card = make_card(**FILL, header=header, time_column=None, start="2020-01-01")
+    message = (
+        f"{path}: line {line}, column 'load': 3 values in a row are missing from 2020-01-01 02"
+    )
+    with pytest.raises(UserError, match=re.escape(message)):
+        load_series(card)
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,7 @@ def test_what_cannot_be_gone_on_with_is_told_and_the_one_before_is_taken(
     assert earlier == ([] if anew or "threads" in told else [2])
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == (2 if anew and "threads" not in told else 1)
+    assert lines[0].startswith(f"warning: {third}: ")
     assert told in lines[0]
     assert lines[0].endswith("; it is left out")
 
