@@ -398,6 +398,7 @@ def test_the_command_tells_each_check_and_exits_with_1_on_a_leak(
     write_module(
         "users_audited",
         HEAD + "class Leaky(Base):\n    def forward(self, x):\n"
+        "        open('datasets/toy.csv').close()\n"
         "        return self.map(x) + x.mean()\n"
         "class Short(Base):\n    def forward(self, x):\n        return self.map(x)[:, 1:]\n",
     )
@@ -411,6 +412,7 @@ def test_the_command_tells_each_check_and_exits_with_1_on_a_leak(
     lines = bad.out.splitlines()
     at = lines.index(f"no   {BATCH}.")
     assert lines[at + 1].startswith("       moves by up to 0.")
+    assert lines[lines.index(f"no   {FILE}.") + 1] == "       datasets/toy.csv"
     short = command("audit", "users_audited.Short", *sets)
     assert (short.code, short.err.count("\n")) == (2, 1)
     assert short.err.startswith("error: users_audited.Short: model: ")
