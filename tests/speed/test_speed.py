@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from inspect import getclosurevars
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -141,3 +142,34 @@ def test_an_accelerators_earlier_work_is_in_no_calls_seconds(
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     assert timing.seconds(call, torch.device("cuda"), 3) == pytest.approx(0.2, rel=0.05)
+
+
+def test_the_command_shows_the_figures_of_each_where_they_belong(
+    toy: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def models(*_: object) -> list[speed.Speed]:
+        return [speed.Speed("one", 1234.0, 56.0, 0.25), speed.Speed("two", 78.0, None, 2.5)]
+
+    def cells(names: list[str], _: object) -> list[cell_speed.CellSpeed]:
+        figures = enumerate(cell_speed.LENGTHS, 1)
+        return [
+            cell_speed.CellSpeed(*names, length, n / 100, n / 2, n / 4) for n, length in figures
+        ]
+
+    monkeypatch.setattr(speed, "LENGTH", 336)
+    monkeypatch.setattr(speed, "measure", models)
+    monkeypatch.setattr(speed, "measure_loop", lambda: speed.LoopSpeed(6.0, bare=2.0, dlinear=4.0))
+    monkeypatch.setattr(cell_speed, "measure_cells", cells)
+    shown = [command("speed", *words) for words in ((), ("--loop",), ("--cells",))]
+    assert [answer.code for answer in shown] == [0, 0, 0]
+    by_name, loop, by_cell = (
+        [line.split() for line in answer.out.splitlines()] for answer in shown
+    )
+    assert ["one", "1,234", "56", "0.250", "x"] in by_name
+    assert ["two", "78", "-", "2.500", "x"] in by_name
+    seconds = [next(word for word in line if word[0].isdigit()) for line in loop]
+    assert seconds == ["2.000", "4.000", "6.000"]
+    assert "3.00 x the first, 1.50 x the second" in shown[1].out
+    times = "10 ms 0.50 x 20 ms 1.00 x 30 ms 1.50 x 40 ms 2.00 x"
+    memory = "0.50 x"  # at 336 steps
+    assert f"gru {times} {memory}" in [" ".join(line) for line in by_cell]
