@@ -11,7 +11,7 @@ import typer
 
 from benchmark.cli.options import SetOption, check_table, make_console, model_of, show_tables
 from benchmark.cli.progress import each_begun
-from benchmark.errors import UserError, told_by_line
+from benchmark.errors import UserError
 
 if TYPE_CHECKING:
     from benchmark.harness.spec import RunSpec
@@ -51,7 +51,7 @@ def audit(
 
     console = make_console()
     own = bool(source_digest(spec.model, where))
-    with told_by_line(f"{where}: model", own=own), forecasters_fault(where):
+    with forecasters_fault(where, own=own):
         findings = audit_run(spec, where)
     for finding in findings:
         mark = "[green]yes[/green]" if finding.passed else "[red]no [/red]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from benchmark.cli.options import (
     tell,
 )
 from benchmark.cli.progress import each_begun
-from benchmark.errors import UserError
+from benchmark.errors import UserError, told_by_line
 
 
 def gradients(
@@ -43,7 +43,10 @@ def gradients(
     from benchmark.cells import cell_names
     from benchmark.evaluation.gradient_flow import gradient_flow
 
-    flows = {name: gradient_flow(name, {}, length=length) for name in cells or cell_names()}
+    flows = {}
+    for name in cells or cell_names():
+        with _own_code_told(name):
+            flows[name] = gradient_flow(name, {}, length=length)
     distances = [d for d in (1, 4, 12, 24, 48, 96, 168, 335, 719) if d < length]
     table = Table(box=None, pad_edge=False)
     table.add_column("steps back")
@@ -98,7 +101,10 @@ def abilities(
     check_table(output)
     torch.set_num_threads(threads)
     each = dict.fromkeys(cells or cell_names())  # a seed counts once
-    jobs = [(cell, task, width_of(cell, task)) for cell in each for task in tasks]
+    jobs = []
+    for cell, task in itertools.product(each, tasks):
+        with _own_code_told(cell):
+            jobs.append((cell, task, width_of(cell, task)))
     trainings = list(itertools.product(range(1, seeds + 1), jobs))
     answers: list[Answers] = []
     console = make_console()
@@ -108,7 +114,8 @@ def abilities(
             begun(f"{cell} learns {task.name}, seed {seed}", len(trainings))
             make = partial(train_and_ask, cell, task, width, seed)
             of = [cell, files_digest(find_cell(cell)), task.name, task.steps, width, seed]
-            answers.append(pieces(Answers, of, make))
+            with _own_code_told(cell):
+                answers.append(pieces(Answers, of, make))
     if not answers:
         raise KeyboardInterrupt
     options = [text for name in only or [] for text in ("--only", name)]
@@ -162,9 +169,9 @@ def gates(
         check_drawing("--plot")
     torch.set_num_threads(threads)
     console = make_console()
-    width = width_of(cell, chosen)
-    check_variables(cell, chosen, width)
-    with each_begun(console) as begun:
+    with _own_code_told(cell), each_begun(console) as begun:
+        width = width_of(cell, chosen)
+        check_variables(cell, chosen, width)
         begun(f"{cell} learns {task}, seed {seed}", 1)
         seen = look_inside(trained(cell, chosen, width, seed), chosen)
     words = ["benchmark", "gates", cell, "--task", task, "--seed", str(seed)]
@@ -175,3 +182,8 @@ def gates(
         title = f"Inside a trained {cell}: {task}, one sequence, a {chosen.event_name} in yellow"
         plot_gates(titles(seen, chosen), seen.event, title, plot)
         tell(console, f"Figure: {plot}")
+
+
+def _own_code_told(cell: str) -> AbstractContextManager[None]:
+    """Tell what a cell of the user's own raises, whether or not through a line of its file."""
+    return told_by_line(f"cell {cell}", own="." in cell)

@@ -58,7 +58,8 @@ def reproduce(
     threads = threads or int(row.get("threads") or 0)
     with TemporaryDirectory(prefix="reproduce-") as folder:
         execution = execution_of(Path(folder), device, threads)
-        with console.status(f"running {planned.run_id}"), forecasters_fault(planned.where):
+        own = bool(planned.source)
+        with console.status(f"running {planned.run_id}"), forecasters_fault(planned.where, own=own):
             record = run_one(planned, execution)
     found = compare(row, record.model_dump(), tolerance)
     print_tables(tables(found, str(row["run_id"]), earlier.notes), console)

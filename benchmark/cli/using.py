@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.options import FIGURES, ResultsOption, check_output, make_console, tell
-from benchmark.errors import UserError
+from benchmark.errors import UserError, told_by_line
 from benchmark.places import RESULTS
 
 if TYPE_CHECKING:
@@ -67,10 +68,12 @@ def forecast(
     times, lookback = rows.timestamps, saved.spec.lookback
     for note in unseen(saved.data.channels, rows.values, lookback, times):
         tell(console, f"Note: {note}", style="yellow")
-    try:
-        found = saved.forecast(rows)
-    except FloatingPointError as error:
-        raise UserError(str(input_), str(error), "look for values far from all others") from error
+    with _own_code_told(saved):
+        try:
+            found = saved.forecast(rows)
+        except FloatingPointError as error:
+            cure = "look for values far from all others"
+            raise UserError(str(input_), str(error), cure) from error
     if found.low is None:
         calibration = saved.model.calibration
         why = calibration.untold(level, saved.data.channels) if calibration else NOT_KEPT
@@ -114,10 +117,11 @@ def backtest(
     check_output(output, ".csv", read=[input_])
     saved = load_saved(run, results)
     step = stride or saved.spec.horizon
-    try:
-        found = roll(saved, input_, step)
-    except FloatingPointError as error:
-        raise UserError(str(input_ or saved.run_id), str(error)) from error
+    with _own_code_told(saved):
+        try:
+            found = roll(saved, input_, step)
+        except FloatingPointError as error:
+            raise UserError(str(input_ or saved.run_id), str(error)) from error
     console = make_console()
     where = input_.name if input_ else f"{saved.data.card.name}, test split"
     print_tables([_table(saved, found, where, step)], console)
@@ -147,6 +151,11 @@ def export(
         note = "torch cannot leave its batch free: the exported model takes one lookback at a time"
         tell(console, f"Note: {note}", style="yellow")
     tell(console, f"Exported: {output}")
+
+
+def _own_code_told(saved: SavedRun) -> AbstractContextManager[None]:
+    """Tell what a model of the user's raises, which may be another one than was fitted."""
+    return told_by_line(f"run {saved.run_id}: model", own=bool(saved.data.source))
 
 
 def _listed(names: tuple[str, ...], most: int = 8) -> str:

@@ -93,7 +93,7 @@ def study(
     task, name = check(series, horizon, spec, blocks), f"{spec.name} on {series.name}"
     source = source_digest(spec.model, name)
     of = identify(name, task, {"spec": spec, "source": source, "horizon": horizon})
-    with forecasters_fault(name):
+    with forecasters_fault(name, own=bool(source)):
         by_block = []
         for number, (rest, held_out) in enumerate(folds(task, blocks, spec.lookback)):
             on_start(f"{name}: block {number + 1} of {blocks}")
@@ -124,7 +124,8 @@ def check(series: Series, horizon: int, spec: RunSpec, blocks: int) -> Task:
     if find_forecaster(spec.model["class"], spec.name).fitted_by_member:
         raise UserError(spec.name, "has members with epochs of their own", "give one of them")
     task = Task(series, spec.lookback, horizon)
-    unfitted(spec, task, spec.name)
+    with forecasters_fault(spec.name, own=bool(source_digest(spec.model, spec.name))):
+        unfitted(spec, task, spec.name)
     for _ in folds(task, blocks, spec.lookback):
         pass  # refuses what does not fit
     return task

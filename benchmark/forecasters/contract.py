@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
-from benchmark.errors import UserError, backward_faults, no_exit
+from benchmark.errors import UserError, backward_faults, no_exit, told_by_line
 
 FitKind = Literal["gradient", "closed_form", "none"]
 
@@ -33,23 +33,26 @@ class NoForecast(ForecastError):  # noqa: N818 - names what is not there
 
 
 @contextmanager
-def forecasters_fault(where: str) -> Iterator[None]:
+def forecasters_fault(where: str, *, own: bool = False) -> Iterator[None]:
     """Tell what a forecaster does wrong in the block, in training or after it, as a user's mistake.
 
     Args:
         where: the file or name it came from.
+        own: whether a class of the user's is at work, as `told_by_line` has it.
 
     Raises:
-        UserError: its training diverged, or a forecast is not finite or of another shape.
-        RuntimeError: it would have ended the program.
+        UserError: its training diverged, a forecast is not finite or of another shape, or its own
+            code raised something.
+        RuntimeError: one of ours would have ended the program.
     """
-    try:
-        with no_exit():
-            yield
-    except FloatingPointError as error:  # says its own cure
-        raise UserError(where, str(error)) from error
-    except ForecastError as error:
-        raise UserError(f"{where}: model", str(error)) from error
+    with told_by_line(f"{where}: model", own=own):
+        try:
+            with no_exit():
+                yield
+        except FloatingPointError as error:  # says its own cure
+            raise UserError(where, str(error)) from error
+        except ForecastError as error:
+            raise UserError(f"{where}: model", str(error)) from error
 
 
 def going_back() -> AbstractContextManager[None]:

@@ -30,7 +30,7 @@ from benchmark.data.frames import as_csv, frame_as_csv
 from benchmark.data.missing import unseen
 from benchmark.data.rows import Rows, read_rows, time_column
 from benchmark.data.task import Scaler, Task
-from benchmark.errors import UserError, check_type
+from benchmark.errors import UserError, check_type, told_by_line
 from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.files import private_name, remove, storage_faults, sync_tree
@@ -270,7 +270,8 @@ def load_saved(name: str, results: Path, level: int = 80) -> SavedRun:
     check_file(folder / WEIGHTS)
     data = _read_data(folder / DATA)
     shape = SeriesShape(spec.lookback, spec.horizon, len(data.channels), data.card.season)
-    forecaster = build_for_training(spec.model, shape, spec.training, str(folder / CONFIG))
+    with told_by_line(f"{folder / CONFIG}: model", own=bool(data.source)):
+        forecaster = build_for_training(spec.model, shape, spec.training, str(folder / CONFIG))
     _load_weights(forecaster, folder / WEIGHTS, again)
     quantiles = folder / QUANTILES
     calibration = Calibration.read(quantiles) if quantiles.is_file() else None

@@ -101,9 +101,10 @@ def measure(
             title = f"{mistake.__name__.replace('_', ' ')}: {spec.name}"
             on_start(title + (f", seed {seed}" if len(own) > 1 else ""), total)
             one = spec.model_copy(update={"seed": seed})
-            more = {"spec": one, "source": source_digest(one.model, one.name)}
+            source = source_digest(one.model, one.name)
+            more = {"spec": one, "source": source}
             of = [mistake.__name__, horizon, identify(one.name, bench.task(one.lookback), more)]
-            with forecasters_fault(f"{spec.name} on {series.name}"):
+            with forecasters_fault(f"{spec.name} on {series.name}", own=bool(source)):
                 make = partial(_made, mistake, bench, one)
                 by_seed.append(piece(list[Effect], of, make))
         found += [OverSeeds(own, effects) for effects in zip(*by_seed, strict=True)]

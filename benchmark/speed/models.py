@@ -21,7 +21,7 @@ from benchmark.forecasters.contract import (
     going_back,
 )
 from benchmark.forecasters.linear import DLinear
-from benchmark.forecasters.resolve import build_forecaster, how_fitted
+from benchmark.forecasters.resolve import build_forecaster, how_fitted, source_digest
 from benchmark.harness.spec import RunSpec
 from benchmark.speed import timing
 from benchmark.training.fit import fit
@@ -77,8 +77,8 @@ def measure(specs: Sequence[RunSpec], device: torch.device, repeats: int = 5) ->
     ]
     for spec in specs:
         shape = SeriesShape(spec.lookback, spec.horizon, CHANNELS, SEASON)
-        forecaster = build_forecaster(spec.model, shape, spec.name).to(device)
-        with forecasters_fault(spec.name):
+        with forecasters_fault(spec.name, own=bool(source_digest(spec.model, spec.name))):
+            forecaster = build_forecaster(spec.model, shape, spec.name).to(device)
             rows.append(_measure_one(spec, forecaster, device, repeats, gru_forward, gru_step))
     gru = timing.seconds(gru_step, device, repeats)
     rows[0] = Speed(rows[0].name, rows[0].forward, BATCH / gru, 1.0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmark.data.task import Task
-from benchmark.errors import reason_of
+from benchmark.errors import UserError, text_by_line
 from benchmark.forecasters.resolve import find_forecaster, how_fitted
 from benchmark.harness.build import unfitted
 from benchmark.harness.software import made_by
@@ -141,7 +141,7 @@ def _try(
         outcome, score = "pruned", min(scores)
     except Exception as error:  # a search that ended here would end here again when called again
         outcome = "failed"
-        reason = reason_of(error)
+        reason = str(error) if isinstance(error, UserError) else text_by_line(error)
     return Trial(
         params=dict(proposed.params),
         outcome=outcome,
