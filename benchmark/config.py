@@ -122,11 +122,15 @@ def signature_schema(cls: type) -> type[BaseModel]:
     types and their defaults are written.
 
     Raises:
-        UserError: an option's annotation names what its module has not, or what no YAML holds.
+        UserError: an option's annotation names what its module has not, or what no YAML holds; or
+            an option has a name that cannot be read.
     """
     init: Any = cls.__init__  # type: ignore[misc]
     parameters = inspect.signature(init).parameters.values()
     options = [each for each in parameters if each.kind is each.KEYWORD_ONLY]
+    if any(each.name == "model_config" for each in options):  # Pydantic's own, of any model
+        what = "has an option named model_config, which has another meaning where options are read"
+        raise UserError(f"{cls.__module__}.{cls.__name__}", what, "rename it")
     hints = _evaluated(cls, {each.name: each.annotation for each in options})
     fields: dict[str, Any] = {
         each.name: (hints[each.name], ... if each.default is each.empty else each.default)
@@ -172,6 +176,8 @@ def _explain(
     message = fault["msg"].removeprefix("Value error, ")
     got = "" if isinstance(fault["input"], dict | list) else f", got {fault['input']!r:.60}"
     what, _, cure = message.partition("; ")
+    if fault["type"] == "string_type" and isinstance(fault["input"], int | float):
+        cure = f'put it in quotes: "{json.dumps(fault["input"])}"'
     return UserError(at, what[0].lower() + what[1:] + got, cure)
 
 

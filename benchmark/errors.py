@@ -132,9 +132,9 @@ def told_by_line(where: str, cure: str = "", *, own: bool = False) -> Iterator[N
     """
     try:
         yield
-    except UserError:
+    except (UserError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # from which a few packages derive what they raise
         if not (own or _own_lines(error)):
             raise
         raise UserError(where, text_by_line(error), cure) from error

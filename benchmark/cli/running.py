@@ -88,6 +88,8 @@ def run(
     )
     console = make_console()
     planned = plan(spec, place_of(path, overrides))
+    if planned.remark:
+        tell(console, f"Note: {planned.remark}", style="yellow")
     not_kept: UserError | None = None
     store = Store(execution.results)
     if is_done(planned, execution):

@@ -15,6 +15,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
+from torch.nn.parameter import is_lazy
 
 import benchmark.forecasters
 from benchmark.cells import Cell
@@ -73,8 +74,10 @@ def resolve_model(
     Raises:
         UserError: unknown class, or an unknown, missing or mistyped option; as `option_schema`.
     """
-    if not isinstance(spec.get("class"), str):
-        raise UserError(f"{where}: {place}.class", "is missing", "name the forecaster's class")
+    named = spec.get("class")
+    if not isinstance(named, str):
+        what = "is missing" if named is None else f"is not a name, got {named!r:.60}"
+        raise UserError(f"{where}: {place}.class", what, "name the forecaster's class")
     cls = find_forecaster(spec["class"], f"{where}: {place}.class")
     given = {key: value for key, value in spec.items() if key != "class"}
     schema = option_schema(cls, given, f"{where}: {place}")
@@ -102,8 +105,8 @@ def build_forecaster(spec: Mapping[str, Any], shape: SeriesShape, where: str) ->
     """Build the forecaster that ``{class: ..., option: value}`` describes.
 
     Raises:
-        UserError: as `resolve_model`, options that do not go together or with `shape`, or nothing
-            to train in what is to be fitted by gradient.
+        UserError: as `resolve_model`, options that do not go together or with `shape`, weights
+            that are made later, or nothing to train in what is to be fitted by gradient.
     """
     cls, options = resolve_model(spec, where)
     try:
@@ -115,6 +118,10 @@ def build_forecaster(spec: Mapping[str, Any], shape: SeriesShape, where: str) ->
     if "_parameters" not in vars(built):
         what = f"{cls.__name__} does not call super().__init__(shape)"
         raise UserError(f"{where}: model", what, "make that the first line of its __init__")
+    if any(is_lazy(tensor) for tensor in (*built.parameters(), *built.buffers())):
+        what = f"{cls.__name__} has lazy layers, whose weights are not there before the first batch"
+        cure = "give each its size, of shape.lookback, shape.horizon and shape.channels"
+        raise UserError(f"{where}: model", what, cure)
     trained = any(parameter.requires_grad for parameter in built.parameters())
     _check_fit(cls, trained, f"{where}: model")
     if not trained and how_fitted(spec, where) == "gradient":

@@ -42,6 +42,13 @@ class Plan:
         return _task(self.series, self.spec.lookback, self.spec.horizon)
 
     @property
+    def remark(self) -> str:
+        """What of its training can hardly be meant; empty where all can."""
+        trained = how_fitted(self.spec.model, self.where) == "gradient"
+        told = self.spec.training.never_full if trained else ""
+        return told and f"{self.spec.name}: training.schedule {told}"
+
+    @property
     def devices(self) -> int:
         """How many share the fit: one, where nothing is trained by gradient."""
         trained = how_fitted(self.spec.model, self.where) == "gradient"

@@ -105,9 +105,10 @@ def run_suite(
     models = [load_models(grid, suite, where, overrides) for grid in suite.grids]
     tasks = _expand(suite, models, part)
     used, notes, missing = _available([spec.dataset for _, spec in tasks], suite.fallback, strict)
+    plans = _plan_all(tasks, used)
+    notes += dict.fromkeys(f"{told}." for each in plans if (told := each.remark))
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
-    plans = _plan_all(tasks, used)
     trained = {
         model.spec.name: how_fitted(model.spec.model, model.where) == "gradient"
         for own in models
@@ -179,11 +180,11 @@ def _paths_of(grid: Grid, suite: SuiteSpec, where: str) -> list[Path]:
             f"{', '.join(sorted(unknown))} is none of the grid's models",
             "take it out",
         )
-    return [
-        path or find_config("models", _beside(name, where))
-        for name, path in named.items()
-        if name not in grid.without
-    ]
+    left = {name: path for name, path in named.items() if name not in grid.without}
+    if not left:
+        what = f"leaves none of the grid's models: {', '.join(named)}"
+        raise UserError(f"{where}: grids.without", what, "keep one, or take the grid out")
+    return [path or find_config("models", _beside(name, where)) for name, path in left.items()]
 
 
 def load_models(

@@ -94,6 +94,17 @@ class TrainingSpec(Strict):
             raise ValueError(f"is a mapping; write {{kind: {value}}}")
         return value
 
+    @property
+    def never_full(self) -> str:
+        """Say that the schedule's warm-up is longer than the training; empty where it is not."""
+        warmup = self.schedule.warmup
+        if warmup <= self.epochs:
+            return ""
+        share = f"never rises above {self.epochs / warmup:.0%} of learning_rate"
+        return (
+            f"warms up over {warmup} epochs (no steps), of {self.epochs} in all: the rate {share}"
+        )
+
     def windows_per_epoch(self, available: int) -> int:
         """How many of the available train windows an epoch takes."""
         return min(available, self.epoch_steps * self.batch_size or available)

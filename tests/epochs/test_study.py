@@ -281,8 +281,10 @@ def test_a_models_own_fault_is_told_as_one(task: Task) -> None:
     for own, told in (
         (spec(model={"class": f"{__name__}.OneStep"}), "linear on toy: model: a forecast must"),
         (spec(training=MORE | {"learning_rate": 1e38}), "linear on toy: training diverged"),
+        (
+            spec(model={"class": f"{__name__}.Leaves"}),
+            r"linear on toy: model: RuntimeError: the model ended the program: sys.exit\(3\), at",
+        ),
     ):
         with pytest.raises(UserError, match=told):
             study(task.series, 12, own, 1, 2)
-    with pytest.raises(RuntimeError, match=r"the model ended the program: sys.exit\(3\)"):
-        study(task.series, 12, spec(model={"class": f"{__name__}.Leaves"}), 1, 2)

@@ -1,0 +1,109 @@
+"""What can hardly be meant is refused or told, not passed over in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mistakes import LINEAR, mistaken
+
+Command = Callable[..., Any]
+
+OWN = """\
+from torch import nn
+from benchmark.forecasters.contract import Forecaster
+from benchmark.forecasters.linear import Linear
+
+class Lazy(Forecaster):
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.map = nn.LazyLinear(shape.horizon)
+    def forward(self, x):
+        return self.map(x.transpose(1, 2)).transpose(1, 2)
+
+class Reserved(Linear):
+    def __init__(self, shape, *, model_config: int = 3):
+        super().__init__(shape)
+"""
+
+PANIC = """\
+class Panic(BaseException):
+    pass
+raise Panic("at the disco")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("Lazy", "model.yaml: model: Lazy has lazy layers, whose weights are not there before"),
+        ("Reserved", "users_odd.Reserved: has an option named model_config, which has another"),
+    ],
+)
+def test_a_class_of_which_no_run_can_be_made_is_told_so(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+    name: str,
+    part: str,
+) -> None:
+    write_module("users_odd", OWN)
+    write_yaml("model.yaml", LINEAR.replace("Linear", f"users_odd.{name}"))
+    mistaken(command("run", "model.yaml", "--checkpoint"), part)
+
+
+def test_what_a_package_raises_beside_exceptions_is_told_by_its_line(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+) -> None:
+    write_module("users_panic", PANIC)
+    write_yaml("model.yaml", LINEAR.replace("Linear", "users_panic.Model"))
+    answer = command("run", "model.yaml")
+    mistaken(answer, "model.class: Panic: at the disco, at line 3 of users_panic.py")
+
+
+@pytest.mark.parametrize(
+    ("setting", "part"),
+    [
+        ("model.class=3", ": model.class: is not a name, got 3; name the forecaster's class\n"),
+        ("name=1", ': name: input should be a valid string, got 1; put it in quotes: "1"\n'),
+    ],
+)
+def test_a_value_in_the_place_of_a_name_is_told_as_one(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str], setting: str, part: str
+) -> None:
+    write_yaml("model.yaml", LINEAR)
+    mistaken(command("run", "model.yaml", "--set", setting), part)
+
+
+WARMING = "linear: training.schedule warms up over 100 epochs (no steps), of 1 in all: the rate "
+
+
+def test_a_warm_up_longer_than_the_training_is_told(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("model.yaml", LINEAR)
+    grid = {"datasets": ["toy"], "horizons": [12]}
+    write_yaml("suite.yaml", {"name": "mine", "models": ["model.yaml"], "grids": [grid]})
+    told = f"Note: {WARMING}never rises above 1% of learning_rate"
+    for warmup, expected in ((100, True), (1, False)):
+        warm = f"training.schedule={{kind: cosine, warmup: {warmup}}}"
+        for words in (("run", "model.yaml"), ("suite", "suite.yaml")):
+            answer = command(*words, "--set", warm)
+            assert answer.code == 0
+            assert (told in answer.out) is expected
+
+
+def test_a_grid_without_any_model_is_refused(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("model.yaml", LINEAR)
+    grid = {"datasets": ["toy"], "horizons": [12], "without": ["model.yaml"]}
+    write_yaml("suite.yaml", {"name": "mine", "models": ["model.yaml"], "grids": [grid]})
+    part = "suite.yaml: grids.without: leaves none of the grid's models: model.yaml; keep one"
+    mistaken(command("suite", "suite.yaml"), part)
