@@ -185,7 +185,7 @@ def test_times_are_no_values(plain: Fitted) -> None:
     times = pd.date_range("2020-01-01", periods=40, freq="h")
     frame = dated(plain, times).reset_index(drop=True).assign(heat=times)
     for wrong in (frame, frame.assign(heat=times - times[0]), np.stack([times] * 3, axis=1)):
-        with pytest.raises(ValueError, match=r"must be of numbers, but has .* of (datet|ti)"):
+        with pytest.raises(ValueError, match=r"of real numbers, but has .* of (datet|ti)"):
             plain.forecast(wrong)
 
 
@@ -219,3 +219,18 @@ def test_a_path_is_for_the_saved_model(plain: Fitted) -> None:
     for path in ("past.csv", Path("past.csv")):
         with pytest.raises(UserError, match=r"forecast: is given 'past.csv'.*load\(folder\)\.fore"):
             plain.forecast(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("frame", [False, True], ids=["array", "frame"])
+def test_no_part_of_a_complex_number_is_dropped(plain: Fitted, frame: bool) -> None:
+    rows = np.zeros((24, 3), complex)
+    history = pd.DataFrame(rows, columns=list(plain.task.series.channels)) if frame else rows
+    with pytest.raises(ValueError, match=r"must be of real numbers, but has .* of complex128"):
+        plain.forecast(history)
+
+
+@pytest.mark.parametrize("history", [{"load": [1.0] * 24}, {1.0}, iter([[1.0] * 3])])
+def test_what_holds_no_rows_is_named(plain: Fitted, history: object) -> None:
+    given = type(history).__name__
+    with pytest.raises(ValueError, match=f"must be rows of numbers, but is given {given}"):
+        plain.forecast(history)  # type: ignore[arg-type]

@@ -86,6 +86,9 @@ def fit(
         FloatingPointError: training diverged.
     """
     check_type("fit", task, Task, "give it Task(load_dataset(name), lookback, horizon)")
+    check_type("fit", model, (str, Path, type), "name a model, its YAML or a forecaster's class")
+    if on_epoch is not None and not callable(on_epoch):
+        raise UserError("on_epoch", f"cannot be called, got {on_epoch!r:.60}", "e.g. print")
     where, spec = configured(model, {"name": name, "seed": seed}, options)
     spec = with_task(
         spec,
@@ -118,6 +121,7 @@ def load(
     Raises:
         UserError: there is no such run, it has no weights, or one of its files is damaged.
     """
+    check_type("load", run, (str, Path), "give a run's folder, or how its id begins")
     folder = results or os.environ.get(RESULTS_VARIABLE) or RESULTS
     return load_saved(str(run), Path(folder), level)
 

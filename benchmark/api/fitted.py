@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.history import read_history
 from benchmark.data.missing import unseen
-from benchmark.errors import UserError
+from benchmark.errors import UserError, check_type
 from benchmark.evaluation.original import FORECAST, OriginalUnits
 from benchmark.harness.fitted import FittedPlan
 from benchmark.harness.saved import keep
@@ -75,6 +75,7 @@ class Fitted(FittedPlan):
         Raises:
             UserError: there is something already, or the folder cannot be written.
         """
+        check_type("save", folder, (str, Path), "name a new folder")
         keep(self, Path(folder))
 
     @torch.no_grad()

@@ -36,7 +36,8 @@ def read_history(
         lookback: rows that the model reads.
 
     Raises:
-        ValueError: a channel has no column, or several, or holds times; or times go backward.
+        ValueError: a channel has no column, or several, or holds no real numbers; or times go
+            backward.
         UserError: it is the path of a file; or as `read_rows` of a DataFrame with times.
     """
     import pandas as pd
@@ -65,15 +66,19 @@ def _read(frame: pd.DataFrame, series: Series, lookback: int) -> NDArray[np.floa
 
 def _numbers(history: ArrayLike) -> NDArray[np.float64]:
     """Read an array, or what makes one; what it masks is missing."""
-    values = history if isinstance(history, np.ma.MaskedArray) else np.asarray(history)
-    _check_kind("an array", values.dtype)
-    return np.ma.filled(values.astype(np.float64), np.nan)
+    try:
+        values = history if isinstance(history, np.ma.MaskedArray) else np.asarray(history)
+        _check_kind("an array", values.dtype)
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    except TypeError as error:
+        given = type(history).__name__
+        raise ValueError(f"history must be rows of numbers, but is given {given}") from error
 
 
 def _check_kind(what: str, kind: Any) -> None:
-    """Refuse times, of which numpy would make numbers of nanoseconds or days."""
-    if kind.kind in "mM":
-        raise ValueError(f"history must be of numbers, but has {what} of {kind}")
+    """Refuse what numpy would make other numbers of: of times nanoseconds, of complex parts."""
+    if kind.kind in "mMc":
+        raise ValueError(f"history must be of real numbers, but has {what} of {kind}")
 
 
 def _channels(frame: pd.DataFrame, series: Series) -> pd.DataFrame:

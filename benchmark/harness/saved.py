@@ -237,7 +237,7 @@ def _folder_of(name: str, results: Path) -> Path:
         return Path(name)
     runs = Store(results).runs
     ids = sorted({path.parent.name for mark in marks for path in runs.glob(f"[!.]*/{mark}")})
-    found = [run_id for run_id in ids if run_id.startswith(name)]
+    found = [run_id for run_id in ids if name and run_id.startswith(name)]
     if not found:
         raise UserError(f"run {name}", f"no such run in {runs}", nearest(name, ids))
     if len(found) > 1 and name not in found:
