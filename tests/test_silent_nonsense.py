@@ -107,3 +107,20 @@ def test_a_grid_without_any_model_is_refused(
     write_yaml("suite.yaml", {"name": "mine", "models": ["model.yaml"], "grids": [grid]})
     part = "suite.yaml: grids.without: leaves none of the grid's models: model.yaml; keep one"
     mistaken(command("suite", "suite.yaml"), part)
+
+
+def test_numbers_beyond_all_bounds(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    write_yaml("model.yaml", LINEAR)
+    assert command("run", "model.yaml", "--checkpoint").code == 0
+    answer = command("backtest", "linear-toy", "--stride", "1" + "0" * 20)
+    assert answer.code == 0
+    assert "horizon 12, 1 origin" in answer.out
+    for tolerance in ("inf", "nan"):
+        answer = command("reproduce", "linear-toy", "--tolerance", tolerance)
+        assert answer.code == 2
+        assert "tolerance" in answer.err
+    answer = command("gates", "gru", "--seed", "1" + "0" * 20)
+    assert answer.code == 2
+    assert "--seed" in answer.err

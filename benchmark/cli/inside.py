@@ -138,7 +138,9 @@ def gates(
     task: Annotated[
         str, typer.Option(help="What it is trained on: parity, recall or adding.")
     ] = "adding",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of its weights and sequences.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of its weights and sequences.")
+    ] = 1,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw one sequence: a .svg, .png or .pdf file.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -15,6 +16,7 @@ from benchmark.cli.options import (
     make_console,
     tell,
 )
+from benchmark.errors import UserError
 from benchmark.places import RESULTS
 
 
@@ -51,6 +53,8 @@ def reproduce(
     from benchmark.reports.terminal import print_tables
     from benchmark.suites.earlier import earlier_run
 
+    if not isfinite(tolerance):
+        raise UserError("--tolerance", f"is {tolerance}, by which any score passes", "e.g. 0.001")
     earlier = earlier_run(run, model, results)
     row, planned = earlier.row, earlier.plan
     console = make_console()

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmark.data import cache, checksum
 from benchmark.data.card import DATA_VARIABLE, DatasetCard, data_folder, data_folders, places_of
 from benchmark.data.files import writable
+from benchmark.data.header import read_columns
 from benchmark.errors import UserError
 from benchmark.files import FULL, private_name, remove, sweep
 
@@ -40,7 +41,7 @@ def fetch(card: DatasetCard, progress: bool = True) -> Path:
 
     Raises:
         DatasetUnavailable: the file is not here and cannot be fetched.
-        UserError: its checksum is wrong, or the disk is full.
+        UserError: it is not the file that the card names, or the disk is full.
     """
     path = locate(card)
     if path is None:
@@ -71,7 +72,7 @@ def _download(card: DatasetCard, progress: bool) -> Path:
         try:
             part = temporary / card.file
             _get(card, url, part, target, progress)
-            checksum.check(card, part, folder)
+            _check(card, url, part, folder)
             checksum.record(card, part, folder)
             part.replace(target)
         finally:
@@ -83,6 +84,29 @@ def _download(card: DatasetCard, progress: bool) -> Path:
         raise UserError(str(folder), f"{what} while fetching {url}", cure) from None
     checksum.verify(card, target)
     return target
+
+
+def _check(card: DatasetCard, url: str, part: Path, folder: Path) -> None:
+    """Refuse what is another file than the card's; it is told by its address, as it is not kept.
+
+    A page that says why there is no file, under a card that knows no checksum, would else be taken
+    for the file from then on.
+
+    Raises:
+        UserError: its checksum is wrong; or none is known, and its columns are not the card's.
+    """
+    verdict = checksum.expectation(card, folder)[1]
+    cure = "nothing of it is kept; open that address to see what it sends"
+    if verdict == "as first fetched":
+        cure += f", or delete {checksum.record_path(card, folder)} to accept it"
+    try:
+        checksum.check(card, part, folder)
+        if verdict == "none in the card":
+            read_columns(card, part)
+    except UserError as error:
+        raise error.retold(
+            lambda fault: UserError(fault.where.replace(str(part), url), fault.what, cure)
+        ) from None
 
 
 def _get(card: DatasetCard, url: str, part: Path, target: Path, progress: bool) -> None:
@@ -97,8 +121,8 @@ def _get(card: DatasetCard, url: str, part: Path, target: Path, progress: bool) 
         try:
             download(url, str(part), None)
             return
-        except requests.RequestException as error:
-            response = error.response
+        except (requests.RequestException, ValueError) as error:  # the latter of headers it reads
+            response = getattr(error, "response", None)
             if response is not None:
                 response.close()
             refused = response is not None and response.status_code < 500
@@ -112,14 +136,18 @@ def _get(card: DatasetCard, url: str, part: Path, target: Path, progress: bool) 
             time.sleep(wait)
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     """Say in a few words why a transfer failed; the library's own text is a paragraph."""
     kind = type(error).__name__
+    if kind == "ConnectionError" and "timed out" in str(error):  # after its first bytes
+        kind = "ReadTimeout"
     known = {
         "ConnectionError": "no connection",
         "ConnectTimeout": "no answer in time",
         "ReadTimeout": "no answer in time",
         "ChunkedEncodingError": "the transfer broke off",
+        "ValueError": "the answer is not what HTTP has",
+        "ContentDecodingError": "the answer is not packed as it says",
         "SSLError": "the server's certificate is not trusted",
         "ProxyError": "the proxy refused",
     }

@@ -74,7 +74,7 @@ def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
         FloatingPointError: a forecast is not finite.
     """
     times, windows = _own_test(run) if path is None else _file(run, path)
-    index = torch.arange(0, len(windows), stride)
+    index = torch.arange(0, len(windows), min(stride, len(windows)))
     inside: list[Tensor] = []
     errors = gather_errors(
         _forecasts(run, windows, index, inside),

@@ -31,6 +31,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: list[str] = ["good"]
         self.content = CONTENT
+        self.header = ("", "")
         self.hits = 0
 
     @property
@@ -46,6 +47,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.hits += 1
         if answer.isdigit():
             self.send_error(int(answer))
+            return
+        if answer == "odd":
+            self.send_response(302 if self.server.header[0] == "Location" else 200)
+            self.send_header(*self.server.header)
+            self.end_headers()
             return
         body = self.server.content
         self.send_response(200)
@@ -95,8 +101,37 @@ def test_a_file_that_is_there_is_never_asked_for(folder, make_card, server, writ
 
 def test_a_wrong_download_is_refused_and_leaves_nothing_behind(folder, make_card, server):
     card = make_card(source={"url": server.url, "sha256": "0" * 64})
-    with pytest.raises(UserError, match=f"sha256 is {SHA256}, expected 0000"):
+    with pytest.raises(UserError) as told:
         fetch_data(card, progress=False)
+    assert told.value.where == server.url  # not the path of what is removed
+    assert f"sha256 is {SHA256}, expected 0000" in told.value.what
+    assert told.value.cure == "nothing of it is kept; open that address to see what it sends"
+    assert data_files(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"<html><body>no such file</body></html>", "http.*: line 1: .*; nothing of it is kept"),
+        (b'{"error": 404}', "http.*: line 1: is JSON, not a CSV file; nothing of it is kept"),
+        (b"", "http.*: line 1: is empty; nothing of it is kept; open that address"),
+    ],
+)
+def test_a_page_is_never_recorded_as_the_file(folder, make_card, server, content, what):
+    card = make_card(source={"url": server.url})
+    server.content, right = content, server.content
+    with pytest.raises(UserError, match=what):
+        fetch_data(card, progress=False)
+    assert data_files(folder) == []
+    server.content = right
+    assert fetch_data(card, progress=False).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("name", "value"), [("Content-Length", "abc"), ("Location", "http://[x")])
+def test_an_answer_that_is_not_what_http_has_is_told(folder, make_card, server, name, value):
+    server.answers, server.header = ["odd"], (name, value)
+    with pytest.raises(DatasetUnavailable, match=r"\(the answer is not what HTTP has\)"):
+        fetch_data(make_card(source={"url": server.url}), progress=False)
     assert data_files(folder) == []
 
 
