@@ -99,6 +99,25 @@ def test_a_warm_up_longer_than_the_training_is_told(
             assert (told in answer.out) is expected
 
 
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        ("{factor: 0.9, hold: 3}", "is constant, which reads no factor and no hold: exponential"),
+        ("{kind: cosine, hold: 3}", "is cosine, which reads no hold: exponential does"),
+        ("{kind: exponential, factor: 0.9, hold: 3}", ""),
+        ("{kind: cosine, factor: 0.5, hold: 1, warmup: 0}", ""),  # as a run.yaml has it
+    ],
+)
+def test_an_option_of_another_schedule_is_told(
+    toy: Path, command: Command, write_yaml: Callable[[str, Any], str], schedule: str, told: str
+) -> None:
+    write_yaml("model.yaml", LINEAR)
+    answer = command("run", "model.yaml", "--set", f"training.schedule={schedule}")
+    assert answer.code == 0
+    assert ("Note: linear: training.schedule" in answer.out) is bool(told)
+    assert told in answer.out
+
+
 def test_a_grid_without_any_model_is_refused(
     toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
 ) -> None:

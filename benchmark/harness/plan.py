@@ -45,7 +45,7 @@ class Plan:
     def remark(self) -> str:
         """What of its training can hardly be meant; empty where all can."""
         trained = how_fitted(self.spec.model, self.where) == "gradient"
-        told = self.spec.training.never_full if trained else ""
+        told = self.spec.training.remark if trained else ""
         return told and f"{self.spec.name}: training.schedule {told}"
 
     @property

@@ -95,15 +95,17 @@ class TrainingSpec(Strict):
         return value
 
     @property
-    def never_full(self) -> str:
-        """Say that the schedule's warm-up is longer than the training; empty where it is not."""
-        warmup = self.schedule.warmup
-        if warmup <= self.epochs:
-            return ""
-        share = f"never rises above {self.epochs / warmup:.0%} of learning_rate"
-        return (
-            f"warms up over {warmup} epochs (no steps), of {self.epochs} in all: the rate {share}"
-        )
+    def remark(self) -> str:
+        """What of the schedule can hardly be meant; empty where all can."""
+        given, plain = self.schedule, Schedule()
+        if given.warmup > self.epochs:
+            over = f"warms up over {given.warmup} epochs (no steps), of {self.epochs} in all"
+            share = f"{self.epochs / given.warmup:.0%} of learning_rate"
+            return f"{over}: the rate never rises above {share}"
+        unread = [key for key in ("factor", "hold") if getattr(given, key) != getattr(plain, key)]
+        if unread and given.kind != "exponential":
+            return f"is {given.kind}, which reads no {' and no '.join(unread)}: exponential does"
+        return ""
 
     def windows_per_epoch(self, available: int) -> int:
         """How many of the available train windows an epoch takes."""
