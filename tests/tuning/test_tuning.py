@@ -256,9 +256,12 @@ def test_a_trial_that_breaks_is_a_failed_one_and_the_search_goes_on(small, comma
     assert tuned.code == 0, tuned.err
     found = {trial.params[key]: (trial.outcome, trial.reason) for trial in kept()}
     assert found["none"] == ("finished", "")
-    assert found["last"] == ("failed", reason)
     ended = "RuntimeError: the model ended the program: sys.exit(0)"
-    assert found["mean"] == ("failed", ended)
+    for value, why in (("last", reason), ("mean", ended)):  # and the line, as nothing else is kept
+        outcome, told = found[value]
+        assert outcome == "failed"
+        assert told.startswith(f"{why}, at line ")
+        assert "users_breaking.py" in told
     assert load_yaml(Path("results/tune/small.yaml"))["model"].get("normalise", "none") == "none"
 
     words = ("--set", "model.normalise=last", "--set", "search={training.epochs: [3, 2]}")
