@@ -70,7 +70,7 @@ def run(
 
     from benchmark.forecasters.contract import ForecastError
     from benchmark.harness.plan import plan
-    from benchmark.harness.run import NotKept
+    from benchmark.harness.run import NotKept, begin_anew
     from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
     from benchmark.suites.attempt import leave_row
@@ -98,6 +98,8 @@ def run(
         console.print(f"This run is done already{note}; --force runs it again.", soft_wrap=True)
     else:
         run_id = planned.run_id
+        if force:
+            begin_anew(planned, execution)
         with RunProgress({run_id: spec}, {run_id: 1.0}, console) as progress:
             progress.report(run_id, None)
             started = datetime.now(UTC)

@@ -20,7 +20,7 @@ from benchmark.errors import UserError, no_exit
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
-from benchmark.files import StorageFault, storage_faults, try_folder
+from benchmark.files import StorageFault, remove, storage_faults, try_folder
 from benchmark.harness.fitted import FittedPlan, common_columns, fit_plan, resolve_device, score
 from benchmark.harness.plan import Plan
 from benchmark.harness.saved import save_model
@@ -65,10 +65,7 @@ def run(
     device = resolve_device(execution)
     cost.reset_peak_memory(device)
     store = Store(execution.results)
-    state = store.runs / f"{layout.UNFINISHED}{planned.run_id}"
-    unfinished = Unfinished(state, made_by(device, planned.devices))
-    if execution.force:
-        unfinished.remove()
+    unfinished = Unfinished(_state(planned, execution), made_by(device, planned.devices))
     options = FitOptions(
         on_epoch=on_epoch,
         verbose=execution.verbose,
@@ -103,6 +100,16 @@ def run(
     if refused:
         raise NotKept(refused, record)
     return record
+
+
+def begin_anew(planned: Plan, execution: Execution) -> None:
+    """Leave nothing for a run to go on with: its training begins with the first epoch."""
+    remove(_state(planned, execution))
+
+
+def _state(planned: Plan, execution: Execution) -> Path:
+    """The folder of what is kept of a run's training until it is done."""
+    return Store(execution.results).runs / f"{layout.UNFINISHED}{planned.run_id}"
 
 
 def _save(folder: Path, fitted: FittedPlan) -> UserError | None:

@@ -86,7 +86,7 @@ class Execution:
     Attributes:
         results: folder that holds ``runs/`` and ``results.csv``.
         device: ``auto`` takes an NVIDIA GPU where there is one.
-        force: run again what is done.
+        force: run again what is done; `begin_anew` is up to who begins the run.
         checkpoint: keep the fitted weights in the run's folder.
         tensorboard: write TensorBoard event files under ``<results>/tensorboard``.
         verbose: let Lightning print its notes.

@@ -14,7 +14,7 @@ from typing import Any, Self
 from rich.console import Console
 
 from benchmark.harness.plan import Plan
-from benchmark.harness.run import record_failure
+from benchmark.harness.run import begin_anew, record_failure
 from benchmark.harness.spec import Execution
 from benchmark.records.record import RunRecord
 from benchmark.suites.done import is_done
@@ -98,6 +98,8 @@ class _Conductor:
             if is_done(planned, self.execution):  # by another command, since this one began
                 self.progress.skip(planned.run_id)
                 continue
+            if self.execution.force and not self.attempts[planned.run_id]:
+                begin_anew(planned, self.execution)  # not a second attempt, which goes on
             started = datetime.now(UTC)
             self.running[self.executor.submit(planned)] = (planned, started)
 

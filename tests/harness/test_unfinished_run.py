@@ -17,7 +17,7 @@ import pytest
 
 from benchmark.harness import identity
 from benchmark.harness.plan import Plan, plan
-from benchmark.harness.run import run
+from benchmark.harness.run import begin_anew, run
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.records.record import RunRecord
 from benchmark.training.report import EarlierEpoch, Epoch
@@ -96,7 +96,9 @@ def test_force_begins_anew(toy: Path, planned: Callable[..., Plan]) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(planned(), Execution(toy / "results"), cut_after(2))
     told: list[Epoch] = []
-    run(planned(), Execution(toy / "results", force=True), told.append)
+    anew = Execution(toy / "results", force=True)
+    begin_anew(planned(), anew)
+    run(planned(), anew, told.append)
     assert not any(isinstance(epoch, EarlierEpoch) for epoch in told)
 
 

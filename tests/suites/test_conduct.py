@@ -146,6 +146,24 @@ def test_a_run_whose_process_is_killed_is_tried_again_and_no_other_is(
     assert text.count("done ") == 4
 
 
+def test_with_force_a_first_attempt_begins_anew_and_a_second_goes_on(
+    plans: list[Plan], conduct: Conduct, toy: Path
+) -> None:
+    state = toy / f"results/runs/.unfinished-{plans[1].run_id}"
+    state.mkdir(parents=True)
+    there = []
+
+    def script(run_id: str, attempt: int) -> Exception | None:
+        if run_id != plans[1].run_id:
+            return None
+        there.append(state.exists())
+        state.mkdir(exist_ok=True)
+        return KILLED if attempt < 2 else None
+
+    conduct(script, force=True)
+    assert there == [False, True]
+
+
 def test_a_run_that_is_killed_every_time_is_a_failed_row_with_its_reason(
     plans: list[Plan], conduct: Conduct, toy: Path
 ) -> None:
