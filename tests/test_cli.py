@@ -169,6 +169,22 @@ def test_a_suite_with_a_failed_run_shows_its_table_and_exits_with_1(
     assert answer.out.index("seasonal_naive") < answer.out.index("Leaderboard: ")
 
 
+def test_a_suite_names_no_traceback_of_a_failure_that_left_what_was_done(
+    toy: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("suite", "tiny.yaml")
+    monkeypatch.setattr("benchmark.harness.run.score", lambda _: 1 / 0)
+    *_, count, kept = command("suite", "tiny.yaml", "--force").out.splitlines()
+    assert (count, kept) == ("2 runs failed", "Of 2 a row that is done is there already, and kept.")
+    command("suite", "tiny.yaml", "--set", "training.batch_size=32")
+    *_, why, again, kept = command(
+        "suite", "tiny.yaml", "--set", "training.batch_size=32", "--force"
+    ).out.splitlines()
+    assert Path(why.partition("e.g. ")[2], "traceback.txt").exists()
+    assert again == "The same command without --force runs again what failed."
+    assert kept == "Of 1 a row that is done is there already, and kept."
+
+
 def test_a_suite_whose_data_set_is_gone_says_so_in_its_table(
     toy: Path,
     command: Command,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmark.harness.spec import Execution, SuiteSpec
+    from benchmark.records.record import RunRecord
     from benchmark.suites.suite import Outcome
 
 
@@ -206,15 +208,23 @@ def suite(
         parts = [f"{counted(count, 'run')} failed"] if count else []
         parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
         tell(console, "; ".join(parts), style="red")
-        for record in outcome.failed[:1]:
-            runs = execution.results / layout.RUNS
-            each = f"Why, of each: {layout.TRACEBACK} in its folder, e.g. {runs / record.run_id}"
-            again = " without --force" if force else ""
-            tell(console, f"{each}\nThe same command{again} runs again what failed.")
+        _tell_failed(outcome.failed, execution, console)
     if outcome.interrupted:
         raise KeyboardInterrupt
     if outcome.failed or outcome.missing:
         raise typer.Exit(1)
+
+
+def _tell_failed(failed: Sequence[RunRecord], execution: Execution, console: Console) -> None:
+    """Say where to read why runs failed; not of those that are done all the same."""
+    folders = [execution.results / layout.RUNS / record.run_id for record in failed]
+    left = [folder for folder in folders if (folder / layout.TRACEBACK).exists()]
+    if left:
+        again = " without --force" if execution.force else ""
+        tell(console, f"Why, of each: {layout.TRACEBACK} in its folder, e.g. {left[0]}")
+        tell(console, f"The same command{again} runs again what failed.")
+    if kept := len(folders) - len(left):
+        tell(console, f"Of {kept} a row that is done is there already, and kept.")
 
 
 def _tell_part(part: Part, outcome: Outcome, execution: Execution, console: Console) -> None:
