@@ -29,7 +29,7 @@ from benchmark.data.frequency import SECONDS
 from benchmark.data.rows import time_column
 from benchmark.errors import UserError
 from benchmark.evaluation.original import OriginalUnits
-from benchmark.files import storage_faults
+from benchmark.files import storage_faults, sweep, writing
 from benchmark.harness.saved import SavedRun
 
 MODEL, METADATA, README = "model.pt2", "metadata.json", "README.md"
@@ -104,8 +104,10 @@ def export(run: SavedRun, folder: Path) -> Exported:
         UserError: torch cannot export the model, what it exports forecasts otherwise, or the folder
             cannot be written, or holds files of the user's.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MODEL).is_file():
-        raise UserError(str(folder), "holds files, and no earlier export", "name a new folder")
+    if folder.is_dir():
+        sweep(folder)  # what an export that was killed has left
+        if any(folder.iterdir()) and not (folder / MODEL).is_file():
+            raise UserError(str(folder), "holds files, and no earlier export", "name a new folder")
     x = _lookbacks(run)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about its own RNN modules
@@ -121,10 +123,16 @@ def export(run: SavedRun, folder: Path) -> Exported:
     exported = Exported(any_batch, outputs)
     with storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MODEL).write_bytes(file.getvalue())
-        text = json.dumps(_metadata(run, exported), indent=2, ensure_ascii=False)
-        (folder / METADATA).write_text(text + "\n", encoding="utf-8")
-        (folder / README).write_text(_readme(run, exported), encoding="utf-8")
+        # All three are written before any is in place: a stop leaves no model with another's facts.
+        with (
+            writing(folder / MODEL) as model,
+            writing(folder / METADATA) as metadata,
+            writing(folder / README) as readme,
+        ):
+            model.write(file.getvalue())
+            text = json.dumps(_metadata(run, exported), indent=2, ensure_ascii=False)
+            metadata.write(f"{text}\n".encode())
+            readme.write(_readme(run, exported).encode())
     return exported
 
 

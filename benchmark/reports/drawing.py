@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from benchmark.errors import UserError
-from benchmark.files import storage_faults
+from benchmark.files import storage_faults, writing
 from benchmark.reports.specs import Spec
 
 SVG = "http://www.w3.org/2000/svg"
@@ -67,7 +67,8 @@ def save_figure(spec: Spec, path: Path, option: str) -> None:
     content = written[path.suffix.lower()]()
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        with writing(path) as stream:
+            stream.write(content)
 
 
 def _fixed_widths(svg: str) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.original import OriginalUnits
+from benchmark.files import private_name
 from benchmark.forecasters.contract import LEVELS, Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster
 from benchmark.harness.export import Exported, export
@@ -224,3 +227,38 @@ def test_a_file_in_the_way_is_one_line(saved: Any, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(UserError, match="out: is a file, or lies below one"):
         export(saved(build_forecaster({"class": "LastValue"}, SHAPE, "m.yaml")), tmp_path / "out")
+
+
+def test_an_export_that_ends_in_its_midst_leaves_the_earlier_one_whole(
+    saved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another model beside the channels and the sizes of the one before would forecast nonsense."""
+    run, folder = saved(build_forecaster({"class": "LastValue"}, SHAPE, "m.yaml")), tmp_path / "out"
+    export(run, folder)
+    for path in folder.iterdir():
+        path.write_text("earlier")
+
+    def full(*_: Any) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("benchmark.harness.export._readme", full)
+        with pytest.raises(UserError, match="the disk is full"):
+            export(run, folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == dict.fromkeys(
+        ["model.pt2", "metadata.json", "README.md"], "earlier"
+    )
+
+
+def test_what_an_export_that_was_killed_has_left_is_in_no_ones_way(
+    saved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: 2**22 + 1)  # above every process's id
+        (folder / private_name("writing", "model.pt2")).write_text("half")
+    export(saved(build_forecaster({"class": "LastValue"}, SHAPE, "m.yaml")), folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "metadata.json", "model.pt2",
+    ]  # fmt: skip

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 from dataclasses import replace
 from html import escape
@@ -268,3 +270,17 @@ def test_what_cannot_be_written_is_one_line(run, leave, detail, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file, or lies below one"):
         figures.save_chart("steps", rows, [found], tmp_path / "file" / "figure.svg")
+
+
+def test_a_figure_that_the_disk_has_no_room_for_leaves_the_earlier_one(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "bars.svg"
+    path.write_text("earlier")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        save_figure({"data": {"values": [{}]}, "mark": "bar"}, path, "--plot")
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [
+        ("bars.svg", "earlier")
+    ]
