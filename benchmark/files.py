@@ -23,6 +23,7 @@ from benchmark.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_NO_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)
 
 
@@ -105,6 +106,10 @@ def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some file systems, as of network shares, do not know that order for a folder.
+        if error.errno not in _NO_SYNC or not path.is_dir():
+            raise
     finally:
         os.close(handle)
 

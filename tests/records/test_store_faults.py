@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,18 @@ def test_a_text_file_is_the_old_one_when_writing_the_new_one_fails(tmp_path, mon
         files.write_atomically(path, "new")
     assert path.read_bytes() == b"old\r\n"
     assert everything(tmp_path) == ["page.md"]
+
+
+def test_a_file_system_that_cannot_sync_a_folder_keeps_runs_all_the_same(
+    store, record, monkeypatch
+):
+    fsync = os.fsync
+
+    def only_files(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    save(store, record(run_id="a1"))
+    assert list(read_results(store.rebuild_csv())["run_id"]) == ["a1"]
