@@ -160,6 +160,8 @@ def write_atomically(path: Path, text: str) -> None:
     """
     with storage_faults(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(PermissionError):  # one may write into a folder and not list it
+            sweep(path.parent)
         with writing(path) as stream:
             stream.write(text.encode())
 

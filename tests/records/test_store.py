@@ -237,6 +237,18 @@ def test_a_run_that_a_killed_process_was_about_to_replace_is_put_back(store, rec
     assert store.records() == [record("a1"), record("b2"), record("c3")]
 
 
+def test_what_a_killed_process_left_of_a_table_goes_when_the_next_is_written(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for pid in (dead.pid, os.getpid()):
+        (tmp_path / f".writing-report.html-{files._HOST}-{pid}-00000000").touch()
+    files.write_atomically(tmp_path / "leaderboard.md", "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f".writing-report.html-{files._HOST}-{os.getpid()}-00000000",
+        "leaderboard.md",
+    ]
+
+
 def test_what_a_container_writes_that_bears_this_hosts_name_stays(store, record):
     code = "from benchmark.files import private_name; print(private_name('writing', 'x'))"
     apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]  # ids of its own, as there
