@@ -40,8 +40,8 @@ def fetch(card: DatasetCard, progress: bool = True) -> Path:
         progress: whether to draw a progress bar on standard error while fetching.
 
     Raises:
-        DatasetUnavailable: the file is not here and cannot be fetched.
-        UserError: it is not the file that the card names, or the disk is full.
+        DatasetUnavailable: the file is not here and cannot be fetched: what came is another.
+        UserError: the file that is here is another than the card's, or the disk is full.
     """
     path = locate(card)
     if path is None:
@@ -93,7 +93,8 @@ def _check(card: DatasetCard, url: str, part: Path, folder: Path) -> None:
     for the file from then on.
 
     Raises:
-        UserError: its checksum is wrong; or none is known, and its columns are not the card's.
+        DatasetUnavailable: its checksum is wrong; or none is known, and its columns are not the
+            card's.
     """
     verdict = checksum.expectation(card, folder)[1]
     cure = "nothing of it is kept; open that address to see what it sends"
@@ -104,9 +105,8 @@ def _check(card: DatasetCard, url: str, part: Path, folder: Path) -> None:
         if verdict == "none in the card":
             read_columns(card, part)
     except UserError as error:
-        raise error.retold(
-            lambda fault: UserError(fault.where.replace(str(part), url), fault.what, cure)
-        ) from None
+        where = error.where.replace(str(part), url)
+        raise DatasetUnavailable(where, error.what, cure) from None
 
 
 def _get(card: DatasetCard, url: str, part: Path, target: Path, progress: bool) -> None:

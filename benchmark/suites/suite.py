@@ -231,8 +231,8 @@ def _available(
                 notes.append(f"{name} is left out: {error.what}.")
             else:
                 notes.append(
-                    f"{name} could neither be found nor fetched. {fallback} stands in for "
-                    f"it: these are not {name} numbers."
+                    f"{name} is not to be had: {error.what}. {fallback} stands in for it: these "
+                    f"are not {name} numbers."
                 )
     return used, notes, missing
 

@@ -101,7 +101,7 @@ def test_a_file_that_is_there_is_never_asked_for(folder, make_card, server, writ
 
 def test_a_wrong_download_is_refused_and_leaves_nothing_behind(folder, make_card, server):
     card = make_card(source={"url": server.url, "sha256": "0" * 64})
-    with pytest.raises(UserError) as told:
+    with pytest.raises(fetch.DatasetUnavailable) as told:  # as of a page to log in: there is none
         fetch_data(card, progress=False)
     assert told.value.where == server.url  # not the path of what is removed
     assert f"sha256 is {SHA256}, expected 0000" in told.value.what
