@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Regenerates the leaderboard: sets up .venv on first use, obtains the data, runs a suite.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P) # links followed
 
 usage() {
     cat <<'TEXT'
@@ -19,21 +19,30 @@ results/), PYTHON (interpreter for .venv, default python3).
 TEXT
 }
 
-# Install into .venv what some extras of pyproject.toml name, unless that is done for these versions.
+new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+}
+
+# Install into .venv what some extras of pyproject.toml name, unless that is done for these versions
+# in this folder: a .venv knows its own path, and one that was copied would run the original's code.
 set_up() (
     cd "$root"
     local extra=$1 stamp=.venv/.ready-$1 wanted
-    wanted=$(cat pyproject.toml constraints.txt | cksum)
-    if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then
+    wanted="$(cat pyproject.toml constraints.txt | cksum) $root"
+    if [[ -x .venv/bin/python && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
         return
     fi
     local python=${PYTHON:-python3}
-    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    if ! new_enough "$python"; then
         echo "error: $python is not Python 3.11 or newer; set PYTHON to one that is" >&2
         exit 2
     fi
     echo "Setting up .venv (once; PyTorch is large, this takes some minutes) ..." >&2
-    [[ -x .venv/bin/python ]] || "$python" -m venv .venv
+    # Renewing one gives it the pip it was stopped before, or its new path; without a Python that
+    # runs (the system's was upgraded), it is made anew.
+    if ! new_enough .venv/bin/python || ! .venv/bin/python -m venv .venv &>/dev/null; then
+        "$python" -m venv --clear .venv
+    fi
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable ".[$extra]"
     echo "$wanted" >"$stamp"

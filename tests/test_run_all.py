@@ -15,9 +15,10 @@ SCRIPT = ROOT / "run_all.sh"
 STUB = """#!/usr/bin/env bash
 echo "$0 $*" >>"$CALLS"
 if [[ $1 == -m && $2 == venv ]]; then
-    mkdir -p "$3/bin" && cp "$0" "$3/bin/python"
+    if [[ $3 == --clear ]]; then rm -rf .venv; fi
+    mkdir -p .venv/bin && cp -n "$0" .venv/bin/python && touch .venv/pip
 fi
-if [[ $1 == -m && $2 == pip ]]; then exit "${PIP_FAILS:-0}"; fi
+if [[ $1 == -m && $2 == pip ]]; then [[ -e .venv/pip ]] && exit "${PIP_FAILS:-0}" || exit 1; fi
 if [[ $1 == -c ]]; then exit "${TOO_OLD:-0}"; fi
 if [[ $1 == -m && $2 != venv ]]; then
     shift
@@ -57,11 +58,13 @@ def tool(tmp_path: Path, name: str, script: str) -> None:
 def run(tree: Path, tmp_path: Path) -> Run:
     """Run the copy from another folder, with a stub for Python."""
 
-    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: str, script: Path = tree / "run_all.sh", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         variables = {"PYTHON": str(tmp_path / "python-stub"), "CALLS": str(tmp_path / "calls")}
         variables["PATH"] = f"{tmp_path / 'tools'}:{os.environ['PATH']}"
         return subprocess.run(
-            [str(tree / "run_all.sh"), *words],
+            [str(script), *words],
             capture_output=True,
             text=True,
             cwd=tmp_path,
@@ -162,7 +165,7 @@ def test_the_environment_is_set_up_once_for_each_set_of_pins(
         ".[dev]",
         ".[tensorboard,report,tune]",
     ]
-    assert sum(" -m venv " in call for call in calls(tmp_path)) == 1
+    assert sum(" -m venv --clear " in call for call in calls(tmp_path)) == 1
     (install, *_) = [call for call in calls(tmp_path) if " -m pip install " in call]
     assert "--constraint constraints.txt" in install
 
@@ -172,6 +175,47 @@ def test_an_installation_that_failed_is_tried_again(run: Run, tmp_path: Path) ->
     assert not any("benchmark suite" in call for call in calls(tmp_path))
     assert run("quick").returncode == 0
     assert len(installs(tmp_path)) == 2
+
+
+def test_what_was_stopped_before_it_had_pip_gets_it(run: Run, tree: Path, tmp_path: Path) -> None:
+    assert run("quick").returncode == 0
+    (tree / ".venv" / "pip").unlink()
+    next((tree / ".venv").glob(".ready-*")).unlink()
+    kept = tree / ".venv" / "kept"
+    kept.touch()
+    assert run("quick").returncode == 0
+    assert len(installs(tmp_path)) == 2
+    assert kept.exists()
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(
+    run: Run, tree: Path, tmp_path: Path
+) -> None:
+    assert run("quick").returncode == 0
+    python = tree / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to(tmp_path / "upgraded" / "python")
+    assert run("quick").returncode == 0
+    assert len(installs(tmp_path)) == 2
+    assert not python.is_symlink()
+
+
+def test_a_copy_of_the_folder_is_set_up_for_itself(run: Run, tree: Path, tmp_path: Path) -> None:
+    assert run("quick").returncode == 0
+    tree.rename(tmp_path / "moved")
+    shutil.copytree(tmp_path / "moved", tree)
+    assert run("quick").returncode == 0  # of the same path as before
+    assert len(installs(tmp_path)) == 1
+    assert run("quick", script=tmp_path / "moved" / "run_all.sh").returncode == 0
+    assert len(installs(tmp_path)) == 2
+
+
+def test_a_link_to_the_script_runs_it_where_it_lies(run: Run, tree: Path, tmp_path: Path) -> None:
+    link = tmp_path / "tools" / "leaderboard"
+    link.symlink_to(tree / "run_all.sh")
+    done = run("quick", script=link)
+    assert (done.returncode, done.stdout) == (0, f"<benchmark><suite><quick>{AT_ONCE}")
+    assert (tree / ".venv" / "bin" / "python").exists()
 
 
 @pytest.mark.parametrize("environment", [{"TOO_OLD": "1"}, {"PYTHON": "/no/such/python"}])
