@@ -74,6 +74,30 @@ def test_a_model_runs_from_it_and_results_lie_where_the_user_is(
     assert "akl_pedestrians" in run(installed, tmp_path, "leaderboard")
 
 
+def test_a_user_without_a_home_has_what_one_with_a_read_only_home_has(
+    installed: Path, tmp_path: Path
+) -> None:
+    for told in ("raise RuntimeError('no home')", "return Path('~/.cache')"):  # newer, older ones
+        stub = tmp_path / "platformdirs.py"
+        asked = "".join(f"def user_{kind}_path(name): {told}\n" for kind in ("cache", "data"))
+        stub.write_text(f"from pathlib import Path\n{asked}")
+        here = tmp_path / told.split()[0]
+        here.mkdir()
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{installed}"}
+        for words, status in (
+            ("run ridge --set dataset=akl_pedestrians", 0),
+            ("datasets fetch ETTh2", 2),
+        ):
+            command = [sys.executable, "-m", "benchmark", *words.split()]
+            done = subprocess.run(
+                command, cwd=here, env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == status, done.stderr
+        assert "no home folder" in done.stderr
+        assert "set BENCHMARK_DATA to one that can" in done.stderr
+        assert [path.name for path in here.iterdir()] == ["results"]
+
+
 def test_the_revision_of_a_repository_around_it_is_not_its_own(installed: Path) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run([*git, "init", "-q"], cwd=installed.parent, check=True)

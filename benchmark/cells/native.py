@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.places import cache_folder
 
 VARIABLE = "BENCHMARK_NATIVE"
 SOURCES = Path(__file__).with_name("cpp")
@@ -143,7 +144,7 @@ def _load(name: str) -> Operator | str:
 
 def _library(source: Path) -> ctypes.CDLL:
     compiler = _compiler()
-    target = _cache_folder() / f"{source.stem}-{_fingerprint(source, compiler)}.so"
+    target = cache_folder() / "native" / f"{source.stem}-{_fingerprint(source, compiler)}.so"
     with contextlib.suppress(OSError):  # absent, or a file that this system cannot load
         return ctypes.CDLL(str(target))
     if not compiler:
@@ -193,12 +194,6 @@ def _compiler() -> list[str]:
         if shutil.which(command[0]):
             return command
     return []
-
-
-def _cache_folder() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("ts-benchmark") / "native"
 
 
 def _fingerprint(source: Path, compiler: list[str]) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmark.data.files import writable
 from benchmark.data.table import Table
 from benchmark.files import sweep, writing
-from benchmark.places import is_installed
+from benchmark.places import cache_folder, is_installed
 
 CACHE_FORMAT = 1
 """Raise it when an entry's layout, or what parsing makes of a file, changes."""
@@ -98,9 +98,7 @@ def keep_verified(path: Path, key: str) -> None:
 
 
 def _folders(path: Path) -> list[Path]:
-    from platformdirs import user_cache_path
-
-    return [beside(path.parent), user_cache_path("ts-benchmark")]
+    return [beside(path.parent), cache_folder()]
 
 
 def _entry(folder: Path, path: Path, kind: str) -> Path:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from benchmark.files import remove, sweep, writing
 from benchmark.harness.software import made_by
+from benchmark.places import cache_folder
 
 T = TypeVar("T")
 
@@ -72,8 +73,7 @@ class Pieces:
 
 def _path(of: object) -> Path:
     import torch
-    from platformdirs import user_cache_path
 
     text = json.dumps([of, made_by(torch.device("cpu"), 1)], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:20]
-    return user_cache_path("ts-benchmark") / "unfinished" / f"{digest}.json"
+    return cache_folder() / "unfinished" / f"{digest}.json"

@@ -22,6 +22,7 @@ from benchmark.data.load import Series, load
 from benchmark.errors import UserError
 from benchmark.files import sweep, writing
 from benchmark.harness.spec import Execution, RunSpec
+from benchmark.places import cache_folder
 from benchmark.suites.executor import THREAD_VARIABLES
 
 if TYPE_CHECKING:
@@ -110,9 +111,8 @@ def _copy(card: DatasetCard, digest: str) -> Series | None:
 
 def _brought(card: DatasetCard, digest: str, content: list[Any]) -> Series:
     import ray
-    from platformdirs import user_cache_path
 
-    folder = user_cache_path("ts-benchmark") / "ray" / digest[:16]
+    folder = cache_folder() / "ray" / digest[:16]
     folder.mkdir(parents=True, exist_ok=True)
     with _data_in(folder):
         series = _copy(card, digest)  # an earlier task's

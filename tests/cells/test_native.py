@@ -42,7 +42,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(native, "_operators", {})
     native._say.cache_clear()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(native, "_cache_folder", lambda: tmp_path / "cache" / "native")
+    monkeypatch.setattr(native, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("BENCHMARK_NATIVE", raising=False)
     return tmp_path / "cache" / "native"
 
