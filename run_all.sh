@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Regenerates the leaderboard: sets up .venv on first use, obtains the data, runs a suite.
 set -euo pipefail
-root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd -P) # links followed
+script=$(readlink -f "${BASH_SOURCE[0]}" 2>/dev/null || echo "${BASH_SOURCE[0]}") # links followed
+root=$(cd "$(dirname "$script")" && pwd -P)
 
 usage() {
     cat <<'TEXT'

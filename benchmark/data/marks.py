@@ -31,7 +31,7 @@ def beside(number: str) -> str:
     return rf"\s*[-+(]?\s*[$€£¥]?\s*[-+]?{number}[^\d.,]*"
 
 
-LIKE_NUMBER = beside(r"\d[\d.,\s'\u2019]*")
+LIKE_NUMBER = beside("\\d[\\d.,\\s'\u2019]*")
 """A number in whatever style."""
 
 _WITH_UNIT = re.compile(beside(r"([\d.,]+)"))

@@ -30,7 +30,8 @@ DECIMAL_COMMAS = r"[-+]?\d+(?:,\d+)?"
 
 _NUMBER = r"\d(?:[\d.,]*\d)?"
 _ANY = beside(r"\d[\d.,]*")
-_GAP = r"[\s'\u2019]"
+_MINUS = "\u2212"
+_GAP = "[\\s'\u2019]"  # the character itself: not all that match for pandas know its escape
 _BEFORE_GAPS = r"[-(]?\s*[$€£¥]?\s*-?"  # no plus: +49 172 464 280 is dialled
 _NO_GRADE = r".*(\d{3}|[.,]\d).*"
 
@@ -65,9 +66,9 @@ def _replaced(pattern: str, by: str, behind: str = "") -> Callable[[str], str]:
 _STYLES = (
     _Style(
         "has a minus sign as it is printed",
-        rf"[$€£¥]?\s*\u2212\s*{_NUMBER}[^\d.,]*",
-        rf"(\u2212\s*)?{_ANY}",
-        _replaced("\u2212", "-"),
+        rf"[$€£¥]?\s*{_MINUS}\s*{_NUMBER}[^\d.,]*",
+        rf"({_MINUS}\s*)?{_ANY}",
+        _replaced(_MINUS, "-"),
     ),
     _Style(
         "has other marks between its thousands than commas",
