@@ -168,12 +168,21 @@ def _count_fault(path: Path, count: NDArray[np.int64], task: Task, first: int) -
     if 0 < steps < task.horizon:
         what = f"holds forecasts of {steps} steps at most, not of {task.horizon}"
         return UserError(str(path), what, f"name their horizon: --horizon {steps}")
-    window, step, channel = np.argwhere(count != 1)[0]
-    times, name = task.series.timestamps, task.series.channels[channel]
-    rows = (first + window - 1, first + window + step)
-    cutoff, time = (time_text(times[row]) for row in rows)
-    what = (
-        f"holds {count[window, step, channel]} forecasts of {name} at {time} from cutoff {cutoff}"
-    )
-    cure = f"each of the {len(count):,} test windows is forecast once: take a step size of 1"
-    return UserError(str(path), what, cure)
+    times, names = task.series.timestamps, task.series.channels
+    found, forecast = count.any(axis=(1, 2)), count.any(axis=(0, 1))
+    twice = bool((count > 1).any())
+    if not (twice or found.all()):
+        begin, end = (time_text(times[first + number - 1]) for number in (0, len(count) - 1))
+        what = f"holds {found.sum():,} of the {len(count):,} test windows"
+        cure = f"forecast from each cutoff from {begin} to {end}, with a step size of 1"
+        return UserError(str(path), what, cure)
+    if not (twice or forecast.all()):
+        lacking = ", ".join(np.array(names)[~forecast])
+        what = f"holds no forecast of {lacking:.200}"
+        return UserError(str(path), what, f"each channel of {task.series.name} is forecast")
+    window, step, channel = np.argwhere(count > 1 if twice else count == 0)[0]
+    cutoff, time = (time_text(times[first + window + ahead]) for ahead in (-1, step))
+    what = f"holds {count[window, step, channel]} forecasts of {names[channel]} at {time}"
+    cure = "each channel, time and cutoff is forecast once: "
+    cure += "keep one of these rows" if twice else "forecast this one as well"
+    return UserError(str(path), f"{what} from cutoff {cutoff}", cure)

@@ -203,12 +203,26 @@ def _table_faults() -> list[tuple[Callable[[pd.DataFrame], pd.DataFrame], str]]:
     return [
         (lambda t: t.drop(columns="cutoff"), "has no column 'cutoff'"),
         (lambda t: t.assign(Other=1.0), "2 columns may be the forecast (Model, Other); name one"),
-        (lambda t: t.iloc[1:], "holds 0 forecasts of load at"),
+        (lambda t: t.iloc[1:], "from cutoff 2020-01-23 21:00:00; each channel, time and cutoff is"),
         (
             lambda t: t[t["ds"] - t["cutoff"] <= 2 * (t["ds"] - t["cutoff"]).min()],
             "holds forecasts of 2 steps at most, not of 12; name their horizon: --horizon 2",
         ),
-        (lambda t: pd.concat([t, t.tail(1)]), "holds 2 forecasts of wind at"),
+        (
+            lambda t: pd.concat([t.iloc[1:], t.tail(1)]),
+            "holds 2 forecasts of wind at 2020-01-30 03:00:00 from cutoff 2020-01-29 15:00:00; each "
+            "channel, time and cutoff is forecast once: keep one of these rows",
+        ),
+        (
+            lambda t: t[t["cutoff"].isin(t["cutoff"].unique()[::24])],
+            "holds 6 of the 139 test windows; forecast from each cutoff from 2020-01-23 21:00:00 "
+            "to 2020-01-29 15:00:00, with a step size of 1",
+        ),
+        (lambda t: t.iloc[:0], "holds 0 of the 139 test windows"),
+        (
+            lambda t: t[t["unique_id"] == "heat"],
+            "holds no forecast of load, wind; each channel of toy is forecast",
+        ),
         (
             lambda t: t.assign(unique_id="heat2"),
             "'heat2' is no channel of toy; did you mean 'heat'?",
