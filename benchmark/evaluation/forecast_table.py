@@ -8,6 +8,7 @@ Shapes: N rows, W test windows, H horizon, C channels.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CHANNEL, TIME, CUTOFF = KEYS = ("unique_id", "ds", "cutoff")
 TRUTH = "y"
 """What such a table calls the true values."""
+BESIDE = re.compile(r".+-(lo|hi)-[\d.]+|Unnamed: \d+")
+"""Columns beside a forecast: the ends of its intervals, and the index that pandas writes."""
 
 
 def read_table(
@@ -110,13 +113,14 @@ def _column(path: Path, table: pd.DataFrame, wanted: str | None) -> str:
         what = f"has no column of forecasts: {TRUTH!r} is the true values"
         what = what if TRUTH in table.columns else "has no column of forecasts"
         raise UserError(str(path), what, "write them into one with the model's name")
-    if wanted is None and len(others) == 1:
-        return others[0]
     if wanted in others:
         return wanted
     if wanted is not None:
         raise UserError(f"--column {wanted}", f"is not in {path}", nearest(wanted, others))
-    what = f"{len(others)} columns may be the forecast ({', '.join(others):.200})"
+    likely = [name for name in others if not BESIDE.fullmatch(name)] or others
+    if len(likely) == 1:
+        return likely[0]
+    what = f"{len(likely)} columns may be the forecast ({', '.join(likely):.200})"
     raise UserError(str(path), what, "name one: --column NAME")
 
 

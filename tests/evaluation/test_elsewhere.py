@@ -210,8 +210,8 @@ def _table_faults() -> list[tuple[Callable[[pd.DataFrame], pd.DataFrame], str]]:
         ),
         (
             lambda t: pd.concat([t.iloc[1:], t.tail(1)]),
-            "holds 2 forecasts of wind at 2020-01-30 03:00:00 from cutoff 2020-01-29 15:00:00; each "
-            "channel, time and cutoff is forecast once: keep one of these rows",
+            "holds 2 forecasts of wind at 2020-01-30 03:00:00 from cutoff 2020-01-29 15:00:00; "
+            "each channel, time and cutoff is forecast once: keep one of these rows",
         ),
         (
             lambda t: t[t["cutoff"].isin(t["cutoff"].unique()[::24])],
@@ -252,6 +252,23 @@ def test_another_table_is_refused(
     change(table_of(task, arrays[0])).to_csv(tmp_path / "cv.csv", index=False)
     with refused(message):
         read_forecasts(tmp_path / "cv.csv", task)
+
+
+def test_ends_of_intervals_and_an_index_are_no_second_forecast(
+    task: Task, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    path, table = tmp_path / "cv.csv", table_of(task, arrays[0])
+    table.insert(4, "Model-lo-80.0", table["Model"] - 1)
+    table["Model-hi-80"] = table["Model"] + 1
+    table.to_csv(path)  # with its index, as pandas does when nothing is said
+    np.testing.assert_array_equal(read_forecasts(path, task), arrays[0])
+    np.testing.assert_array_equal(read_forecasts(path, task, "Model-hi-80"), arrays[0] + 1)
+    table.assign(Other=1.0).to_csv(path)
+    with refused("2 columns may be the forecast (Model, Other); name one: --column NAME"):
+        read_forecasts(path, task)
+    table.drop(columns="Model").to_csv(path, index=False)
+    with refused("2 columns may be the forecast (Model-lo-80.0, Model-hi-80)"):
+        read_forecasts(path, task)
 
 
 def test_times_in_the_place_of_forecasts_are_refused(
