@@ -305,6 +305,14 @@ def test_epochs_are_told_while_they_pass(small: Task) -> None:
     assert tuple(seen) == fitted.report.epochs
 
 
+def test_what_a_notebook_shows_of_them_is_a_line(small: Task) -> None:
+    fitted = fit("last_value", small)
+    result = evaluate(fitted, small)
+    name = fitted.planned.run_id
+    assert repr(fitted) == f"<Fitted {name}>"
+    assert repr(result) == f"<Result {name}: MSE {result.mse:.4f}, MAE {result.mae:.4f}>"
+
+
 class Both(Forecaster):
     """Has an option that its training has as well."""
 

@@ -24,6 +24,10 @@ History = ArrayLike | pd.DataFrame
 class Fitted(FittedPlan):
     """A model that is fitted on a task, ready to forecast and to be scored."""
 
+    def __repr__(self) -> str:
+        """Name the run: a notebook shows it, where the data and the weights would fill pages."""
+        return f"<Fitted {self.planned.run_id}>"
+
     def forecast(self, history: History) -> NDArray[np.float64]:
         """Forecast the steps after `history`.
 

@@ -27,6 +27,10 @@ class Result:
     evaluation: Evaluation
     channels: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """Name the run and its scores: a notebook shows it, where all errors would fill pages."""
+        return f"<Result {self.record.run_id}: MSE {self.mse:.4f}, MAE {self.mae:.4f}>"
+
     @property
     def mse(self) -> float:
         """Mean squared error on test, scaled series."""
