@@ -355,6 +355,21 @@ def test_a_mistake_is_one_line(small: Task, model: Any, options: Any, fault: str
     assert "\n" not in str(error.value)
 
 
+def test_a_class_of_a_script_that_is_piped_in_is_refused_as_one_of_a_notebook(toy: Path) -> None:
+    script = """
+from benchmark import Task, fit, load_dataset
+from benchmark.forecasters.naive import LastValue
+
+class Mine(LastValue):
+    pass
+
+fit(Mine, Task(load_dataset("toy"), lookback=24, horizon=12))
+"""
+    done = subprocess.run([sys.executable], input=script, capture_output=True, text=True)
+    last = done.stderr.splitlines()[-1]
+    assert "fit(Mine): is no class of a file's own; write it into a .py and import it" in last
+
+
 def test_whole_numbers_may_be_those_of_numpy(small: Task) -> None:
     ours = fit("linear", small, seed=3, epochs=1, batch_size=64)
     theirs = fit("linear", small, seed=np.int64(3), epochs=np.uint8(1), batch_size=np.int32(64))  # type: ignore[arg-type]

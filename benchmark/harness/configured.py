@@ -48,7 +48,8 @@ def configured(
 def _class_name(cls: type[Forecaster], where: str) -> str:
     """Return how a YAML would name a class: its source is part of what identifies a run."""
     module = sys.modules.get(cls.__module__)
-    if getattr(module, "__file__", None) is None or vars(module).get(cls.__qualname__) is not cls:
+    file = Path(getattr(module, "__file__", None) or "")  # '<stdin>' of what is piped into python
+    if not file.is_file() or vars(module).get(cls.__qualname__) is not cls:
         raise UserError(where, "is no class of a file's own", "write it into a .py and import it")
     ours = cls.__module__.startswith("benchmark.forecasters.")
     return cls.__name__ if ours else f"{cls.__module__}.{cls.__qualname__}"
