@@ -9,6 +9,7 @@ Shapes: N rows, W test windows, H horizon, C channels.
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,8 @@ def _rows(path: Path, times: pd.Series[Any], task: Task) -> NDArray[np.int64]:
 
     known = pd.Index(task.series.timestamps)
     try:
-        found = pd.DatetimeIndex(pd.to_datetime(times))
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            found = pd.DatetimeIndex(pd.to_datetime(times))  # a guess is held to the rows below
     except (ValueError, TypeError) as error:
         what = f"is no time ({' '.join(str(error).split()):.200})"
         raise UserError(f"{path}: column {times.name!r}", what, "write it as in the data") from None

@@ -254,6 +254,17 @@ def test_another_table_is_refused(
         read_forecasts(tmp_path / "cv.csv", task)
 
 
+@pytest.mark.filterwarnings("error")
+def test_times_with_the_day_first_are_read_without_a_warning(
+    task: Task, arrays: tuple[Array, Array], tmp_path: Path
+) -> None:
+    path, table = tmp_path / "cv.csv", table_of(task, arrays[0])
+    for name in ("ds", "cutoff"):
+        table[name] = table[name].dt.strftime("%d/%m/%Y %H:%M")
+    table.to_csv(path, index=False)
+    np.testing.assert_array_equal(read_forecasts(path, task), arrays[0])
+
+
 def test_ends_of_intervals_and_an_index_are_no_second_forecast(
     task: Task, arrays: tuple[Array, Array], tmp_path: Path
 ) -> None:
