@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import benchmark.api
 from benchmark import Task, evaluate, fit, leaderboard, load, load_dataset
@@ -309,8 +310,23 @@ def test_what_a_notebook_shows_of_them_is_a_line(small: Task) -> None:
     fitted = fit("last_value", small)
     result = evaluate(fitted, small)
     name = fitted.planned.run_id
-    assert repr(fitted) == f"<Fitted {name}>"
-    assert repr(result) == f"<Result {name}: MSE {result.mse:.4f}, MAE {result.mae:.4f}>"
+    assert repr(fitted) == f"Fitted(run_id='{name}')"
+    assert repr(result) == (f"Result(run_id='{name}', mse={result.mse:.4f}, mae={result.mae:.4f})")
+
+
+def test_two_results_of_one_run_that_differ_are_not_made_one(small: Task) -> None:
+    fitted = fit("linear", small, **TRAINING)
+    result = evaluate(fitted, small)
+    with torch.no_grad():
+        for weight in fitted.forecaster.parameters():
+            weight.add_(0.1)  # as the code of a class that is edited and reloaded would
+    other = evaluate(fitted, small)
+    assert len(leaderboard([result, result]).ranking.groups[0].rows) == 1
+    with pytest.raises(UserError) as error:
+        leaderboard([result, other])
+    assert f"run {fitted.planned.run_id}: two results of it differ: MSE" in str(error.value)
+    named = fit("linear", small, name="linear_2", **TRAINING)
+    assert len(leaderboard([other, evaluate(named, small)]).ranking.groups[0].rows) == 2
 
 
 class Both(Forecaster):

@@ -14,6 +14,7 @@ with the same configuration and seed, to the last bit. Of results, nothing is wr
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -149,16 +150,22 @@ def leaderboard(results: Iterable[Result] | Result | str | Path) -> Board:
         results: of `evaluate`, one or several; or the path of a results CSV.
 
     Raises:
-        UserError: there are none, or something else, or the file is no results CSV.
+        UserError: there are none, or something else, or the file is no results CSV; or two
+            results are of one run and differ, as those of a class before and after an edit may.
     """
     if isinstance(results, str | Path):
         path = Path(results)
         rows = read_results(path)
         return Board(rank(rows, read_losses(path, rows)))
-    several = list(results) if isinstance(results, Iterable) else [results]
-    for result in several:
+    by_run: dict[str, Result] = {}
+    for result in results if isinstance(results, Iterable) else [results]:
         check_type("leaderboard", result, Result, "give it evaluate(fitted, task)")
-    by_run = {result.record.run_id: result for result in several}
+        name = result.record.run_id
+        before = by_run.get(name, result).mse
+        if not math.isclose(before, result.mse, rel_tol=1e-6):  # of a class that was not reloaded
+            what = f"two results of it differ: MSE {before:.7g} and {result.mse:.7g}"
+            raise UserError(f"run {name}", what, "fit one under another name: fit(..., name=...)")
+        by_run[name] = result
     if not by_run:
         raise UserError("leaderboard", "is given no result", "evaluate a model first")
     rows = parse_results(csv_text(r.record for r in by_run.values()), "leaderboard")

@@ -26,7 +26,7 @@ class Fitted(FittedPlan):
 
     def __repr__(self) -> str:
         """Name the run: a notebook shows it, where the data and the weights would fill pages."""
-        return f"<Fitted {self.planned.run_id}>"
+        return f"Fitted(run_id={self.planned.run_id!r})"
 
     def forecast(self, history: History) -> NDArray[np.float64]:
         """Forecast the steps after `history`.

@@ -29,7 +29,7 @@ class Result:
 
     def __repr__(self) -> str:
         """Name the run and its scores: a notebook shows it, where all errors would fill pages."""
-        return f"<Result {self.record.run_id}: MSE {self.mse:.4f}, MAE {self.mae:.4f}>"
+        return f"Result(run_id={self.record.run_id!r}, mse={self.mse:.4f}, mae={self.mae:.4f})"
 
     @property
     def mse(self) -> float:
