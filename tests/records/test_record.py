@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import csv
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +54,18 @@ def test_every_column_is_described_and_the_readme_has_the_same_table():
     table = "\n".join(["| column | meaning |", "| --- | --- |", *rows, ""])
     assert table in README.read_text(encoding="utf-8")
     assert all(row.count("|") == 3 and len(row.split("|")[2]) > 10 for row in rows)
+
+
+def test_a_notebook_that_reads_results_as_the_readme_says_has_what_the_file_has():
+    code = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
+    path = README.parent / "reference" / "etth1" / "results.csv"
+    assert code
+    found: dict[str, Any] = {}
+    exec(code[1].replace("results/results.csv", path.as_posix()), found)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name in found["names"]:
+        assert found["rows"][name].tolist() == [row[name] for row in rows]
 
 
 @pytest.mark.parametrize("score", ["mse", "mae"])
