@@ -86,7 +86,7 @@ def test_by_what_looks_into_a_cell(
     write_module("users_all", OWN)
     word, *options = words
     answer = command(word, "users_all.Stepping", *options)
-    told(answer, "error: cell users_all.Stepping: TypeError: Stepping.step() takes 2 posit")
+    told(answer, "error: model.cell: Stepping: step takes (x) after self, but is given (x, state)")
 
 
 def test_a_search_names_the_line_that_failed(

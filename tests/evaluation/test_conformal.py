@@ -157,10 +157,8 @@ def test_an_interval_is_told_only_where_all_of_its_ends_are(task: Task) -> None:
     parts = SeasonalNaive(SHAPE), task.scaler, Calibration(offsets, 8)
     assert OriginalUnits(*parts, level=80).ends == ()
     assert OriginalUnits(*parts, level=95).ends == ("lo95", "hi95")
-    assert [OriginalUnits(*parts[:2], each).calibrated for each in (parts[2], None)] == [
-        True,
-        False,
-    ]
+    assert OriginalUnits(*parts).calibration is parts[2]
+    assert OriginalUnits(*parts[:2], None).calibration is None
     with pytest.raises(UserError, match=r"^level: no intervals of 90% are calibrated; choose 80"):
         OriginalUnits(*parts, level=90)
 

@@ -244,9 +244,11 @@ def test_the_folder_of_a_figure_is_made_and_a_full_disk_is_no_wrong_ending(
     def refuse(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(UserError, match=r"costs.png: the disk is full; free some space"):
-        plot_costs(board, tmp_path / "costs.png")
+        plot_costs(board, tmp_path / "new" / "folder" / "costs.png")
+    (left,) = (tmp_path / "new" / "folder").iterdir()
+    assert left.read_bytes().startswith(b"\x89PNG")  # the earlier one, whole
 
 
 def test_what_cannot_be_drawn_is_one_clear_line(run, table, tmp_path):
