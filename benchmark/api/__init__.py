@@ -77,7 +77,8 @@ def fit(
         model: the name of a YAML of ours, the path of one, or a forecaster's class.
         task: what is forecast; a YAML's own lookback, horizon and data set do not matter here.
         name: what tables call it; None takes the YAML's, or the class's.
-        seed: of all random numbers; None takes the YAML's, or 1.
+        seed: of all random numbers; None takes the YAML's, or 1. Python's, NumPy's and torch's
+            own generators are seeded with it, and go on from where the fit leaves them.
         device: ``auto`` takes an NVIDIA GPU where there is one.
         on_epoch: called after each epoch; ``print`` shows them.
         options: of the model (e.g. ``hidden_size=64``) or of its training (``epochs=5``).
