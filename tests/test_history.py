@@ -234,3 +234,28 @@ def test_what_holds_no_rows_is_named(plain: Fitted, history: object) -> None:
     given = type(history).__name__
     with pytest.raises(ValueError, match=f"must be rows of numbers, but is given {given}"):
         plain.forecast(history)  # type: ignore[arg-type]
+
+
+class OtherTable:
+    """A DataFrame as that of polars: numpy makes an array of it, its columns where they stand."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._frame = frame
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self._frame.to_numpy(dtype=dtype)
+
+    def to_pandas(self) -> pd.DataFrame:
+        return self._frame
+
+
+def test_a_table_of_another_library_is_not_taken_by_the_place_of_its_columns(
+    models: Models, values: Any
+) -> None:
+    fitted, _ = models
+    channels = list(fitted.task.series.channels)
+    turned = OtherTable(pd.DataFrame(values, columns=channels)[channels[::-1]])
+    with pytest.raises(UserError, match=r"a table of \w+; give it history.to_pandas\(\)"):
+        fitted.forecast(turned)
+    again = fitted.forecast(turned.to_pandas())
+    np.testing.assert_array_equal(again, fitted.forecast(values))

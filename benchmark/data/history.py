@@ -38,13 +38,17 @@ def read_history(
     Raises:
         ValueError: a channel has no column, or several, or holds no real numbers; or times go
             backward.
-        UserError: it is the path of a file; or as `read_rows` of a DataFrame with times.
+        UserError: it is the path of a file, or a table of another library; or as `read_rows` of a
+            DataFrame with times.
     """
     import pandas as pd
 
     if isinstance(history, str | PathLike):
         what = f"is given {str(history)!r}, not the values of a file"
         raise UserError("forecast", what, "save the model: load(folder).forecast takes a path")
+    if hasattr(history, "to_pandas"):  # of polars or pyarrow: numpy would take it by position
+        what = f"is given a table of {type(history).__module__.partition('.')[0]}"
+        raise UserError("forecast", what, "give it history.to_pandas()")
     if not isinstance(history, pd.DataFrame):
         return _numbers(history)
     table = _channels(history, series)
