@@ -20,7 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.statistics.long_run import Array, bandwidth_of, long_run_covariance, memory
+from benchmark.statistics.long_run import (
+    ROUNDING,
+    Array,
+    bandwidth_of,
+    long_run_covariance,
+    memory,
+)
 
 DRAWS = 1000
 SEED = 20260101
@@ -42,16 +48,20 @@ class Resampled:
         variance: estimated variance of each pair's difference of means ``(k, k)``.
         mean_drawn: the same means on every draw, less `mean` ``(B, k)``.
         variance_drawn: the same variances on every draw that tells them ``(B, k, k)``.
+        rounding: up to which difference of means two models are equal.
     """
 
     mean: Array
     variance: Array
     mean_drawn: Array
     variance_drawn: Array
+    rounding: float = 0.0
 
     def t(self) -> Array:
         """Every pair's difference of mean losses in standard errors, row less column ``(k, k)``."""
-        return _pairs(self.mean) / np.sqrt(self.variance)
+        difference = _pairs(self.mean)
+        told = np.abs(difference) > self.rounding
+        return np.where(told, difference, 0.0) / np.sqrt(self.variance)
 
     def t_drawn(self) -> Array:
         """The same on every draw, about the true difference of the draws ``(B, k, k)``."""
@@ -91,7 +101,8 @@ def resample(losses: Array, horizon: int, draws: int = DRAWS) -> Resampled:
         mean_drawn[draw], variance_drawn[draw] = _moments(drawn, bandwidth)
     untold = variance_drawn < TELLING * variance
     variance_drawn = np.where(untold, variance, variance_drawn)
-    return Resampled(mean, variance, mean_drawn - mean, variance_drawn)
+    rounding = ROUNDING * float(losses.mean())
+    return Resampled(mean, variance, mean_drawn - mean, variance_drawn, rounding)
 
 
 def _cells(losses: Array, width: int) -> Array:
@@ -135,7 +146,8 @@ def difference_intervals(resampled: Resampled, reference: int) -> tuple[Array, A
     """
     difference = resampled.mean - resampled.mean[reference]
     reach = np.quantile(np.abs(resampled.t_drawn()[:, :, reference]), LEVEL, axis=0)
-    half = reach * np.sqrt(resampled.variance[:, reference])
+    half = np.maximum(reach * np.sqrt(resampled.variance[:, reference]), resampled.rounding)
+    half[reference] = 0.0
     return difference, difference - half, difference + half
 
 

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+ROUNDING = 1e-6
+"""Share of a mean loss below which a difference is rounding: losses are kept as float32."""
+
+
 def memory(windows: int, horizon: int) -> int:
     """Lags over which losses may be correlated: the overlap, and 1.3 sqrt(n) for the data's own.
 

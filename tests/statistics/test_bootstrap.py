@@ -13,6 +13,7 @@ from benchmark.statistics.bootstrap import (
     resample,
 )
 from benchmark.statistics.confidence_set import confidence_set
+from benchmark.statistics.diebold_mariano import diebold_mariano
 from benchmark.statistics.long_run import bandwidth_of, long_run_covariance
 
 
@@ -180,3 +181,12 @@ def test_intervals_over_few_data_sets_hold_less_than_they_say(count, low, high):
     ):
         ends = dataset_interval(values)
         assert low < ((ends[0] <= true) & (true <= ends[1])).mean() < high
+
+
+def test_what_differs_by_rounding_alone_is_equal():
+    losses = np.random.default_rng(7).gamma(2, size=(1, 600))
+    rounded = losses.astype(np.float32).astype(float)
+    other = np.nextafter(rounded.astype(np.float32), np.float32(9)).astype(float)  # every one up
+    found = resample(np.concatenate([rounded, other]), 24)
+    assert (confidence_set(found) == 1).all()
+    assert diebold_mariano(rounded[0], other[0], 24) > (other - rounded).mean()
