@@ -39,10 +39,12 @@ set_up() (
         exit 2
     fi
     echo "Setting up .venv (once; PyTorch is large, this takes some minutes) ..." >&2
-    # Renewing one gives it the pip it was stopped before, or its new path; without a Python that
-    # runs (the system's was upgraded), it is made anew.
-    if ! new_enough .venv/bin/python || ! .venv/bin/python -m venv .venv &>/dev/null; then
+    # Renewing one gives it the pip it was stopped before, or its new path; where that cannot be
+    # done it may still do. Without a Python that runs (the system's was upgraded) it is made anew.
+    if ! new_enough .venv/bin/python; then
         "$python" -m venv --clear .venv
+    else
+        .venv/bin/python -m venv .venv &>/dev/null || true
     fi
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable ".[$extra]"

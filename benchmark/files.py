@@ -215,10 +215,11 @@ def sweep(folder: Path) -> None:
     for entry in folder.iterdir():
         owner = _LEFTOVER.fullmatch(entry.name)
         if owner and owner["host"] == _HOST and not _alive(int(owner["pid"])):
-            if owner["purpose"] == "replaced":
-                with suppress(OSError):  # there is another one
+            if owner["purpose"] == "replaced" and not os.path.lexists(folder / owner["name"]):
+                with suppress(OSError):  # where nothing can be written, it stays as it is
                     entry.rename(folder / owner["name"])
-            remove(entry)
+            else:
+                remove(entry)
 
 
 def _alive(pid: int) -> bool:

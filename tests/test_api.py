@@ -415,8 +415,11 @@ def test_what_stands_in_the_place_of_something_else_is_told(small: Task) -> None
         (lambda: leaderboard([result, 0.4]), "leaderboard: is given float, not Result; give it ev"),
         (lambda: fit(None, small), "fit: is given NoneType, not str or Path or type; name a model"),
         (lambda: fit("ridge", small, on_epoch=3), "on_epoch: cannot be called, got 3; e.g. print"),
-        (lambda: fitted.save(None), "save: is given NoneType, not str or Path; name a new folder"),
-        (lambda: load(None), "load: is given NoneType, not str or Path; give a run's folder"),
+        (
+            lambda: fitted.save(None),
+            "save: is given NoneType, not str or PathLike; name a new folder",
+        ),
+        (lambda: load(None), "load: is given NoneType, not str or PathLike; give a run's folder"),
         (lambda: load(""), "run : no such run in"),
         (lambda: load_dataset(frame), "load_dataset: is given pandas.DataFrame, not str or Path;"),
         (lambda: fit("ridge", small, seed=fitted), "ridge.yaml: seed: is no plain value, got Fit"),

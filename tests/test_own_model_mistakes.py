@@ -74,11 +74,18 @@ class Unsolved(Linear):
         self.map.weight.data.zero_()
 
 class Unmapped(Naive):
+    fitted = "gradient"  # as where nothing is said
     def __init__(self, shape):
         super().__init__(shape)
         del self.map
     def fit(self, train, validation):
         self.mean = 0.0
+
+class Adapting(Unmapped):
+    fitted = "none"
+    def forward(self, x):
+        self.fit(x, None)
+        return x[:, -1:].repeat(1, self.shape.horizon, 1) + self.mean
 
 class Given(Linear):
     def __init__(self, shape):
@@ -193,6 +200,18 @@ def test_a_class_that_cannot_be_run_as_it_is_meant_leaves_no_row(
     mistaken(answer, part)
     assert answer.err.count("\n") == 1
     assert not Path("results/results.csv").exists()
+
+
+def test_a_class_that_says_it_is_not_fitted_may_call_its_fit_itself(
+    toy: Path,
+    command: Command,
+    write_yaml: Callable[[str, Any], str],
+    write_module: Callable[[str, str], None],
+) -> None:
+    write_module("users_own", OWN)
+    write_yaml("model.yaml", LINEAR.replace("Linear", "users_own.Adapting"))
+    answer = command("run", "model.yaml")
+    assert (answer.code, answer.err) == (0, "")
 
 
 @pytest.mark.parametrize("word", ["check", "audit"])

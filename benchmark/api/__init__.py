@@ -123,7 +123,7 @@ def load(
     Raises:
         UserError: there is no such run, it has no weights, or one of its files is damaged.
     """
-    check_type("load", run, (str, Path), "give a run's folder, or how its id begins")
+    check_type("load", run, (str, os.PathLike), "give a run's folder, or how its id begins")
     folder = results or os.environ.get(RESULTS_VARIABLE) or RESULTS
     return load_saved(str(run), Path(folder), level)
 

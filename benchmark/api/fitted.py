@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from os import PathLike
 from pathlib import Path
 from typing import Literal
 
@@ -79,7 +80,7 @@ class Fitted(FittedPlan):
         Raises:
             UserError: there is something already, or the folder cannot be written.
         """
-        check_type("save", folder, (str, Path), "name a new folder")
+        check_type("save", folder, (str, PathLike), "name a new folder")
         keep(self, Path(folder))
 
     @torch.no_grad()

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from benchmark.cells.cell import Cell, State
-from benchmark.errors import UserError, backward_faults, told_by_line
+from benchmark.errors import UserError, backward_faults, error_text, told_by_line
 from benchmark.words import counted
 
-BATCH, STEPS = 2, 3
+BATCH, STEPS = 2, 4
 CALLS = (
     ("initial_state", "like"),
     ("step", "x, state"),
@@ -36,7 +36,7 @@ def tried(cls: type[Cell], input_size: int, hidden_size: int, options: Mapping[s
 
     Raises:
         UserError: a state or an output is not what `Cell` asks for, a step writes into what it is
-            given, or `Cell.forward` does not do what it does.
+            given, or `Cell.forward` or `Cell.fork` does not do what it does.
     """
     cell = cls(input_size, hidden_size, **options)
     _check_calls(cell)
@@ -64,7 +64,7 @@ def _rehearse(
     if loss.requires_grad:
         with backward_faults(lambda what, cure: _fault(cls, f"in step {what}", cure)):
             loss.backward()  # type: ignore[no-untyped-call]
-    _check_forward(cell, torch.randn(BATCH, STEPS, input_size))
+    _check_fast_paths(cell, torch.randn(BATCH, STEPS, input_size))
     cell.double()
     for part in _first_state(cell, x.double()):
         if part.is_floating_point() and part.dtype != torch.float64:
@@ -84,23 +84,41 @@ def _check_calls(cell: Cell) -> None:
             raise _fault(type(cell), what) from None
 
 
-def _check_forward(cell: Cell, x: Tensor) -> None:
-    """Hold `forward` to `step` on ``(B, S, I)``.
+def _check_fast_paths(cell: Cell, x: Tensor) -> None:
+    """Hold `forward` and `fork` to `step` on ``(B, S, I)``, where they are not made of it.
 
-    Whoever changes the step of one of our cells inherits a fast path that knows nothing of it.
+    Whoever changes the step of one of our cells inherits fast paths that know nothing of it.
     """
     cell.eval()  # in training either may draw numbers of its own
+    cls = type(cell)
     with torch.no_grad():
-        made, (by_step, _) = cell(x), cell.sequential(x)
-    outputs = made[0] if isinstance(made, tuple) and made else made
-    if not isinstance(outputs, Tensor) or outputs.shape != by_step.shape or outputs is made:
-        what = f"forward returned {_told(outputs)}, not outputs {tuple(by_step.shape)} and the last"
-        raise _fault(type(cell), f"{what} state")
-    if not torch.allclose(outputs, by_step, rtol=1e-3, atol=1e-4, equal_nan=True):
-        what = f"forward does not do what step does: over {STEPS} steps they differ by up to "
-        what += f"{float((outputs - by_step).abs().max()):.2g}"
-        cure = "write forward anew, or the line forward = Cell.forward, which repeats step"
-        raise _fault(type(cell), what, cure)
+        outputs, state = cell.sequential(x)
+        if cls.forward is not Cell.forward:
+            made = cell(x)
+            read = made[0] if isinstance(made, tuple | list) and len(made) == 2 else made
+            if read is made:
+                what = f"forward returned {_told(made)}, not outputs and the last state"
+                raise _fault(cls, what)
+            _compare(cls, "forward", read, outputs)
+        if cls.fork is not Cell.fork:
+            try:
+                forked = cell.fork(x[:1], state)
+            except Exception as error:  # of a step that is made for states (B, D), and for no other
+                raise _unlike(cls, "fork", error_text(error)) from error
+            _compare(cls, "fork", forked, Cell.fork(cell, x[:1], state))
+
+
+def _compare(cls: type[Cell], method: str, found: object, by_step: Tensor) -> None:
+    if not isinstance(found, Tensor) or found.shape != by_step.shape:
+        raise _fault(cls, f"{method} returned {_told(found)}, not {tuple(by_step.shape)}")
+    if not torch.allclose(found, by_step, rtol=1e-3, atol=1e-4, equal_nan=True):
+        off = float((found - by_step).abs().max())
+        raise _unlike(cls, method, f"they differ by up to {off:.2g}")
+
+
+def _unlike(cls: type[Cell], method: str, why: str) -> UserError:
+    cure = f"write {method} anew, or the line {method} = Cell.{method}, which repeats step"
+    return _fault(cls, f"{method} does not do what step does: {why}", cure)
 
 
 def _first_state(cell: Cell, x: Tensor) -> State:

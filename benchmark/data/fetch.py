@@ -97,7 +97,7 @@ def _check(card: DatasetCard, url: str, part: Path, folder: Path) -> None:
             card's.
     """
     verdict = checksum.expectation(card, folder)[1]
-    cure = "nothing of it is kept; open that address to see what it sends"
+    cure = "nothing of it is kept; open that address to see what it sends, or correct the card"
     if verdict == "as first fetched":
         cure += f", or delete {checksum.record_path(card, folder)} to accept it"
     try:

@@ -141,7 +141,8 @@ def _check_fit(cls: type[Forecaster], trained: bool, place: str) -> None:
     Raises:
         UserError: it is to be solved for, and is no `ClosedFormForecaster`.
     """
-    solved = cls.fitted == "closed_form" or (hasattr(cls, "fit") and not trained)
+    meant = cls.fitted == "gradient" and hasattr(cls, "fit") and not trained  # the default
+    solved = cls.fitted == "closed_form" or meant
     if solved and not issubclass(cls, ClosedFormForecaster):
         what = f"{cls.__name__} is no ClosedFormForecaster: nothing would call its fit"
         cure = "derive it from benchmark.forecasters.contract.ClosedFormForecaster"

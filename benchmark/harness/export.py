@@ -38,18 +38,24 @@ TOLERANCE = 1e-4
 """Of the exported model's forecasts, from ours; scaled."""
 
 READ = """\
-import csv, datetime, json, torch
+import csv, datetime, json, re, torch
 facts = json.load(open("metadata.json"))
 table = list(csv.DictReader(open("input.csv")))
 """
 
 CHECK = """\
-texts = [row[facts["time_column"]].replace("/", "-") for row in table]
-times = [datetime.datetime.fromisoformat(text) for text in texts]
+texts = [row[facts["time_column"]] for row in table[-facts["lookback"]:]]
+parts = [[int(text[:4]), *map(int, re.findall(r"\\d\\d?", text[4:]))] for text in texts]
+times = [datetime.datetime(*each[:6]) for each in parts]  # year, month, day, hour, ...
 step = datetime.timedelta(seconds={seconds})
 assert all(b - a == step for a, b in zip(times, times[1:])), "a time is absent"
 """
 """Where all steps are of one length."""
+
+TRIMMED = """\
+while not any(table[-1][c] for c in facts["channels"]):  # it begins after the last value
+    table.pop()
+"""
 
 PLAIN = """\
 rows = [[float(row[c]) for c in facts["channels"]] for row in table[-facts["lookback"]:]]
@@ -57,8 +63,6 @@ rows = [[float(row[c]) for c in facts["channels"]] for row in table[-facts["look
 
 MASKED = """\
 cells = [[row[c] for c in facts["channels"]] for row in table]
-while not any(cells[-1]):  # the forecast begins after the last value
-    cells.pop()
 rows = [facts["train_mean"]]
 for row in cells:  # an empty cell is the last value before it
     rows.append([float(cell or held) for cell, held in zip(row, rows[-1])])
@@ -123,16 +127,16 @@ def export(run: SavedRun, folder: Path) -> Exported:
     exported = Exported(any_batch, outputs)
     with storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        # All three are written before any is in place: a stop leaves no model with another's facts.
+        # All three are written before any is in place, the model first: by it one knows an export.
         with (
-            writing(folder / MODEL) as model,
-            writing(folder / METADATA) as metadata,
             writing(folder / README) as readme,
+            writing(folder / METADATA) as metadata,
+            writing(folder / MODEL) as model,
         ):
-            model.write(file.getvalue())
+            readme.write(_readme(run, exported).encode())
             text = json.dumps(_metadata(run, exported), indent=2, ensure_ascii=False)
             metadata.write(f"{text}\n".encode())
-            readme.write(_readme(run, exported).encode())
+            model.write(file.getvalue())
     return exported
 
 
@@ -203,10 +207,10 @@ def _readme(run: SavedRun, exported: Exported) -> str:
         interval = " `lo80` and `hi80` are the ends of its 80% interval."
     card = run.data.card
     seconds = SECONDS.get(card.step.unit, 0)
-    rows = MASKED if card.missing == "mask" else PLAIN
-    read = READ if seconds else READ.replace(" datetime,", "")
+    trimmed, rows = (TRIMMED, MASKED) if card.missing == "mask" else ("", PLAIN)
+    read = READ if seconds else READ.replace(" datetime,", "").replace(" re,", "")
     check = CHECK.format(seconds=seconds * card.step.count) if seconds else ""
-    usage = read + check + rows + FORECAST
+    usage = read + trimmed + check + rows + FORECAST
     gaps = GAPS[card.missing].format(limit=card.interpolate_limit)
     batch = "Any number of lookbacks" if exported.any_batch else "One lookback"
     return (

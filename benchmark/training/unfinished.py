@@ -71,7 +71,7 @@ class Unfinished:
         What is damaged is left out and told; so is, where no more are left, what was made by other
         software or on another machine.
         """
-        own, found = self._states(self._kind), self._states("*")
+        own, found = self._own(), self.folder.glob("epoch*.pt")
         for path in sorted(found, key=lambda path: (path in own, _by_epoch(path)), reverse=True):
             try:
                 with ZipFile(path) as file:
@@ -100,9 +100,9 @@ class Unfinished:
             sweep(self.folder)
             with writing(path, durable=False) as stream:
                 torch.save({**state, "made_by": dict(self.made_by)}, stream)
-            own = self._states(self._kind)
-            until = [each for each in own if _by_epoch(each) <= _by_epoch(path)]
-            for needless in until[:-KEPT] + own[len(until) :]:  # those after it were left out
+            # By time, not by epoch: later epochs may be those that were left out at the start, or
+            # those of another process that trains the same.
+            for needless in sorted(self._own(), key=_by_time)[:-KEPT]:
                 remove(needless)
         except FileNotFoundError:  # another process has finished the same and removed its folder
             pass
@@ -119,10 +119,9 @@ class Unfinished:
         text = json.dumps(dict(self.made_by), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def _states(self, kind: str) -> list[Path]:
-        """The files of states, by epoch."""
-        paths = self.folder.glob(STATE.format("*", kind))
-        return sorted(paths, key=_by_epoch)
+    def _own(self) -> list[Path]:
+        """The files of states that software and hardware like these made."""
+        return list(self.folder.glob(STATE.format("*", self._kind)))
 
     def remove(self) -> None:
         """Remove all that was kept, of every part."""
@@ -135,6 +134,10 @@ class Unfinished:
 
 def _by_epoch(path: Path) -> tuple[int, str]:
     return len(path.name), path.name
+
+
+def _by_time(path: Path) -> tuple[int, tuple[int, str]]:
+    return path.lstat().st_mtime_ns, _by_epoch(path)
 
 
 def states_to_go_on(

@@ -105,7 +105,8 @@ def test_a_wrong_download_is_refused_and_leaves_nothing_behind(folder, make_card
         fetch_data(card, progress=False)
     assert told.value.where == server.url  # not the path of what is removed
     assert f"sha256 is {SHA256}, expected 0000" in told.value.what
-    assert told.value.cure == "nothing of it is kept; open that address to see what it sends"
+    cure = "nothing of it is kept; open that address to see what it sends, or correct the card"
+    assert told.value.cure == cure
     assert data_files(folder) == []
 
 

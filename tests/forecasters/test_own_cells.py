@@ -148,7 +148,7 @@ def test_a_mistake_in_naming_a_cell_is_told(
         ),
         (
             "def forward(self, x, state=None):\n        return self.sequential(x, state)[0]",
-            "Mine: forward returned a tensor (2, 3, 2), not outputs (2, 3, 2) and the last state; ",
+            "Mine: forward returned a tensor (2, 4, 2), not outputs and the last state; ",
         ),
         ("def __init__(self):\n        pass", "Mine.__init__ takes no input_size and hidden_size"),
     ],
@@ -179,6 +179,32 @@ class Kept(LSTM):
 
 class Looped(Kept):
     forward = Cell.forward
+
+class Levelled(Looped):
+    def step(self, x, state):
+        h, c = super().step(x, state)[1]
+        h = h - h.mean(dim=1, keepdim=True)
+        return h, (h, c)
+
+class Joined(Looped):
+    def step(self, x, state):
+        torch.cat([x, state[0]], dim=-1)
+        return super().step(x, state)
+
+class Whole(Levelled):
+    fork = Cell.fork
+
+class Noisy(Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.map = torch.nn.Linear(input_size, hidden_size)
+
+    def initial_state(self, like):
+        return (like.new_zeros(len(like), self.hidden_size),)
+
+    def step(self, x, state):
+        h = state[0] + self.map(x) + torch.randn_like(state[0])
+        return h, (h,)
 """
 
 
@@ -189,13 +215,30 @@ def test_a_changed_step_is_not_run_by_the_fast_path_of_the_step_before(
     with pytest.raises(UserError) as caught:
         cell_factory("my_cells.Kept", {})(2, 3)
     assert re.fullmatch(
-        r"model.cell: Kept: forward does not do what step does: over 3 steps they differ by up to "
+        r"model.cell: Kept: forward does not do what step does: they differ by up to "
         r"0\.\d+; write forward anew, or the line forward = Cell.forward, which repeats step",
         str(caught.value),
     )
     looped = cell_factory("my_cells.Looped", {})(2, 3)
     x = torch.randn(2, 6, 2)
     torch.testing.assert_close(looped(x)[0], looped.sequential(x)[0])
+
+
+@pytest.mark.parametrize(("name", "why"), [("Levelled", "they differ"), ("Joined", "Runtime")])
+def test_a_step_for_one_state_at_a_time_is_not_forked_as_ours_are(
+    write: Callable[[str, str], Path], name: str, why: str
+) -> None:
+    write("my_cells", FORGETS_NOTHING)
+    with pytest.raises(UserError, match=f"{name}: fork does not do what step does: {why}.*; write"):
+        cell_factory(f"my_cells.{name}", {})(2, 3)
+
+
+@pytest.mark.parametrize("name", ["Whole", "Noisy"])
+def test_what_is_made_of_step_is_not_held_to_it(
+    write: Callable[[str, str], Path], name: str
+) -> None:
+    write("my_cells", FORGETS_NOTHING)
+    assert cell_factory(f"my_cells.{name}", {})(2, 3).hidden_size == 3
 
 
 @pytest.mark.parametrize("name", cell_names())

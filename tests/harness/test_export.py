@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from benchmark.evaluation.original import OriginalUnits
 from benchmark.files import private_name
 from benchmark.forecasters.contract import LEVELS, Forecaster, SeriesShape
 from benchmark.forecasters.resolve import build_forecaster
-from benchmark.harness.export import Exported, export
+from benchmark.harness.export import CHECK, Exported, export
 from benchmark.harness.saved import SavedData, SavedRun
 from benchmark.harness.spec import RunSpec
 from benchmark.training.heads import QuantileHeads
@@ -125,7 +127,7 @@ def test_the_lines_shown_run_without_this_package(
     page = (toy / "out/README.md").read_text()
     assert ("An empty cell of `input.csv` is read as" in page) == (policy == "mask")
     (usage,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(usage.splitlines()) == (17 if policy == "mask" else 11)
+    assert len(usage.splitlines()) == (18 if policy == "mask" else 12)
     code = (
         f"import sys\nsys.modules['benchmark'] = None  # as if it were not installed\n{usage}"
         "print(json.dumps(forecast.tolist()))\n"
@@ -136,16 +138,33 @@ def test_the_lines_shown_run_without_this_package(
     assert done.returncode == 0, done.stderr
     ours = pd.read_csv("f.csv")[CHANNELS].to_numpy()
     assert np.array(json.loads(done.stdout)) == pytest.approx(ours, rel=1e-5, abs=1e-6)
-    frame.drop(index=90).to_csv(toy / "out/input.csv", index=False)
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=toy / "out", capture_output=True, text=True
-    )
-    assert done.stderr.endswith("AssertionError: a time is absent\n")
+    for absent, told in ((90, "AssertionError: a time is absent\n"), (60, "")):
+        frame.drop(index=absent).to_csv(toy / "out/input.csv", index=False)
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", code], cwd=toy / "out", capture_output=True, text=True
+        )
+        assert done.stderr.endswith(told), done.stderr
+        assert bool(done.returncode) == bool(told)
 
     facts = json.loads((toy / "out/metadata.json").read_text())
     assert (facts["channels"], facts["frequency"], facts["batch"]) == (CHANNELS, "h", "any")
     assert (facts["lookback"], facts["horizon"]) == (LOOKBACK, HORIZON)
     assert facts["versions"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize(
+    "style",
+    ["%Y/%-m/%-d %-H:%M", "%Y-%m-%dT%H:%M:%SZ", "%Y%m%d %H%M", "%Y-%m-%d %H:%M:%S.000+00:00"],
+)
+def test_the_page_reads_times_as_data_sets_write_them(style: str) -> None:
+    times = pd.date_range("1999-12-31 22:00", periods=30, freq="h")
+    facts = {"time_column": "date", "lookback": 24}
+    for absent in (False, True):
+        written = times.delete(20) if absent else times
+        table = [{"date": text} for text in written.strftime(style)]
+        names = {"table": table, "facts": facts, "re": re, "datetime": datetime}
+        with pytest.raises(AssertionError) if absent else nullcontext():
+            exec(CHECK.format(seconds=3600), names)
 
 
 def test_of_a_data_set_that_was_filled_the_page_says_what_to_do(

@@ -249,6 +249,22 @@ def test_what_a_killed_process_left_of_a_table_goes_when_the_next_is_written(tmp
     ]
 
 
+def test_what_cannot_be_put_back_is_not_removed(store, record, monkeypatch):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    save(store, record("a1"))
+    aside = store.runs / f".replaced-a1-{files._HOST}-{dead.pid}-00000000"
+    (store.runs / "a1").rename(aside)
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert store.records() == []
+    monkeypatch.undo()
+    assert store.records() == [record("a1")]
+
+
 def test_what_a_container_writes_that_bears_this_hosts_name_stays(store, record):
     code = "from benchmark.files import private_name; print(private_name('writing', 'x'))"
     apart = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]  # ids of its own, as there

@@ -395,6 +395,26 @@ def test_what_begins_anew_after_states_that_were_left_out_is_kept(
     assert isinstance(told[0], EarlierEpoch)
 
 
+def test_another_process_that_is_behind_takes_no_later_state_away(
+    task: Task, unfinished: Unfinished
+) -> None:
+    for cut in (3, 1):
+        with pytest.raises(Cut):
+            train(
+                task,
+                unfinished
+                if cut == 3
+                else replace(unfinished, folder=unfinished.folder.with_name("other")),
+                cut=cut,
+            )
+    (first,) = unfinished.folder.with_name("other").iterdir()
+    behind = torch.load(first, weights_only=True)
+    assert unfinished.write(behind)
+    told: list[Epoch] = []
+    train(task, unfinished, told=told.append)
+    assert [each.number for each in told if isinstance(each, EarlierEpoch)] == [3]
+
+
 def test_weights_that_score_otherwise_than_they_did_are_left_out(
     task: Task, unfinished: Unfinished, capsys: pytest.CaptureFixture[str]
 ) -> None:
