@@ -35,7 +35,7 @@ def datasets_add(
     """Make a data set of a file of your own.
 
     Finds its times, channels, gaps and season, says what it assumes, and writes a card with a copy
-    of the data beside it, into the data folder, BENCHMARK_DATA. All models run on it then.
+    of the data beside it, into the data folder, BENCHMARK_DATA. Then all models run on it.
 
     Example: benchmark datasets add my_series.csv --season 24 --dry-run
     """
@@ -69,7 +69,7 @@ def datasets_mend(
 ) -> None:
     """Write a copy of a file that can be added, or forecast from.
 
-    Puts right, and shows, what needs no decision: separators and decimal commas, how times are
+    Corrects what needs no decision, and shows it: separators and decimal commas, how times are
     written, the order of rows, series below one another (long format), lines around the table. The
     file itself stays as it is. Exits with 2 if something is left that only you can decide.
 

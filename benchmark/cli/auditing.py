@@ -38,8 +38,8 @@ def audit(
     """Check that nothing leaks: no test row into a fit, no future into a forecast.
 
     Runs the model through the whole suite on a short piece of akl_pedestrians (--set dataset=ETTh1
-    takes another), a few steps a fit. Exits with 1 on a leak. That a model opens the data set's
-    file is seen where Python opens it, not where a library does in C, nor in another process.
+    takes another), with a few steps a fit. Exits with 1 on a leak. It sees a model open the data
+    set's file in Python, but not in a library's C code, nor in another process.
 
     Example: benchmark audit my_module.MyForecaster --set lookback=96
     """
@@ -77,7 +77,7 @@ def pitfalls(
         typer.Option(metavar="MISTAKE", help="One mistake, e.g. epoch_on_test; repeatable."),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="How many of a model that is trained by gradient.")
+        int, typer.Option(min=1, help="Trainings of each model that is trained by gradient.")
     ] = SEEDS,
     set_: SetOption = None,
     output: Annotated[
@@ -86,8 +86,8 @@ def pitfalls(
 ) -> None:
     """Measure what the field's known mistakes are worth.
 
-    Drops windows, chooses on test, scales on test rows and fills failures in, each mistake alone,
-    and shows the number it makes beside the honest one.
+    Drops windows, chooses on test, scales on test rows and fills in failures, each mistake alone,
+    and shows the resulting number beside the honest one.
     """
     from benchmark.config import nearest
     from benchmark.data.card import load_card

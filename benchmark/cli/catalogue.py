@@ -25,7 +25,7 @@ def models() -> None:
 
 
 def datasets_list() -> None:
-    """List the cards and what is here."""
+    """List the data sets: their cards, and which files are here."""
     from rich.table import Table
 
     from benchmark.data.card import list_cards, load_card
@@ -52,7 +52,7 @@ def datasets_fetch(
 ) -> None:
     """Fetch data sets and verify them.
 
-    They go to the data folder, BENCHMARK_DATA; what is there is left alone.
+    They go to the data folder, BENCHMARK_DATA; files already there are left alone.
     """
     from benchmark.data.card import list_cards, load_card
     from benchmark.data.fetch import fetch

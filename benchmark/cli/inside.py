@@ -35,7 +35,7 @@ def gradients(
     """Show how far back each cell learns from.
 
     Measures the gradient of an untrained cell's last output by the input of each earlier step,
-    relative to that of the last step. Where it is nothing, training has to open a gate first.
+    relative to that of the last step. Where none is left, training has to open a gate first.
     """
     check_output(plot, *FIGURES, option="--plot")
     from rich.table import Table
@@ -136,7 +136,7 @@ def abilities(
 def gates(
     cell: Annotated[str, typer.Argument(help="A cell: gru, my_module.MyCell, ...")],
     task: Annotated[
-        str, typer.Option(help="What it is trained on: parity, recall or adding.")
+        str, typer.Option(help="Task to train it on: parity, recall or adding.")
     ] = "adding",
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Seed of its weights and sequences.")
@@ -148,8 +148,8 @@ def gates(
 ) -> None:
     """Show what a trained cell's gates do.
 
-    Trains the bare cell on a small task and looks at every variable of its step, by its name in the
-    code: what it is where it matters, at a number that is marked, say, and what it is elsewhere.
+    Trains the bare cell on a small task and shows every variable of its step, by its name in the
+    code: its value where it matters, such as at a marked number, and its value elsewhere.
     """
     from benchmark.abilities.tasks import NAMES, TASKS
     from benchmark.config import nearest

@@ -25,26 +25,26 @@ def reproduce(
         str,
         typer.Argument(
             metavar="RUN",
-            help="A run's folder, its id or how that begins; or a results CSV.",
+            help="A run's folder, its id or the start of it; or a results CSV.",
         ),
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="A CSV's row: its model, or how its run id begins."),
+        typer.Option(help="A CSV's row: its model, or the start of its run id."),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Largest relative difference of a score that passes.")
     ] = 0.0,
     threads: Annotated[
-        int, typer.Option(min=0, help="CPU threads; 0: as many as the run had.")
+        int, typer.Option(min=0, help="CPU threads; 0 takes as many as the run had.")
     ] = 0,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Make a run again and compare every score to the last digit.
 
-    Nothing is kept of the new run. A row of a CSV has no settings: the YAML of ours of its model's
-    name is run, and the hash in the row's run id tells whether that is the same. Exits with 1 if a
-    score differs. Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
+    The new run is not kept. A row of a CSV has no settings, so our YAML of its model's name is run;
+    the hash in the row's run id tells whether the settings are the same. Exits with 1 if a score
+    differs. Example: benchmark reproduce results/reference/etth1/results.csv --model ridge
     """
     from benchmark.forecasters.contract import forecasters_fault
     from benchmark.harness.machine import is_cpu

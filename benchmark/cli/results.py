@@ -41,14 +41,16 @@ def leaderboard(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(help="Also compare every row with this model's: more than chance?"),
+        typer.Option(
+            help="Also say of every row whether it differs from this model beyond chance."
+        ),
     ] = None,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Rank what has been run.
 
     There is a table for each data set, horizon and protocol, and one over three data sets or more.
-    Of a run that several files hold, the first file's row counts, and a done one before a failed.
+    If several files hold a run, the first file's row counts, but a done row before a failed one.
 
     Example: benchmark leaderboard --plot costs.svg --latex tables.tex
     """

@@ -47,7 +47,7 @@ _SUITES = ", ".join(sorted(path.stem for path in SUITES.glob("*.yaml")))
 
 
 def run(
-    config: Annotated[str, typer.Argument(help="A model's YAML: a path, or a name of ours.")],
+    config: Annotated[str, typer.Argument(help="A model's YAML: a path, or one of our names.")],
     set_: SetOption = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Short for --set seed=N; default: the YAML's, or 1.")
@@ -135,7 +135,7 @@ def suite(
     name: Annotated[str, typer.Argument(help=f"A suite: {_SUITES}; or a YAML's path.")],
     set_: SetOption = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Fail if a data set cannot be had; no stand-in.")
+        bool, typer.Option("--strict", help="Fail if a data set cannot be had, with no stand-in.")
     ] = False,
     executor: Annotated[Where, typer.Option(help="This machine, or a Ray cluster.")] = Where.local,
     jobs: Annotated[
@@ -165,9 +165,9 @@ def suite(
 ) -> None:
     """Run a suite and write its leaderboard.
 
-    Runs that are done already are not run again. --jobs shares the cores among the runs, and
-    --threads is for each. Ctrl-C lets the runs under way finish, twice stops them. --part leaves
-    the leaderboard to a call without it. Exits with 1 if a run failed.
+    Runs that are done already are not run again. --jobs shares the cores among the runs; --threads
+    is for each run. Ctrl-C lets the runs under way finish; a second Ctrl-C stops them. --part
+    writes no leaderboard: a call without it does. Exits with 1 if a run failed.
 
     Example: benchmark suite cells --jobs 2 --threads 1
     """

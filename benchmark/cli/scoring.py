@@ -16,31 +16,32 @@ def score(
     file: Annotated[
         Path, typer.Argument(help="An .npy (windows, horizon, channels), a .csv or a .parquet.")
     ],
-    name: Annotated[str, typer.Option(help="What tables call the model.")],
+    name: Annotated[str, typer.Option(help="Name of the model in tables.")],
     lookback: Annotated[int, typer.Option(min=1, help="Steps that it saw before each forecast.")],
     dataset: Annotated[str, typer.Option(help="A card's name or path.")] = "ETTh1",
     horizon: Annotated[int, typer.Option(min=1, help="Steps forecast.")] = 336,
     seed: Annotated[int, typer.Option(min=0, help="The seed that it was trained with.")] = 1,
     column: Annotated[
         str | None,
-        typer.Option(help="Of a table: what holds the forecasts; default: the only one."),
+        typer.Option(help="A table's column of forecasts; default: the only one."),
     ] = None,
     target: Annotated[
         Path | None, typer.Option(help="An .npy of the true values, to be compared with ours.")
     ] = None,
     original_units: Annotated[
-        bool, typer.Option("--original-units", help="They are in the data's units, not scaled.")
+        bool,
+        typer.Option("--original-units", help="The forecasts are in the data's units, not scaled."),
     ] = False,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Score forecasts that another program made, and rank them among ours.
 
-    The file holds the forecast of every test window, stride 1, in time order, scaled by mean and
-    standard deviation of the train rows (such as pred.npy of Time-Series-Library); or a row for
-    each value, with columns unique_id (the channel), ds (its time), cutoff (the time of the last
-    row before) and the forecast (such as cross_validation of Nixtla's libraries, which is in
-    original units: --original-units). Where it has the true values too, as y, they are compared
-    with ours.
+    The file holds the forecasts of all test windows, at stride 1, scaled by mean and standard
+    deviation of the train rows unless --original-units says otherwise. An .npy holds them in time
+    order, like pred.npy of Time-Series-Library. A table has a row for each value, with columns
+    unique_id (the channel), ds (its time), cutoff (the time of the last row before) and the
+    forecast, like cross_validation of Nixtla's libraries (which is in original units). If it has
+    the true values too, as y, they are compared with ours.
 
     Example: benchmark score pred.npy --name PatchTST_TSLib --lookback 96
     """

@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 
 def tune(
-    configs: Annotated[list[str], typer.Argument(help="Models' YAMLs: paths, or names of ours.")],
+    configs: Annotated[list[str], typer.Argument(help="Models' YAMLs: paths, or our names.")],
     budget: Annotated[
-        int, typer.Option(min=1, help="Trials for each, earlier ones included.")
+        int, typer.Option(min=1, help="Trials of each model, earlier ones included.")
     ] = 30,
     horizon: Annotated[
         list[int] | None,
         typer.Option(
             min=1,
-            help="Steps forecast; repeated: one setting for all, by the mean over them.",
+            help="Steps forecast; if repeated, one setting by the mean over all.",
             show_default="the YAML's",
         ),
     ] = None,
@@ -50,16 +50,17 @@ def tune(
         int,
         typer.Option(
             min=1,
-            help="Blocks of the rows before test, held out in turn; 1: the validation split.",
+            help="Blocks of the rows before test, held out in turn; 1 takes the validation split.",
         ),
     ] = 1,
     every: Annotated[
         int,
-        typer.Option(min=1, help="Score one of so many held-out windows: neighbours are alike."),
+        typer.Option(min=1, help="Score one in so many held-out windows: neighbours are alike."),
     ] = 1,
     set_: SetOption = None,
     output: Annotated[
-        Path | None, typer.Option(help="Chosen YAML; default: <results>/tune/<name>.yaml.")
+        Path | None,
+        typer.Option(help="YAML to write the choice to; default: <results>/tune/<name>.yaml."),
     ] = None,
     results: ResultsOption = RESULTS,
     device: DeviceOption = Device.auto,
@@ -67,9 +68,9 @@ def tune(
 ) -> None:
     """Choose settings, or a model, on validation.
 
-    Tries what the YAML's `search` names; a key that --set sets is fixed, or begins a search that is
-    set. Several YAMLs are ranked by the best of each; --budget 1 takes them as they are. The test
-    split is not read. Stopped, the same command goes on from there. Examples:
+    Tries what the YAML's `search` names. A key set by --set is fixed or, if a search set by --set
+    names it, tried first. Several YAMLs are ranked by the best of each; --budget 1 takes them as
+    they are. The test split is not read. If stopped, the same command goes on from there. Examples:
     benchmark tune gru --budget 30;
     benchmark tune ridge --set lookback=24 --set 'search={lookback: [12, 24, 36]}';
     benchmark tune ridge holt_winters gru --budget 1 --folds 4

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RunArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RUN", help="A run kept with --checkpoint: its folder, its id or how that begins."
+        metavar="RUN", help="A run kept with --checkpoint: its folder, its id or the start of it."
     ),
 ]
 
@@ -49,9 +49,9 @@ def forecast(
 
     The last rows are read, as many as the run looks back. Each channel gets a column, in its own
     unit, and <channel>_lo80 and <channel>_hi80, the ends of its 80% interval (_lo95 and _hi95 with
-    --level 95). Empty cells and absent times are what they were in the data set the run was fitted
-    on. Needs a run made by benchmark run ... --checkpoint, and nothing of the data it was fitted
-    on. Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
+    --level 95). Empty cells and absent times are treated as in the data set that the run was fitted
+    on. This needs a run made by benchmark run ... --checkpoint, but not the data it was fitted on.
+    Example: benchmark forecast gru-ETTh1 --input new.csv --output forecast.csv
     """
     from benchmark.data.missing import unseen
     from benchmark.harness.saved import load_saved
