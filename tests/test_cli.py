@@ -175,14 +175,14 @@ def test_a_suite_names_no_traceback_of_a_failure_that_left_what_was_done(
     command("suite", "tiny.yaml")
     monkeypatch.setattr("benchmark.harness.run.score", lambda _: 1 / 0)
     *_, count, kept = command("suite", "tiny.yaml", "--force").out.splitlines()
-    assert (count, kept) == ("2 runs failed", "Of 2 a row that is done is there already, and kept.")
+    assert (count, kept) == ("2 runs failed", "Of 2 an earlier row that is done is kept.")
     command("suite", "tiny.yaml", "--set", "training.batch_size=32")
     *_, why, again, kept = command(
         "suite", "tiny.yaml", "--set", "training.batch_size=32", "--force"
     ).out.splitlines()
     assert Path(why.partition("e.g. ")[2], "traceback.txt").exists()
     assert again == "The same command without --force runs again what failed."
-    assert kept == "Of 1 a row that is done is there already, and kept."
+    assert kept == "Of 1 an earlier row that is done is kept."
 
 
 def test_a_suite_whose_data_set_is_gone_says_so_in_its_table(
@@ -206,7 +206,7 @@ def test_a_suite_whose_data_set_is_gone_says_so_in_its_table(
     write_yaml("gone.yaml", gone)
     missing = command("suite", "gone.yaml")
     assert (missing.code, missing.err) == (1, "")
-    assert missing.out.splitlines()[-1] == "not to be had: gone"
+    assert missing.out.splitlines()[-1] == "not available: gone"
 
 
 def test_compare_exits_with_1_where_something_regressed(toy: Path, command: Command) -> None:

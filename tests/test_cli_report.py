@@ -73,7 +73,7 @@ def test_without_its_packages_a_suite_says_so_and_goes_on_and_report_ends(
     monkeypatch.setattr(page, "PACKAGES", ("jinja2", "no_such_package"))
     answer = command("suite", "tiny.yaml")
     assert (answer.code, answer.err) == (0, "")
-    assert "No report.html: it takes pip install 'ts-benchmark[report]'." in answer.out
+    assert "No report.html: it needs pip install 'ts-benchmark[report]'." in answer.out
     assert not (made / "results" / "tiny" / "report.html").exists()
     answer = command("report")
     assert answer.code == 2

@@ -95,7 +95,7 @@ def datasets_mend(
         check_writable(new)
         done = mend(csv, new, time_column, show)
     if not done:
-        tell(console, f"Nothing is to be mended: {file}")
+        tell(console, f"Nothing to mend: {file}")
     tell(console, f"Written: {new}")
     refused = refusal(new, time_column)
     if refused:

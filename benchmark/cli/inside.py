@@ -56,7 +56,10 @@ def gradients(
         table.add_row(name, *(f"{norms[d] / norms[0]:.0e}" for d in distances))
     console = make_console()
     console.print(table)
-    tell(console, "Gradient of the last output by the input that many steps back; the last's is 1")
+    tell(
+        console,
+        "Gradient of the last output by the input that many steps back; the last step's is 1",
+    )
     if plot is not None:
         from benchmark.reports.gradient_plot import plot_gradient_flow
 

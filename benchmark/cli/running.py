@@ -206,7 +206,7 @@ def suite(
     if outcome.failed or outcome.missing:
         count = len(outcome.failed)
         parts = [f"{counted(count, 'run')} failed"] if count else []
-        parts += [f"not to be had: {', '.join(outcome.missing)}"] if outcome.missing else []
+        parts += [f"not available: {', '.join(outcome.missing)}"] if outcome.missing else []
         tell(console, "; ".join(parts), style="red")
         _tell_failed(outcome.failed, execution, console)
     if outcome.interrupted:
@@ -221,10 +221,10 @@ def _tell_failed(failed: Sequence[RunRecord], execution: Execution, console: Con
     left = [folder for folder in folders if (folder / layout.TRACEBACK).exists()]
     if left:
         again = " without --force" if execution.force else ""
-        tell(console, f"Why, of each: {layout.TRACEBACK} in its folder, e.g. {left[0]}")
+        tell(console, f"Why: {layout.TRACEBACK} in each one's folder, e.g. {left[0]}")
         tell(console, f"The same command{again} runs again what failed.")
     if kept := len(folders) - len(left):
-        tell(console, f"Of {kept} a row that is done is there already, and kept.")
+        tell(console, f"Of {kept} an earlier row that is done is kept.")
 
 
 def _tell_part(part: Part, outcome: Outcome, execution: Execution, console: Console) -> None:
@@ -268,7 +268,7 @@ def _write_tables(
         tell(console, f"Note: {note}", style="yellow")
     tell(console, f"Leaderboard: {folder / 'leaderboard.md'}")
     if missing_packages():
-        tell(console, "No report.html: it takes pip install 'ts-benchmark[report]'.")
+        tell(console, "No report.html: it needs pip install 'ts-benchmark[report]'.")
     else:
         page = folder / "report.html"
         write_report(page, source)

@@ -113,7 +113,7 @@ def speed(
         trained = f"{row.step:,.0f}" if row.step else "-"
         table.add_row(row.name, f"{row.forward:,.0f}", trained, f"{row.relative:.3f} x")
     console.print(table)
-    tell(console, "x is of a training step, or of a forecast where nothing is trained; batch 32")
+    tell(console, "x compares a training step, or a forecast where nothing is trained; batch 32")
 
 
 def _check_alone(models: list[str], loop: bool, cells: bool, device: Device) -> None:

@@ -186,7 +186,7 @@ def _tell_chosen(
     write_atomically(path, text)
     tell(console, f"Chosen: {path}")
     if replaced:
-        note = "What another search had chosen there is replaced; each keeps its own, this one as"
+        note = "It replaces what another search chose there; each also keeps its own, this one as"
         tell(console, f"{note} {own}", style="yellow")
 
 

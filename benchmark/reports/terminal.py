@@ -165,4 +165,4 @@ def _left_out(table: Table, kept: Sequence[int], elsewhere: str) -> str:
             same = f" ({texts.pop()} in all rows)" if len(texts) == 1 else ""
             names.append(column.title + same)
     other = f" or {elsewhere}" if elsewhere else ""
-    return f"Left out for want of width: {', '.join(names)}; a wider terminal{other} shows all."
+    return f"Left out for lack of width: {', '.join(names)}; a wider terminal{other} shows all."

@@ -143,9 +143,9 @@ def test_the_most_spare_columns_go_first_and_are_named_below():
         return " ".join(" ".join(lines).split())
 
     assert "Left out" not in at(60)
-    assert "1,234,567 cpu Left out for want of width: MACs; a wider terminal or --o" in at(32)
+    assert "1,234,567 cpu Left out for lack of width: MACs; a wider terminal or --o" in at(32)
     assert (
-        "lstm 0.1234 cpu Left out for want of width: windows/s (1,234,567 in all rows), MACs;"
+        "lstm 0.1234 cpu Left out for lack of width: windows/s (1,234,567 in all rows), MACs;"
         in at(24)
     )
     assert "lstm 0.1234 Left out" in at(14)
@@ -183,7 +183,7 @@ def test_an_interval_and_what_is_told_of_a_column_are_shown_where_the_column_is(
     wide, narrow, narrowest = at(160), at(80), at(44)
     assert "[-0.0100, +0.0200]" in wide
     assert "[-0.0100" not in narrow
-    assert "Left out for want of width: 95% interval" in narrow
+    assert "Left out for lack of width: 95% interval" in narrow
     assert "vs best: told." in narrow
     assert "vs best: told." not in narrowest
     assert "another note" in narrowest

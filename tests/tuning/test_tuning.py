@@ -307,7 +307,7 @@ def test_the_choice_of_another_search_is_replaced_with_a_word_and_kept(small, co
     assert "another search" not in first.out + command("tune", "small.yaml", "--budget", 2).out
     text = chosen.read_text()
     other = command("tune", "small.yaml", "--budget", 1, "--horizon", 6)
-    assert "What another search had chosen there is replaced; each keeps its own" in other.out
+    assert "It replaces what another search chose there; each also keeps its own" in other.out
     assert load_run(chosen).horizon == 6
     copies = [path.read_text() for path in Path("results/tune").glob("small-*/chosen.yaml")]
     assert sorted(copies) == sorted([text, chosen.read_text()])

@@ -221,7 +221,7 @@ def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Pa
         "error: my file_clean.csv: is there already; remove it, or name another: --output\n"
     )
     told = command("datasets", "mend", "my file_clean.csv", "--output", "new/plain.csv")
-    assert told.out.splitlines()[0] == "Nothing is to be mended: my file_clean.csv"
+    assert told.out.splitlines()[0] == "Nothing to mend: my file_clean.csv"
     assert Path("new/plain.csv").read_bytes() == Path("my file_clean.csv").read_bytes()
     Path("left.csv").write_text(FRAME.to_csv(index=False, sep=";") + ";x;1\n")
     left = command("datasets", "mend", "left.csv")
@@ -251,7 +251,7 @@ def test_what_cannot_be_added_is_told_with_its_reason_instead_of_what_comes_next
     told = command("datasets", "mend", "my.csv", "--time-column", "date")
     assert (told.code, told.err) == (0, "")  # to forecast from it may do
     first, written, last = told.out.splitlines()
-    assert (first, written) == ("Nothing is to be mended: my.csv", "Written: my_clean.csv")
+    assert (first, written) == ("Nothing to mend: my.csv", "Written: my_clean.csv")
     added = command("datasets", "add", "my_clean.csv", "--name", "my")
     if not refused:
         assert (last, added.code) == ("Next: benchmark datasets add my_clean.csv --name my", 0)
