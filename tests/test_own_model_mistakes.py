@@ -98,6 +98,15 @@ class Undetached(Linear):
         y = super().forward(x) + self.h
         self.h = 0.1 * y.mean()
         return y
+
+class Lazy(Linear):
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.map = torch.nn.LazyLinear(shape.horizon)
+
+class Reserved(Linear):
+    def __init__(self, shape, *, model_config: int = 3):
+        super().__init__(shape)
 """
 
 
@@ -184,6 +193,8 @@ def test_a_check_of_what_is_not_there_to_be_checked_ends_at_once(
         ("Kind", "model.yaml: model: Kind.fitted is 'closed form'; set it to 'gradient', 'closed_"),
         ("Unsolved", "model.yaml: model: Unsolved is no ClosedFormForecaster: nothing would call"),
         ("Unmapped", "model.yaml: model: Unmapped is no ClosedFormForecaster: nothing would call"),
+        ("Lazy", "model.yaml: model: Lazy has lazy layers, whose weights are not there before"),
+        ("Reserved", "users_own.Reserved: has an option named model_config, which has another"),
     ],
 )
 def test_a_class_that_cannot_be_run_as_it_is_meant_leaves_no_row(
@@ -196,7 +207,7 @@ def test_a_class_that_cannot_be_run_as_it_is_meant_leaves_no_row(
 ) -> None:
     write_module("users_own", OWN)
     write_yaml("model.yaml", LINEAR.replace("Linear", f"users_own.{name}"))
-    answer = command("run", "model.yaml")
+    answer = command("run", "model.yaml", "--checkpoint")
     mistaken(answer, part)
     assert answer.err.count("\n") == 1
     assert not Path("results/results.csv").exists()

@@ -11,48 +11,11 @@ from mistakes import LINEAR, mistaken
 
 Command = Callable[..., Any]
 
-OWN = """\
-from torch import nn
-from benchmark.forecasters.contract import Forecaster
-from benchmark.forecasters.linear import Linear
-
-class Lazy(Forecaster):
-    def __init__(self, shape):
-        super().__init__(shape)
-        self.map = nn.LazyLinear(shape.horizon)
-    def forward(self, x):
-        return self.map(x.transpose(1, 2)).transpose(1, 2)
-
-class Reserved(Linear):
-    def __init__(self, shape, *, model_config: int = 3):
-        super().__init__(shape)
-"""
-
 PANIC = """\
 class Panic(BaseException):
     pass
 raise Panic("at the disco")
 """
-
-
-@pytest.mark.parametrize(
-    ("name", "part"),
-    [
-        ("Lazy", "model.yaml: model: Lazy has lazy layers, whose weights are not there before"),
-        ("Reserved", "users_odd.Reserved: has an option named model_config, which has another"),
-    ],
-)
-def test_a_class_of_which_no_run_can_be_made_is_told_so(
-    toy: Path,
-    command: Command,
-    write_yaml: Callable[[str, Any], str],
-    write_module: Callable[[str, str], None],
-    name: str,
-    part: str,
-) -> None:
-    write_module("users_odd", OWN)
-    write_yaml("model.yaml", LINEAR.replace("Linear", f"users_odd.{name}"))
-    mistaken(command("run", "model.yaml", "--checkpoint"), part)
 
 
 def test_what_a_package_raises_beside_exceptions_is_told_by_its_line(

@@ -38,7 +38,7 @@ TOLERANCE = 1e-4
 """Of the exported model's forecasts, from ours; scaled."""
 
 READ = """\
-import csv, datetime, json, re, torch
+import {modules}
 facts = json.load(open("metadata.json"))
 table = list(csv.DictReader(open("input.csv")))
 """
@@ -208,9 +208,11 @@ def _readme(run: SavedRun, exported: Exported) -> str:
     card = run.data.card
     seconds = SECONDS.get(card.step.unit, 0)
     trimmed, rows = (TRIMMED, MASKED) if card.missing == "mask" else ("", PLAIN)
-    read = READ if seconds else READ.replace(" datetime,", "").replace(" re,", "")
-    check = CHECK.format(seconds=seconds * card.step.count) if seconds else ""
-    usage = read + trimmed + check + rows + FORECAST
+    modules, check = ["csv", "json", "torch"], ""
+    if seconds:
+        modules += ["datetime", "re"]
+        check = CHECK.format(seconds=seconds * card.step.count)
+    usage = READ.format(modules=", ".join(sorted(modules))) + trimmed + check + rows + FORECAST
     gaps = GAPS[card.missing].format(limit=card.interpolate_limit)
     batch = "Any number of lookbacks" if exported.any_batch else "One lookback"
     return (

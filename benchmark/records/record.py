@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
@@ -245,6 +246,7 @@ def column_kinds() -> dict[str, type]:
     return {name: _plain(field.annotation) for name, field in RunRecord.model_fields.items()}
 
 
+@cache
 def column_bounds() -> dict[str, tuple[float, float]]:
     """Return the least and the greatest value of every column of numbers that has such."""
     found = {}

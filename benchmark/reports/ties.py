@@ -29,7 +29,7 @@ MOST_COMPARED = 100
 FEW_BLOCKS = 5
 """From so many independent stretches of test windows on an interval holds what it promises."""
 
-LONG_MEMORY = 50
+LONG_LIVED = 50
 """Steps after which an autocorrelation of 0.98 a step has fallen to 1/e."""
 
 TIES = ("vs_best", "vs_best_low", "vs_best_high", "p_value")
@@ -189,7 +189,7 @@ def _short_memory(windows: int, horizon: int) -> Iterable[str]:
     from benchmark.statistics.long_run import memory
 
     lags = memory(windows, horizon)
-    if lags < LONG_MEMORY:
+    if lags < LONG_LIVED:
         yield (
             f"Interval and set allow for errors that are correlated over {counted(lags, 'window')}."
             " Where they are over many more, each holds less: with an autocorrelation of 0.98 a "
