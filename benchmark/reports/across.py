@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmark.reports.average_ranks import ALPHA, rank_models
 from benchmark.reports.ranking import BASELINE, Group, Leaderboard
-from benchmark.reports.tables import Cell, Column, Table, number
+from benchmark.reports.tables import Cell, Column, Table, by_column, number
 from benchmark.reports.ties import TIED
 from benchmark.statistics.long_run import Array
 from benchmark.statistics.ranks import Rate, friedman, skill_score, win_rate
@@ -140,25 +140,22 @@ def across_table(board: Leaderboard) -> Table | None:
     names, ranks, reach = list(ranking.models), ranking.ranks, ranking.difference
     scores = found.scores[names].to_numpy()  # (D, k), best average rank first
     tied = ranks <= ranks[0] + reach
-    columns = [Column("#"), Column("model", number=False), Column("rank")]
-    cells = [
-        [Cell(str(place + 1)) for place in range(len(names))],
-        [Cell(name) for name in names],
-        [
+    columns = {
+        Column("#"): [Cell(str(place + 1)) for place in range(len(names))],
+        Column("model", number=False): [Cell(name) for name in names],
+        Column("rank"): [
             Cell(f"{rank:.2f} {TIED}" if tie and place else f"{rank:.2f}")
             for place, (rank, tie) in enumerate(zip(ranks, tied, strict=True))
         ],
-        _rates(win_rate(scores)),
-    ]
-    columns.append(Column("wins", spare=2))
+        Column("wins", spare=2): _rates(win_rate(scores)),
+    }
     if BASELINE in names and (scores > 0).all():
-        columns.append(Column("skill", spare=1))
-        cells.append(_rates(skill_score(scores, names.index(BASELINE))))
+        skill = skill_score(scores, names.index(BASELINE))
+        columns[Column("skill", spare=1)] = _rates(skill)
     own = (f"{name} ({', '.join(map(str, h))})" for name, h in found.horizons.items())
-    return Table(
-        title=f"Over {len(scores)} data sets",
-        columns=tuple(columns),
-        rows=tuple(zip(*cells, strict=True)),
+    return by_column(
+        f"Over {len(scores)} data sets",
+        columns,
         intro=(f"{len(names)} models on data sets (and horizons): {', '.join(own)}.", *_MEANING),
         notes=(*_chance(scores, reach), *found.notes),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmark.records.record import HEADLINE, TRAIN_AND_VAL
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.seed_noise import MARKED, noise_cells
-from benchmark.reports.tables import Cell, Column, Table
+from benchmark.reports.tables import Cell, Column, Table, by_column
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -60,18 +60,13 @@ def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Tab
     if not len(whole):
         return None
     rows = [own.loc[whole.index] for own in picked.values()]
-    columns = [Column("model", number=False)]
-    columns += [Column(f"at {horizon}", spare=1) for horizon in picked]
-    columns += [
-        Column(f"mean {metric.upper()}", spare=0 if metric == "mse" else 2) for metric in HEADLINE
-    ]
-    cells = [
-        noise_cells("mse", own, group.noise.get("mse"))
-        for own, group in zip(rows, groups, strict=True)
-    ]
-    cells += [
-        noise_cells(metric, _mean(metric, rows), _noise(metric, groups)) for metric in HEADLINE
-    ]
+    columns = {Column("model", number=False): [Cell(name) for name in whole.index]}
+    for group, own in zip(groups, rows, strict=True):
+        cells = noise_cells("mse", own, group.noise.get("mse"))
+        columns[Column(f"at {group.horizon}", spare=1)] = cells
+    for metric in HEADLINE:
+        cells = noise_cells(metric, _mean(metric, rows), _noise(metric, groups))
+        columns[Column(f"mean {metric.upper()}", spare=0 if metric == "mse" else 2)] = cells
     left_out = sorted(set(errors.index) - set(whole.index))
     notes = [f"Left out, not done at every horizon: {', '.join(left_out)}."] if left_out else []
     if several_protocols:
@@ -86,13 +81,7 @@ def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Tab
             "Run at several lookbacks or configurations; the one of least validation MSE counts, "
             f"at each horizon by itself: {', '.join(several)}."
         )
-    return Table(
-        title=f"{title}, over {len(groups)} horizons",
-        columns=tuple(columns),
-        rows=tuple(zip([Cell(name) for name in whole.index], *cells, strict=True)),
-        intro=_MEANING,
-        notes=tuple(notes),
-    )
+    return by_column(f"{title}, over {len(groups)} horizons", columns, _MEANING, notes)
 
 
 def _mean(metric: str, rows: Sequence[DataFrame]) -> DataFrame:

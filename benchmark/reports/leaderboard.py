@@ -17,23 +17,16 @@ from benchmark.reports.horizons import horizon_tables
 from benchmark.reports.lookbacks import lookback_table
 from benchmark.reports.noise_floors import noise_table
 from benchmark.reports.quantiles import quantile_table
-from benchmark.reports.ranking import (
-    BASELINE,
-    Group,
-    Leaderboard,
-    rows_a_task,
-)
-from benchmark.reports.seed_noise import MARKED, noise_marks, unmarked, unmarked_note
+from benchmark.reports.ranking import BASELINE, Group, Leaderboard, rows_a_task
+from benchmark.reports.seed_noise import MARKED, noise_cells, unmarked, unmarked_note
 from benchmark.reports.tables import (
     MOST_PRINTED,
     Cell,
     Column,
-    Mark,
     Table,
-    decimals_for,
+    by_column,
     markdown,
     marks,
-    mean_and_std,
     number,
     plain,
 )
@@ -76,38 +69,33 @@ def _table(
     rows = group.rows
     shown = rows[:most]
     shared = {name: rows[name].nunique() == 1 for name in ("lookback", "device")}
-    columns = [Column("#"), Column("model", number=False)]
-    starred = ["*" if lost else "" for lost in shown["failed_seeds"]]
-    cells: list[list[Cell]] = [
-        [Cell(f"{rank}{star}") for rank, star in zip(shown["rank"], starred, strict=True)],
-        [Cell(name) for name in shown["name"]],
-    ]
+    columns = {
+        Column("#"): [
+            Cell(f"{rank}*" if lost else str(rank))
+            for rank, lost in zip(shown["rank"], shown["failed_seeds"], strict=True)
+        ],
+        Column("model", number=False): [Cell(name) for name in shown["name"]],
+    }
     if not (compact and shared["lookback"]):
-        columns.append(Column("lookback"))
-        cells.append([Cell(str(lookback)) for lookback in shown["lookback"]])
+        columns[Column("lookback")] = [Cell(str(lookback)) for lookback in shown["lookback"]]
     scores, unsure = _scores(group, compact)
-    columns += [Column(title, spare=_SPARE_SCORES.get(title, 0)) for title in scores]
-    cells += [column[:most] for column in scores.values()]
+    for title, cells in scores.items():
+        columns[Column(title, spare=_SPARE_SCORES.get(title, 0))] = cells[:most]
     for cost in SHOWN_COSTS:
         if rows[cost.key].notna().any() and not (compact and cost.key not in _COMPACT_COSTS):
-            columns.append(Column(cost.title, spare=5))
-            cells.append([Cell(cost.write(value)) for value in shown[cost.key]])
+            cells = [Cell(cost.write(value)) for value in shown[cost.key]]
+            columns[Column(cost.title, spare=5)] = cells
     if not (compact and shared["device"]):
-        columns.append(Column("device", number=False, spare=4))
-        cells.append([Cell(device) for device in shown["device"]])
-    columns.append(Column("seeds", spare=4))
-    cells.append(
-        [
-            Cell(f"{n} of {n + lost}", "bad") if lost else Cell(str(n))
-            for n, lost in zip(shown["seeds"], shown["failed_seeds"], strict=True)
-        ]
-    )
+        columns[Column("device", number=False, spare=4)] = [Cell(each) for each in shown["device"]]
+    columns[Column("seeds", spare=4)] = [
+        Cell(f"{n} of {n + lost}", "bad") if lost else Cell(str(n))
+        for n, lost in zip(shown["seeds"], shown["failed_seeds"], strict=True)
+    ]
     told = {name: rows[name].iloc[0] for name in shared if shared[name]}
     common = "".join(f", {name} {value}" for name, value in told.items() if value != "")
-    return Table(
-        title=group.title,
-        columns=tuple(columns),
-        rows=tuple(zip(*cells, strict=True)),
+    return by_column(
+        group.title,
+        columns,
         intro=(
             f"{_several(group.test_windows, 'test window')}, "
             f"{_several(group.channels, 'channel')}{common}, "
@@ -132,25 +120,24 @@ def _several(number: str, noun: str) -> str:
 def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[str, str]]:
     """The columns of scores; which of them seed noise leaves without a best, by which row."""
     rows = group.rows
-    columns = {}
     metrics = {"MSE": "mse", "MAE": "mae"}
     metrics |= {} if compact else {"RMSE": "rmse", "MASE": "mase"}
-    unsure = unmarked(metrics, rows, group.noise)
-    for title, metric in metrics.items():
-        if rows[metric].notna().any():
-            pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
-            places = decimals_for(rows[metric])
-            texts = [mean_and_std(mean, std, places) for mean, std in pairs]
-            columns[title] = _marked(texts, noise_marks(metric, rows, group.noise.get(metric)))
+    columns = {
+        title: noise_cells(metric, rows, group.noise.get(metric), with_std=True)
+        for title, metric in metrics.items()
+        if rows[metric].notna().any()
+    }
     if rows["p_value"].notna().any():
         columns |= tie_columns(rows, apart=compact)
-    texts = [number(value, 3) for value in rows["skill"]]
-    found = marks(list(rows["skill"]), 3, lower_is_better=False)
+    skills = rows["skill"].tolist()
+    found = marks(skills, 3, lower_is_better=False)
+    unsure = unmarked(metrics, rows, group.noise)
     if "MSE" in unsure:  # skill is made of it
         found = [""] * len(rows)
         if rows["skill"].notna().any():
             unsure["skill"] = unsure["MSE"]
-    columns["skill"] = _marked(texts, found)
+    pairs = zip(skills, found, strict=True)
+    columns["skill"] = [Cell(number(skill, 3), mark) for skill, mark in pairs]
     return columns, unsure
 
 
@@ -187,10 +174,6 @@ def failures(failed: DataFrame, most: int | None = None) -> Iterable[str]:
         yield f"failed, unranked: {name} (lookback {lookback}, seed {seeds}): {reason}"
     if len(failed) > len(shown):
         yield f"failed, unranked: {len(failed) - len(shown)} more; --output writes all of them"
-
-
-def _marked(texts: Iterable[str], found: Iterable[Mark]) -> list[Cell]:
-    return [Cell(text, mark) for text, mark in zip(texts, found, strict=True)]
 
 
 def to_markdown(board: Leaderboard, command: str = "", note: str = "") -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.reports.choice import chosen, complete
 from benchmark.reports.ranking import Group
 from benchmark.reports.seed_noise import MARKED, noise_cells
-from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number
+from benchmark.reports.tables import MISSING, Cell, Column, Table, by_column, decimals_for, number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -44,24 +44,22 @@ def lookback_table(group: Group) -> Table | None:
     choice = chosen(whole).set_index("model").reindex(sorted(set(whole["model"])))
     choice = choice.sort_values("mse", kind="stable")  # what has no choice comes last
     noise = group.noise.get("mse")
-    columns, cells = [Column("model", number=False)], [[Cell(name) for name in choice.index]]
-    for lookback, at in whole.groupby("lookback"):
-        columns.append(Column(f"at {lookback}"))
-        cells.append(noise_cells("mse", at.set_index("model").reindex(choice.index), noise))
     regret = choice["mse"] - whole.groupby("model")["mse"].min()[choice.index]
-    columns += [Column("chosen"), Column("MSE"), Column("regret")]
-    cells += [
-        [Cell(number(value, 0)) for value in choice["lookback"]],
-        noise_cells("mse", choice, noise),
-        [Cell(number(value, decimals_for(choice["mse"]))) for value in regret],
-    ]
-    return Table(
-        title=f"{group.title}: several lookbacks",
-        columns=tuple(columns),
-        rows=tuple(zip(*cells, strict=True)),
-        intro=_MEANING,
-        notes=tuple(_notes(twice, rows.drop(complete(rows).index))),
-    )
+    places = decimals_for(choice["mse"])
+    columns = {
+        Column("model", number=False): [Cell(name) for name in choice.index],
+        **{
+            Column(f"at {lookback}"): noise_cells(
+                "mse", at.set_index("model").reindex(choice.index), noise
+            )
+            for lookback, at in whole.groupby("lookback")
+        },
+        Column("chosen"): [Cell(number(value, 0)) for value in choice["lookback"]],
+        Column("MSE"): noise_cells("mse", choice, noise),
+        Column("regret"): [Cell(number(value, places)) for value in regret],
+    }
+    notes = _notes(twice, rows.drop(complete(rows).index))
+    return by_column(f"{group.title}: several lookbacks", columns, _MEANING, notes)
 
 
 def _notes(twice: Iterable[str], partial: DataFrame) -> Iterable[str]:

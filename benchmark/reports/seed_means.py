@@ -6,7 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from benchmark.reports.changes import LONG_MEMORY, VERDICTS
-from benchmark.reports.tables import MISSING, Cell, Column, Table, decimals_for, number, percent
+from benchmark.reports.tables import (
+    MISSING,
+    Cell,
+    Column,
+    Table,
+    by_column,
+    decimals_for,
+    number,
+    percent,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -52,13 +61,15 @@ def means_tables(means: DataFrame | None, worse: bool | None = None) -> list[Tab
         means: as `benchmark.reports.changes.Comparison` holds them.
         worse: take those alone that regressed, or those alone that did not; None takes all.
     """
-    if means is None or means.empty:
+    if means is None:
         return []
-    regressed = means["worse"].map(len) > 0
     if worse is not None:
-        return means_tables(means[regressed == worse])
+        means = means[means["worse"].map(bool) == worse]
+    if means.empty:
+        return []
+    regressed = means["worse"].map(bool)
     places = decimals_for(means[["mse_old", "mse_new"]].to_numpy().ravel())
-    columns: dict[Column, Iterable[str]] = {
+    texts: dict[Column, Iterable[str]] = {
         Column("dataset", number=False, spare=6): means["dataset"],
         Column("H", spare=6): means["horizon"].astype(str),
         Column("model", number=False): means["name"],
@@ -69,19 +80,12 @@ def means_tables(means: DataFrame | None, worse: bool | None = None) -> list[Tab
         Column("MSE change", spare=2): means["mse_change"].map(percent),
     }
     if "mae_change" in means:
-        columns[Column("MAE change", spare=3)] = means["mae_change"].map(percent)
-    columns[Column("verdict", number=False)] = told_verdicts(means)
+        texts[Column("MAE change", spare=3)] = means["mae_change"].map(percent)
+    texts[Column("verdict", number=False)] = told_verdicts(means)
     if "file" in means:
-        columns = {Column("file", number=False): means["file"], **columns}
-    cells = [[Cell(str(text)) for text in texts] for texts in columns.values()]
+        texts = {Column("file", number=False): means["file"], **texts}
+    columns = {column: [Cell(text) for text in own] for column, own in texts.items()}
     if regressed.any():
-        columns = {Column("outcome", number=False): [], **columns}
-        cells.insert(0, [Cell("regressed", "bad") if one else Cell("") for one in regressed])
-    return [
-        Table(
-            title="Means over seeds",
-            columns=tuple(columns),
-            rows=tuple(zip(*cells, strict=True)),
-            intro=(_INTRO,),
-        )
-    ]
+        outcome = [Cell("regressed", "bad") if one else Cell("") for one in regressed]
+        columns = {Column("outcome", number=False): outcome, **columns}
+    return [by_column("Means over seeds", columns, intro=(_INTRO,))]

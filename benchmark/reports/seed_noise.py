@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmark.records.record import SEEDED
-from benchmark.reports.tables import MISSING, Cell, Mark, decimals_for, marks, number
+from benchmark.reports.tables import (
+    MISSING,
+    Cell,
+    Mark,
+    decimals_for,
+    marks,
+    mean_and_std,
+    number,
+)
 from benchmark.words import counted
 
 if TYPE_CHECKING:
@@ -102,13 +110,26 @@ def seed_means(metric: str, rows: DataFrame) -> list[SeedMean]:
     return list(map(SeedMean, seeds, rows[f"{metric}_std"], freedom))
 
 
-def noise_cells(metric: str, rows: DataFrame, noise: NoiseFloor | None) -> list[Cell]:
-    """Write a metric of the rows, marked as by `noise_marks`; all missing where none is known."""
+def noise_cells(
+    metric: str, rows: DataFrame, noise: NoiseFloor | None, with_std: bool = False
+) -> list[Cell]:
+    """Write a metric of the rows, marked as by `noise_marks`; all missing where none is known.
+
+    Args:
+        metric: as `noise_marks` takes it, with the rest.
+        rows: likewise.
+        noise: likewise.
+        with_std: also write the standard deviation over seeds, where there are several.
+    """
     values = rows[metric].tolist()
     if rows[metric].isna().all():
         return [Cell(MISSING)] * len(values)
+    stds = rows[f"{metric}_std"].tolist() if with_std else [math.nan] * len(values)
     found, places = noise_marks(metric, rows, noise), decimals_for(values)
-    return [Cell(number(value, places), mark) for value, mark in zip(values, found, strict=True)]
+    return [
+        Cell(mean_and_std(value, std, places), mark)
+        for value, std, mark in zip(values, stds, found, strict=True)
+    ]
 
 
 def unmarked(

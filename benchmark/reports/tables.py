@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +66,17 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     intro: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def by_column(
+    title: str,
+    columns: Mapping[Column, Iterable[Cell]],
+    intro: Iterable[str] = (),
+    notes: Iterable[str] = (),
+) -> Table:
+    """Lay out a table whose columns each come with their cells, from top to bottom."""
+    rows = tuple(zip(*columns.values(), strict=True))
+    return Table(title, tuple(columns), rows, tuple(intro), tuple(notes))
 
 
 def number(value: float, decimals: int = 4) -> str:
