@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.reports.average_ranks import ALPHA, rank_models
+from benchmark.reports.average_ranks import rank_models
+from benchmark.reports.choice import choice_note
 from benchmark.reports.ranking import BASELINE, Group, Leaderboard
 from benchmark.reports.tables import Cell, Column, Table, by_column, number
 from benchmark.reports.ties import TIED
 from benchmark.statistics.long_run import Array
-from benchmark.statistics.ranks import Rate, friedman, skill_score, win_rate
+from benchmark.statistics.ranks import ALPHA, Rate, friedman, skill_score, win_rate
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -73,10 +74,10 @@ def standing(board: Leaderboard) -> Standing:
     import pandas as pd
 
     alone = [group for group in board.groups if group.protocols == 1]
-    parts = [part["model"].tolist() for group in alone for part in (group.rows, group.failed)]
-    names = sorted({name for models in parts for name in models})
+    parts = [part for group in alone for part in (group.rows, group.failed)]
+    names = sorted({name for part in parts for name in part["model"]})
     errors = pd.DataFrame(
-        [list(map(_errors(group).get, names)) for group in alone],
+        [group.chosen.set_index("model")["mse"].reindex(names).to_numpy() for group in alone],
         index=pd.MultiIndex.from_tuples([_task(group) for group in alone], names=_TASK),
         columns=names,
         dtype="float64",
@@ -88,26 +89,20 @@ def standing(board: Leaderboard) -> Standing:
     horizons: dict[str, list[int]] = {name: [] for name in scores.index}
     for dataset, horizon in kept.index:
         horizons[dataset].append(horizon)
-    used = [group.rows for group in alone if _task(group) in kept.index]
-    several = {name for rows in used for name in rows.loc[rows["model"].duplicated(), "model"]}
+    used = (group.rows for group in alone if _task(group) in kept.index)
     protocols = {_task(group) for group in board.groups if group.protocols > 1}
-    notes = _notes(kept, set(errors.index.drop(kept.index)), protocols, several & set(whole))
-    return Standing(scores, horizons, tuple(notes))
-
-
-def _errors(group: Group) -> dict[str, float]:
-    return dict(zip(*(group.chosen[name].tolist() for name in ("model", "mse")), strict=True))
+    left_out = _left_out(kept, errors.index.drop(kept.index), protocols)
+    return Standing(
+        scores, horizons, (*left_out, *choice_note(used, whole.columns, "on each task"))
+    )
 
 
 def _task(group: Group) -> tuple[str, int]:
     return group.dataset, group.horizon
 
 
-def _notes(
-    kept: DataFrame,
-    sparse: Iterable[tuple[str, int]],
-    protocols: Iterable[tuple[str, int]],
-    several: Iterable[str],
+def _left_out(
+    kept: DataFrame, sparse: Iterable[tuple[str, int]], protocols: Iterable[tuple[str, int]]
 ) -> Iterable[str]:
     lacking = kept.isna().sum().sort_values(kind="stable")
     lacking = lacking[lacking > 0]
@@ -120,11 +115,6 @@ def _notes(
     for reason, left_out in reasons.items():
         if left_out:
             yield f"Left out, {reason}: {', '.join(left_out)}."
-    if several:
-        yield (
-            "Run at several lookbacks or configurations; the one of least validation MSE counts, "
-            f"on each task by itself: {', '.join(sorted(several))}."
-        )
 
 
 def across_table(board: Leaderboard) -> Table | None:

@@ -16,7 +16,6 @@ from benchmark.statistics.ranks import average_ranks, critical_difference, equal
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-ALPHA = 0.05
 MAX_TICKS = 12
 """More can not be read."""
 
@@ -74,6 +73,6 @@ def rank_models(scores: DataFrame) -> Ranking:
     return Ranking(
         tuple(str(scores.columns[place]) for place in order),
         ranks[order],
-        critical_difference(len(ranks), len(scores), ALPHA),
+        critical_difference(len(ranks), len(scores)),
         len(scores),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,3 +41,20 @@ def chosen(rows: DataFrame) -> DataFrame:
     for *_, place in able:
         best.setdefault(columns[0][place], place)
     return rows.iloc[list(best.values())]
+
+
+def choice_note(rows: Iterable[DataFrame], models: Iterable[str], where: str) -> Iterable[str]:
+    """Say which of some models have several rows of which one was chosen, if any.
+
+    Args:
+        rows: of each group.
+        models: that are shown.
+        where: a choice was made, as ``at each horizon``.
+    """
+    several = {name for own in rows for name in own.loc[own["model"].duplicated(), "model"]}
+    names = sorted(several.intersection(models))
+    if names:
+        yield (
+            "Run at several lookbacks or configurations; the one of least validation MSE counts, "
+            f"{where} by itself: {', '.join(names)}."
+        )

@@ -7,11 +7,12 @@ from typing import Any
 
 from benchmark.errors import UserError
 from benchmark.reports.across import LEAST, standing
-from benchmark.reports.average_ranks import ALPHA, Ranking, rank_models
+from benchmark.reports.average_ranks import Ranking, rank_models
 from benchmark.reports.drawing import save_figure
 from benchmark.reports.ranking import Leaderboard
 from benchmark.reports.specs import GREY, Spec, layer, number_axis
 from benchmark.reports.tables import plain
+from benchmark.statistics.ranks import ALPHA
 
 WIDTH, LINE, BAR = 440, 20, 9
 """Pixels: width of the axis with its leaders, height of a name, distance of two bars."""

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.records.record import HEADLINE, TRAIN_AND_VAL
+from benchmark.records.record import HEADLINE
+from benchmark.reports.choice import choice_note
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.seed_noise import MARKED, noise_cells
 from benchmark.reports.tables import Cell, Column, Table, by_column
@@ -34,9 +35,11 @@ def horizon_tables(board: Leaderboard) -> Iterator[Table]:
     A model is shown where it is done at all of them; of its lookbacks and configurations the one
     counts that validation chooses, at each horizon by itself.
     """
-    done = [group for group in board.groups if len(group.rows)]
-    for dataset, refitted in sorted({(group.dataset, _refitted(group)) for group in done}):
-        own = [g for g in done if (g.dataset, _refitted(g)) == (dataset, refitted)]
+    parts: dict[tuple[str, bool], list[Group]] = {}
+    for group in board.groups:
+        if len(group.rows):
+            parts.setdefault((group.dataset, group.refitted), []).append(group)
+    for (dataset, refitted), own in sorted(parts.items()):
         protocols = Counter(group.horizon for group in own)
         groups = [group for group in own if protocols[group.horizon] == 1]
         several = [horizon for horizon, count in protocols.items() if count > 1]
@@ -45,10 +48,6 @@ def horizon_tables(board: Leaderboard) -> Iterator[Table]:
             table = _table(title, groups, several)
             if table is not None:
                 yield table
-
-
-def _refitted(group: Group) -> bool:
-    return bool((group.rows["fit_rows"] == TRAIN_AND_VAL).any())
 
 
 def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Table | None:
@@ -72,15 +71,7 @@ def _table(title: str, groups: list[Group], several_protocols: list[int]) -> Tab
     if several_protocols:
         horizons = ", ".join(map(str, several_protocols))
         notes.append(f"Left out, run under more than one protocol: horizon {horizons}.")
-    several = sorted(
-        {name for group in groups for name in group.rows["model"][group.rows["model"].duplicated()]}
-        & set(whole.index)
-    )
-    if several:
-        notes.append(
-            "Run at several lookbacks or configurations; the one of least validation MSE counts, "
-            f"at each horizon by itself: {', '.join(several)}."
-        )
+    notes += choice_note((group.rows for group in groups), whole.index, "at each horizon")
     return by_column(f"{title}, over {len(groups)} horizons", columns, _MEANING, notes)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.files import write_atomically
-from benchmark.records.record import TRAIN_AND_VAL
 from benchmark.reports.across import across_table
 from benchmark.reports.cost_columns import SHOWN_COSTS
 from benchmark.reports.horizons import horizon_tables
@@ -106,7 +105,7 @@ def _table(
             *_cut(len(rows), most),
             *group.notes,
             *unmarked_note(unsure),
-            *_without_baseline(rows, options),
+            *_without_baseline(group, options),
             *_tuned(rows),
             *failures(group.failed, MOST_FAILURES if compact else None),
         ),
@@ -141,11 +140,12 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
     return columns, unsure
 
 
-def _without_baseline(rows: DataFrame, options: Sequence[str]) -> Iterable[str]:
+def _without_baseline(group: Group, options: Sequence[str]) -> Iterable[str]:
+    rows = group.rows
     if len(rows) and BASELINE not in set(rows["model"]):
         task = rows[["dataset", "horizon", "lookback"]].iloc[0]
-        refitted = {"refit": "true"} if (rows["fit_rows"] == TRAIN_AND_VAL).any() else {}
-        pairs = [f"{key}={value}" for key, value in {**task, **refitted}.items()]
+        pairs = [f"{key}={value}" for key, value in task.items()]
+        pairs += ["refit=true"] if group.refitted else []
         sets = [word for pair in pairs for word in ("--set", pair)]
         command = shlex.join(["benchmark", "run", BASELINE, *sets, *options])
         yield f"Skill is beside {BASELINE}, which has no row here: {command}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from benchmark.records.record import SCORES
+from benchmark.records.record import SCORES, TRAIN_AND_VAL
 from benchmark.reports.choice import chosen
 from benchmark.reports.conditions import CONDITIONS, condition_notes
 from benchmark.reports.cost_columns import SHOWN_COSTS
@@ -85,6 +85,11 @@ class Group:
         protocol = f", protocol {self.label}" if self.protocols > 1 else ""
         return f"{self.dataset}, horizon {self.horizon}{protocol}"
 
+    @property
+    def refitted(self) -> bool:
+        """Whether its models were fitted once more on train and validation rows."""
+        return bool((self.rows["fit_rows"] == TRAIN_AND_VAL).any())
+
     @cached_property
     def chosen(self) -> DataFrame:
         """The row of each model that validation chooses: `benchmark.reports.choice.chosen`."""
@@ -98,9 +103,9 @@ class Leaderboard:
     groups: tuple[Group, ...]
 
 
-def rows_a_task(tasks: int, most: int | None = None) -> int:
-    """How many rows each of some tasks may show: `most`, or `MOST_ROWS`, of all together."""
-    return max(1, (most or MOST_ROWS) // max(1, tasks))
+def rows_a_task(tasks: int, most: int = MOST_ROWS) -> int:
+    """How many rows each of some tasks may show, where all together may show `most`."""
+    return max(1, most // max(1, tasks))
 
 
 def best_runs(results: DataFrame) -> DataFrame:

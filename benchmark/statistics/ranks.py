@@ -15,6 +15,9 @@ import numpy as np
 from benchmark.statistics.bootstrap import dataset_interval
 from benchmark.statistics.long_run import Array
 
+ALPHA = 0.05
+"""How often a test may call equal models different."""
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -47,7 +50,7 @@ def friedman(scores: Array) -> tuple[float, float]:
     return float(statistic), float(p_value)
 
 
-def critical_difference(models: int, datasets: int, alpha: float = 0.05) -> float:
+def critical_difference(models: int, datasets: int, alpha: float = ALPHA) -> float:
     """Nemenyi's test: average ranks that differ by more differ significantly.
 
     CD = q sqrt(k (k + 1) / (6 D)) with q the studentized range over sqrt(2) (Demsar 2006, p. 11).
