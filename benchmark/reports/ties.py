@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from benchmark.reports.tables import MISSING, Cell, decimals_for, number, signed
@@ -76,26 +75,22 @@ def window_losses_of(
 
     Of the rows that have those of all their runs: the best `most`, or every one.
     """
-    if not losses:
-        return {}
-    by_row: dict[tuple[str, int, str], dict[int, list[str]]] = {}
-    columns = (runs[name].tolist() for name in ("model", "lookback", "config", "seed", "run_id"))
-    for *key, seed, run_id in zip(*columns, strict=True):
-        by_row.setdefault(tuple(key), {}).setdefault(seed, []).append(run_id)
-    keys = zip(rows["model"], rows["lookback"], rows["config"], strict=True)
-    compared = (
-        (index, list(by_row[key].values()))
-        for index, key in zip(rows.index, keys, strict=True)
-        if all(run_id in losses for run_ids in by_row[key].values() for run_id in run_ids)
-    )
-
     import numpy as np
 
-    def mean(of_seed: Sequence[str]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = np.mean([losses[run_id] for run_id in of_seed], axis=0)
-        return found
-
-    return {index: np.stack(list(map(mean, own))) for index, own in islice(compared, most)}
+    by_row: dict[tuple[str, int, str], dict[int, list[str]]] = {}
+    columns = (runs[name].tolist() for name in ("model", "lookback", "config", "seed", "run_id"))
+    for model, lookback, config, seed, run_id in zip(*columns, strict=True):
+        by_row.setdefault((model, lookback, config), {}).setdefault(seed, []).append(run_id)
+    found: dict[int, NDArray[np.float64]] = {}
+    keys = zip(rows["model"], rows["lookback"], rows["config"], strict=True)
+    for index, key in zip(rows.index, keys, strict=True):
+        if len(found) == most:
+            break
+        seeds = by_row[key].values()
+        if all(run_id in losses for own in seeds for run_id in own):
+            means = [np.mean([losses[run_id] for run_id in own], axis=0) for own in seeds]
+            found[index] = np.stack(means)
+    return found
 
 
 def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
@@ -111,14 +106,13 @@ def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
     values = (rows[name].tolist() for name in ("rank", *TIES))
     for rank, difference, low, high, p_value in zip(*values, strict=True):
         if math.isnan(p_value):
-            differences.append(Cell(MISSING))
-            intervals.append(Cell(MISSING))
-            continue
-        text = "best" if rank == 1 else signed(difference, places)
-        interval = f"[{signed(low, places)}, {signed(high, places)}]" if rank > 1 else ""
-        text += f" {interval}" if interval and not apart else ""
-        if rank > 1 and low <= 0:
-            text += f" {TIED}"
+            text = interval = MISSING
+        elif rank == 1:
+            text, interval = "best", ""
+        else:
+            interval = f"[{signed(low, places)}, {signed(high, places)}]"
+            parts = [signed(difference, places), "" if apart else interval]
+            text = " ".join(filter(None, [*parts, TIED if low <= 0 else ""]))
         differences.append(Cell(text))
         intervals.append(Cell(interval))
     columns = {"vs best": differences}
