@@ -58,8 +58,6 @@ VERDICT = {"mse": "verdict", "mae": "verdict_mae"}
 ALIKE = 1e-5
 """Relative difference of scores that another machine makes: no change, and no other run."""
 
-_JUDGED_BY = ("runs_old", "runs_new", "trained_old", "trained_new")
-
 
 class _Pair(NamedTuple):
     """A row of a comparison: its key, and what is judged."""
@@ -147,10 +145,10 @@ def judge(comparison: Comparison, old: Side, new: Side) -> Comparison:
 
 
 def _pairs(rows: DataFrame, metric: Metric) -> list[_Pair]:
-    names = (*KEY, "fingerprint_old", "config_old", "config_new", "category")
-    scores = (f"{metric}_old", f"{metric}_new")
-    columns = (rows[name].tolist() for name in (*names, *scores, *_JUDGED_BY))
-    return [_Pair(*row) for row in zip(*columns, strict=True)]
+    fields = {"fingerprint": "fingerprint_old"}
+    fields |= {"score_old": f"{metric}_old", "score_new": f"{metric}_new"}
+    columns = (rows[fields.get(name, name)].tolist() for name in _Pair._fields)
+    return list(map(_Pair, *columns))
 
 
 def _means(

@@ -57,7 +57,7 @@ def diebold_mariano(first: Array, second: Array, horizon: int) -> float:
     deviation = float(np.sqrt(max(variance, np.finfo(float).tiny)))
     scale = min(1.0, STEPS / n)
     critical = critical_value(
-        min(n, STEPS), max(1, round(horizon * scale)), max(1, min(STEPS, round(bandwidth * scale)))
+        min(n, STEPS), max(1, round(horizon * scale)), max(1, round(bandwidth * scale))
     )
     return max(critical * deviation, ROUNDING * float(averaged[0].mean()))
 
