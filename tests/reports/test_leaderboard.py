@@ -180,6 +180,13 @@ def test_a_failed_run_is_listed_and_never_filled_in(run, table):
     assert lost["failed_seeds"].tolist() == [1, 1]
 
 
+def test_a_seed_that_failed_in_two_ways_is_one_failed_seed(run, table):
+    errors = ("ValueError: no", "MemoryError: none left")
+    board = leaderboard(table(*(run("lstm", error=error, seed=3) for error in errors)))
+    lost = pd.read_csv(io.StringIO(to_csv(board)))
+    assert lost["failed_seeds"].tolist() == [1, 1]
+
+
 def test_a_table_of_failures_alone_has_no_rank(run, table):
     board = leaderboard(table(run("lstm", error="ValueError: no")))
     text = to_markdown(board)
