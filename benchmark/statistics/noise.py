@@ -98,17 +98,18 @@ def floor_of_mean(floors: Sequence[NoiseFloor]) -> NoiseFloor:
     F. E. Satterthwaite, An approximate distribution of estimates of variance components (1946).
     """
     parts = [(floor.std / len(floors)) ** 2 for floor in floors]
-    variance = sum(parts)
-    freedom: float = sum(floor.freedom for floor in floors)
-    if variance:
-        freedom = freedom_of_sum(parts, [floor.freedom for floor in floors])
-    return NoiseFloor(math.sqrt(variance), sum(floor.configurations for floor in floors), freedom)
+    freedom = freedom_of_sum(parts, [floor.freedom for floor in floors])
+    configurations = sum(floor.configurations for floor in floors)
+    return NoiseFloor(math.sqrt(sum(parts)), configurations, freedom)
 
 
 def freedom_of_sum(variances: Sequence[float], freedom: Sequence[float]) -> float:
-    """Degrees of freedom of a sum of estimated variances, not all 0, by Welch and Satterthwaite."""
+    """Degrees of freedom of a sum of estimated variances, by Welch and Satterthwaite.
+
+    Where all are 0 they are those of all together.
+    """
     uncertain = sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
-    return sum(variances) ** 2 / uncertain
+    return sum(variances) ** 2 / uncertain if uncertain else float(sum(freedom))
 
 
 @lru_cache(maxsize=4096)
