@@ -111,8 +111,11 @@ def tie_columns(rows: DataFrame, apart: bool) -> dict[str, list[Cell]]:
             text, interval = "best", ""
         else:
             interval = f"[{signed(low, places)}, {signed(high, places)}]"
-            parts = [signed(difference, places), "" if apart else interval]
-            text = " ".join(filter(None, [*parts, TIED if low <= 0 else ""]))
+            text = signed(difference, places)
+            if not apart:
+                text += f" {interval}"
+            if low <= 0:
+                text += f" {TIED}"
         differences.append(Cell(text))
         intervals.append(Cell(interval))
     columns = {"vs best": differences}
