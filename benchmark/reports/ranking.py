@@ -103,9 +103,9 @@ class Leaderboard:
     groups: tuple[Group, ...]
 
 
-def rows_a_task(tasks: int, most: int = MOST_ROWS) -> int:
-    """How many rows each of some tasks may show, where all together may show `most`."""
-    return max(1, most // max(1, tasks))
+def rows_a_task(tasks: int, most: int | None = None) -> int:
+    """How many rows each of some tasks may show: `most`, or `MOST_ROWS`, of all together."""
+    return max(1, (most or MOST_ROWS) // max(1, tasks))
 
 
 def best_runs(results: DataFrame) -> DataFrame:
