@@ -10,7 +10,7 @@ from benchmark.reports.across import LEAST, standing
 from benchmark.reports.average_ranks import Ranking, rank_models
 from benchmark.reports.drawing import save_figure
 from benchmark.reports.ranking import Leaderboard
-from benchmark.reports.specs import GREY, Spec, layer, number_axis
+from benchmark.reports.specs import GREY, Rows, Spec, layer, number_axis
 from benchmark.reports.tables import plain
 from benchmark.statistics.ranks import ALPHA
 
@@ -24,8 +24,6 @@ EDGE, LEADER = 0.012, 0.05
 """Shares of the axis: how far a bar reaches beyond its models, a leader beyond the axis."""
 
 GAP = "\u00a0\u00a0"  # a drawing joins other blanks
-
-Rows = list[dict[str, Any]]
 
 
 def plot_ranks(board: Leaderboard, path: Path, option: str = "--ranks") -> None:
@@ -128,9 +126,11 @@ def _names(ranking: Ranking, first: float, reach: float) -> tuple[Rows, Rows]:
     return lines, texts
 
 
-def _line(x: float, x2: float, y: float, y2: float | None = None, width: float = 1) -> Any:
+def _line(
+    x: float, x2: float, y: float, y2: float | None = None, width: float = 1
+) -> dict[str, Any]:
     return {"x": x, "x2": x2, "y": y, "y2": y if y2 is None else y2, "width": width}
 
 
-def _text(x: float, y: float, text: str, align: str = "left", dx: float = 0) -> Any:
+def _text(x: float, y: float, text: str, align: str = "left", dx: float = 0) -> dict[str, Any]:
     return {"x": x, "y": y, "text": text, "align": align, "dx": dx}

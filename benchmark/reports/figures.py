@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from benchmark.config import nearest
 from benchmark.errors import UserError
@@ -15,9 +14,8 @@ from benchmark.reports.details import Detail
 from benchmark.reports.drawing import save_figure
 from benchmark.reports.ranking import Group, Leaderboard
 from benchmark.reports.seasons import season_of
+from benchmark.reports.specs import Rows
 from benchmark.reports.tables import plain
-
-Rows = list[dict[str, Any]]
 
 DEFAULT_MODELS = 5
 WIDTH = 560
@@ -191,7 +189,7 @@ def save_chart(
     Raises:
         UserError: vl-convert is not installed, or the file cannot be written.
     """
-    colours = {
+    colours = {specs.TRUTH: "#222222"} | {
         series: colour
         for detail, colour in zip(details, specs.PALETTE, strict=False)
         for series in (
@@ -201,9 +199,7 @@ def save_chart(
         )
     }
     drawn = {row["series"] for row in rows}
-    colours = {label: colour for label, colour in colours.items() if label in drawn}
-    if specs.TRUTH in drawn:
-        colours = {specs.TRUTH: "#222222", **colours}
+    colours = {series: colour for series, colour in colours.items() if series in drawn}
     titles = {"y": y} if y else {}
     spec = specs.complete(specs.SPECS[kind](), rows, colours, **titles)
     for season in spec.get("params", []):

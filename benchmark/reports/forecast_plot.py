@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmark.records.forecast import Forecast, Times, Values
 from benchmark.reports.drawing import save_figure
-from benchmark.reports.specs import Spec, complete, forecasts_spec
+from benchmark.reports.specs import Rows, Spec, complete, forecasts_spec
 from benchmark.reports.tables import plain
 
 SEEN, NEXT = "#4a5568", "#2b6cb0"
 
 DATES = {
-    **{"year": "%Y", "quarter": "%b %Y", "month": "%b %Y"},
-    **{"week": "%d %b", "day": "%d %b", "date": "%d %b"},
-    **{"hours": "%d %b %H:%M", "minutes": "%H:%M"},
-}
+    "year": "%Y", "quarter": "%b %Y", "month": "%b %Y",
+    "week": "%d %b", "day": "%d %b", "date": "%d %b",
+    "hours": "%d %b %H:%M", "minutes": "%H:%M",
+}  # fmt: skip
 """How a tick is written that is a whole year, quarter and so on; the largest counts."""
 
 MOST_PANELS = 24
@@ -75,11 +74,11 @@ def _panel(forecast: Forecast, number: int) -> Spec:
     return spec | {"title": title, "width": wide, "height": 110}
 
 
-def _rows(series: str, times: Times, values: Mapping[str, Values]) -> list[dict[str, Any]]:
+def _rows(series: str, times: Times, values: Mapping[str, Values]) -> Rows:
     """Rows of one line; times in milliseconds, of no time zone."""
-    table = [times.astype("datetime64[ms]").astype(np.int64), *values.values()]
-    names = ("time", *values)
+    table = {"time": times.astype("datetime64[ms]").astype(np.int64), **values}
+    columns = (column.tolist() for column in table.values())
     return [
-        {"series": series, **dict(zip(names, row, strict=True))}
-        for row in zip(*(each.tolist() for each in table), strict=True)
+        {"series": series, **dict(zip(table, row, strict=True))}
+        for row in zip(*columns, strict=True)
     ]

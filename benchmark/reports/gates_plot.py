@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.reports.drawing import save_figure
 from benchmark.reports.figures import WIDTH
-from benchmark.reports.specs import PALETTE, Spec
+from benchmark.reports.specs import PALETTE, Spec, number_axis
 from benchmark.reports.tables import plain
 
 HEIGHT = 46
@@ -38,20 +38,14 @@ def plot_gates(
 
 def _panel(name: str, values: Sequence[float], event: Sequence[int], *, bottom: bool) -> Spec:
     steps = [{"step": step, "value": value} for step, value in enumerate(values, 1)]
-    across = {
-        "field": "step",
-        "type": "quantitative",
-        "title": "step" if bottom else None,
-        "scale": {"domain": [1, len(values)], "nice": False},
-        "axis": {"labels": bottom, "grid": False},
-    }
-    up = {
-        "field": "value",
-        "type": "quantitative",
-        "title": None,
-        "scale": {"domain": [0, 1]} if _is_gate(values) else {"zero": False},
-        "axis": {"tickCount": 2},
-    }
+    across = number_axis(
+        "step",
+        "step" if bottom else None,
+        {"domain": [1, len(values)], "nice": False},
+        axis={"labels": bottom, "grid": False},
+    )
+    within = {"domain": [0, 1]} if _is_gate(values) else None
+    up = number_axis("value", None, within, axis={"tickCount": 2})
     rule = {"type": "rule", "color": PALETTE[4], "opacity": 0.55, "strokeWidth": 5}
     return {
         "title": {"text": plain(name), "fontSize": 11},

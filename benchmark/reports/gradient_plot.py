@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.reports.drawing import save_figure
 from benchmark.reports.figures import WIDTH
-from benchmark.reports.specs import PALETTE, complete, lines_spec
+from benchmark.reports.specs import DASHES, PALETTE, complete, lines_spec
 
 FLOOR = 1e-12
 """Less is not drawn."""
@@ -33,7 +33,9 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     ]
     colours = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(flows)}
     across, up = "steps before the last output", "gradient, relative to the last step"
-    spec = complete(lines_spec("step", across, up), rows, colours)
+    spec = lines_spec("step", across, up)
+    dashes = [DASHES[place // len(PALETTE) % len(DASHES)] for place in range(len(flows))]
+    spec["encoding"]["strokeDash"] = spec["encoding"]["color"] | {"scale": {"range": dashes}}
     spec["encoding"]["y"] |= {
         "scale": {"type": "log", "domain": [FLOOR, 2], "nice": False},
         "axis": {
@@ -41,7 +43,4 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
             "labelExpr": "datum.value < 1 ? format(datum.value, '~e') : '1'",
         },
     }
-    dashes = [([1, 0], [6, 3], [2, 2])[place // len(PALETTE) % 3] for place in range(len(flows))]
-    scale = {"domain": list(colours), "range": dashes}
-    spec["encoding"]["strokeDash"] = spec["encoding"]["color"] | {"scale": scale}
-    save_figure(spec | {"width": WIDTH}, path, "--plot")
+    save_figure(complete(spec, rows, colours) | {"width": WIDTH}, path, "--plot")

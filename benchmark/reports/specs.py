@@ -6,10 +6,11 @@ draws for. Every chart has one field `series` that tells its lines apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 Spec = dict[str, Any]
+Rows = list[dict[str, Any]]
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31")
 """Colours that most readers with a colour deficiency tell apart (Okabe and Ito 2008), and two."""
@@ -80,10 +81,8 @@ def with_seasons(spec: Spec) -> Spec:
 def training_spec() -> Spec:
     """A curve of training; rows: epoch, value, series, and whether its weights were kept."""
     spec = lines_spec("epoch", "epoch", "validation MSE")
-    every = (
-        "max(1, ceil((domain('x')[1] - domain('x')[0]) / 10))"  # whole epochs, about ten of them
-    )
-    ticks = f"sequence(domain('x')[0], domain('x')[1] + 1, {every})"
+    every = "max(1, ceil((domain('x')[1] - domain('x')[0]) / 10))"
+    ticks = f"sequence(domain('x')[0], domain('x')[1] + 1, {every})"  # whole epochs, about ten
     spec["encoding"]["x"]["axis"] = {"format": "d", "values": {"expr": ticks}}
     spec["layer"].insert(1, layer("point", "datum.kept", filled=True, size=90, opacity=1))
     return spec
@@ -197,9 +196,7 @@ SPECS = {
 }
 
 
-def complete(
-    spec: Spec, rows: Sequence[Mapping[str, Any]], colours: Mapping[str, str], **titles: str
-) -> Spec:
+def complete(spec: Spec, rows: Rows, colours: Mapping[str, str], **titles: str) -> Spec:
     """Give a specification its data and colours, as the page's script does.
 
     What takes a pointer is left out, and layers that draw none of the rows.
@@ -211,7 +208,7 @@ def complete(
         titles: of the axes, by channel (``x=``, ``y=``).
     """
     domain = list(colours)
-    spec["data"] = {"values": list(rows)}
+    spec["data"] = {"values": rows}
     spec["encoding"]["color"]["scale"] = {"domain": domain, "range": list(colours.values())}
     for axis, title in titles.items():
         spec["encoding"][axis]["title"] = title
@@ -225,7 +222,7 @@ def complete(
     return spec
 
 
-def _is_needed(layer: Spec, rows: Sequence[Mapping[str, Any]]) -> bool:
+def _is_needed(layer: Spec, rows: Rows) -> bool:
     chosen = layer.get("transform", [{}])[0].get("filter")
     if isinstance(chosen, dict):
         return any(row.get(chosen["field"]) == chosen["equal"] for row in rows)
@@ -259,7 +256,7 @@ def layer(mark: str, chosen: str | Spec | None, encoding: Spec | None = None, **
     return drawn if chosen is None else drawn | {"transform": [{"filter": chosen}]}
 
 
-def number_axis(field: str, title: str, scale: Spec | None = None, **more: Any) -> Spec:
+def number_axis(field: str, title: str | None, scale: Spec | None = None, **more: Any) -> Spec:
     """A field of numbers, on a scale that need not begin at nothing."""
     scale = scale or {"zero": False}
     return {"field": field, "type": "quantitative", "title": title, "scale": scale, **more}
