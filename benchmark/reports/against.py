@@ -110,24 +110,19 @@ def _table(
     for at, (name, lookback, mse) in enumerate(
         zip(rows["name"], rows["lookback"], rows["mse"], strict=True)
     ):
-        windows = luck = None
-        if not (trained[at] or trained[place]):
-            luck = 0.0
-        elif floor is not None:
-            luck = floor.smallest_difference(means[at], means[place])
-        if {at, place} <= seeds.keys() and can_resample(seeds[at].shape[1], group.horizon):
-            windows = diebold_mariano(seeds[at], seeds[place], group.horizon)
-        difference = mse - reference
-        told = [Cell(signed(difference, places)), Cell(percent(difference / reference))]
-        cells.append(
-            (
-                Cell(name),
-                Cell(str(lookback)),
-                Cell(number(mse, places)),
-                *(told if at != place else [Cell(""), Cell("")]),
-                *_judged(difference, windows, luck, places, at == place),
-            )
-        )
+        told = ("", "", "", "")
+        if at != place:
+            windows = luck = None
+            if not (trained[at] or trained[place]):
+                luck = 0.0
+            elif floor is not None:
+                luck = floor.smallest_difference(means[at], means[place])
+            if {at, place} <= seeds.keys() and can_resample(seeds[at].shape[1], group.horizon):
+                windows = diebold_mariano(seeds[at], seeds[place], group.horizon)
+            difference = mse - reference
+            share = percent(difference / reference)
+            told = (signed(difference, places), share, *_judged(difference, windows, luck, places))
+        cells.append(tuple(map(Cell, (name, str(lookback), number(mse, places), *told))))
     return Table(
         title=f"{group.title}: beside {rows['name'].iloc[place]} "
         f"({rows['lookback'].iloc[place]}), MSE {number(reference, places)}",
@@ -146,12 +141,10 @@ def _table(
 
 
 def _judged(
-    difference: float, windows: float | None, seeds: float | None, places: int, itself: bool
-) -> tuple[Cell, Cell]:
+    difference: float, windows: float | None, seeds: float | None, places: int
+) -> tuple[str, str]:
     """How far equal models differ, and what to think of this difference."""
-    if itself:
-        return Cell(""), Cell("")
     if windows is None and not seeds:
-        return Cell(MISSING), Cell(MISSING)
+        return MISSING, MISSING
     reach = math.hypot(windows or 0.0, seeds or 0.0)
-    return Cell(number(reach, places)), Cell(verdict_of(difference, windows, seeds))
+    return number(reach, places), verdict_of(difference, windows, seeds)

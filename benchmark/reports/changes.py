@@ -167,27 +167,20 @@ def without_noise(comparison: Comparison) -> Comparison:
 
     That on the MSE speaks for the RMSE too; what neither it nor that on the MAE is about stays.
     """
-    rows = comparison.rows.copy()
-    noise = (rows[name].eq(NOISE).tolist() for name in ("verdict", "verdict_mae"))
-    silent = [
-        {name for name, is_noise in {"mse": mse, "rmse": mse, "mae": mae}.items() if is_noise}
-        for mse, mae in zip(*noise, strict=True)
-    ]
-    was = rows["worse"] + rows["better"]
-    for side in ("worse", "better"):
-        rows[side] = [
-            tuple(name for name in names if name not in own)
-            for names, own in zip(rows[side].tolist(), silent, strict=True)
-        ]
-    rows["category"] = [
-        _outcome(worse, better, NOISE)
-        if category in JUDGED[:2] and not own.isdisjoint(changed)
-        else category
-        for category, worse, better, own, changed in zip(
-            rows["category"], rows["worse"], rows["better"], silent, was, strict=True
+    rows = comparison.rows
+    left: dict[str, list[Any]] = {"category": [], "worse": [], "better": []}
+    columns = (rows[name] for name in (*left, "verdict", "verdict_mae"))
+    for category, worse, better, of_mse, of_mae in zip(*columns, strict=True):
+        verdicts = {"mse": of_mse, "rmse": of_mse, "mae": of_mae}
+        still_worse, still_better = (
+            tuple(name for name in names if verdicts.get(name) != NOISE)
+            for names in (worse, better)
         )
-    ]
-    return replace(comparison, rows=_worst_first(rows))
+        is_less = (still_worse, still_better) != (worse, better)
+        left["category"].append(_outcome(still_worse, still_better, NOISE) if is_less else category)
+        left["worse"].append(still_worse)
+        left["better"].append(still_better)
+    return replace(comparison, rows=_worst_first(rows.assign(**left)))
 
 
 def verdict_of(

@@ -37,6 +37,8 @@ UNCHANGED_SHOWN = 20
 MOST_LISTED = 100
 """Entries of one table or list in Markdown: a comment on GitHub holds 65,536 characters."""
 
+_WHICH = ("file", "dataset", "horizon", "name", "lookback", "seed")
+_TITLES = {"horizon": "H", "name": "model", "lookback": "L"}
 _RUNS = ("runs_old", "runs_new")
 _SAME = ["unchanged", "within noise"]
 _CHANGED = ["failed", "regressed", "fixed", "improved"]
@@ -110,33 +112,28 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def _table(rows: DataFrame, notes: Iterable[str] = (), arrows: bool = False) -> Table:
     """Lay out rows; with `arrows`, for Markdown, old and new share a column."""
-    columns = [Column("outcome", number=False)]
-    marks = {} if arrows else _MARKS  # bold would make the good news stand out alone
-    cells = [[Cell(name, marks.get(name, "")) for name in rows["category"]]]
-    titles = {"dataset": "dataset", "horizon": "H", "name": "model", "lookback": "L"}
-    if (rows["file"] != "").any():
-        titles = {"file": "file", **titles}
-    for name, title in (titles | {"seed": "seed"}).items():
+    columns: dict[Column, Iterable[str]] = {}
+    for name in _WHICH if (rows["file"] != "").any() else _WHICH[1:]:
         tells_no_row_from_another = name != "name" and rows[name].nunique() == 1
         spare = 6 if tells_no_row_from_another else 0
         is_number = name in ("horizon", "lookback", "seed")
-        columns.append(Column(title, number=is_number, spare=spare))
-        cells.append([Cell(_value(name, value)) for value in rows[name]])
+        column = Column(_TITLES.get(name, name), number=is_number, spare=spare)
+        columns[column] = [_value(name, value) for value in rows[name]]
     for metric in HEADLINE:
-        for column, texts in _change(rows, metric, arrows).items():
-            columns.append(column)
-            cells.append([Cell(text) for text in texts])
+        columns |= _change(rows, metric, arrows)
     also = _also(rows)
     if any(also):
-        columns.append(Column("also", number=False, spare=3))
-        cells.append([Cell(text or MISSING) for text in also])
+        columns[Column("also", number=False, spare=3)] = [text or MISSING for text in also]
     if judged(rows):
-        columns.append(Column("verdict", number=False))
-        cells.append([Cell(verdict) for verdict in told_verdicts(rows)])
+        columns[Column("verdict", number=False)] = told_verdicts(rows)
+    marks = {} if arrows else _MARKS  # bold would make the good news stand out alone
     return Table(
         title="Comparison",
-        columns=tuple(columns),
-        rows=tuple(zip(*cells, strict=True)),
+        columns=(Column("outcome", number=False), *columns),
+        rows=tuple(
+            (Cell(outcome, marks.get(outcome, "")), *map(Cell, texts))
+            for outcome, *texts in zip(rows["category"], *columns.values(), strict=True)
+        ),
         notes=tuple(notes),
     )
 
@@ -281,8 +278,7 @@ def _unheld(comparison: Comparison) -> list[str]:
 
 
 def _row_names(rows: DataFrame) -> list[str]:
-    names = ("file", "dataset", "horizon", "name", "lookback", "seed")
-    columns = (rows[name].tolist() for name in names)
+    columns = (rows[name].tolist() for name in _WHICH)
     return [
         f"{f'{file}: ' if file else ''}{dataset} H={horizon} {model} L={lookback} "
         f"{'all seeds' if seed == ALL_SEEDS else f'seed {seed}'}"
