@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.reports.tables import LONGEST_LINE, Column, Table, plain
@@ -60,12 +60,13 @@ def _print_rows(table: Table, console: Console, elsewhere: str) -> set[str]:
 
     widths = _widths(table)
     kept, gap = _fitting(table.columns, widths, console.width)
-    room = console.width - _width([0] * len(widths), kept, gap)
+    room = console.width - _width([0] * len(kept), gap)
     allotted = _allotted(table.columns, {place: widths[place] for place in kept}, room)
     console.print(_grid(table, allotted, gap), crop=False)
-    if len(kept) < len(widths):
-        console.print(Text(_left_out(table, kept, elsewhere), style="dim"))
-    return {column.title for place, column in enumerate(table.columns) if place not in kept}
+    gone = [place for place in range(len(widths)) if place not in kept]
+    if gone:
+        console.print(Text(_left_out(table, gone, elsewhere), style="dim"))
+    return {table.columns[place].title for place in gone}
 
 
 def _widths(table: Table) -> list[tuple[int, int]]:
@@ -95,27 +96,29 @@ def _fitting(
 
     A long word is broken rather than a score left out, but not for what is more easily spared.
     """
-    kept = list(range(len(columns)))
-    widths = [max(least, min(whole, TEXT_WIDTH)) for least, whole in texts]
+    widths = {
+        place: max(least, min(whole, TEXT_WIDTH)) for place, (least, whole) in enumerate(texts)
+    }
     for gap in (2, 1):  # closer together before anything is left out
-        if _width(widths, kept, gap) <= room:
-            return kept, gap
-    while _width(widths, kept, 1) > room:
-        spare, place = max((columns[place].spare, place) for place in kept)
+        if _width(widths.values(), gap) <= room:
+            return list(widths), gap
+    while _width(widths.values(), 1) > room:
+        spare, last = max((columns[place].spare, place) for place in widths)
         if spare <= SCORES:
-            widths = [
-                width if column.number else min(width, TEXT_WIDTH)
-                for column, width in zip(columns, widths, strict=True)
-            ]
-            if _width(widths, kept, 1) <= room or not spare:
+            widths = {
+                place: width if columns[place].number else min(width, TEXT_WIDTH)
+                for place, width in widths.items()
+            }
+            if _width(widths.values(), 1) <= room or not spare:
                 break
-        kept.remove(place)
-    return kept, 1
+        del widths[last]
+    return list(widths), 1
 
 
-def _width(widths: Sequence[int], kept: Sequence[int], gap: int) -> int:
+def _width(widths: Collection[int], gap: int) -> int:
+    """Characters of columns side by side."""
     edges = 2
-    return sum(widths[place] for place in kept) + gap * (len(kept) - 1) + edges
+    return sum(widths) + gap * (len(widths) - 1) + edges
 
 
 def _allotted(
@@ -144,7 +147,7 @@ def _grid(table: Table, widths: Mapping[int, int], gap: int) -> RichTable:
     from rich.text import Text
 
     grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, gap - 1, 0, 0), pad_edge=False)
-    grid.width = _width(list(widths.values()), range(len(widths)), gap)
+    grid.width = _width(widths.values(), gap)
     for place, width in widths.items():
         column = table.columns[place]
         justify: Literal["left", "right"] = "right" if column.number else "left"
@@ -156,13 +159,12 @@ def _grid(table: Table, widths: Mapping[int, int], gap: int) -> RichTable:
     return grid
 
 
-def _left_out(table: Table, kept: Sequence[int], elsewhere: str) -> str:
+def _left_out(table: Table, gone: Sequence[int], elsewhere: str) -> str:
     """Name the columns that are not shown, and what one says that says the same of all rows."""
     names = []
-    for place, column in enumerate(table.columns):
-        if place not in kept:
-            texts = {plain(row[place].text) for row in table.rows}
-            same = f" ({texts.pop()} in all rows)" if len(texts) == 1 else ""
-            names.append(column.title + same)
+    for place in gone:
+        texts = {plain(row[place].text) for row in table.rows}
+        same = f" ({texts.pop()} in all rows)" if len(texts) == 1 else ""
+        names.append(table.columns[place].title + same)
     other = f" or {elsewhere}" if elsewhere else ""
     return f"Left out for lack of width: {', '.join(names)}; a wider terminal{other} shows all."
