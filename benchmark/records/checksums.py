@@ -43,7 +43,7 @@ def open_checked(path: Path, longest: int | None = None) -> IO[bytes]:
         OSError: it cannot be read.
     """
     while True:
-        which, sums = _which(path.parent), _content(path.parent)
+        which, sums = _state(path.parent)
         stream = open(path, "rb")  # noqa: SIM115 - the caller closes it
         try:
             if longest is not None and os.fstat(stream.fileno()).st_size > longest:
@@ -52,7 +52,7 @@ def open_checked(path: Path, longest: int | None = None) -> IO[bytes]:
             if sums is None or f"\n{_digest_of(stream)}  {path.name}\n".encode() in b"\n" + sums:
                 stream.seek(0)
                 return stream
-            if (_which(path.parent), _content(path.parent)) == (which, sums):
+            if _state(path.parent) == (which, sums):
                 raise _changed(path)  # else: another process has just replaced the run
         except BaseException:
             stream.close()
@@ -86,14 +86,16 @@ def check_folder(folder: Path) -> None:
         UserError: names the files that are not.
         OSError: one cannot be read.
     """
-    while (content := _content(folder)) is not None:
-        which = _which(folder)
+    while True:
+        which, content = _state(folder)
+        if content is None:
+            return
         sums = _parsed(folder / SUMS_FILE, content)
         found = {name: _digest(folder / name) for name in _files(folder) if name in sums}
         wrong = [name for name, digest in sums.items() if found.get(name) != digest]
         if not wrong:
             return
-        if (_which(folder), _content(folder)) == (which, content):
+        if _state(folder) == (which, content):
             raise UserError.join(_changed(folder / name) for name in wrong)
 
 
@@ -102,19 +104,19 @@ def _changed(path: Path) -> UserError:
     return UserError(str(path), what, _CURE)
 
 
-def _which(folder: Path) -> tuple[int, int]:
-    """Tell a folder from another one that has taken its place, even with the same files in it."""
+def _state(folder: Path) -> tuple[tuple[int, int], bytes | None]:
+    """Tell which folder it is, and what its file of checksums holds.
+
+    Another folder that has taken its place is told from it, even with the same files in it. A run
+    of an earlier version has no checksums: None.
+    """
     found = os.stat(folder)
-    return found.st_ino, found.st_ctime_ns
-
-
-def _content(folder: Path) -> bytes | None:
-    """What the file of checksums holds; None where the run is of an earlier version."""
+    which = found.st_ino, found.st_ctime_ns
     try:
         with open(os.path.join(folder, SUMS_FILE), "rb") as stream:
-            return stream.read(MAX_SUMS)
+            return which, stream.read(MAX_SUMS)
     except FileNotFoundError:
-        return None
+        return which, None
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, str]:

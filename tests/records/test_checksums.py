@@ -177,16 +177,16 @@ def test_a_run_that_is_replaced_and_replaced_back_while_it_is_read_is_not_damage
     (other / "SHA256SUMS").unlink()
     write_sums(other)
     swaps = [other, again]  # the second holds what the first one took the place of
-    content = checksums._content
+    state = checksums._state
 
-    def swapped(folder: Path) -> bytes | None:
-        before = content(folder)
+    def swapped(folder: Path) -> Any:
+        before = state(folder)
         if swaps:
             shutil.rmtree(folder)
             swaps.pop(0).rename(folder)
-        return before if swaps else content(folder)
+        return before if swaps else state(folder)
 
-    monkeypatch.setattr(checksums, "_content", swapped)
+    monkeypatch.setattr(checksums, "_state", swapped)
     with open_checked(run / "record.json") as stream:
         assert stream.read()
     assert not swaps
