@@ -106,7 +106,6 @@ def _names(runs: Path) -> list[str]:
 
 
 def _read(path: Path, array: str) -> NDArray[np.float64]:
-
     check_own(path.parent)
     arrays = read_arrays(path, {array: "f2"}, {"known": "iu2"})
     errors, known = arrays[array], arrays.get("known")

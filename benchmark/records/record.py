@@ -10,7 +10,7 @@ import math
 import re
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -43,7 +43,12 @@ def is_run_id(value: str) -> bool:
     return _RUN_ID.fullmatch(value) is not None
 
 
-def _folder_name(value: str) -> str:
+def check_run_id(value: str) -> str:
+    """Return a run's id.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not is_run_id(value):
         raise ValueError(
             "a run's id is also its folder's name: 1 to 128 ASCII letters, digits, '.', '_' or '-',"
@@ -66,7 +71,7 @@ def _utc(value: str) -> str:
     return value
 
 
-RunId = Annotated[str, AfterValidator(_folder_name)]
+RunId = Annotated[str, AfterValidator(check_run_id)]
 """Text that is safe as a folder's name on any system."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_name)]
@@ -243,22 +248,21 @@ OF_THE_MACHINE = (
 
 def column_kinds() -> dict[str, type]:
     """Return the plain type of every column: str, int or float."""
-    return {name: _plain(field.annotation) for name, field in RunRecord.model_fields.items()}
+    kinds = {"string": str, "integer": int, "number": float}
+    return {name: kinds[schema["type"]] for name, schema in _schemas().items()}
+
+
+def column_bounds() -> dict[str, tuple[float, float]]:
+    """Return the least and the greatest value of every column of numbers that has such."""
+    return {
+        name: (schema["minimum"], schema.get("maximum", math.inf))
+        for name, schema in _schemas().items()
+        if "minimum" in schema
+    }
 
 
 @cache
-def column_bounds() -> dict[str, tuple[float, float]]:
-    """Return the least and the greatest value of every column of numbers that has such."""
-    found = {}
-    for name, schema in RunRecord.model_json_schema()["properties"].items():
-        for kind in schema.get("anyOf", [schema]):
-            if "minimum" in kind:
-                found[name] = kind["minimum"], kind.get("maximum", math.inf)
-    return found
-
-
-def _plain(annotation: object) -> type:
-    if annotation in (str, int, float):
-        return annotation
-    inner = get_args(annotation)[0]
-    return str if isinstance(inner, str) else _plain(inner)  # Literal["done", ...] holds texts
+def _schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schema of every column's values where they are not absent."""
+    properties = RunRecord.model_json_schema()["properties"]
+    return {name: schema.get("anyOf", [schema])[0] for name, schema in properties.items()}

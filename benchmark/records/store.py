@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from benchmark.errors import UserError
 from benchmark.files import (
     FULL,
@@ -37,11 +35,10 @@ from benchmark.records.checksums import SUMS_FILE, check_folder, write_sums
 from benchmark.records.folder import load_record
 from benchmark.records.index import INDEX_FILE, current_rows, keep_index, order_of, read_index
 from benchmark.records.listing import list_runs
-from benchmark.records.record import RunId, RunRecord
+from benchmark.records.record import RunRecord, check_run_id
 from benchmark.records.table import write_rows
 
 PUT_ATTEMPTS = 20
-_RUN_ID = TypeAdapter(RunId)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -100,7 +97,7 @@ class Store:
             UserError: the folder cannot be written or the disk is full, also inside the block.
             ValueError: `run_id` is no safe folder name; the block wrote no record, or another's.
         """
-        _RUN_ID.validate_python(run_id)
+        check_run_id(run_id)
         with storage_faults(self.folder):
             self.runs.mkdir(parents=True, exist_ok=True)
             sweep(self.folder)
