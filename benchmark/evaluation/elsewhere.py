@@ -126,7 +126,8 @@ def _check(targets: NDArray[Any], where: str, task: Task, original_units: bool) 
             cure = "its windows begin at other rows, or its values are not scaled by the train rows"
             if abs(otherwise[window, step, channel] - wanted) <= CLOSE:
                 cure = "it is in original units: add --original-units"
-                cure = "it is scaled: leave out --original-units" if original_units else cure
+                if original_units:
+                    cure = "it is scaled: leave out --original-units"
             raise UserError(place, what, cure)
 
 

@@ -63,17 +63,25 @@ class Errors:
 
     def mean(self, part: Array) -> float:
         """Average ``(W, C)`` over all target values."""
-        return float(part.mean() if self.known is None else _mean(part, self.known, None))
+        return float(self._mean(part, None))
 
     def by_channel(self, part: Array) -> Array:
         """Average ``(W, C)`` over the target values of each channel ``(C,)``."""
-        found: Array = part.mean(axis=0) if self.known is None else _mean(part, self.known, 0)
+        found: Array = self._mean(part, 0)
         return found
 
     def by_window(self, part: Array) -> Array:
         """Average ``(W, C)`` over the target values of each window ``(W,)``."""
-        found: Array = part.mean(axis=1) if self.known is None else _mean(part, self.known, 1)
+        found: Array = self._mean(part, 1)
         return found
+
+    def _mean(self, part: Array, axis: int | None) -> Any:
+        """Average means ``(W, C)``, each weighed by how many values it is of."""
+        if self.known is None:
+            return part.mean(axis=axis)
+        total = np.where(self.known > 0, part * self.known, 0.0).sum(axis=axis)
+        count = self.known.sum(axis=axis)
+        return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
 def gather_errors(
@@ -97,21 +105,16 @@ def gather_errors(
         FloatingPointError: a forecast is not finite, or as good as that; it has no score.
     """
     centre, spread = torch.from_numpy(mean), torch.from_numpy(scale)
-    rows: dict[str, list[Tensor]] = {"squared": [], "absolute": [], "percentage": []}
+    rows: dict[str, list[Tensor]] = {"squared": [], "absolute": [], "percentage": [], "known": []}
     sums: dict[str, Tensor] = {}
     origin: Tensor | None = None
-    windows = 0
-    known: list[Tensor] = []  # of each window and channel, where some are not
     for forecast, target in _in_pieces(forecasts):
         forecast, target = forecast.cpu().double(), target.cpu().double()
         if not bool((forecast.abs() <= LARGEST).all()):  # nor is NaN
             raise FloatingPointError("the forecast of a test window is not finite, or beyond 1e18")
         origin = _some_value(target, origin)
-        there: Tensor | None = None
-        if masked:
-            there = ~target.isnan()
-            target = torch.where(there, target, forecast)  # an error of 0 adds nothing to a sum
-            known.append(there.sum(dim=1))
+        there = ~target.isnan() if masked else torch.ones_like(target, dtype=torch.bool)
+        target = torch.where(there, target, forecast)  # an error of 0 adds nothing to a sum
         error = forecast - target
         parts = {
             "squared": error.square(),
@@ -120,44 +123,33 @@ def gather_errors(
         }
         for name, part in parts.items():
             rows[name].append(part.mean(dim=1))
+        rows["known"].append(there.sum(dim=1))
         # about some value of each channel: the variance keeps its digits, a constant's is exactly 0
-        deviation = target - origin
-        if there is not None:
-            deviation = torch.where(there, deviation, 0.0)
+        deviation = torch.where(there, target - origin, 0.0)
         totals = {
             "squared": parts["squared"].sum(dim=0),
             "absolute": parts["absolute"].sum(dim=0),
             "deviation": deviation.sum(dim=(0, 1)),
             "deviation_squared": deviation.square().sum(dim=(0, 1)),
+            "known": there.sum(dim=0),
         }
-        if there is not None:
-            totals["known"] = there.sum(dim=0)
         sums = {name: sums.get(name, 0) + total for name, total in totals.items()}
-        windows += len(target)
-    per_step = sums.get("known", windows)  # target values of each step (and channel)
-    horizon = len(sums["squared"])
-    values = windows * horizon if isinstance(per_step, int) else per_step.sum(dim=0)
     per_window = {name: torch.cat(parts) for name, parts in rows.items()}
-    if known:
-        counts = torch.cat(known)
-        per_window = {name: part * horizon / counts for name, part in per_window.items()}
+    known = per_window.pop("known")
+    if masked:
+        horizon = len(sums["known"])
+        per_window = {name: part * horizon / known for name, part in per_window.items()}
+    values = sums["known"].sum(dim=0)
     variance = sums["deviation_squared"] / values - (sums["deviation"] / values).square()
     return Errors(
         **{name: part.numpy() for name, part in per_window.items()},
-        squared_by_step=(sums["squared"] / per_step).numpy(),
-        absolute_by_step=(sums["absolute"] / per_step).numpy(),
+        squared_by_step=(sums["squared"] / sums["known"]).numpy(),
+        absolute_by_step=(sums["absolute"] / sums["known"]).numpy(),
         variance=variance.clamp(min=0).numpy(),
         scale=scale,
         seasonal_error=seasonal_error,
-        known=counts.numpy() if known else None,
+        known=known.numpy() if masked else None,
     )
-
-
-def _mean(part: Array, known: NDArray[np.int64], axis: int | None) -> Any:
-    """Weigh means ``(W, C)`` by how many values each is of."""
-    total = np.where(known > 0, part * known, 0.0).sum(axis=axis)
-    count = known.sum(axis=axis)
-    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)
 
 
 def _some_value(target: Tensor, before: Tensor | None) -> Tensor:

@@ -59,8 +59,8 @@ def read_table(
     within = (step >= 0) & (step < task.horizon)
     if not within.all():
         row = int(within.argmin())
-        what = f"{table[TIME].iloc[row]} is {step[row] + 1} steps after its cutoff, "
-        what += str(table[CUTOFF].iloc[row])
+        time, cutoff = (table[key].iloc[row] for key in (TIME, CUTOFF))
+        what = f"{time} is {step[row] + 1} steps after its cutoff, {cutoff}"
         cure = f"the horizon is {task.horizon}: name the one that was forecast with --horizon"
         if step[row] < 0:
             cure = f"{CUTOFF} is the time of the last row before the horizon"
@@ -111,8 +111,9 @@ def _column(path: Path, table: pd.DataFrame, wanted: str | None) -> str:
         raise UserError(str(path), what, cure)
     others = [str(name) for name in table.columns if name not in (*KEYS, TRUTH)]
     if not others:
-        what = f"has no column of forecasts: {TRUTH!r} is the true values"
-        what = what if TRUTH in table.columns else "has no column of forecasts"
+        what = "has no column of forecasts"
+        if TRUTH in table.columns:
+            what += f": {TRUTH!r} is the true values"
         raise UserError(str(path), what, "write them into one with the model's name")
     if wanted in others:
         return wanted
