@@ -6,7 +6,7 @@ A run makes its test windows here and nowhere else: after its forecaster has bee
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -99,7 +99,8 @@ def score_forecasts(
         if calibration
         else None
     )
-    kept = Kept(common_windows(len(windows)))
+    common = common_windows(len(windows))
+    kept = Kept(common)
     errors = gather_errors(
         _forecasts(forecast, windows, batch_size, kept, sums),
         mean=task.scaler.mean,
@@ -109,7 +110,7 @@ def score_forecasts(
     )
     return Evaluation(
         errors=errors,
-        samples=kept.samples(windows.first, task, calibration),
+        samples=kept.samples(windows.first + common, task, calibration),
         extremes=_extremes(forecast, windows, errors, task, calibration),
         quantiles=sums.scores() if sums else None,
     )
@@ -144,4 +145,4 @@ def _extremes(
     kept = Kept(np.arange(len(numbers)))
     kept.see(x)
     kept.add(forecast(index, x), y)
-    return replace(kept.samples(0, task, calibration), first_row=numbers + windows.first)
+    return kept.samples(windows.first + numbers, task, calibration)

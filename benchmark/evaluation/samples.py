@@ -77,14 +77,14 @@ class Kept:
     """
 
     def __init__(self, index: NDArray[np.int64]) -> None:
-        self.index = torch.from_numpy(index)
+        self._index = torch.from_numpy(index)
         self._start = 0
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def see(self, x: Tensor) -> None:
         """Look at the lookbacks of the next batch, before a forecaster can write into them."""
         stop = self._start + len(x)
-        inside = self.index[(self.index >= self._start) & (self.index < stop)] - self._start
+        inside = self._index[(self._index >= self._start) & (self._index < stop)] - self._start
         self._inside, self._start = inside.to(x.device), stop
         self._history = x[:, -MOST_HISTORY:][self._inside]
 
@@ -93,11 +93,13 @@ class Kept:
         if len(self._inside):
             self._parts.append((self._history, quantiles[self._inside], y[self._inside]))
 
-    def samples(self, first: int, task: Task, calibration: Calibration | None) -> Samples:
+    def samples(
+        self, first_row: NDArray[np.int64], task: Task, calibration: Calibration | None
+    ) -> Samples:
         """Return what was kept.
 
         Args:
-            first: row at which the horizon of window 0 begins.
+            first_row: row at which each horizon begins ``(N,)``.
             task: whose scaler gives the original units.
             calibration: makes the interval.
         """
@@ -113,7 +115,7 @@ class Kept:
             ordered = (quantiles + offsets).sort(dim=1).values  # (N, Q, H, C); heads may cross
             interval = np.stack([original(ordered[:, end]) for end in INTERVAL_80])
         return Samples(
-            first_row=self.index.numpy() + first,
+            first_row=first_row,
             history=original(history),
             target=original(target),
             forecast=original(middle(quantiles, target)),
