@@ -114,25 +114,27 @@ def compare_published(
     matches = _on_their_windows(matches, results, losses or {})
     for metric in HEADLINE:
         theirs = matches[f"published_{metric}"]
-        change = (matches[f"own_{metric}"] - theirs) / theirs.where(theirs > 0)
-        matches[f"{metric}_difference"] = change.where(same)
-        away = (matches[f"own_{metric}"] - theirs).abs().where(same)
-        matches[f"{metric}_within"] = away <= _reach(matches[f"{metric}_std"], matches["seeds"])
+        away = (matches[f"own_{metric}"] - theirs).where(same)
+        reach = _reach(matches[f"{metric}_std"], matches["seeds"])
+        matches[f"{metric}_difference"] = away / theirs.where(theirs > 0)
+        matches[f"{metric}_within"] = away.abs() <= reach
     order = ["dataset", "horizon", "fingerprint", "mse", "model", "lookback", "published_mse"]
     matches = matches.sort_values(order, kind="stable").reset_index(drop=True)
-
-    tasks = ours[["dataset", "dataset_key", "horizon"]].drop_duplicates()
-    context = tasks.merge(
-        figures.drop(columns="dataset"), how="inner", on=["dataset_key", "horizon"]
-    )
-    context = context.sort_values(["dataset", "horizon", "published_mse"], kind="stable")
-    context = context.drop_duplicates(["dataset", "horizon", "model_key"])
-    context = context.groupby(["dataset", "horizon"]).head(best).reset_index(drop=True)
-    context.columns = context.columns.str.removeprefix("published_")
+    context = _lowest(figures, ours[["dataset", "dataset_key", "horizon"]].drop_duplicates(), best)
     return PublishedComparison(
         matches.drop(columns=["dataset_key", "model_key"]),
         context.drop(columns=["dataset_key", "model_key"]),
     )
+
+
+def _lowest(figures: DataFrame, tasks: DataFrame, best: int) -> DataFrame:
+    """Take the lowest published MSE of each of the best models of every task."""
+    found = tasks.merge(figures.drop(columns="dataset"), how="inner", on=["dataset_key", "horizon"])
+    found = found.sort_values(["dataset", "horizon", "published_mse"], kind="stable")
+    found = found.drop_duplicates(["dataset", "horizon", "model_key"])
+    found = found.groupby(["dataset", "horizon"]).head(best).reset_index(drop=True)
+    found.columns = found.columns.str.removeprefix("published_")
+    return found
 
 
 def _on_their_windows(
