@@ -44,7 +44,7 @@ def read_csv_rows(path: Path) -> CsvRows:
     where = str(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as stream:
-            return split(path, stream)
+            return parse_csv_rows(path, stream)
     except FileNotFoundError:
         raise UserError(where, "no such file", "check the path, or run a benchmark first") from None
     except IsADirectoryError:
@@ -107,8 +107,12 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
         raise UserError(f"{path}: line 1", f"has column {twice[0]!r:.60} twice", "remove one")
 
 
-def split(path: Path, stream: TextIO) -> CsvRows:
+def parse_csv_rows(path: Path, stream: TextIO) -> CsvRows:
     """Read the text of a CSV file.
+
+    Args:
+        path: what to call it in errors.
+        stream: its text.
 
     Raises:
         UserError: the text is no CSV, empty or too large.

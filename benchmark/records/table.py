@@ -17,7 +17,7 @@ from benchmark.config import nearest
 from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.records import layout
-from benchmark.records.csv_rows import CsvRows, read_csv_rows, split
+from benchmark.records.csv_rows import CsvRows, parse_csv_rows, read_csv_rows
 from benchmark.records.record import (
     COLUMNS,
     OF_THE_MACHINE,
@@ -61,7 +61,7 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    text = _whole(rows)
+    text = _below_header(rows)
     try:
         there = path.read_bytes()
     except OSError:
@@ -72,7 +72,7 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
 
 def csv_text(records: Iterable[RunRecord]) -> str:
     """Return records as the text of a CSV file."""
-    return _whole(map(row_text, records))
+    return _below_header(map(row_text, records))
 
 
 def row_text(record: RunRecord) -> str:
@@ -80,7 +80,7 @@ def row_text(record: RunRecord) -> str:
     return ",".join(_cell(getattr(record, column)) for column in COLUMNS)
 
 
-def _whole(rows: Iterable[str]) -> str:
+def _below_header(rows: Iterable[str]) -> str:
     return "\n".join([",".join(COLUMNS), *rows]) + "\n"
 
 
@@ -123,7 +123,9 @@ def parse_results(text: str, name: str) -> DataFrame:
         UserError: as `read_results`.
     """
     frame = _sound(text)
-    return _results(split(Path(name), io.StringIO(text, newline=""))) if frame is None else frame
+    if frame is None:
+        return _results(parse_csv_rows(Path(name), io.StringIO(text, newline="")))
+    return frame
 
 
 def _sound(text: str | None) -> DataFrame | None:

@@ -219,5 +219,5 @@ def test_one_endless_line_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 def test_one_endless_row_over_many_lines_is_not_read_to_its_end() -> None:
     text = io.StringIO("a,b\n" + '"' + "x\n" * 1_000_000)
-    message = refusal(lambda: csv_rows.split(Path("x.csv"), text))
+    message = refusal(lambda: csv_rows.parse_csv_rows(Path("x.csv"), text))
     assert "a row is longer than 1,000,000 characters" in message or "field limit" in message

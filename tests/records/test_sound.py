@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmark.errors import UserError
 from benchmark.records import table
-from benchmark.records.csv_rows import split
+from benchmark.records.csv_rows import parse_csv_rows
 from benchmark.records.table import REQUIRED
 
 HEADER = (*REQUIRED, "rmse", "params", "note")
@@ -30,7 +30,7 @@ ends = st.sampled_from(["\n", "\n", "\n", "\r\n", "\n\n", "\n \n", ""])
 
 def exact(text: str) -> pd.DataFrame | str:
     try:
-        return table._results(split(Path("some.csv"), io.StringIO(text, newline="")))
+        return table._results(parse_csv_rows(Path("some.csv"), io.StringIO(text, newline="")))
     except UserError as error:
         return str(error)
 
