@@ -84,14 +84,14 @@ def score_forecasts(
 
     Args:
         forecast: is asked for every window in time order, then for the extremes once more.
-        task: as `evaluate` takes it, with the rest.
-        device: likewise.
-        calibration: likewise.
-        batch_size: likewise.
+        task: whose test windows are forecast.
+        device: where they lie.
+        calibration: makes quantiles of the forecasts, which are scored as well.
+        batch_size: windows forecast at once.
 
     Raises:
-        FloatingPointError: as `evaluate`, with the rest.
-        ForecastError: likewise.
+        FloatingPointError: a forecast is not finite.
+        ForecastError: a forecast is of another shape than its target.
     """
     windows = task.windows("test", device)
     sums = (

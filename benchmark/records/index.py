@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,7 +103,5 @@ def read_index(path: Path) -> dict[str, Row]:
 
 def keep_index(path: Path, rows: Mapping[str, Row]) -> None:
     """Keep the rows; where they cannot be kept, the folders are read again next time."""
-    try:
+    with suppress(UserError):
         write_atomically(path, json.dumps([_FORMAT, rows], ensure_ascii=False))
-    except UserError:
-        return

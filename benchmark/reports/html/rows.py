@@ -48,7 +48,7 @@ OTHERS = (
 
 
 def columns() -> list[dict[str, Any]]:
-    """Describe the columns in the order of a row's cells."""
+    """Describe the columns, in their order."""
     texts = (
         ("rank", "#", "rank by MSE within its data set and horizon", True),
         ("name", "model", "sort by name", False),
@@ -93,29 +93,35 @@ def row_objects(
     }
     places = {each.key: decimals_for(rows[each.key]) for each in SCORES}
     costs = {key: [*_costs(rows, key)] for key in PARETO_COSTS}
+    order = [column["key"] for column in columns()]
     shown = []
     for place, (label, fact) in enumerate(zip(labels(rows)[:most], facts, strict=True)):
         row = rows.iloc[place]
-        scores = [
-            _score(row, each, marks.get(each.key, [""] * len(rows))[place], places[each.key])
-            for each in SCORES
-        ]
-        cells = [
-            [int(row["rank"]), f"{row['rank']}{'*' if row['failed_seeds'] else ''}", ""],
-            _text(row["name"]),
-            _text(group.dataset),
-            [group.horizon, str(group.horizon), ""],
-            *scores[:2],
-            _tie(row, places["mse"]),
-            _text(fact["family"]),
-            [int(row["lookback"]), str(row["lookback"]), ""],
-            *scores[2:],
-            *([_sortable(row[each.key]), each.write(row[each.key]), ""] for each in OTHERS),
-            _text(row["device"]),
-            [int(row["seeds"]), _seeds(row), ""],
-        ]
-        own = {key: known[place] for key, known in costs.items() if known[place]}
-        shown.append({"task": task, "label": label, "cells": cells, "costs": own, **fact})
+        cells = {
+            "rank": [int(row["rank"]), f"{row['rank']}{'*' if row['failed_seeds'] else ''}", ""],
+            "name": _text(row["name"]),
+            "dataset": _text(group.dataset),
+            "horizon": [group.horizon, str(group.horizon), ""],
+            "vs_best": _tie(row, places["mse"]),
+            "family": _text(fact["family"]),
+            "lookback": [int(row["lookback"]), str(row["lookback"]), ""],
+            "device": _text(row["device"]),
+            "seeds": [int(row["seeds"]), _seeds(row), ""],
+        }
+        for each in SCORES:
+            mark = marks[each.key][place] if each.key in marks else ""
+            cells[each.key] = _score(row, each, mark, places[each.key])
+        for each in OTHERS:
+            cells[each.key] = [_sortable(row[each.key]), each.write(row[each.key]), ""]
+        shown.append(
+            {
+                "task": task,
+                "label": label,
+                "cells": [cells[key] for key in order],
+                "costs": {key: known[place] for key, known in costs.items() if known[place]},
+                **fact,
+            }
+        )
     return shown
 
 
