@@ -1,7 +1,8 @@
-"""Counts and times as a person reads them in a table, a message or a file."""
+"""Counts, times and commands as a person reads them in a table, a message or a file."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,3 +17,17 @@ def counted(number: int, noun: str) -> str:
 def time_text(time: np.datetime64) -> str:
     """Write a time as data files do, e.g. ``2016-07-01 00:15:00``."""
     return str(time.astype("datetime64[s]")).replace("T", " ")
+
+
+def command_line(*words: object, **options: object) -> str:
+    """Write a command of ours as it is typed, e.g. ``benchmark gates gru --seed 1``.
+
+    Args:
+        words: what follows ``benchmark``.
+        options: by name; None is left out, and a list repeats the option.
+    """
+    typed = ["benchmark", *words]
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [value]
+        typed += [word for one in values if one is not None for word in (f"--{name}", one)]
+    return shlex.join(map(str, typed))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from benchmark.cli.options import check_output, make_console, tell
 from benchmark.errors import UserError
+from benchmark.words import command_line
 
 if TYPE_CHECKING:
     from benchmark.data.adoption.adopt import Proposal
@@ -101,8 +101,7 @@ def datasets_mend(
     if refused:
         tell(console, f"Note: it cannot be added as it is: {refused}", style="yellow")
         return
-    words = ["benchmark", "datasets", "add", str(new), "--name", name_of(file)]
-    tell(console, f"Next: {shlex.join(words)}")
+    tell(console, f"Next: {command_line('datasets', 'add', new, name=name_of(file))}")
 
 
 def _print_table(proposal: Proposal) -> None:

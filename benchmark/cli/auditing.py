@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from benchmark.cli.options import SetOption, check_table, make_console, model_of, show_tables
 from benchmark.cli.progress import each_begun
 from benchmark.errors import UserError
+from benchmark.words import command_line
 
 if TYPE_CHECKING:
     from benchmark.harness.spec import RunSpec
@@ -117,11 +117,15 @@ def pitfalls(
     if not effects:
         what = "cannot be made with these models and data sets"
         raise UserError(f"--only {', '.join(only or [])}", what, "choose another mistake")
-    options = ["--dataset", dataset, "--horizon", str(horizon)]
-    options += ["--seeds", str(seeds)] if seeds != SEEDS else []
-    options += [text for name in only or [] for text in ("--only", name)]
-    options += [text for value in set_ or [] for text in ("--set", value)]
-    command = shlex.join(["benchmark", "pitfalls", *(models or []), *options])
+    command = command_line(
+        "pitfalls",
+        *(models or []),
+        dataset=dataset,
+        horizon=horizon,
+        seeds=seeds if seeds != SEEDS else None,
+        only=only,
+        set=set_,
+    )
     show_tables([pitfalls_table(effects, card.name, horizon, command)], console, output)
     pieces.forget()
 
@@ -174,12 +178,15 @@ def epochs(
         for series, spec in pairs:
             asked = series, horizon, spec, seeds, blocks
             found.append(study(*asked, lambda text: begun(text, total), pieces))
-    options = [text for name in dataset or [] for text in ("--dataset", name)]
-    options += ["--horizon", str(horizon)]
-    options += ["--seeds", str(seeds)] if seeds != SEEDS else []
-    options += ["--blocks", str(blocks)] if blocks != BLOCKS else []
-    options += [text for value in set_ or [] for text in ("--set", value)]
-    command = shlex.join(["benchmark", "epochs", *(models or []), *options])
+    command = command_line(
+        "epochs",
+        *(models or []),
+        dataset=dataset,
+        horizon=horizon,
+        seeds=seeds if seeds != SEEDS else None,
+        blocks=blocks if blocks != BLOCKS else None,
+        set=set_,
+    )
     show_tables(epochs_tables(found, horizon, seeds, blocks, command), console, output)
     pieces.forget()
 

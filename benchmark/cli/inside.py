@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from benchmark.cli.options import (
 )
 from benchmark.cli.progress import each_begun
 from benchmark.errors import UserError, told_by_line
+from benchmark.words import command_line
 
 
 def gradients(
@@ -121,10 +121,7 @@ def abilities(
                 answers.append(pieces(Answers, of, make))
     if not answers:
         raise KeyboardInterrupt
-    options = [text for name in only or [] for text in ("--only", name)]
-    command = shlex.join(
-        ["benchmark", "abilities", *(cells or []), *options, "--seeds", str(seeds)]
-    )
+    command = command_line("abilities", *(cells or []), only=only, seeds=seeds)
     stopped = len(answers) < len(trainings)  # no file says that this is all
     table = abilities_table(answers, tasks, command)
     show_tables([table], console, None if stopped else output)
@@ -179,8 +176,8 @@ def gates(
         check_variables(cell, chosen, width)
         begun(f"{cell} learns {task}, seed {seed}", 1)
         seen = look_inside(trained(cell, chosen, width, seed), chosen)
-    words = ["benchmark", "gates", cell, "--task", task, "--seed", str(seed)]
-    show_tables([gates_table(seen, cell, chosen, shlex.join(words))], console, None)
+    command = command_line("gates", cell, task=task, seed=seed)
+    show_tables([gates_table(seen, cell, chosen, command)], console, None)
     if plot is not None:
         from benchmark.reports.gates_plot import plot_gates
 

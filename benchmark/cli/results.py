@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from benchmark.cli.options import FIGURES, ResultsOption, check_output, make_console, tell
 from benchmark.errors import UserError
 from benchmark.places import RESULTS, RESULTS_VARIABLE
+from benchmark.words import command_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,10 +72,8 @@ def leaderboard(
     board = rank(rows, losses)
     compared = [] if against is None else against_tables(board, rows, losses, against)
     if output is not None:
-        words = [] if results == RESULTS else ["--results", str(results)]
-        if csvs:
-            words = list(map(str, csvs))
-        command = shlex.join(["benchmark", "leaderboard", *words])
+        folder = None if csvs or results == RESULTS else results
+        command = command_line("leaderboard", *(csvs or []), results=folder)
         write_leaderboard(output, board, command=command)
         tell(console, f"Leaderboard: {output / 'leaderboard.md'}")
     if plot is not None:

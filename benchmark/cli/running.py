@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,7 +32,7 @@ from benchmark.errors import UserError, told_by_line
 from benchmark.places import RESULTS, SUITES
 from benchmark.records import layout
 from benchmark.suites.part import WHOLE, Part
-from benchmark.words import counted
+from benchmark.words import command_line, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -197,11 +196,10 @@ def suite(
     console = make_console()
     overrides = set_ or []
     outcome = run_suite(spec, str(path), execution, console, overrides, strict, make, part or WHOLE)
-    options = [word for item in set_ or [] for word in ("--set", item)]
-    command = shlex.join(["benchmark", "suite", name, *options])
     if part:
         _tell_part(part, outcome, execution, console)
     else:
+        command = command_line("suite", name, set=set_)
         _write_tables(spec, outcome, execution, console, command)
     if outcome.failed or outcome.missing:
         count = len(outcome.failed)
@@ -235,7 +233,7 @@ def _tell_part(part: Part, outcome: Outcome, execution: Execution, console: Cons
     done = sum(run.status == "done" for run in records if run.run_id in outcome.run_ids)
     of = len(outcome.run_ids)
     tell(console, f"Part {part.number} of {part.parts}: {done} of its {of} runs are done.")
-    whole = re.sub(r" --part[= ]\S+", "", shlex.join(["benchmark", *sys.argv[1:]]))
+    whole = re.sub(r" --part[= ]\S+", "", command_line(*sys.argv[1:]))
     tell(console, f"When all parts are through, this ranks them: {whole}")
 
 

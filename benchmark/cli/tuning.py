@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +20,7 @@ from benchmark.cli.options import (
 )
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
-from benchmark.words import counted
+from benchmark.words import command_line, counted
 
 if TYPE_CHECKING:
     import torch
@@ -112,20 +111,23 @@ def tune(
     console = make_console()
     unfinished = []
     found = []
-    words = ["benchmark", "tune", *configs, "--budget", str(budget)]
-    words += [word for each in horizon or () for word in ("--horizon", str(each))]
-    words += ["--folds", str(folds)] if folds > 1 else []
-    words += ["--every", str(every)] if every > 1 else []
-    words += [word for item in set_ or [] for word in ("--set", item)]
+    command = command_line(
+        "tune",
+        *configs,
+        budget=budget,
+        horizon=horizon,
+        folds=folds if folds > 1 else None,
+        every=every if every > 1 else None,
+        set=set_,
+    )
     for search in searches:
         path = output or execution.results / "tune" / f"{search.spec.name}.yaml"
         try:
             trials = _tune_one(search, budget, target, console, path)
             found.append((search, trials))
-            if (
-                len(paths) == 1 or len(trials) > 1
-            ):  # of several models, those without a search are in the table alone
-                _tell_chosen(search, trials, budget, console, path, shlex.join(words))
+            searched = len(paths) == 1 or len(trials) > 1
+            if searched:  # of several models, those without a search are in the table alone
+                _tell_chosen(search, trials, budget, console, path, command)
         except UserError as error:
             unfinished.append(error)
     print_tables(models_tables(found), console)
