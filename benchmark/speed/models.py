@@ -66,32 +66,17 @@ def measure(specs: Sequence[RunSpec], device: torch.device, repeats: int = 5) ->
     Raises:
         UserError: a model cannot be built, or its forecast is of another shape.
     """
-    yardstick = _Yardstick().to(device)
+    gru = nn.GRU(WIDTH, WIDTH, num_layers=2, batch_first=True).to(device)
     x = torch.randn(BATCH, LENGTH, WIDTH, device=device)
-    gru_forward = _forward(yardstick, x)
-    gru_step = _step(yardstick, lambda: yardstick(x).square().mean())
-    rows = [
-        Speed(
-            "torch.nn.GRU, 2 x 64", BATCH / timing.seconds(gru_forward, device, repeats), None, 1.0
-        ),
-    ]
+    gru_forward, gru_step = _forward(gru, x), _step(gru, lambda: gru(x)[0].square().mean())
+    forward, step = (timing.seconds(call, device, repeats) for call in (gru_forward, gru_step))
+    rows = [Speed("torch.nn.GRU, 2 x 64", BATCH / forward, BATCH / step, 1.0)]
     for spec in specs:
         shape = SeriesShape(spec.lookback, spec.horizon, CHANNELS, SEASON)
         with forecasters_fault(spec.name, own=bool(source_digest(spec.model, spec.name))):
             forecaster = build_forecaster(spec.model, shape, spec.name).to(device)
             rows.append(_measure_one(spec, forecaster, device, repeats, gru_forward, gru_step))
-    gru = timing.seconds(gru_step, device, repeats)
-    rows[0] = Speed(rows[0].name, rows[0].forward, BATCH / gru, 1.0)
     return rows
-
-
-class _Yardstick(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru = nn.GRU(WIDTH, WIDTH, num_layers=2, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.gru(x)[0])
 
 
 def _measure_one(
@@ -157,10 +142,10 @@ class LoopSpeed:
 
 def measure_loop(repeats: int = 5) -> LoopSpeed:
     """Time the suite's training loop against bare ones, epoch by epoch in turn."""
-    rows = {name: rows.stop for name, rows in ETTH1_ROWS.items()}
-    values = torch.randn(CHANNELS, rows["val"])
-    train = Windows(values[:, : rows["train"]].contiguous(), ETTH1_ROWS["train"], LENGTH, LENGTH)
-    tail = Windows(values, range(rows["val"] - LENGTH, rows["val"]), LENGTH, LENGTH)
+    rows, end = ETTH1_ROWS["train"], ETTH1_ROWS["val"].stop
+    values = torch.randn(CHANNELS, end)
+    train = Windows(values[:, : rows.stop].contiguous(), rows, LENGTH, LENGTH)
+    tail = Windows(values, range(end - LENGTH, end), LENGTH, LENGTH)
     shape = SeriesShape(LENGTH, LENGTH, CHANNELS, SEASON)
     two = nn.ModuleList([nn.Linear(LENGTH, LENGTH), nn.Linear(LENGTH, LENGTH)])
     dlinear = DLinear(shape)
