@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -85,14 +85,11 @@ def measure(
         what = "masks missing values, and these mistakes are measured on whole series"
         raise UserError(f"dataset {series.name}", what, "choose another data set")
     bench = Bench(series, horizon)
-    for spec in (LEAST_SQUARES, *specs):  # what cannot be built is found before any training
+    models = (LEAST_SQUARES, *specs)
+    for spec in models:  # what cannot be built is found before any training
         unfitted(spec, bench.task(spec.lookback), spec.name)
     chosen = [mistake for mistake in MISTAKES if mistake.__name__ in only]
-    jobs = [
-        (mistake, spec, _seeds(spec, seeds))
-        for mistake in chosen
-        for spec in (LEAST_SQUARES, *specs)
-    ]
+    jobs = [(mistake, spec, _seeds(spec, seeds)) for mistake in chosen for spec in models]
     total = sum(len(own) for *_, own in jobs) + (filled_failure.__name__ in only)
     found: list[OverSeeds] = []
     for mistake, spec, own in jobs:
@@ -105,31 +102,23 @@ def measure(
             more = {"spec": one, "source": source}
             of = [mistake.__name__, horizon, identify(one.name, bench.task(one.lookback), more)]
             with forecasters_fault(f"{spec.name} on {series.name}", own=bool(source)):
-                make = partial(_made, mistake, bench, one)
+                make = partial(list, mistake(bench, one))  # lazy: nothing is fitted before
                 by_seed.append(piece(list[Effect], of, make))
         found += [OverSeeds(own, effects) for effects in zip(*by_seed, strict=True)]
     if filled_failure.__name__ in only:
         on_start("filled failure", total)
-        others = [Bench(one, horizon) for one in companions]
-        fitting = [o for o in others if o.possible(LEAST_SQUARES, LEAST_SQUARES.lookback)]
-        of = [
-            identify(one.series.name, one.task(LEAST_SQUARES.lookback), {})
-            for one in (bench, *fitting)
-        ]
-        make = partial(_filled, [bench, *fitting])
-        failures = piece(list[Effect], [filled_failure.__name__, horizon, *of], make)
-        found += [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in failures]
+        found += _measure_failure(bench, companions, piece)
     return found
 
 
-def _made(
-    mistake: Callable[[Bench, RunSpec], Iterator[Effect]], bench: Bench, spec: RunSpec
-) -> list[Effect]:
-    return list(mistake(bench, spec))
-
-
-def _filled(benches: Sequence[Bench]) -> list[Effect]:
-    return list(filled_failure(benches))
+def _measure_failure(bench: Bench, companions: Sequence[Series], piece: Piece) -> list[OverSeeds]:
+    lookback = LEAST_SQUARES.lookback
+    others = [Bench(series, bench.horizon) for series in companions]
+    benches = [bench, *(other for other in others if other.possible(LEAST_SQUARES, lookback))]
+    tasks = [identify(each.series.name, each.task(lookback), {}) for each in benches]
+    of = [filled_failure.__name__, bench.horizon, *tasks]
+    effects = piece(list[Effect], of, partial(list, filled_failure(benches)))
+    return [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in effects]
 
 
 def _seeds(spec: RunSpec, seeds: int) -> tuple[int, ...]:
