@@ -12,8 +12,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -75,8 +73,8 @@ def audit(spec: RunSpec, where: str) -> list[Finding]:
     """
     card = load_card(spec.dataset)
     series = short(load(card), spec)
-    with TemporaryDirectory() as folder, watch_opened(card.file) as opened:
-        line = Line(spec, where, series, Path(folder))
+    with watch_opened(card.file) as opened:
+        line = Line(spec, where, series)
         fitted = line.run(series, epochs=2)
         findings = [
             *_scaler_findings(line),
@@ -87,11 +85,11 @@ def audit(spec: RunSpec, where: str) -> list[Finding]:
 
 
 def _scaler_findings(line: Line) -> list[Finding]:
-    scaler = line.plan(line.series).task.scaler
+    scaler = line.task(line.series).scaler
     findings = []
     borders: dict[SplitName, str] = {"train": "train", "val": "validation"}
     for split, name in borders.items():
-        other = line.plan(line.noise_after(split)).task.scaler
+        other = line.task(line.noise_after(split)).scaler
         moved = max(
             _largest(torch.from_numpy(scaler.mean), torch.from_numpy(other.mean)),
             _largest(torch.from_numpy(scaler.scale), torch.from_numpy(other.scale)),
@@ -103,7 +101,7 @@ def _scaler_findings(line: Line) -> list[Finding]:
 
 def _weight_findings(line: Line, fitted: Outcome) -> list[Finding]:
     findings = []
-    parts = line.unfitted(line.plan(line.series).task).modules()
+    parts = line.unfitted(line.task(line.series)).modules()
     closed = any(isinstance(part, ClosedFormForecaster) for part in parts)
     if closed and not line.spec.refit:  # else it may be fitted on validation rows
         # what is chosen among a few values stays as it is, what is solved for does not
@@ -136,7 +134,7 @@ def _weight_findings(line: Line, fitted: Outcome) -> list[Finding]:
 
 
 def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
-    task = line.plan(line.series).task
+    task = line.task(line.series)
     try:
         with told_by_line(line.where):
             forecaster = line.forecaster(fitted.weights, task)
@@ -150,14 +148,15 @@ def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
     second = evaluate(forecaster, task, "cpu").samples
 
     middle = len(first.first_row) // 2
-    later = line.plan(with_noise_from(line.series, int(first.first_row[middle]))).task
+    later = line.task(with_noise_from(line.series, int(first.first_row[middle])))
     blind = evaluate(line.forecaster(fitted.weights, later), later, "cpu").samples
 
     windows = task.windows("test")
     order = torch.arange(len(windows))
-    together = _forecasts(line.forecaster(fitted.weights, task), windows, order, len(order))
-    alone = _forecasts(line.forecaster(fitted.weights, task), windows, order, 1)
-    backwards = _forecasts(line.forecaster(fitted.weights, task), windows, order.flip(0), 5)
+    together, alone, backwards = (
+        _forecasts(line.forecaster(fitted.weights, task), windows, rows, batch_size)
+        for rows, batch_size in ((order, len(order)), (order, 1), (order.flip(0), 5))
+    )
     return [
         Finding(
             "A forecast does not depend on any value after its lookback",

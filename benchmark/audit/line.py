@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -41,37 +42,31 @@ class Outcome:
 class Line:
     """Runs one model through the suite's line, on changed rows and for so many epochs."""
 
-    def __init__(self, spec: RunSpec, where: str, series: Series, results: Path) -> None:
+    def __init__(self, spec: RunSpec, where: str, series: Series) -> None:
         self.spec = spec
         self.where = where
         self.series = series
-        self._results = results
-        self._runs = 0
-
-    def plan(self, series: Series, epochs: int = 1) -> Plan:
-        """The run of the model on a series, in small batches."""
-        changes = {"epochs": epochs, "patience": epochs, "batch_size": BATCH_SIZE}
-        training = self.spec.training.model_copy(update=changes)
-        spec = self.spec.model_copy(update={"training": training})
-        return plan(spec, self.where, series)
 
     def run(self, series: Series, epochs: int) -> Outcome:
-        """Run it, into a folder of its own."""
-        self._runs += 1
-        results = self._results / str(self._runs)
-        execution = Execution(results, device="cpu", checkpoint=True, strict=False)
-        planned = self.plan(series, epochs)
-        record = run(planned, execution)
-        checkpoint = Store(execution.results).runs / planned.run_id / layout.WEIGHTS
-        return Outcome(record, torch.load(checkpoint, weights_only=True))
+        """Run it, and keep nothing but what is returned."""
+        planned = self._plan(series, epochs)
+        with TemporaryDirectory() as folder:
+            execution = Execution(Path(folder), device="cpu", checkpoint=True, strict=False)
+            record = run(planned, execution)
+            weights = Store(execution.results).runs / planned.run_id / layout.WEIGHTS
+            return Outcome(record, torch.load(weights, weights_only=True))
+
+    def task(self, series: Series) -> Task:
+        """What the model is to forecast on a series."""
+        return self._plan(series, epochs=1).task
 
     def noise_after(self, split: SplitName) -> Series:
         """The series with all rows after a split's end replaced by noise."""
-        return with_noise_from(self.series, self.plan(self.series).task.borders[split].stop)
+        return with_noise_from(self.series, self.task(self.series).borders[split].stop)
 
     def shaded(self, split: SplitName) -> Series:
         """The series with the rows of a split a shade larger."""
-        rows = self.plan(self.series).task.borders[split]
+        rows = self.task(self.series).borders[split]
         values = self.series.values.copy()
         values[rows.start : rows.stop] *= 1 + SHADE
         return replace(self.series, values=values)
@@ -86,6 +81,12 @@ class Line:
         forecaster = self.unfitted(task)
         forecaster.load_state_dict(weights)
         return forecaster
+
+    def _plan(self, series: Series, epochs: int) -> Plan:
+        """The run of the model on a series, in small batches."""
+        changes = {"epochs": epochs, "patience": epochs, "batch_size": BATCH_SIZE}
+        training = self.spec.training.model_copy(update=changes)
+        return plan(self.spec.model_copy(update={"training": training}), self.where, series)
 
 
 def short(series: Series, spec: RunSpec) -> Series:
