@@ -29,12 +29,13 @@ def abilities_table(
     rows = {one.cell: [Cell(one.cell)] for one in answers}
     for task in tasks:
         own = [one for one in answers if one.task == task.name]
-        lengths = [length for length in (task.length, task.longer) if length is not None]
-        for place, length in enumerate(lengths):
+        for share, length in (("right", task.length), ("right_longer", task.longer)):
+            if length is None:
+                continue
             columns.append(Column(f"{task.name}, {length} steps"))
             constant.append(Cell(f"{task.chance:.0%}"))
             for cell, row in rows.items():
-                row.append(_share([_of(one, place) for one in own if one.cell == cell]))
+                row.append(_share([getattr(one, share) for one in own if one.cell == cell]))
     seeds = len({one.seed for one in answers})
     over = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
     sizes = sorted(one.weights for one in answers)
@@ -102,10 +103,6 @@ def titles(seen: Gates, task: AbilityTask) -> dict[str, tuple[float, ...]]:
 
 def _unit(variable: Variable) -> str:
     return ", ".join(map(str, variable.unit))
-
-
-def _of(one: Answers, place: int) -> float:
-    return (one.right, one.right_longer if one.right_longer is not None else math.nan)[place]
 
 
 def _share(shares: Sequence[float]) -> Cell:
