@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import SetOption, check_table, make_console, model_of, show_tables
+from benchmark.cli.options import (
+    SetOption,
+    TableOption,
+    TriedArgument,
+    check_table,
+    make_console,
+    model_of,
+    show_tables,
+    tell_check,
+)
 from benchmark.cli.progress import each_begun
 from benchmark.errors import UserError
 from benchmark.words import command_line
@@ -29,12 +38,7 @@ COMPANIONS = ("ETTh1", "ETTh2", "exchange_rate", AUDITED)
 """For what needs several data sets: those of these that are here."""
 
 
-def audit(
-    model: Annotated[
-        str, typer.Argument(help="A forecaster's class (my_module.MyForecaster) or a YAML.")
-    ],
-    set_: SetOption = None,
-) -> None:
+def audit(model: TriedArgument, set_: SetOption = None) -> None:
     """Check that nothing leaks: no test row into a fit, no future into a forecast.
 
     Runs the model through the whole suite on a short piece of akl_pedestrians (--set dataset=ETTh1
@@ -54,13 +58,9 @@ def audit(
     with forecasters_fault(where, own=own):
         findings = audit_run(spec, where)
     for finding in findings:
-        mark = "[green]yes[/green]" if finding.passed else "[red]no [/red]"
-        console.print(f"{mark}  {finding.check}.", highlight=False)
-        if finding.seen:
-            console.print(f"       {finding.seen}", markup=False, highlight=False)
-        elif finding.moved:
-            limit = f"moves by up to {finding.moved:.3g}, allowed {finding.allowed:g}"
-            console.print(f"       {limit}", markup=False, highlight=False)
+        moved = f"moves by up to {finding.moved:.3g}, allowed {finding.allowed:g}"
+        seen = finding.seen or (moved if finding.moved else "")
+        tell_check(console, finding.check, finding.passed, [seen] if seen else [])
     if not all(finding.passed for finding in findings):
         raise typer.Exit(1)
 
@@ -80,9 +80,7 @@ def pitfalls(
         int, typer.Option(min=1, help="Trainings of each model that is trained by gradient.")
     ] = SEEDS,
     set_: SetOption = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Also write the table there, as Markdown.")
-    ] = None,
+    output: TableOption = None,
 ) -> None:
     """Measure what the field's known mistakes are worth.
 
@@ -96,7 +94,6 @@ def pitfalls(
 
     specs = _load_models(models or ("dlinear", "nlinear"), set_ or [])
     card = load_card(dataset)
-    others = [other for name in COMPANIONS if (other := load_card(name)).name != card.name]
 
     from benchmark.harness.pieces import Pieces
     from benchmark.pitfalls.mistakes import NAMES, filled_failure
@@ -108,8 +105,8 @@ def pitfalls(
             raise UserError("--only", f"unknown mistake {name!r}", nearest(name, NAMES))
     check_table(output)
     wanted = only or NAMES
-    needed = others if filled_failure.__name__ in wanted else []
-    companions = [load(other) for other in needed if locate(other)]
+    others = map(load_card, COMPANIONS if filled_failure.__name__ in wanted else ())
+    companions = [load(other) for other in others if other.name != card.name and locate(other)]
     console = make_console()
     pieces = Pieces()
     with each_begun(console) as on_start:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -210,25 +210,28 @@ def main() -> None:
         with told_by_line("a file of your own", "mend that line"):
             app()
     except UserError as error:
-        for line in str(error).split("\n"):
-            sys.stderr.write(f"error: {line}\n")
-        sys.exit(2)
+        _refuse(str(error))
     except ModuleNotFoundError as error:  # as where all was left out that `compare` can do without
         package = (error.name or "").partition(".")[0]
         if not package or package == "benchmark":
             raise
         what = f"the package '{package}', which this command needs, is not installed"
-        sys.stderr.write(f"error: {what}; pip install ts-benchmark brings all that is needed\n")
-        sys.exit(2)
+        _refuse(f"{what}; pip install ts-benchmark brings all that is needed")
     except OSError as error:  # of whether a path is there: Python raises what it cannot find out
         if error.errno not in UNKNOWN or error.filename is None:
             raise
         what = f"cannot be looked at ({error.strerror})"
-        sys.stderr.write(f"error: {error.filename}: {what}; check the path and its permissions\n")
-        sys.exit(2)
+        _refuse(f"{error.filename}: {what}; check the path and its permissions")
     except SystemExit as end:  # what Typer makes of Ctrl-C
         if end.code == INTERRUPTED:
             resumed = any(word in RESUMED for word in sys.argv[1:2])
             goes_on = FORCED if "--force" in sys.argv else GOES_ON
             sys.stderr.write(f"\nStopped.{goes_on if resumed else ''}\n")
         raise
+
+
+def _refuse(faults: str) -> NoReturn:
+    """Tell the user's mistakes, a line each, and leave."""
+    for fault in faults.split("\n"):
+        sys.stderr.write(f"error: {fault}\n")
+    sys.exit(2)

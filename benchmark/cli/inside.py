@@ -12,6 +12,7 @@ import typer
 
 from benchmark.cli.options import (
     FIGURES,
+    TableOption,
     check_output,
     check_table,
     make_console,
@@ -22,11 +23,14 @@ from benchmark.cli.progress import each_begun
 from benchmark.errors import UserError, told_by_line
 from benchmark.words import command_line
 
+CellsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Cells: gru, my_module.MyCell, ...; default: ours.")
+]
+SomeThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+
 
 def gradients(
-    cells: Annotated[
-        list[str] | None, typer.Argument(help="Cells: gru, my_module.MyCell, ...; default: ours.")
-    ] = None,
+    cells: CellsArgument = None,
     length: Annotated[int, typer.Option(min=2, help="Steps of the sequence.")] = 336,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw it: a .svg, .png or .pdf file.")
@@ -67,18 +71,14 @@ def gradients(
 
 
 def abilities(
-    cells: Annotated[
-        list[str] | None, typer.Argument(help="Cells: gru, my_module.MyCell, ...; default: ours.")
-    ] = None,
+    cells: CellsArgument = None,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="TASK", help="One task: parity, recall or adding; repeatable."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each cell on each task.")] = 3,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-    output: Annotated[
-        Path | None, typer.Option(help="Also write the table there, as Markdown.")
-    ] = None,
+    threads: SomeThreadsOption = 1,
+    output: TableOption = None,
 ) -> None:
     """Show what each cell learns easily, and what it does not.
 
@@ -141,7 +141,7 @@ def gates(
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Seed of its weights and sequences.")
     ] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
+    threads: SomeThreadsOption = 1,
     plot: Annotated[
         Path | None, typer.Option(help="Also draw one sequence: a .svg, .png or .pdf file.")
     ] = None,

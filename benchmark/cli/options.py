@@ -46,6 +46,10 @@ TensorboardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Write TensorBoard event files.")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show Lightning's own messages.")]
+TableOption = Annotated[Path | None, typer.Option(help="Also write the table there, as Markdown.")]
+TriedArgument = Annotated[
+    str, typer.Argument(help="A forecaster's class (my_module.MyForecaster) or a YAML.")
+]
 
 
 def execution_of(
@@ -164,3 +168,11 @@ def make_console() -> Console:
 def tell(console: Console, text: str, style: str | None = None) -> None:
     """Print text as it is: unbroken, and with no markup read into a path or a message."""
     console.print(text, style=style, soft_wrap=True, markup=False, highlight=False)
+
+
+def tell_check(console: Console, sentence: str, passed: bool, seen: Iterable[str]) -> None:
+    """Print what must hold, whether it does, and below it what was seen, a line each."""
+    mark = "[green]yes[/green]" if passed else "[red]no [/red]"
+    console.print(f"{mark}  {sentence}.", highlight=False)
+    for text in seen:
+        console.print(f"       {text}", markup=False, highlight=False)

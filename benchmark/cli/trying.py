@@ -11,10 +11,12 @@ from benchmark.cli.options import (
     Device,
     DeviceOption,
     ThreadsOption,
+    TriedArgument,
     execution_of,
     make_console,
     model_of,
     tell,
+    tell_check,
 )
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
@@ -25,9 +27,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    model: Annotated[
-        str, typer.Argument(help="A forecaster's class (my_module.MyForecaster) or a YAML.")
-    ],
+    model: TriedArgument,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,14 +51,11 @@ def check(
     console = make_console()
     shapes = tuple(replace(shape, lookback=run.lookback) for shape in DEFAULT_SHAPES)
     findings = check_forecaster(run.model, model, shapes)
-    problems = [finding for finding in findings if finding.problem]
     for sentence in dict.fromkeys(finding.check for finding in findings):
-        wrong = [finding for finding in problems if finding.check == sentence]
-        mark = "[red]no [/red]" if wrong else "[green]yes[/green]"
-        console.print(f"{mark}  {sentence}.", highlight=False)
-        for finding in wrong:
-            console.print(f"       {finding.shape}: {finding.problem}", markup=False)
-    if problems:
+        own = [finding for finding in findings if finding.check == sentence]
+        wrong = [f"{finding.shape}: {finding.problem}" for finding in own if finding.problem]
+        tell_check(console, sentence, not wrong, wrong)
+    if any(finding.problem for finding in findings):
         raise typer.Exit(1)
 
 
