@@ -164,15 +164,16 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
 def _next(proposal: Proposal) -> str:
     """A command that runs: of a short series, on windows that fit into it."""
     card = proposal.card
-    command = f"benchmark run ridge --set dataset={card.name}"
+    sets = [f"dataset={card.name}"]
     borders = card.splits.borders(len(proposal.found.table.values))
     held_out, train = min(len(borders["val"]), len(borders["test"])), len(borders["train"])
     if held_out >= USUAL and train >= 2 * USUAL:
-        return command
+        return command_line("run", "ridge", set=sets)
     steps = card.season if card.season > 1 else SHORT
     horizon = max(1, min(steps, held_out // 2))
     half = train // 2  # the other leaves windows to fit on
     least = steps if card.season > 1 else min(steps, half)  # a season, for who repeats it
     lookback = 2 * steps if 2 * steps <= half else least
     lookback = max(1, min(lookback, train - horizon))
-    return f"{command} --set lookback={lookback} --set horizon={horizon}"
+    sets += [f"lookback={lookback}", f"horizon={horizon}"]
+    return command_line("run", "ridge", set=sets)

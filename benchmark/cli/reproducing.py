@@ -9,13 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import (
-    Device,
-    ResultsOption,
-    execution_of,
-    make_console,
-    tell,
-)
+from benchmark.cli.options import Device, ResultsOption, execution_of, make_console, tell
 from benchmark.errors import UserError
 from benchmark.places import RESULTS
 

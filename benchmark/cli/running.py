@@ -35,8 +35,12 @@ from benchmark.suites.part import WHOLE, Part
 from benchmark.words import command_line, counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from benchmark.harness.plan import Plan
+    from benchmark.harness.run import NotKept
     from benchmark.harness.spec import Execution, SuiteSpec
     from benchmark.records.record import RunRecord
     from benchmark.suites.suite import Outcome
@@ -69,14 +73,9 @@ def run(
     overrides = [*(set_ or []), *([f"seed={seed}"] if seed is not None else [])]
     spec = load_run(path, overrides)
 
-    from benchmark.forecasters.contract import ForecastError
     from benchmark.harness.plan import plan
-    from benchmark.harness.run import NotKept, begin_anew
-    from benchmark.harness.run import run as run_one
     from benchmark.records.store import Store, read_record
-    from benchmark.suites.attempt import leave_row
     from benchmark.suites.done import is_done, newer_source
-    from benchmark.suites.progress import RunProgress
 
     execution = execution_of(
         results,
@@ -91,43 +90,62 @@ def run(
     planned = plan(spec, place_of(path, overrides))
     if planned.remark:
         tell(console, f"Note: {planned.remark}", style="yellow")
-    not_kept: UserError | None = None
+    not_kept: NotKept | None = None
     store = Store(execution.results)
     if is_done(planned, execution):
         newer = newer_source([read_record(store.runs / planned.run_id).started])
         note = f" ({newer[0]} is newer than it)" if newer else ""
         console.print(f"This run is done already{note}; --force runs it again.", soft_wrap=True)
     else:
-        run_id = planned.run_id
-        if force:
-            begin_anew(planned, execution)
-        with RunProgress({run_id: spec}, {run_id: 1.0}, console) as progress:
-            progress.report(run_id, None)
-            started = datetime.now(UTC)
-            try:
-                progress.end(run_one(planned, execution, partial(progress.report, run_id)))
-            except NotKept as error:
-                not_kept = error
-                progress.end(error.record)
-            except UserError:  # a mistake, not a result
-                raise
-            except Exception as error:
-                leave_row(planned, execution, started, error)
-                store.rebuild_csv()
-                if isinstance(error, FloatingPointError):  # says its own cure
-                    raise UserError(str(path), str(error)) from error
-                if isinstance(error, ForecastError):
-                    raise UserError(f"{path}: model", str(error)) from error
-                whole = store.runs / run_id / layout.TRACEBACK
-                kept = "what was done before is kept"
-                note = f"the whole traceback is in {whole}" if whole.exists() else kept
-                with told_by_line(f"{path}: model", note, own=bool(planned.source)):
-                    raise
-    path = store.rebuild_csv()
-    show_boards(path, console, only={planned.run_id})
+        not_kept = _run_anew(planned, execution, path, console)
+    show_boards(store.rebuild_csv(), console, only={planned.run_id})
     tell(console, f"Run folder: {store.runs / planned.run_id}")
     if not_kept:
         raise not_kept
+
+
+def _run_anew(planned: Plan, execution: Execution, path: Path, console: Console) -> NotKept | None:
+    """Make one run, shown as it goes on; what ends it leaves a failed row.
+
+    Returns:
+        Why its weights are not kept, where that is all that failed.
+
+    Raises:
+        UserError: a mistake, or what the model of the YAML at `path` raised.
+    """
+    from benchmark.forecasters.contract import ForecastError
+    from benchmark.harness.run import NotKept, begin_anew
+    from benchmark.harness.run import run as run_one
+    from benchmark.records.store import Store
+    from benchmark.suites.attempt import leave_row
+    from benchmark.suites.progress import RunProgress
+
+    run_id, store = planned.run_id, Store(execution.results)
+    if execution.force:
+        begin_anew(planned, execution)
+    with RunProgress({run_id: planned.spec}, {run_id: 1.0}, console) as progress:
+        progress.report(run_id, None)
+        started = datetime.now(UTC)
+        try:
+            progress.end(run_one(planned, execution, partial(progress.report, run_id)))
+        except NotKept as error:
+            progress.end(error.record)
+            return error
+        except UserError:  # a mistake, not a result
+            raise
+        except Exception as error:
+            leave_row(planned, execution, started, error)
+            store.rebuild_csv()
+            if isinstance(error, FloatingPointError):  # says its own cure
+                raise UserError(str(path), str(error)) from error
+            if isinstance(error, ForecastError):
+                raise UserError(f"{path}: model", str(error)) from error
+            whole = store.runs / run_id / layout.TRACEBACK
+            kept = "what was done before is kept"
+            note = f"the whole traceback is in {whole}" if whole.exists() else kept
+            with told_by_line(f"{path}: model", note, own=bool(planned.source)):
+                raise
+    return None
 
 
 def suite(

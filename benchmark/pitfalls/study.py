@@ -102,7 +102,7 @@ def measure(
             more = {"spec": one, "source": source}
             of = [mistake.__name__, horizon, identify(one.name, bench.task(one.lookback), more)]
             with forecasters_fault(f"{spec.name} on {series.name}", own=bool(source)):
-                make = partial(list, mistake(bench, one))  # lazy: nothing is fitted before
+                make = partial(list[Effect], mistake(bench, one))  # a generator: fits nothing yet
                 by_seed.append(piece(list[Effect], of, make))
         found += [OverSeeds(own, effects) for effects in zip(*by_seed, strict=True)]
     if filled_failure.__name__ in only:
@@ -117,7 +117,7 @@ def _measure_failure(bench: Bench, companions: Sequence[Series], piece: Piece) -
     benches = [bench, *(other for other in others if other.possible(LEAST_SQUARES, lookback))]
     tasks = [identify(each.series.name, each.task(lookback), {}) for each in benches]
     of = [filled_failure.__name__, bench.horizon, *tasks]
-    effects = piece(list[Effect], of, partial(list, filled_failure(benches)))
+    effects = piece(list[Effect], of, partial(list[Effect], filled_failure(benches)))
     return [OverSeeds((LEAST_SQUARES.seed,), (effect,)) for effect in effects]
 
 
