@@ -50,7 +50,7 @@ class Finding:
     """
 
     check: str
-    moved: float
+    moved: float = 0.0
     allowed: float = 0.0
     seen: str = ""
 
@@ -81,7 +81,7 @@ def audit(spec: RunSpec, where: str) -> list[Finding]:
             *_weight_findings(line, fitted),
             *_forecast_findings(line, fitted),
         ]
-    return [*findings, Finding(OPENED, 0.0, seen=", ".join(sorted(set(opened))))]
+    return [*findings, Finding(OPENED, seen=", ".join(sorted(set(opened))))]
 
 
 def _scaler_findings(line: Line) -> list[Finding]:
@@ -100,19 +100,7 @@ def _scaler_findings(line: Line) -> list[Finding]:
 
 
 def _weight_findings(line: Line, fitted: Outcome) -> list[Finding]:
-    findings = []
-    parts = line.unfitted(line.task(line.series)).modules()
-    closed = any(isinstance(part, ClosedFormForecaster) for part in parts)
-    if closed and not line.spec.refit:  # else it may be fitted on validation rows
-        # what is chosen among a few values stays as it is, what is solved for does not
-        shaded = line.run(line.shaded("val"), epochs=2)
-        sentence = "Validation rows may choose among weights and are not fitted on"
-        findings.append(Finding(sentence, _moved(fitted.weights, shaded.weights)))
-    elif not line.spec.refit:
-        # of a single epoch there is nothing for validation to choose
-        one, other = (line.run(s, epochs=1) for s in (line.series, line.noise_after("train")))
-        sentence = "The weights of one epoch do not depend on the rows after the train border"
-        findings.append(Finding(sentence, _moved(one.weights, other.weights)))
+    findings = [] if line.spec.refit else [_validation_finding(line, fitted)]
     blind = line.run(line.noise_after("val"), epochs=2)
     again = line.run(line.series, epochs=2)
     choices = [
@@ -133,6 +121,20 @@ def _weight_findings(line: Line, fitted: Outcome) -> list[Finding]:
     ]
 
 
+def _validation_finding(line: Line, fitted: Outcome) -> Finding:
+    """Whether weights depend on validation rows, on which only a refit may fit them."""
+    parts = line.unfitted(line.task(line.series)).modules()
+    if any(isinstance(part, ClosedFormForecaster) for part in parts):
+        # what is chosen among a few values stays as it is, what is solved for does not
+        shaded = line.run(line.shaded("val"), epochs=2)
+        sentence = "Validation rows may choose among weights and are not fitted on"
+        return Finding(sentence, _moved(fitted.weights, shaded.weights))
+    # of a single epoch there is nothing for validation to choose
+    one, other = (line.run(s, epochs=1) for s in (line.series, line.noise_after("train")))
+    sentence = "The weights of one epoch do not depend on the rows after the train border"
+    return Finding(sentence, _moved(one.weights, other.weights))
+
+
 def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
     task = line.task(line.series)
     try:
@@ -142,7 +144,7 @@ def _forecast_findings(line: Line, fitted: Outcome) -> list[Finding]:
             rebuilt = evaluate(forecaster, task, "cpu")
     except Exception as error:  # which the model that was scored has not raised
         told = error.what if isinstance(error, UserError) else error_text(error)
-        return [Finding(SAVED, 0.0, seen=f"made again from it, the model fails: {told}")]
+        return [Finding(SAVED, seen=f"made again from it, the model fails: {told}")]
     first = rebuilt.samples
     written = _moved(before, _state(forecaster))
     second = evaluate(forecaster, task, "cpu").samples
