@@ -20,7 +20,10 @@ def time_text(time: np.datetime64) -> str:
 
 
 def command_line(*words: object, **options: object) -> str:
-    """Write a command of ours as it is typed, e.g. ``benchmark gates gru --seed 1``.
+    """Write a command of ours as it is typed.
+
+    >>> command_line("tune", "my gru.yaml", horizon=[24, 96], folds=None, budget=30)
+    "benchmark tune 'my gru.yaml' --horizon 24 --horizon 96 --budget 30"
 
     Args:
         words: what follows ``benchmark``.
