@@ -3,6 +3,10 @@
 Read them in the order elman, gru, lstm, slstm, mlstm, mamba, mamba2; xlstm is blocks of slstm and
 mlstm.
 
+Two sizes have two names each: the steps that a convolution sees are ``taps`` of the sLSTM, mLSTM
+and xLSTM and ``conv_width`` of Mamba and Mamba-2; the inner width over the outer is the mLSTM's
+``expansion``, which may be a fraction, and ``expand`` of those two.
+
 A cell is named by its file: ``cell: gru`` is the one `Cell` defined in ``gru.py``. Files that
 define none are what cells share. A user's own is named by its module: ``cell: my_module.MyCell``.
 """

@@ -22,19 +22,19 @@ class CausalConv(nn.Module):
 
     Args:
         channels: E.
-        width: J, how many taps.
+        taps: J, steps that it sees, the present one among them.
     """
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, taps: int) -> None:
         super().__init__()
-        conv = nn.Conv1d(channels, channels, width, groups=channels)
+        conv = nn.Conv1d(channels, channels, taps, groups=channels)
         assert conv.bias is not None
         self.weight, self.bias = conv.weight, conv.bias  # (E, 1, J) and (E,)
 
     def initial_state(self, like: Tensor) -> Tensor:
         """Zeros: nothing was there before the first step."""
-        channels, _, width = self.weight.shape
-        return like.new_zeros(like.shape[0], width - 1, channels)
+        channels, _, taps = self.weight.shape
+        return like.new_zeros(like.shape[0], taps - 1, channels)
 
     def step(self, x: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
         """One step: ``(B, E)`` and the tail -> ``(B, E)`` and the next tail."""
@@ -50,8 +50,8 @@ class CausalConv(nn.Module):
         """``(B, J - 1 + S, E)`` -> ``(B, S, E)``."""
         compiled = operator("causal_conv", window, self.weight)
         if compiled is not None:
-            taps = self.weight.squeeze(1).T.contiguous()
-            return NativeConv.apply(compiled, window, taps, self.bias)  # type: ignore[no-any-return, no-untyped-call]
+            w = self.weight.squeeze(1).T.contiguous()
+            return NativeConv.apply(compiled, window, w, self.bias)  # type: ignore[no-any-return, no-untyped-call]
         # As an image (B, E, 1, S) it is stored channels last, which conv2d takes as it is.
         image = window.transpose(1, 2).unsqueeze(2)
         y = F.conv2d(image, self.weight.unsqueeze(2), self.bias, groups=len(self.bias))
@@ -59,27 +59,27 @@ class CausalConv(nn.Module):
 
 
 class NativeConv(torch.autograd.Function):
-    """The convolution compiled from ``cpp/causal_conv.cpp``; its taps are ``(J, E)``."""
+    """The convolution compiled from ``cpp/causal_conv.cpp``; its w is ``(J, E)``."""
 
     @staticmethod
-    def forward(ctx: Any, compiled: Operator, window: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, compiled: Operator, window: Tensor, w: Tensor, b: Tensor) -> Tensor:
         """Keep the inputs."""
-        width, channels = taps.shape
-        y = window.new_empty(len(window), window.shape[1] - width + 1, channels)
-        sizes = (y.shape[1], channels, width)
-        compiled.run("causal_conv_forward", len(y), window, taps, bias, y, *sizes)
-        ctx.save_for_backward(window, taps)
+        taps, channels = w.shape
+        y = window.new_empty(len(window), window.shape[1] - taps + 1, channels)
+        sizes = (y.shape[1], channels, taps)
+        compiled.run("causal_conv_forward", len(y), window, w, b, y, *sizes)
+        ctx.save_for_backward(window, w)
         ctx.compiled, ctx.sizes = compiled, sizes
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradient of the taps comes a row at a time."""
-        window, taps = ctx.saved_tensors
+        """The gradient of w comes a row at a time."""
+        window, w = ctx.saved_tensors
         gy, gwindow = gy.contiguous(), torch.zeros_like(window)
-        gtaps = taps.new_zeros(len(gy), *taps.shape)
-        given = (window, taps, gy, gwindow, gtaps)
+        gw = w.new_zeros(len(gy), *w.shape)
+        given = (window, w, gy, gwindow, gw)
         compiled: Operator = ctx.compiled
         compiled.run("causal_conv_backward", len(gy), *given, *ctx.sizes)
-        return None, gwindow, gtaps.sum(0), gy.sum((0, 1))
+        return None, gwindow, gw.sum(0), gy.sum((0, 1))

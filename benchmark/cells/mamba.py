@@ -59,9 +59,8 @@ class Mamba(Cell):
         input_size: width of u.
         hidden_size: D.
         state_size: N.
-        expand: E / D. The mLSTM's is called ``expansion`` and may be a fraction.
-        conv_width: J, steps that the convolution sees; 1 looks at no other step. The xLSTM's cells
-            call it ``taps``.
+        expand: E / D.
+        conv_width: J, steps that the convolution sees; 1 looks at no other step.
     """
 
     def __init__(

@@ -55,10 +55,9 @@ class Mamba2(Cell):
         input_size: width of u.
         hidden_size: D.
         state_size: N.
-        expand: E / D. The mLSTM's is called ``expansion`` and may be a fraction.
+        expand: E / D.
         num_heads: K.
-        conv_width: J, steps that the convolution sees; 1 looks at no other step. The xLSTM's cells
-            call it ``taps``.
+        conv_width: J, steps that the convolution sees; 1 looks at no other step.
 
     Raises:
         ValueError: channels that cannot be split into heads.

@@ -68,14 +68,14 @@ BLOCK = 4
 
 
 class MLSTM(Cell):
-    """mLSTM layer; its state is C ``(B, K, W, W)``, n, m and the convolution's past.
+    """mLSTM layer; its state is C ``(B, K, W, W)``, n, m and the convolution's tail.
 
     Args:
         input_size: I.
         hidden_size: D.
         num_heads: K.
-        expansion: E / D, before rounding. Mamba and Mamba-2 call it ``expand``.
-        taps: J, steps that the convolution sees. Mamba and Mamba-2 call it ``conv_width``.
+        expansion: E / D, before rounding.
+        taps: J, steps that the convolution sees.
         dropout: of the output.
         form: how `forward` computes: ``parallel`` takes time in S^2, ``chunkwise`` linear in S,
             and so does ``fastest``, in C++ where that can be.
@@ -139,9 +139,9 @@ class MLSTM(Cell):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One application of the equations above."""
-        C, n, m, past = state
+        C, n, m, tail = state
         u, z = self.up(x).chunk(2, dim=-1)
-        a, past = self.conv.step(u, past)
+        a, tail = self.conv.step(u, tail)
         a = F.silu(a)
         q, k, v = _in_blocks(self.query, a), _in_blocks(self.key, a), _in_blocks(self.value, u)
         i, f = self.gates(torch.cat([q, k, v], dim=-1)).chunk(2, dim=-1)  # i~, f~ (B, K)
@@ -156,13 +156,13 @@ class MLSTM(Cell):
         divisor = torch.maximum((q * n).sum(-1).abs(), lower_bound(m)) + EPS
         h = (q.unsqueeze(-1) * C).sum(-2) / divisor[..., None]
         y = self.down((self.norm(h) + self.skip * a) * F.silu(z))
-        return self.dropout(y), (C, n, m, past)
+        return self.dropout(y), (C, n, m, tail)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """All steps at once, the memory in the form that was asked for."""
-        C, n, m, past = self.initial_state(x) if state is None else state
+        C, n, m, tail = self.initial_state(x) if state is None else state
         u, z = (F.linear(x, weight) for weight in self.up.weight.chunk(2))  # both contiguous
-        a, past = self.conv(u, past)
+        a, tail = self.conv(u, tail)
         a = F.silu(a)
         q, k, v, i, f = self.project(a, u)
         batch, steps, _ = x.shape
@@ -174,7 +174,7 @@ class MLSTM(Cell):
             h = h.reshape(self.num_heads, batch, steps, -1)
             y = gated_output(h, 1 + self.norm.weight, self.skip, a, z, self.down.weight)
         C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in state)
-        return self.dropout(y), (C, n, m, past)
+        return self.dropout(y), (C, n, m, tail)
 
     def project(self, a: Tensor, u: Tensor) -> tuple[Tensor, ...]:
         """Return q, k, v ``(K B, S, W)`` and i, f ``(K B, S)`` from both branches ``(B, S, E)``.

@@ -49,15 +49,14 @@ from benchmark.config import Positive, Probability
 
 
 class SLSTM(Cell):
-    """sLSTM recurrence; its state is h, c, n, m, each ``(B, K, W)``, and the convolution's past.
+    """sLSTM recurrence; its state is h, c, n, m, each ``(B, K, W)``, and the convolution's tail.
 
     Args:
         input_size: I.
         hidden_size: D.
         num_heads: K.
         forget_gate: f, a sigmoid or an exponential of f~.
-        taps: J, steps that the convolution before the gates i and f sees; 1 leaves it out. Mamba
-            and Mamba-2 call it ``conv_width``.
+        taps: J, steps that the convolution before the gates i and f sees; 1 leaves it out.
         dropout: of h on its way to the norm, not on its way to the next step.
 
     Raises:
@@ -79,6 +78,7 @@ class SLSTM(Cell):
         width = hidden_size // num_heads
         self.num_heads = num_heads
         self.forget_gate = forget_gate
+        self.taps = taps
         same = input_size == hidden_size
         self.embed = nn.Identity() if same else nn.Linear(input_size, hidden_size)
         self.conv = CausalConv(hidden_size, taps) if taps > 1 else None
@@ -109,16 +109,15 @@ class SLSTM(Cell):
     def initial_state(self, like: Tensor) -> State:
         """Zeros; m so low that whatever the first step writes outweighs it."""
         empty = like.new_zeros(like.shape[0], self.num_heads, self.hidden_size // self.num_heads)
-        past = like.new_zeros(like.shape[0], 0, self.hidden_size)
-        past = self.conv.initial_state(like) if self.conv is not None else past
-        return empty, empty, empty, torch.full_like(empty, NOTHING_YET), past
+        tail = like.new_zeros(like.shape[0], self.taps - 1, self.hidden_size)
+        return empty, empty, empty, torch.full_like(empty, NOTHING_YET), tail
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """One application of the equations above."""
-        h, c, n, m, past = state
+        h, c, n, m, tail = state
         x = a = self.embed(x)
         if self.conv is not None:
-            a, past = self.conv.step(x, past)
+            a, tail = self.conv.step(x, tail)
             a = F.silu(a)
         of_a, of_x = self.gates_from_conv(self.split(a)), self.gates_from_input(self.split(x))
         gates = torch.cat([of_a, of_x], dim=-1) + self.gates_from_past(h) + self.bias
@@ -132,14 +131,14 @@ class SLSTM(Cell):
         c = f * c + i * z
         n = f * n + i
         h = o * c / n
-        return self.norm(self.dropout(h)), (h, c, n, m, past)
+        return self.norm(self.dropout(h)), (h, c, n, m, tail)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """All steps: what does not depend on h at once, then the shortest possible loop."""
-        h, c, n, m, past = self.initial_state(x) if state is None else state
+        h, c, n, m, tail = self.initial_state(x) if state is None else state
         x = a = self.embed(x)
         if self.conv is not None:
-            a, past = self.conv(x, past)
+            a, tail = self.conv(x, tail)
             a = F.silu(a)
         parts = (self.gates_from_conv(self.split(a)), self.gates_from_input(self.split(x)))
         by_head = [part.permute(1, 2, 0, 3) for part in parts]  # as the loop wants them
@@ -148,7 +147,7 @@ class SLSTM(Cell):
         outputs, (h, c, n, m) = scalar_memory(
             gates.permute(2, 0, 1, 3), self.gates_from_past.weight, (h, c, n, m), self.forget_gate
         )
-        return self.norm(self.dropout(outputs)), (h, c, n, m, past)
+        return self.norm(self.dropout(outputs)), (h, c, n, m, tail)
 
     def split(self, x: Tensor) -> Tensor:
         """``(..., D)`` -> ``(..., K, W)``."""

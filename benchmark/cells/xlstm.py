@@ -47,7 +47,7 @@ class XLSTM(Cell):
         hidden_size: D.
         blocks: a letter each, first to last: ``s`` or ``m``.
         num_heads: of every block.
-        taps: steps that every block's convolution sees. Mamba and Mamba-2 call it ``conv_width``.
+        taps: steps that every block's convolution sees.
         dropout: of every block's cell.
 
     Raises:
