@@ -18,10 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from benchmark.cells.heads import EPS
 from benchmark.cells.native import operator
-
-EPS = 1e-5
-"""Of the norm, as in `benchmark.cells.heads.HeadNorm`."""
 
 
 def gated_output(

@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+EPS = 1e-5
+"""Added to the variance by every norm of heads."""
+
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """``(..., D)`` -> ``(..., K, W)``."""
@@ -71,4 +74,12 @@ class HeadNorm(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """``(..., K, W)`` -> ``(..., D)``."""
-        return F.layer_norm(h, h.shape[-1:], eps=1e-5).flatten(-2) * (1 + self.weight)
+        return F.layer_norm(h, h.shape[-1:], eps=EPS).flatten(-2) * (1 + self.weight)
+
+
+class LayerNorm(HeadNorm):
+    """The same of ``(..., D)``, all of it one head."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., D)`` -> ``(..., D)``."""
+        return super().forward(x.unsqueeze(-2))

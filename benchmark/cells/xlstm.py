@@ -30,7 +30,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from benchmark.cells.cell import Cell, State
-from benchmark.cells.heads import HeadNorm, round_up, small_init_
+from benchmark.cells.heads import LayerNorm, round_up, small_init_
 from benchmark.cells.mlstm import MLSTM
 from benchmark.cells.slstm import SLSTM
 from benchmark.config import Positive, Probability
@@ -79,7 +79,7 @@ class XLSTM(Cell):
                 cell = SLSTM(*sizes, num_heads=num_heads, taps=taps, dropout=dropout)
                 cell.reset_parameters(depth=number / max(len(blocks) - 1, 1))
                 self.blocks.append(Block(cell, FeedForward(hidden_size, layers=len(blocks))))
-        self.norm = HeadNorm(hidden_size)
+        self.norm = LayerNorm(hidden_size)
         self.state_lengths = [len(cell.initial_state(torch.empty(0))) for cell in self.cells()]
 
     def initial_state(self, like: Tensor) -> State:
@@ -92,7 +92,7 @@ class XLSTM(Cell):
         for block, own in zip(self.blocks, self.by_block(state), strict=True):
             x, own = block.step(x, own)  # type: ignore[operator]
             last += own
-        return layer_norm(self.norm, x), last
+        return self.norm(x), last
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The same, every block running the whole sequence in its own fast way."""
@@ -101,7 +101,7 @@ class XLSTM(Cell):
         for block, own in zip(self.blocks, states, strict=True):
             x, own = block(x, own)
             last += own
-        return layer_norm(self.norm, x), last
+        return self.norm(x), last
 
     def cells(self) -> list[Cell]:
         """The recurrences inside the blocks."""
@@ -123,18 +123,18 @@ class Block(nn.Module):
 
     def __init__(self, cell: Cell, feed_forward: FeedForward | None = None) -> None:
         super().__init__()
-        self.norm = HeadNorm(cell.hidden_size)
+        self.norm = LayerNorm(cell.hidden_size)
         self.cell = cell
         self.feed_forward = feed_forward
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """``(B, D)`` and the cell's state -> ``(B, D)`` and its next."""
-        h, state = self.cell.step(layer_norm(self.norm, x), state)
+        h, state = self.cell.step(self.norm(x), state)
         return self._finish(x + h), state
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """``(B, S, D)`` and the cell's state -> ``(B, S, D)`` and its last."""
-        h, state = self.cell(layer_norm(self.norm, x), state)
+        h, state = self.cell(self.norm(x), state)
         return self._finish(x + h), state
 
     def _finish(self, x: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, *, layers: int) -> None:
         super().__init__()
         inner = round_up(EXPANSION * width)
-        self.norm = HeadNorm(width)
+        self.norm = LayerNorm(width)
         self.up = nn.Linear(width, 2 * inner, bias=False)
         self.down = nn.Linear(inner, width, bias=False)
         small_init_(self.up.weight, width)
@@ -160,10 +160,5 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., D)`` -> ``(..., D)``."""
-        gate, up = self.up(layer_norm(self.norm, x)).chunk(2, dim=-1)
+        gate, up = self.up(self.norm(x)).chunk(2, dim=-1)
         return self.down(F.gelu(gate) * up)  # type: ignore[no-any-return]
-
-
-def layer_norm(norm: HeadNorm, x: Tensor) -> Tensor:
-    """Normalise ``(..., D)`` as a single head."""
-    return norm(x.unsqueeze(-2))  # type: ignore[no-any-return]
