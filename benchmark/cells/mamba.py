@@ -74,10 +74,10 @@ class Mamba(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size)
         channels, rank = expand * hidden_size, math.ceil(hidden_size / 16)
-        self.sizes = [rank, state_size, state_size]
+        self.selected = [rank, state_size, state_size]  # r, B, C
         self.in_proj = nn.Linear(input_size, 2 * channels, bias=False)
         self.conv = CausalConv(channels, conv_width)
-        self.x_proj = nn.Linear(channels, sum(self.sizes), bias=False)
+        self.x_proj = nn.Linear(channels, sum(self.selected), bias=False)
         self.dt_proj = nn.Linear(rank, channels)
         self.A_log = nn.Parameter(torch.arange(1.0, state_size + 1).log().repeat(channels, 1))
         self.D = nn.Parameter(torch.ones(channels))
@@ -114,7 +114,7 @@ class Mamba(Cell):
 
     def select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """From x ``(..., E)``: dt ``(..., E)``, A ``(N, E)``, B and C ``(..., N)``."""
-        r, B, C = self.x_proj(x).split(self.sizes, dim=-1)
+        r, B, C = self.x_proj(x).split(self.selected, dim=-1)
         dt = F.softplus(self.dt_proj(r))
         A = -torch.exp(self.A_log).T
         return dt, A, B, C

@@ -96,8 +96,8 @@ class Mamba2(Cell):
         tail, h = state
         z, x, dt = self.project(x)
         x, tail = self.conv.step(x, tail)
-        x, B, C = self.select(x)
-        decay = torch.exp(dt * -torch.exp(self.A_log))  # (B, K)
+        x, A, B, C = self.select(x)
+        decay = torch.exp(dt * A)  # (B, K)
         new = B[:, :, None, None] * (dt[..., None] * x)[:, None]  # (B, N, K, P)
         h = decay[:, None, :, None] * h + new
         y = (C[:, :, None, None] * h).sum(1) + self.D[:, None] * x
@@ -108,8 +108,8 @@ class Mamba2(Cell):
         tail, h = self.initial_state(x) if state is None else state
         z, x, dt = self.project(x)
         x, tail = self.conv(x, tail)
-        x, B, C = self.select(x)
-        y, h = ssd(dt[..., None] * x, dt * -torch.exp(self.A_log), B, C, h)
+        x, A, B, C = self.select(x)
+        y, h = ssd(dt[..., None] * x, dt * A, B, C, h)
         D = self.D.repeat_interleave(x.shape[-1])
         return self.output(skip_gate(y.flatten(-2), x.flatten(-2), D, z)), (tail, h)
 
@@ -119,10 +119,11 @@ class Mamba2(Cell):
         z, x, dt = self.in_proj(u).split(sizes, dim=-1)
         return z, x, F.softplus(dt + self.dt_bias)
 
-    def select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """After the convolution: x ``(..., K, P)``, B and C ``(..., N)``."""
+    def select(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """After the convolution: x ``(..., K, P)``, A ``(K,)``, B and C ``(..., N)``."""
         x, B, C = torch.split(F.silu(x), self.selected, dim=-1)
-        return split_heads(x, self.num_heads), B, C
+        A = -torch.exp(self.A_log)
+        return split_heads(x, self.num_heads), A, B, C
 
     def output(self, gated: Tensor) -> Tensor:
         """Norm, then mix: the gated memory ``(..., E)`` -> ``(..., D)``.
