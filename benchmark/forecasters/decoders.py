@@ -21,7 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmark.cells import Cell, RecurrentStack
+from benchmark.cells import RecurrentStack
 from benchmark.cells.stack import Encoded
 from benchmark.forecasters.tokens import Tokeniser
 
@@ -57,37 +57,31 @@ class SequenceDecoder(nn.Module):
     backward direction read, or what a cell does to its state on the way out, is not lost.
 
     Args:
-        cell: builds a cell from (input_size, hidden_size).
         tokeniser: the sizes of tokens.
+        stack: builds layers like the encoder's from (input_size, hidden_size).
         hidden_size: D.
         context_size: width of the encoder's summary.
-        layers: depth, as the encoder's.
-        residual: add each layer's input to its output, as the encoder does.
-        dropout: between layers and before the output layer.
         teacher_forcing: probability that a step in training is fed the true token before it,
             drawn once for the whole batch at each step.
+        dropout: before the output layer.
     """
 
     def __init__(
         self,
-        cell: Callable[[int, int], Cell],
         tokeniser: Tokeniser,
+        stack: Callable[[int, int], RecurrentStack],
         hidden_size: int,
         *,
         context_size: int,
-        layers: int,
-        residual: bool,
-        dropout: float,
         teacher_forcing: float,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.teacher_forcing = teacher_forcing
         self.num_tokens = tokeniser.num_forecast_tokens
         self.embed = nn.Linear(tokeniser.token_size, hidden_size)
         self.context = nn.Linear(context_size, hidden_size, bias=False)
-        self.stack = RecurrentStack(
-            cell, hidden_size, hidden_size, layers=layers, residual=residual, dropout=dropout
-        )
+        self.stack = stack(hidden_size, hidden_size)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, tokeniser.token_size)
 
@@ -122,8 +116,8 @@ class SegmentDecoder(nn.Module):
     SegRNN's own code repeats both and multiplies all N * M pairs.
 
     Args:
-        stack: the encoder's recurrence, whose weights are shared.
         tokeniser: the sizes of tokens.
+        stack: the encoder's recurrence, whose weights are shared.
         hidden_size: D; the position embedding fills it, or half of it beside a channel embedding.
         per_channel: tell the recurrence which channel it forecasts, too.
         dropout: before the output layer.
@@ -134,8 +128,8 @@ class SegmentDecoder(nn.Module):
 
     def __init__(
         self,
-        stack: RecurrentStack,
         tokeniser: Tokeniser,
+        stack: RecurrentStack,
         hidden_size: int,
         *,
         per_channel: bool,

@@ -13,7 +13,8 @@ Training reads windows. In use rows arrive one after another, and `Recurrent.sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -82,54 +83,44 @@ class Recurrent(Forecaster):
         super().__init__(shape)
         if teacher_forcing and decoder != "seq2seq":
             raise ValueError(f"teacher_forcing is for decoder seq2seq, but decoder is {decoder}")
+        if decoder in ("segments", "shared_segments") and (bidirectional or embedding == "none"):
+            raise ValueError(
+                f"decoder {decoder} steps the encoder's own cells on embedded positions "
+                "and needs an embedding and one direction, but "
+                f"embedding is {embedding} and bidirectional is {bidirectional}"
+            )
         independent = channels == "independent"
-        per_channel = decoder == "segments" and independent
         build = cell_factory(cell, cell_options)
         self.tokens = Tokeniser(shape, patch=patch, independent=independent)
         self.normaliser = Normaliser(normalise, shape.channels)
         self.embed = _embedding(embedding, self.tokens.token_size, hidden_size)
         first_width = self.tokens.token_size if embedding == "none" else hidden_size
-        self.stack = RecurrentStack(
-            build,
-            first_width,
-            hidden_size,
-            layers=layers,
-            bidirectional=bidirectional,
-            residual=residual,
-            dropout=dropout,
-        )
+        stack = partial(RecurrentStack, build, layers=layers, residual=residual, dropout=dropout)
+        self.stack = stack(first_width, hidden_size, bidirectional=bidirectional)
         width = self.stack.output_size
         if residual and layers == 1 and first_width != width and decoder != "seq2seq":
             raise ValueError(
                 "residual adds a layer's input to its output and needs widths that agree, but "
                 f"the only layer reads {first_width} numbers and writes {width}"
             )
-        self.decoder: nn.Module
-        if decoder == "seq2seq":
-            self.decoder = SequenceDecoder(
-                build,
+        direct = partial(DirectDecoder, self.tokens, width, dropout=dropout)
+        segments = partial(SegmentDecoder, self.tokens, self.stack, hidden_size, dropout=dropout)
+        decoders: dict[str, Callable[[], nn.Module]] = {
+            "direct": partial(direct, flatten=False),
+            "flatten": partial(direct, flatten=True),
+            "seq2seq": partial(
+                SequenceDecoder,
                 self.tokens,
+                stack,
                 hidden_size,
                 context_size=width,
-                layers=layers,
-                residual=residual,
-                dropout=dropout,
                 teacher_forcing=teacher_forcing,
-            )
-        elif decoder in ("segments", "shared_segments"):
-            if bidirectional or embedding == "none":
-                raise ValueError(
-                    f"decoder {decoder} steps the encoder's own cells on embedded positions "
-                    "and needs an embedding and one direction, but "
-                    f"embedding is {embedding} and bidirectional is {bidirectional}"
-                )
-            self.decoder = SegmentDecoder(
-                self.stack, self.tokens, hidden_size, per_channel=per_channel, dropout=dropout
-            )
-        else:
-            self.decoder = DirectDecoder(
-                self.tokens, width, flatten=decoder == "flatten", dropout=dropout
-            )
+                dropout=dropout,
+            ),
+            "segments": partial(segments, per_channel=independent),
+            "shared_segments": partial(segments, per_channel=False),
+        }
+        self.decoder = decoders[decoder]()
         self.skip = TimeLinear(shape) if linear_skip else None
         self.teacher_forcing = teacher_forcing
         self.tied_steps = decoder == "seq2seq"
@@ -140,7 +131,7 @@ class Recurrent(Forecaster):
         }
         self.needs_window = [option for option, chosen in whole.items() if chosen]
         self.channel_independent = (
-            independent and not per_channel and not self.normaliser.per_channel
+            independent and decoder != "segments" and not self.normaliser.per_channel
         )
 
     @classmethod
