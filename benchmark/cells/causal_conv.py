@@ -67,19 +67,19 @@ class NativeConv(torch.autograd.Function):
         taps, channels = w.shape
         y = window.new_empty(len(window), window.shape[1] - taps + 1, channels)
         sizes = (y.shape[1], channels, taps)
-        compiled.run("causal_conv_forward", len(y), window, w, b, y, *sizes)
+        compiled.run("forward", len(y), window, w, b, y, *sizes)
         ctx.save_for_backward(window, w)
         ctx.compiled, ctx.sizes = compiled, sizes
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient of w comes a row at a time."""
         window, w = ctx.saved_tensors
-        gy, gwindow = gy.contiguous(), torch.zeros_like(window)
-        gw = w.new_zeros(len(gy), *w.shape)
-        given = (window, w, gy, gwindow, gw)
+        d_y, d_window = d_y.contiguous(), torch.zeros_like(window)
+        d_w = w.new_zeros(len(d_y), *w.shape)
+        given = (window, w, d_y, d_window, d_w)
         compiled: Operator = ctx.compiled
-        compiled.run("causal_conv_backward", len(gy), *given, *ctx.sizes)
-        return None, gwindow, gw.sum(0), gy.sum((0, 1))
+        compiled.run("backward", len(d_y), *given, *ctx.sizes)
+        return None, d_window, d_w.sum(0), d_y.sum((0, 1))

@@ -8,7 +8,7 @@ each. Here both directions go through the sequence in chunks. The forward pass k
 before each chunk alone; the backward pass recomputes the states and decays of one chunk, and
 walks back through it with
 
-    g_t = C_t gy_t + exp(dt_{t+1} A) * g_{t+1}              the gradient of h_t
+    d_h_t = C_t d_y_t + exp(dt_{t+1} A) * d_h_{t+1}         d_h, d_y: the gradients of h, y
 
 Channels are innermost in memory and states are not, so that inner loops are long.
 
@@ -22,6 +22,7 @@ Reference: A. Gu and T. Dao, Mamba: linear-time sequence modeling with selective
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -75,30 +76,30 @@ class PlainScan(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gy: Tensor, glast: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, d_y: Tensor, d_last: Tensor) -> tuple[Tensor, ...]:
         """Go back a chunk at a time; `carry` is the gradient of the state after the chunk."""
         x, dt, A, B, C, *kept = ctx.saved_tensors
-        gx, gdt, gA, gB, gC = map(torch.empty_like, (x, dt, A, B, C))
-        gA.zero_()
-        work, carry = _Chunks(x, dt, A, B, glast), glast
+        d_x, d_dt, d_A, d_B, d_C = map(torch.empty_like, (x, dt, A, B, C))
+        d_A.zero_()
+        work, carry = _Chunks(x, dt, A, B, d_last), d_last
         for span, state in reversed(list(zip(work.spans(), kept, strict=True))):
             decay, h = work.states(span, state)
-            out = _rows(gy, span)  # (T, B, 1, E)
-            g = torch.mul(_rows(C, span).mT, out, out=work.gradients[: len(h) - 1])
-            g[-1].add_(carry)
-            for t in range(len(g) - 2, -1, -1):
-                g[t].addcmul_(decay[t + 1], g[t + 1])
-            carry = decay[0] * g[0]
+            out = _rows(d_y, span)  # (T, B, 1, E)
+            d_h = torch.mul(_rows(C, span).mT, out, out=work.gradients[: len(h) - 1])
+            d_h[-1].add_(carry)
+            for t in range(len(d_h) - 2, -1, -1):
+                d_h[t].addcmul_(decay[t + 1], d_h[t + 1])
+            carry = decay[0] * d_h[0]
             steps, inputs = _rows(dt, span), _rows(x, span)
-            gseen = _rows(B, span) @ g  # of dt x
-            gC[:, span] = (h[1:] @ out.mT).squeeze(3).transpose(0, 1)
-            gB[:, span] = (g @ (steps * inputs).mT).squeeze(3).transpose(0, 1)
-            exponent = g.mul_(decay).mul_(h[:-1])  # of dt A
-            gA += torch.mul(exponent, steps, out=decay).sum((0, 1))
-            gstep = exponent.mul_(A).sum(2, keepdim=True).addcmul_(gseen, inputs)
-            gx[:, span] = (gseen * steps).squeeze(2).transpose(0, 1)
-            gdt[:, span] = gstep.squeeze(2).transpose(0, 1)
-        return gx, gdt, gA, gB, gC, carry
+            d_seen = _rows(B, span) @ d_h  # of dt x
+            d_C[:, span] = (h[1:] @ out.mT).squeeze(3).transpose(0, 1)
+            d_B[:, span] = (d_h @ (steps * inputs).mT).squeeze(3).transpose(0, 1)
+            exponent = d_h.mul_(decay).mul_(h[:-1])  # of dt A
+            d_A += torch.mul(exponent, steps, out=decay).sum((0, 1))
+            d_step = exponent.mul_(A).sum(2, keepdim=True).addcmul_(d_seen, inputs)
+            d_x[:, span] = (d_seen * steps).squeeze(2).transpose(0, 1)
+            d_dt[:, span] = d_step.squeeze(2).transpose(0, 1)
+        return d_x, d_dt, d_A, d_B, d_C, carry
 
 
 class _Chunks:
@@ -139,33 +140,33 @@ class NativeScan(torch.autograd.Function):
     def forward(ctx: Any, compiled: Operator, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Keep the state before each chunk."""
         x, state = inputs[0], inputs[5]
-        (rows, steps, width), chunks = x.shape, -(-x.shape[1] // NATIVE_CHUNK)
+        (rows, steps, width), chunks = x.shape, math.ceil(x.shape[1] / NATIVE_CHUNK)
         y, last = torch.empty_like(x), torch.empty_like(state)
         kept = x.new_empty(rows, chunks, *state.shape[1:])
         sizes = (steps, width, state.shape[1])
-        compiled.run("selective_scan_forward", rows, *inputs, y, kept, last, *sizes)
+        compiled.run("forward", rows, *inputs, y, kept, last, *sizes)
         ctx.save_for_backward(*inputs[:5], kept)
         ctx.compiled, ctx.sizes = compiled, sizes
         return y, last
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gy: Tensor, glast: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_y: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
         """Recompute a chunk at a time; the gradient of A comes a row at a time."""
         *inputs, kept = ctx.saved_tensors
         x, dt, A, B, C = inputs
-        gy, glast = gy.contiguous(), glast.contiguous()
-        gx, gdt, gB, gC, gstate = map(torch.empty_like, (x, dt, B, C, glast))
-        gA = A.new_empty(len(x), *A.shape)
+        d_y, d_last = d_y.contiguous(), d_last.contiguous()
+        d_x, d_dt, d_B, d_C, d_state = map(torch.empty_like, (x, dt, B, C, d_last))
+        d_A = A.new_empty(len(x), *A.shape)
         compiled: Operator = ctx.compiled
         compiled.run(
-            "selective_scan_backward",
+            "backward",
             len(x),
-            *(*inputs, kept, gy, glast),
-            *(gx, gdt, gA, gB, gC, gstate),
+            *(*inputs, kept, d_y, d_last),
+            *(d_x, d_dt, d_A, d_B, d_C, d_state),
             *ctx.sizes,
         )
-        return None, gx, gdt, gA.sum(0), gB, gC, gstate
+        return None, d_x, d_dt, d_A.sum(0), d_B, d_C, d_state
 
 
 @cache

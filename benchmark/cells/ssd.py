@@ -13,7 +13,7 @@ sum of a from the chunk's first step to t, and h the state before the chunk,
 
 The gradient is by hand: autograd would keep a dozen temporaries of each chunk. Where c appears, it
 is in an exponent, so its gradient is the gradient of that product times the product itself; and
-a_t is in all c_s with s >= t, so ga_t = sum_{s >= t} gc_s.
+a_t is in all c_s with s >= t, so d_a_t = sum_{s >= t} d_c_s.
 
 Shapes: B batch, S steps, M chunks, T steps of a chunk, K heads, P channels of a head, N states of a
 channel. v is ``(B, S, K, P)``, a ``(B, S, K)``, B and C ``(B, S, N)``, a state ``(B, N, K, P)``.
@@ -94,32 +94,32 @@ class ChunkedSSD(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gy: Tensor, glast: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, d_y: Tensor, d_last: Tensor) -> tuple[Tensor, ...]:
         """The same products transposed; states' gradients run from the last chunk to the first."""
         v, B, C, h, L, to_end, from_start = ctx.saved_tensors
-        whole, gy = from_start[:, :, -1], gy.contiguous()
+        whole, d_y = from_start[:, :, -1], d_y.contiguous()
 
-        seen = (gy * from_start).flatten(3)  # the gradient of C^T h
+        seen = (d_y * from_start).flatten(3)  # the gradient of C^T h
         read = (C.mT @ seen).view(*B.mT.shape[:3], *v.shape[3:])  # (B, M, N, K, P)
-        gh = torch.empty_like(h)
-        gh[-1] = glast
+        d_h = torch.empty_like(h)
+        d_h[-1] = d_last
         for m in range(len(h) - 2, -1, -1):
-            torch.addcmul(read[:, m], whole[:, m, None], gh[m + 1], out=gh[m])
-        before, after = h[:-1].transpose(0, 1).flatten(3), gh[1:].transpose(0, 1).flatten(3)
+            torch.addcmul(read[:, m], whole[:, m, None], d_h[m + 1], out=d_h[m])
+        before, after = h[:-1].transpose(0, 1).flatten(3), d_h[1:].transpose(0, 1).flatten(3)
 
         products = C @ B.mT  # (B, M, T, T)
-        gv = (B @ after).view_as(v).mul_(to_end)
-        of_written = (gv * v).sum(-1)
-        gc = (seen * (C @ before)).view_as(v).sum(-1) - of_written
-        of_kept = (gh[1:] * h[:-1]).sum((2, 4)).transpose(0, 1) * whole.squeeze(-1)
-        gc[:, :, -1] += of_written.sum(2) + of_kept
+        d_v = (B @ after).view_as(v).mul_(to_end)
+        of_written = (d_v * v).sum(-1)
+        d_c = (seen * (C @ before)).view_as(v).sum(-1) - of_written
+        of_kept = (d_h[1:] * h[:-1]).sum((2, 4)).transpose(0, 1) * whole.squeeze(-1)
+        d_c[:, :, -1] += of_written.sum(2) + of_kept
 
-        gproducts = _products_backward(gy, v, L, products, gc)
-        _add_per_head(gv, (L * products.unsqueeze(2)).mT, gy)
-        gB = (to_end * v).flatten(3) @ after.mT + gproducts.mT @ C
-        gC = seen @ before.mT + gproducts @ B
-        ga = gc.flip(2).cumsum(2).flip(2)
-        return gv, ga, gB, gC, gh[0]
+        d_products = _products_backward(d_y, v, L, products, d_c)
+        _add_per_head(d_v, (L * products.unsqueeze(2)).mT, d_y)
+        d_B = (to_end * v).flatten(3) @ after.mT + d_products.mT @ C
+        d_C = seen @ before.mT + d_products @ B
+        d_a = d_c.flip(2).cumsum(2).flip(2)
+        return d_v, d_a, d_B, d_C, d_h[0]
 
 
 def _decays_within(c: Tensor) -> Tensor:
@@ -138,14 +138,14 @@ def _add_per_head(total: Tensor, mixing: Tensor, sequence: Tensor) -> None:
         total[:, :, :, head] += mixing[:, :, head] @ sequence[:, :, :, head]
 
 
-def _products_backward(gy: Tensor, v: Tensor, L: Tensor, products: Tensor, gc: Tensor) -> Tensor:
-    """Return the gradient of `products`, ``C B^T``, over all heads; add that of L to `gc`."""
+def _products_backward(d_y: Tensor, v: Tensor, L: Tensor, products: Tensor, d_c: Tensor) -> Tensor:
+    """Return the gradient of `products`, ``C B^T``, over all heads; add that of L to `d_c`."""
     total = torch.zeros_like(products)
     for head in range(L.shape[2]):
-        g = (gy[:, :, :, head] @ v[:, :, :, head].mT).mul_(L[:, :, head])
+        g = (d_y[:, :, :, head] @ v[:, :, :, head].mT).mul_(L[:, :, head])
         total += g
         g *= products
-        gc[..., head] += g.sum(-1) - g.sum(-2)
+        d_c[..., head] += g.sum(-1) - g.sum(-2)
     return total
 
 
@@ -160,18 +160,18 @@ class NativeSSD(torch.autograd.Function):
         y, last = torch.empty_like(v), torch.empty_like(state)
         kept = v.new_empty(rows, chunks, *state.shape[1:])
         sizes = (steps, *head, state.shape[1])
-        compiled.run("ssd_forward", rows, *inputs, y, kept, last, *sizes)
+        compiled.run("forward", rows, *inputs, y, kept, last, *sizes)
         ctx.save_for_backward(*inputs[:4], kept)
         ctx.compiled, ctx.sizes = compiled, sizes
         return y, last
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gy: Tensor, glast: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_y: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
         """Recompute a chunk at a time."""
         *inputs, kept = ctx.saved_tensors
-        gy, glast = gy.contiguous(), glast.contiguous()
-        gradients = [torch.empty_like(tensor) for tensor in (*inputs, glast)]
+        d_y, d_last = d_y.contiguous(), d_last.contiguous()
+        gradients = [torch.empty_like(tensor) for tensor in (*inputs, d_last)]
         compiled: Operator = ctx.compiled
-        compiled.run("ssd_backward", len(gy), *inputs, kept, gy, glast, *gradients, *ctx.sizes)
+        compiled.run("backward", len(d_y), *inputs, kept, d_y, d_last, *gradients, *ctx.sizes)
         return None, *gradients

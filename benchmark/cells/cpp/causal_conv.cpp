@@ -7,8 +7,8 @@
 
 extern "C" {
 
-void causal_conv_forward(int64_t first, int64_t last, const float *u, const float *w,
-                         const float *b, float *y, int64_t S, int64_t E, int64_t J) {
+void forward(int64_t first, int64_t last, const float *u, const float *w, const float *b, float *y,
+             int64_t S, int64_t E, int64_t J) {
     for (int64_t t = first * S; t < last * S; t++) {
         const float *past = u + (t + t / S * (J - 1)) * E;
         for (int64_t e = 0; e < E; e += LANES) {
@@ -20,18 +20,18 @@ void causal_conv_forward(int64_t first, int64_t last, const float *u, const floa
     }
 }
 
-// gu and gw start at zero. gw (rows, J, E) comes a row at a time, so that its sum does not depend
-// on the threads.
-void causal_conv_backward(int64_t first, int64_t last, const float *u, const float *w,
-                          const float *gy, float *gu, float *gw, int64_t S, int64_t E, int64_t J) {
+// d_u and d_w start at zero. d_w (rows, J, E) comes a row at a time, so that its sum does not
+// depend on the threads.
+void backward(int64_t first, int64_t last, const float *u, const float *w, const float *d_y,
+              float *d_u, float *d_w, int64_t S, int64_t E, int64_t J) {
     for (int64_t t = first * S; t < last * S; t++) {
         const int64_t row = t / S, past = (t + row * (J - 1)) * E;
         for (int64_t e = 0; e < E; e += LANES) {
-            const vec g = load(gy + t * E + e, E - e);
+            const vec g = load(d_y + t * E + e, E - e);
             for (int64_t j = 0; j < J; j++) {
                 const int64_t here = past + j * E + e, tap = (row * J + j) * E + e;
-                store(gu + here, load(gu + here, E - e) + g * load(w + j * E + e, E - e), E - e);
-                store(gw + tap, load(gw + tap, E - e) + g * load(u + here, E - e), E - e);
+                store(d_u + here, load(d_u + here, E - e) + g * load(w + j * E + e, E - e), E - e);
+                store(d_w + tap, load(d_w + tap, E - e) + g * load(u + here, E - e), E - e);
             }
         }
     }

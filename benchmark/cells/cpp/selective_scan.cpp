@@ -50,20 +50,20 @@ void forward_row(const float *x, const float *dt, const float *A, const float *B
 
 // What the backward pass of one row works in.
 struct Workspace {
-    std::vector<vec> decay, h, gB, gC;  // (CHUNK, N), h with one more step
-    std::vector<vec> gh, gA;            // (blocks, N), carried from chunk to chunk
+    std::vector<vec> decay, h, d_B, d_C;  // (CHUNK, N), h with one more step
+    std::vector<vec> d_h, d_A;            // (blocks, N), carried from chunk to chunk
     Workspace(Sizes z)
-        : decay(CHUNK * z.N), h((CHUNK + 1) * z.N), gB(CHUNK * z.N), gC(CHUNK * z.N),
-          gh(z.blocks() * z.N), gA(z.blocks() * z.N) {}
+        : decay(CHUNK * z.N), h((CHUNK + 1) * z.N), d_B(CHUNK * z.N), d_C(CHUNK * z.N),
+          d_h(z.blocks() * z.N), d_A(z.blocks() * z.N) {}
 };
 
 // One block of channels in one chunk of `steps` steps; pointers are at the chunk's first step.
 template <int FIXED>
 void backward_block(const float *x, const float *dt, const float *A, const float *B,
-                    const float *C, const float *kept, const float *gy, float *gx, float *gdt,
-                    vec *gh, vec *gA, Workspace &w, int64_t steps, int64_t e, Sizes z) {
+                    const float *C, const float *kept, const float *d_y, float *d_x, float *d_dt,
+                    vec *d_h, vec *d_A, Workspace &w, int64_t steps, int64_t e, Sizes z) {
     const int64_t N = FIXED ? FIXED : z.N, E = z.E, width = E - e;
-    vec *h = w.h.data(), *decay = w.decay.data(), *gB = w.gB.data(), *gC = w.gC.data();
+    vec *h = w.h.data(), *decay = w.decay.data(), *d_B = w.d_B.data(), *d_C = w.d_C.data();
     for (int64_t n = 0; n < N; n++) h[n] = load(kept + n * E + e, width);
     for (int64_t t = 0; t < steps; t++, h += N, decay += N) {
         const vec step = load(dt + t * E + e, width);
@@ -76,49 +76,49 @@ void backward_block(const float *x, const float *dt, const float *A, const float
     for (int64_t t = steps - 1; t >= 0; t--) {
         h -= N, decay -= N;  // h[n] before the step, h[N + n] after it
         const vec step = load(dt + t * E + e, width), in = load(x + t * E + e, width);
-        const vec seen = step * in, g = load(gy + t * E + e, width);
-        vec gseen = {}, gstep = {};
+        const vec seen = step * in, g = load(d_y + t * E + e, width);
+        vec d_seen = {}, d_step = {};
         for (int64_t n = 0; n < N; n++) {
-            const vec now = gh[n] + g * C[t * N + n];
-            gC[t * N + n] += g * h[N + n];
-            gB[t * N + n] += now * seen;
-            gseen += now * B[t * N + n];
-            gh[n] = now * decay[n];
-            const vec exponent = gh[n] * h[n];
-            gA[n] += exponent * step;
-            gstep += exponent * load(A + n * E + e, width);
+            const vec now = d_h[n] + g * C[t * N + n];
+            d_C[t * N + n] += g * h[N + n];
+            d_B[t * N + n] += now * seen;
+            d_seen += now * B[t * N + n];
+            d_h[n] = now * decay[n];
+            const vec exponent = d_h[n] * h[n];
+            d_A[n] += exponent * step;
+            d_step += exponent * load(A + n * E + e, width);
         }
-        store(gx + t * E + e, gseen * step, width);
-        store(gdt + t * E + e, gstep + gseen * in, width);
+        store(d_x + t * E + e, d_seen * step, width);
+        store(d_dt + t * E + e, d_step + d_seen * in, width);
     }
 }
 
 template <int FIXED>
 void backward_row(const float *x, const float *dt, const float *A, const float *B, const float *C,
-                  const float *kept, const float *gy, const float *glast, float *gx, float *gdt,
-                  float *gA, float *gB, float *gC, float *gh0, Sizes z) {
+                  const float *kept, const float *d_y, const float *d_last, float *d_x, float *d_dt,
+                  float *d_A, float *d_B, float *d_C, float *d_h0, Sizes z) {
     const int64_t N = FIXED ? FIXED : z.N, E = z.E;
     Workspace w(z);
     for (int64_t e = 0; e < E; e += LANES)
         for (int64_t n = 0; n < N; n++)
-            w.gh[e / LANES * N + n] = load(glast + n * E + e, E - e);
+            w.d_h[e / LANES * N + n] = load(d_last + n * E + e, E - e);
     for (int64_t c = z.chunks() - 1; c >= 0; c--) {
         const int64_t t = c * CHUNK, steps = std::min<int64_t>(CHUNK, z.S - t);
-        std::fill(w.gB.begin(), w.gB.end(), vec{});
-        std::fill(w.gC.begin(), w.gC.end(), vec{});
+        std::fill(w.d_B.begin(), w.d_B.end(), vec{});
+        std::fill(w.d_C.begin(), w.d_C.end(), vec{});
         for (int64_t e = 0; e < E; e += LANES)
             backward_block<FIXED>(x + t * E, dt + t * E, A, B + t * N, C + t * N,
-                                  kept + c * N * E, gy + t * E, gx + t * E, gdt + t * E,
-                                  &w.gh[e / LANES * N], &w.gA[e / LANES * N], w, steps, e, z);
+                                  kept + c * N * E, d_y + t * E, d_x + t * E, d_dt + t * E,
+                                  &w.d_h[e / LANES * N], &w.d_A[e / LANES * N], w, steps, e, z);
         for (int64_t i = 0; i < steps * N; i++) {
-            gB[t * N + i] = sum(w.gB[i]);
-            gC[t * N + i] = sum(w.gC[i]);
+            d_B[t * N + i] = sum(w.d_B[i]);
+            d_C[t * N + i] = sum(w.d_C[i]);
         }
     }
     for (int64_t e = 0; e < E; e += LANES)
         for (int64_t n = 0; n < N; n++) {
-            store(gA + n * E + e, w.gA[e / LANES * N + n], E - e);
-            store(gh0 + n * E + e, w.gh[e / LANES * N + n], E - e);
+            store(d_A + n * E + e, w.d_A[e / LANES * N + n], E - e);
+            store(d_h0 + n * E + e, w.d_h[e / LANES * N + n], E - e);
         }
 }
 
@@ -145,12 +145,13 @@ void forward_channel(const float *x, const float *dt, const float *A, const floa
 }
 
 void backward_channel(const float *x, const float *dt, const float *A, const float *B,
-                      const float *C, const float *kept, const float *gy, const float *glast,
-                      float *gx, float *gdt, float *gA, float *gB, float *gC, float *gh0, Sizes z) {
+                      const float *C, const float *kept, const float *d_y, const float *d_last,
+                      float *d_x, float *d_dt, float *d_A, float *d_B, float *d_C, float *d_h0,
+                      Sizes z) {
     const int64_t N = z.N, blocks = (N + LANES - 1) / LANES;
-    std::vector<vec> decay(CHUNK * blocks), h((CHUNK + 1) * blocks), a, gh, ga(blocks);
+    std::vector<vec> decay(CHUNK * blocks), h((CHUNK + 1) * blocks), a, d_h, d_a(blocks);
     for (int64_t n = 0; n < N; n += LANES) {
-        gh.push_back(load(glast + n, N - n));
+        d_h.push_back(load(d_last + n, N - n));
         a.push_back(load(A + n, N - n));
     }
     for (int64_t c = z.chunks() - 1; c >= 0; c--) {
@@ -164,24 +165,24 @@ void backward_channel(const float *x, const float *dt, const float *A, const flo
             }
         for (int64_t t = end - 1; t >= first; t--) {
             before -= blocks, d -= blocks;
-            vec gseen = {}, gstep = {};
+            vec d_seen = {}, d_step = {};
             for (int64_t n = 0, i = 0; n < N; n += LANES, i++) {
-                const vec now = gh[i] + gy[t] * load(C + t * N + n, N - n);
-                store(gC + t * N + n, gy[t] * before[blocks + i], N - n);
-                store(gB + t * N + n, now * (dt[t] * x[t]), N - n);
-                gseen += now * load(B + t * N + n, N - n);
-                gh[i] = now * d[i];
-                const vec exponent = gh[i] * before[i];
-                ga[i] += exponent * dt[t];
-                gstep += exponent * a[i];
+                const vec now = d_h[i] + d_y[t] * load(C + t * N + n, N - n);
+                store(d_C + t * N + n, d_y[t] * before[blocks + i], N - n);
+                store(d_B + t * N + n, now * (dt[t] * x[t]), N - n);
+                d_seen += now * load(B + t * N + n, N - n);
+                d_h[i] = now * d[i];
+                const vec exponent = d_h[i] * before[i];
+                d_a[i] += exponent * dt[t];
+                d_step += exponent * a[i];
             }
-            gx[t] = sum(gseen) * dt[t];
-            gdt[t] = sum(gstep) + sum(gseen) * x[t];
+            d_x[t] = sum(d_seen) * dt[t];
+            d_dt[t] = sum(d_step) + sum(d_seen) * x[t];
         }
     }
     for (int64_t n = 0, i = 0; n < N; n += LANES, i++) {
-        store(gA + n, ga[i], N - n);
-        store(gh0 + n, gh[i], N - n);
+        store(d_A + n, d_a[i], N - n);
+        store(d_h0 + n, d_h[i], N - n);
     }
 }
 
@@ -190,9 +191,9 @@ void backward_channel(const float *x, const float *dt, const float *A, const flo
 extern "C" {
 
 // kept: (rows, chunks of 16 steps, N, E), the state before each chunk, for the backward pass.
-void selective_scan_forward(int64_t first, int64_t last, const float *x, const float *dt,
-                            const float *A, const float *B, const float *C, const float *h0,
-                            float *y, float *kept, float *h, int64_t S, int64_t E, int64_t N) {
+void forward(int64_t first, int64_t last, const float *x, const float *dt, const float *A,
+             const float *B, const float *C, const float *h0, float *y, float *kept, float *h,
+             int64_t S, int64_t E, int64_t N) {
     const Sizes z{S, E, N};
     const auto row = E == 1 ? forward_channel : N == 16 ? forward_row<16> : forward_row<0>;
     for (int64_t b = first; b < last; b++)
@@ -200,17 +201,18 @@ void selective_scan_forward(int64_t first, int64_t last, const float *x, const f
             y + b * S * E, kept + b * z.chunks() * N * E, h + b * N * E, z);
 }
 
-// gA comes a row at a time, (rows, N, E), so that its sum does not depend on the threads.
-void selective_scan_backward(int64_t first, int64_t last, const float *x, const float *dt,
-                             const float *A, const float *B, const float *C, const float *kept,
-                             const float *gy, const float *gh, float *gx, float *gdt, float *gA,
-                             float *gB, float *gC, float *gh0, int64_t S, int64_t E, int64_t N) {
+// d_A comes a row at a time, (rows, N, E), so that its sum does not depend on the threads.
+void backward(int64_t first, int64_t last, const float *x, const float *dt, const float *A,
+              const float *B, const float *C, const float *kept, const float *d_y, const float *d_h,
+              float *d_x, float *d_dt, float *d_A, float *d_B, float *d_C, float *d_h0, int64_t S,
+              int64_t E, int64_t N) {
     const Sizes z{S, E, N};
     const auto row = E == 1 ? backward_channel : N == 16 ? backward_row<16> : backward_row<0>;
     for (int64_t b = first; b < last; b++)
         row(x + b * S * E, dt + b * S * E, A, B + b * S * N, C + b * S * N,
-            kept + b * z.chunks() * N * E, gy + b * S * E, gh + b * N * E, gx + b * S * E,
-            gdt + b * S * E, gA + b * N * E, gB + b * S * N, gC + b * S * N, gh0 + b * N * E, z);
+            kept + b * z.chunks() * N * E, d_y + b * S * E, d_h + b * N * E, d_x + b * S * E,
+            d_dt + b * S * E, d_A + b * N * E, d_B + b * S * N, d_C + b * S * N, d_h0 + b * N * E,
+            z);
 }
 
 }  // extern "C"

@@ -57,21 +57,21 @@ void forward_row(const float *v, const float *d, const float *B, const float *C,
 
 template <int FIXED>
 void backward_row(const float *v, const float *d, const float *B, const float *C,
-                  const float *kept, const float *gy, const float *glast, float *gv, float *gd,
-                  float *gB, float *gC, float *gh0, Sizes z) {
+                  const float *kept, const float *d_y, const float *d_last, float *d_v, float *d_d,
+                  float *d_B, float *d_C, float *d_h0, Sizes z) {
     const int64_t N = FIXED ? FIXED : z.N, E = z.width();
     const int64_t blocks = z.K * ((z.P + LANES - 1) / LANES);
     std::vector<vec> states((CHUNK + 1) * N), of_B(CHUNK * N), of_C(CHUNK * N), carried(blocks * N);
     for_each_block(z, [&](int64_t, int64_t e, int64_t lanes, int64_t block) {
-        for (int64_t n = 0; n < N; n++) carried[block * N + n] = load(glast + n * E + e, lanes);
+        for (int64_t n = 0; n < N; n++) carried[block * N + n] = load(d_last + n * E + e, lanes);
     });
-    std::memset(gd, 0, 4 * z.S * z.K);
+    std::memset(d_d, 0, 4 * z.S * z.K);
     for (int64_t c = z.chunks() - 1; c >= 0; c--) {
         const int64_t start = c * CHUNK, steps = std::min<int64_t>(CHUNK, z.S - start);
         std::fill(of_B.begin(), of_B.end(), vec{});
         std::fill(of_C.begin(), of_C.end(), vec{});
         for_each_block(z, [&](int64_t head, int64_t e, int64_t lanes, int64_t block) {
-            vec *h = states.data(), *gh = &carried[block * N];
+            vec *h = states.data(), *d_h = &carried[block * N];
             for (int64_t n = 0; n < N; n++) h[n] = load(kept + (c * N + n) * E + e, lanes);
             for (int64_t i = 0; i < steps; i++, h += N) {
                 const int64_t t = start + i;
@@ -82,28 +82,28 @@ void backward_row(const float *v, const float *d, const float *B, const float *C
             for (int64_t i = steps - 1; i >= 0; i--) {
                 h -= N;  // h[n] before the step, h[N + n] after it
                 const int64_t t = start + i;
-                const vec in = load(v + t * E + e, lanes), g = load(gy + t * E + e, lanes);
+                const vec in = load(v + t * E + e, lanes), g = load(d_y + t * E + e, lanes);
                 const float decay = d[t * z.K + head];
-                vec gin = {}, gdecay = {};
+                vec d_in = {}, d_decay = {};
                 for (int64_t n = 0; n < N; n++) {
-                    const vec now = gh[n] + g * C[t * N + n];
+                    const vec now = d_h[n] + g * C[t * N + n];
                     of_C[i * N + n] += g * h[N + n];
                     of_B[i * N + n] += now * in;
-                    gin += now * B[t * N + n];
-                    gdecay += now * h[n];
-                    gh[n] = now * decay;
+                    d_in += now * B[t * N + n];
+                    d_decay += now * h[n];
+                    d_h[n] = now * decay;
                 }
-                store(gv + t * E + e, gin, lanes);
-                gd[t * z.K + head] += sum(gdecay);
+                store(d_v + t * E + e, d_in, lanes);
+                d_d[t * z.K + head] += sum(d_decay);
             }
         });
         for (int64_t i = 0; i < steps * N; i++) {
-            gB[start * N + i] = sum(of_B[i]);
-            gC[start * N + i] = sum(of_C[i]);
+            d_B[start * N + i] = sum(of_B[i]);
+            d_C[start * N + i] = sum(of_C[i]);
         }
     }
     for_each_block(z, [&](int64_t, int64_t e, int64_t lanes, int64_t block) {
-        for (int64_t n = 0; n < N; n++) store(gh0 + n * E + e, carried[block * N + n], lanes);
+        for (int64_t n = 0; n < N; n++) store(d_h0 + n * E + e, carried[block * N + n], lanes);
     });
 }
 
@@ -112,9 +112,9 @@ void backward_row(const float *v, const float *d, const float *B, const float *C
 extern "C" {
 
 // kept: (rows, chunks of 16 steps, N, K, P), the state before each chunk, for the backward pass.
-void ssd_forward(int64_t first, int64_t last, const float *v, const float *d, const float *B,
-                 const float *C, const float *h0, float *y, float *kept, float *h, int64_t S,
-                 int64_t K, int64_t P, int64_t N) {
+void forward(int64_t first, int64_t last, const float *v, const float *d, const float *B,
+             const float *C, const float *h0, float *y, float *kept, float *h, int64_t S, int64_t K,
+             int64_t P, int64_t N) {
     const Sizes z{S, K, P, N};
     const int64_t E = z.width();
     const auto row = N == 16 ? forward_row<16> : forward_row<0>;
@@ -123,17 +123,17 @@ void ssd_forward(int64_t first, int64_t last, const float *v, const float *d, co
             y + b * S * E, kept + b * z.chunks() * N * E, h + b * N * E, z);
 }
 
-void ssd_backward(int64_t first, int64_t last, const float *v, const float *d, const float *B,
-                  const float *C, const float *kept, const float *gy, const float *gh, float *gv,
-                  float *gd, float *gB, float *gC, float *gh0, int64_t S, int64_t K, int64_t P,
-                  int64_t N) {
+void backward(int64_t first, int64_t last, const float *v, const float *d, const float *B,
+              const float *C, const float *kept, const float *d_y, const float *d_h, float *d_v,
+              float *d_d, float *d_B, float *d_C, float *d_h0, int64_t S, int64_t K, int64_t P,
+              int64_t N) {
     const Sizes z{S, K, P, N};
     const int64_t E = z.width();
     const auto row = N == 16 ? backward_row<16> : backward_row<0>;
     for (int64_t b = first; b < last; b++)
         row(v + b * S * E, d + b * S * K, B + b * S * N, C + b * S * N,
-            kept + b * z.chunks() * N * E, gy + b * S * E, gh + b * N * E, gv + b * S * E,
-            gd + b * S * K, gB + b * S * N, gC + b * S * N, gh0 + b * N * E, z);
+            kept + b * z.chunks() * N * E, d_y + b * S * E, d_h + b * N * E, d_v + b * S * E,
+            d_d + b * S * K, d_B + b * S * N, d_C + b * S * N, d_h0 + b * N * E, z);
 }
 
 }  // extern "C"
