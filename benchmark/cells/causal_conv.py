@@ -80,6 +80,5 @@ class NativeConv(torch.autograd.Function):
         d_y, d_window = d_y.contiguous(), torch.zeros_like(window)
         d_w = w.new_zeros(len(d_y), *w.shape)
         given = (window, w, d_y, d_window, d_w)
-        compiled: Operator = ctx.compiled
-        compiled.run("backward", len(d_y), *given, *ctx.sizes)
+        ctx.compiled.run("backward", len(d_y), *given, *ctx.sizes)
         return None, d_window, d_w.sum(0), d_y.sum((0, 1))

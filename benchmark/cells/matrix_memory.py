@@ -137,7 +137,7 @@ def fastest(
     if compiled is None or q.shape[-1] > WIDEST_COMPILED:
         return chunkwise(q, k, v, i, f, state)
     a, M, total, start = weights(i, f, m)
-    h, C, n = _Compiled.apply(compiled, q, k, v, a, M, total, start, C, n)  # type: ignore[no-untyped-call]
+    h, C, n = _NativeMemory.apply(compiled, q, k, v, a, M, total, start, C, n)  # type: ignore[no-untyped-call]
     return h, (C, n, (M[:, -1] + total[:, -1]).to(q))
 
 
@@ -254,7 +254,7 @@ def _along(d_C: Tensor, d_n: Tensor, C: Tensor, n: Tensor) -> Tensor:
     return (d_C * C).flatten(1).sum(-1) + (d_n * n).sum(-1)
 
 
-class _Compiled(torch.autograd.Function):
+class _NativeMemory(torch.autograd.Function):
     """As `_Chunkwise`, by the C++ operator."""
 
     @staticmethod

@@ -166,11 +166,10 @@ class MLSTM(Cell):
         a = F.silu(a)
         q, k, v, i, f = self.project(a, u)
         batch, steps, _ = x.shape
-        state = tuple(tensor.transpose(0, 1).flatten(0, 1) for tensor in (C, n, m))  # (K B, ...)
         with torch.autocast(x.device.type, enabled=False):  # sums over many steps want every digit
             q, k, v, i, f, a, z = (tensor.to(self.skip) for tensor in (q, k, v, i, f, a, z))
-            state = tuple(tensor.to(self.skip) for tensor in state)
-            h, state = self.run_memory(q, k, v, i, f, state)
+            state = tuple(t.transpose(0, 1).flatten(0, 1).to(self.skip) for t in (C, n, m))
+            h, state = self.run_memory(q, k, v, i, f, state)  # heads first: (K B, ...)
             h = h.reshape(self.num_heads, batch, steps, -1)
             y = gated_output(h, 1 + self.norm.weight, self.skip, a, z, self.down.weight)
         C, n, m = (t.view(-1, batch, *t.shape[1:]).transpose(0, 1) for t in state)

@@ -158,14 +158,8 @@ class NativeScan(torch.autograd.Function):
         d_y, d_last = d_y.contiguous(), d_last.contiguous()
         d_x, d_dt, d_B, d_C, d_state = map(torch.empty_like, (x, dt, B, C, d_last))
         d_A = A.new_empty(len(x), *A.shape)
-        compiled: Operator = ctx.compiled
-        compiled.run(
-            "backward",
-            len(x),
-            *(*inputs, kept, d_y, d_last),
-            *(d_x, d_dt, d_A, d_B, d_C, d_state),
-            *ctx.sizes,
-        )
+        given, gradients = (*inputs, kept, d_y, d_last), (d_x, d_dt, d_A, d_B, d_C, d_state)
+        ctx.compiled.run("backward", len(x), *given, *gradients, *ctx.sizes)
         return None, d_x, d_dt, d_A.sum(0), d_B, d_C, d_state
 
 

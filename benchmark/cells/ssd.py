@@ -172,6 +172,5 @@ class NativeSSD(torch.autograd.Function):
         *inputs, kept = ctx.saved_tensors
         d_y, d_last = d_y.contiguous(), d_last.contiguous()
         gradients = [torch.empty_like(tensor) for tensor in (*inputs, d_last)]
-        compiled: Operator = ctx.compiled
-        compiled.run("backward", len(d_y), *inputs, kept, d_y, d_last, *gradients, *ctx.sizes)
+        ctx.compiled.run("backward", len(d_y), *inputs, kept, d_y, d_last, *gradients, *ctx.sizes)
         return None, *gradients

@@ -67,7 +67,7 @@ class RecurrentStack(nn.Module):
         for depth, ahead in enumerate(self.ahead):
             layer_input = self.dropout(x) if depth else x
             outputs, state = ahead(layer_input, states[depth] if states else None)
-            if len(self.back):
+            if self.back:
                 backward, _ = self.back[depth](layer_input.flip(1))
                 outputs = torch.cat([outputs, backward.flip(1)], dim=-1)
             final.append(state)
