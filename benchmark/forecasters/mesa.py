@@ -53,9 +53,11 @@ arXiv:2506.05233, Section 3, for the layer.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
@@ -121,12 +123,10 @@ class Mesa(ClosedFormForecaster):
         self.share = share
         self.batch_size = batch_size
         parts = parts_of(shape.horizon, shape.season)
-        for name, size in (
-            ("xx", (self.stretch, self.stretch)),
-            ("xy", (self.stretch, shape.horizon)),
-            ("penalty", (len(parts),)),
-        ):
-            self.register_buffer(name, torch.zeros(size, dtype=torch.float64))
+        zeros = partial(torch.zeros, dtype=torch.float64)
+        self.register_buffer("xx", zeros(self.stretch, self.stretch))
+        self.register_buffer("xy", zeros(self.stretch, shape.horizon))
+        self.register_buffer("penalty", zeros(len(parts)))
         seasons = torch.arange(self.stretch, 0, -1, dtype=torch.float64) / shape.season
         precision = (1 + seasons) ** (2 * fade)
         self.register_buffer("precision", precision / precision.mean(), persistent=False)
@@ -227,7 +227,7 @@ def _sliding_products(series: Tensor, lookback: int, width: int) -> Tensor:
     """
     steps = series.shape[-1]
     count = steps - width + 1  # N
-    sums = torch.nn.functional.pad(series.cumsum(dim=-1), (1, 0))[..., : count + lookback]
+    sums = F.pad(series.cumsum(dim=-1), (1, 0))[..., : count + lookback]
     keys = (sums[..., lookback:] - sums[..., :count]) / lookback  # c (B, C, N)
     spectrum = torch.fft.rfft(series)
 
@@ -246,9 +246,9 @@ def _sliding_products(series: Tensor, lookback: int, width: int) -> Tensor:
     one = torch.ones_like(change)
     left = torch.cat([entering, -leaving, change, one], dim=1)[..., : lookback - 1]
     right = torch.cat([entering, leaving, one, change], dim=1)
-    left = torch.nn.functional.pad(left, (1, 0, 0, 1))
+    left = F.pad(left, (1, 0, 0, 1))
     left[:, -1, 0] = 1  # the first row is its own
-    right = torch.cat([torch.nn.functional.pad(right, (1, 0)), first[:, None]], dim=1)
+    right = torch.cat([F.pad(right, (1, 0)), first[:, None]], dim=1)
     products = (left.mT / (count * series.shape[1])) @ right
     for i in range(1, lookback):
         products[:, i, i:] += products[:, i - 1, i - 1 : -1]

@@ -5,6 +5,7 @@ Reference: R. Hyndman and G. Athanasopoulos, Forecasting: principles and practic
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from torch import Tensor
@@ -54,7 +55,7 @@ class SeasonalNaive(Forecaster):
 
 def repeated(season: Tensor, horizon: int) -> Tensor:
     """A season of m steps ``(B, m, C)``, again and again, for ``(B, H, C)``."""
-    repeats = -(-horizon // season.shape[1])
+    repeats = math.ceil(horizon / season.shape[1])
     return season.repeat(1, repeats, 1)[:, :horizon]
 
 

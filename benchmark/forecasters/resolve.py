@@ -78,7 +78,7 @@ def resolve_model(
     if not isinstance(named, str):
         what = "is missing" if named is None else f"is not a name, got {named!r:.60}"
         raise UserError(f"{where}: {place}.class", what, "name the forecaster's class")
-    cls = find_forecaster(spec["class"], f"{where}: {place}.class")
+    cls = find_forecaster(named, f"{where}: {place}.class")
     given = {key: value for key, value in spec.items() if key != "class"}
     schema = option_schema(cls, given, f"{where}: {place}")
     options = dict(validate(schema, given, where, place))

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.config import Positive
@@ -140,7 +141,7 @@ class Ridge(ClosedFormForecaster):
         """``(B, L, C)`` -> ``(B, H, C)``."""
         centre = x.mean(dim=1, keepdim=True)
         z = (x - centre).transpose(1, 2).contiguous()  # else torch multiplies window by window
-        return torch.nn.functional.linear(z, self.weight).transpose(1, 2) + centre
+        return F.linear(z, self.weight).transpose(1, 2) + centre
 
 
 def check_finite(moments: tuple[Tensor, ...], model: str, name: str) -> None:

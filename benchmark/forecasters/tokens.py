@@ -10,6 +10,8 @@ Shapes: B batch, L lookback, C channels, P patch, S steps, M forecast tokens.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -41,7 +43,7 @@ class Tokeniser:
         self.horizon = shape.horizon
         self.token_size = patch if independent else patch * shape.channels
         self.num_tokens = shape.lookback // patch
-        self.num_forecast_tokens = -(-shape.horizon // patch)
+        self.num_forecast_tokens = math.ceil(shape.horizon / patch)
 
     def require_patches(self, rows: Tensor) -> None:
         """Refuse rows that cannot be cut.

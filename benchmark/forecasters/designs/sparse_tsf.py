@@ -23,6 +23,7 @@ Shapes: B batch, L lookback, H horizon, C channels, P period, D width.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -64,7 +65,7 @@ class SparseTSF(Forecaster):
         self.normaliser = Normaliser("mean", shape.channels)
         reach = self.period // 2
         self.neighbours = nn.Conv1d(1, 1, 2 * reach + 1, padding=reach, bias=False)
-        past, ahead = shape.lookback // self.period, -(-shape.horizon // self.period)
+        past, ahead = shape.lookback // self.period, math.ceil(shape.horizon / self.period)
         self.map: nn.Module = nn.Linear(past, ahead, bias=False)
         if hidden_size:
             self.map = nn.Sequential(
