@@ -188,7 +188,7 @@ def _blind(f: Forecaster, spec: Mapping[str, Any], generator: torch.Generator) -
     forecasts = []
     for trained, change in ((f, 0.0), (other, 100.0)):
         y += change  # in place: x is a view of the memory that holds y, as in a run
-        torch.manual_seed(7)
+        _seed()
         trained.train()
         with torch.no_grad():
             trained.training_forecast(x, y)

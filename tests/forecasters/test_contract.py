@@ -218,6 +218,23 @@ class SeededInItsOwnWay(Honest):
         return self(x) + np.random.rand() + random.random()  # type: ignore[no-any-return]
 
 
+class SmoothedInTraining(Honest):
+    """Keeps a level of noisy lookbacks: what it learns from x alone is no look at the future."""
+
+    level: Tensor
+
+    def __init__(self, shape: SeriesShape) -> None:
+        super().__init__(shape)
+        self.register_buffer("level", torch.zeros(()))
+
+    def training_forecast(self, x: Tensor, y: Tensor) -> Tensor:
+        self.level = self.level * 0.5 + (x.mean() + np.random.rand()) * 0.5
+        return super().training_forecast(x, y)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.level
+
+
 class FitsOnAll(ClosedFormForecaster):
     """Knows of no missing value."""
 
@@ -473,7 +490,9 @@ def test_there_is_a_broken_forecaster_for_every_check() -> None:
     }
 
 
-@pytest.mark.parametrize("cls", [Honest, BatchNormalised, HoldsALock, SeededInItsOwnWay])
+@pytest.mark.parametrize(
+    "cls", [Honest, BatchNormalised, HoldsALock, SeededInItsOwnWay, SmoothedInTraining]
+)
 def test_an_honest_forecaster_of_a_users_passes(cls: type[Forecaster]) -> None:
     assert not problems(check_forecaster(spec_of(cls), "user"))
 
