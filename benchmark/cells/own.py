@@ -95,11 +95,10 @@ def _check_fast_paths(cell: Cell, x: Tensor) -> None:
         outputs, state = cell.sequential(x)
         if cls.forward is not Cell.forward:
             made = cell(x)
-            read = made[0] if isinstance(made, tuple | list) and len(made) == 2 else made
-            if read is made:
+            if not isinstance(made, tuple | list) or len(made) != 2:
                 what = f"forward returned {_told(made)}, not outputs and the last state"
                 raise _fault(cls, what)
-            _compare(cls, "forward", read, outputs)
+            _compare(cls, "forward", made[0], outputs)
         if cls.fork is not Cell.fork:
             try:
                 forked = cell.fork(x[:1], state)

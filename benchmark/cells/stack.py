@@ -68,14 +68,14 @@ class RecurrentStack(nn.Module):
             layer_input = self.dropout(x) if depth else x
             outputs, state = ahead(layer_input, states[depth] if states else None)
             if self.back:
-                backward, _ = self.back[depth](layer_input.flip(1))
-                outputs = torch.cat([outputs, backward.flip(1)], dim=-1)
+                backwards, _ = self.back[depth](layer_input.flip(1))
+                outputs = torch.cat([outputs, backwards.flip(1)], dim=-1)
             final.append(state)
             x = x + outputs if self.residual and x.shape == outputs.shape else outputs
         summary = x[:, -1]
         if self.back:  # the backward cell has read everything at the first step
-            ahead_width = self.output_size // 2
-            summary = torch.cat([x[:, -1, :ahead_width], x[:, 0, ahead_width:]], dim=-1)
+            forwards, backwards = x.chunk(2, dim=-1)
+            summary = torch.cat([forwards[:, -1], backwards[:, 0]], dim=-1)
         return Encoded(outputs=x, summary=summary, states=final)
 
     def step(self, x: Tensor, states: list[State]) -> tuple[Tensor, list[State]]:
