@@ -32,7 +32,6 @@ from benchmark.cells.native import operator
 NOTHING_YET = -1e30
 """The stabiliser of an empty memory: finite, so that no difference of two is undefined."""
 
-
 ForgetGate: TypeAlias = Literal["sigmoid", "exponential"]
 
 

@@ -70,15 +70,14 @@ class XLSTM(Cell):
         self.blocks = nn.ModuleList()
         sizes = (hidden_size, hidden_size)
         for number, kind in enumerate(blocks):
-            cell: MLSTM | SLSTM
             if kind == "m":
-                cell = MLSTM(*sizes, num_heads=num_heads, taps=taps, dropout=dropout)
-                cell.reset_parameters(layers=len(blocks))
-                self.blocks.append(Block(cell))
+                mlstm = MLSTM(*sizes, num_heads=num_heads, taps=taps, dropout=dropout)
+                mlstm.reset_parameters(layers=len(blocks))
+                self.blocks.append(Block(mlstm))
             else:
-                cell = SLSTM(*sizes, num_heads=num_heads, taps=taps, dropout=dropout)
-                cell.reset_parameters(depth=number / max(len(blocks) - 1, 1))
-                self.blocks.append(Block(cell, FeedForward(hidden_size, layers=len(blocks))))
+                slstm = SLSTM(*sizes, num_heads=num_heads, taps=taps, dropout=dropout)
+                slstm.reset_parameters(depth=number / max(len(blocks) - 1, 1))
+                self.blocks.append(Block(slstm, FeedForward(hidden_size, layers=len(blocks))))
         self.norm = LayerNorm(hidden_size)
         self.state_lengths = [len(cell.initial_state(torch.empty(0))) for cell in self.cells()]
 
