@@ -20,7 +20,6 @@ FitKind = Literal["gradient", "closed_form", "none"]
 LEVELS = (0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975)
 """Of every quantile forecast: the deciles, and the ends of the central 95% interval."""
 
-
 DROP_MISSING = "horizons hold NaN where a value is missing: leave those rows out of the fit"
 
 

@@ -32,6 +32,7 @@ class LeastSquares(ClosedFormForecaster):
         penalty: p. Centred windows need one, however small: their mean direction is empty.
     """
 
+    channel_independent = True
     weight: Tensor
     bias: Tensor
 
@@ -40,7 +41,6 @@ class LeastSquares(ClosedFormForecaster):
     ) -> None:
         super().__init__(shape)
         self.penalty = penalty
-        self.channel_independent = True
         self.register_buffer("weight", torch.zeros(shape.horizon, shape.lookback))
         self.register_buffer("bias", torch.zeros(shape.horizon))
 

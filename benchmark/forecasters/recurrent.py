@@ -29,8 +29,6 @@ from benchmark.forecasters.normalise import Normalisation, Normaliser, Taken
 from benchmark.forecasters.streaming import StreamState
 from benchmark.forecasters.tokens import Tokeniser
 
-Ratio = Annotated[float, Field(ge=0, le=1)]
-
 
 class Recurrent(Forecaster):
     """A stack of recurrent cells between a tokeniser and a decoder.
@@ -77,7 +75,7 @@ class Recurrent(Forecaster):
         channels: Literal["mixing", "independent"] = "mixing",
         embedding: Literal["none", "linear", "relu"] = "none",
         decoder: Literal["direct", "flatten", "seq2seq", "segments", "shared_segments"] = "direct",
-        teacher_forcing: Ratio = 0.0,
+        teacher_forcing: Annotated[float, Field(ge=0, le=1)] = 0.0,
         linear_skip: bool = False,
     ) -> None:
         super().__init__(shape)

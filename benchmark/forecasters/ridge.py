@@ -95,13 +95,13 @@ class Ridge(ClosedFormForecaster):
         batch_size: windows a step of the accumulation; changes memory, not the result.
     """
 
+    channel_independent = True
     weight: Tensor
     penalty: Tensor
 
     def __init__(self, shape: SeriesShape, *, batch_size: Positive = 256) -> None:
         super().__init__(shape)
         self.batch_size = batch_size
-        self.channel_independent = True
         self.register_buffer("weight", torch.zeros(shape.horizon, shape.lookback))
         self.register_buffer("penalty", torch.zeros(()))
 

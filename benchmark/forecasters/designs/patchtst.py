@@ -52,6 +52,8 @@ class PatchTST(Forecaster):
         ValueError: D is no multiple of K, or a patch is longer than the lookback.
     """
 
+    channel_independent = True
+
     def __init__(
         self,
         shape: SeriesShape,
@@ -77,7 +79,6 @@ class PatchTST(Forecaster):
             EncoderLayer(hidden_size, num_heads, feed_forward_size, dropout) for _ in range(layers)
         )
         self.head = nn.Linear(self.patches.count * hidden_size, shape.horizon)
-        self.channel_independent = True
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, C)`` -> ``(B, H, C)``."""
