@@ -43,7 +43,7 @@ from benchmark.cells.ssd import ssd
 from benchmark.config import Positive
 
 A_RANGE = (1.0, 16.0)  # of -A to begin with
-EPSILON = 1e-5  # of the norm
+EPS = 1e-5  # of the norm
 
 
 class Mamba2(Cell):
@@ -131,5 +131,5 @@ class Mamba2(Cell):
         The norm is linear but for one number a step, so its gain goes into W_out, and that number
         (one over the root mean square) is applied to the narrower result.
         """
-        scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + EPSILON)
+        scale = torch.rsqrt(gated.square().mean(-1, keepdim=True) + EPS)
         return scale * F.linear(gated, self.norm * self.out_proj.weight)
