@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from traceback import extract_tb
@@ -109,12 +109,17 @@ def _of_faults(faults: Sequence[UserError]) -> UserError:
 
 
 @contextmanager
-def cured(cure: str) -> Iterator[None]:
-    """Tell a fault of the block with another cure, e.g. for a file that no card describes."""
+def retelling(tell: Callable[[UserError], UserError]) -> Iterator[None]:
+    """Tell every fault of the block otherwise, as `tell` does with each."""
     try:
         yield
     except UserError as error:
-        raise error.retold(lambda fault: UserError(fault.where, fault.what, cure)) from None
+        raise error.retold(tell) from None
+
+
+def cured(cure: str) -> AbstractContextManager[None]:
+    """Tell every fault of the block with another cure, e.g. for a file that no card describes."""
+    return retelling(lambda fault: UserError(fault.where, fault.what, cure))
 
 
 @contextmanager

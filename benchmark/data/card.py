@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator,
 from benchmark.config import Positive, Strict, nearest, validate
 from benchmark.data.frequency import Frequency
 from benchmark.data.splits import Splits
-from benchmark.errors import UserError
+from benchmark.errors import UserError, retelling
 from benchmark.places import DATASETS, own_data_folder
 from benchmark.plain_yaml import load_yaml
 
@@ -225,21 +225,18 @@ def places_of(file: str) -> Iterator[Path]:
 
 
 def card_of(fields: Mapping[str, Any], option: str) -> DatasetCard:
-    """Check the fields of a card, of which an option gave one; "" where none did.
+    """Check the fields of a card, of which an option gave one.
 
     Raises:
         UserError: as `validate`; a fault of that one is told as the option's.
     """
-    try:
+
+    def tell(fault: UserError) -> UserError:
+        where = option if fault.where == option.removeprefix("--") else fault.where
+        return UserError(where, fault.what, fault.cure)
+
+    with retelling(tell):
         return validate(DatasetCard, fields, "")
-    except UserError as error:
-        raise error.retold(
-            lambda fault: UserError(
-                option if fault.where == option.removeprefix("--") else fault.where,
-                fault.what,
-                fault.cure,
-            )
-        ) from None
 
 
 def list_cards() -> dict[str, Path]:

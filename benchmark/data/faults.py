@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from codecs import iterdecode
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from math import isfinite, isnan
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, encoding_of, open
 from benchmark.data.header import codec, encoding_fault
 from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.rewrite import rewritten
-from benchmark.errors import UserError
+from benchmark.errors import UserError, retelling
 from benchmark.words import counted
 
 
@@ -44,19 +44,19 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
     return None
 
 
-@contextmanager
-def without_card(path: Path) -> Iterator[None]:
+def without_card(path: Path) -> AbstractContextManager[None]:
     """Tell the faults of a user's own file, which no card describes, with cures that it has."""
-    try:
-        yield
-    except UserError as error:
-        cures = {REPLACE_FILE: "write it anew"}
-        if any(fault.cure == STATE_ENCODING for fault in error.faults):
+
+    def tell(fault: UserError) -> UserError:
+        cure = fault.cure
+        if cure == REPLACE_FILE:
+            cure = "write it anew"
+        elif cure == STATE_ENCODING:
             options = {"encoding": encoding_of(path), "dtype": "str"}
-            cures[STATE_ENCODING] = rewritten(path, "write it as utf-8", **options)
-        raise error.retold(
-            lambda fault: UserError(fault.where, fault.what, cures.get(fault.cure, fault.cure))
-        ) from None
+            cure = rewritten(path, "write it as utf-8", **options)
+        return UserError(fault.where, fault.what, cure)
+
+    return retelling(tell)
 
 
 def _wrong_length(place: str, found: int, expected: int, is_last: bool) -> UserError:

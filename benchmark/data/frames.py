@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.data.card import PARQUET, DatasetCard
 from benchmark.data.rewrite import Rewriting, assigned, mend_command
 from benchmark.data.rows import TIME_COLUMN
-from benchmark.errors import UserError
+from benchmark.errors import UserError, retelling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +33,8 @@ def frame_as_csv(frame: pd.DataFrame, card: DatasetCard) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         csv = Path(folder) / "frame.csv"
         _write(frame, csv, "the DataFrame", last_days=card.step.unit == "ME", flags=True)
-        try:
+        with retelling(lambda fault: _of_frame(fault, csv)):
             yield csv
-        except UserError as error:
-            raise error.retold(lambda fault: _of_frame(fault, csv)) from None
 
 
 def _of_frame(fault: UserError, csv: Path) -> UserError:
@@ -76,10 +74,8 @@ def as_csv(path: Path) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         csv = Path(folder) / f"{path.stem}.csv"
         made = _convert(path, csv)
-        try:
+        with retelling(lambda fault: _of_parquet(fault, csv, path, made)):
             yield csv
-        except UserError as error:
-            raise error.retold(lambda fault: _of_parquet(fault, csv, path, made)) from None
 
 
 def _of_parquet(fault: UserError, csv: Path, path: Path, made: str) -> UserError:
