@@ -79,8 +79,7 @@ def look(path: Path, time_column: str | None = None, frequency: str | None = Non
         card, times, reasons = _survey(path, time_column)
         off_grid = step_cure(path, str(card.time_column), times, frequency)
         frequency = frequency or str(most_frequent_step(times))
-        channels = [column for column, reason in reasons.items() if not reason]
-        return _settled(card, path, times, frequency, off_grid, channels, reasons)
+        return _settled(card, path, times, frequency, off_grid, reasons)
 
 
 def survey(path: Path, time_column: str | None = None) -> None:
@@ -138,18 +137,18 @@ def _settled(
     times: Times,
     frequency: str,
     off_grid: str,
-    channels: list[str],
     reasons: dict[str, str],
 ) -> Look:
     """Read the file as it will be read, and drop channels that a split knows nothing of."""
+    channels = [column for column, reason in reasons.items() if not reason]
+    left_out = {column: reason for column, reason in reasons.items() if reason}
     if not channels:
         column, reason = next(iter(reasons.items()), ("", ""))
         what = f"has no column of numbers beside its times ('{column}': {reason})"
         raise UserError(str(path), what, "add a column of numbers")
     fields = card.model_dump(mode="json") | {"frequency": frequency, "missing": "mask"}
-    others = reasons.keys() - set(channels)
-    fields |= {"channels": channels, "left_out": [c for c in reasons if c in others]}
-    card = card_of(fields, "--frequency" if card.frequency != frequency else "")
+    fields |= {"channels": channels, "left_out": list(left_out)}
+    card = card_of(fields, "--frequency")
     with cured(off_grid):
         add_absent_rows(card, path, times, np.empty((len(times), 0)))
     table = parse(card, path)
@@ -157,16 +156,15 @@ def _settled(
         borders = card.splits.borders(len(table.values))
     except ValueError as error:
         raise UserError(str(path), f"is too short: {error}", "add rows") from None
+    unknown: dict[str, str] = {}
     for split, rows in borders.items():
         empty = np.isnan(table.values[rows.start : rows.stop]).all(axis=0)
         for place in map(int, np.flatnonzero(empty)):
-            reasons[channels[place]] = reasons[channels[place]] or f"no value in the {split} rows"
-    kept = [column for column in channels if not reasons[column]]
-    if len(kept) < len(channels):
-        return _settled(card, path, times, frequency, off_grid, kept, reasons)
+            unknown.setdefault(channels[place], f"no value in the {split} rows")
+    if unknown:
+        return _settled(card, path, times, frequency, off_grid, reasons | unknown)
     if not np.isnan(table.values).any():
         card = card.model_copy(update={"missing": "error"})
-    left_out = {column: reason for column, reason in reasons.items() if reason}
     return Look(card, table, len(table.values) - len(times), left_out)
 
 
