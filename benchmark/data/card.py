@@ -187,6 +187,11 @@ class DatasetCard(Strict):
         """The time step."""
         return Frequency.parse(self.frequency)
 
+    @property
+    def codec(self) -> str:
+        """What to decode the text with: UTF-8 may begin with a byte-order mark."""
+        return "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+
     def reading(self) -> dict[str, Any]:
         """Return the fields that decide what is read from the file, as plain JSON values."""
         fields = {"frequency", "irregular_steps", "time_column", "start", "header", "encoding"}

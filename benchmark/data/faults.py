@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, encoding_of, opened_text
-from benchmark.data.header import codec, encoding_fault
+from benchmark.data.header import encoding_fault
 from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.rewrite import rewritten
 from benchmark.errors import UserError, retelling
@@ -24,7 +24,7 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
     numeric = [column not in texts for column in columns]
     passed = MISSING_CELLS if card.missing != "error" else set()
     with opened_text(path) as stream:
-        rows = csv.reader(iterdecode(stream, codec(card)), strict=True)
+        rows = csv.reader(iterdecode(stream, card.codec), strict=True)
         try:
             if card.header:
                 next(rows)

@@ -84,11 +84,11 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     if fault:
         raise fault
     try:
-        cells = next(csv.reader([line.decode(codec(card)).rstrip("\r\n")], strict=True))
+        cells = next(csv.reader([line.decode(card.codec).rstrip("\r\n")], strict=True))
     except UnicodeDecodeError as error:
         raise encoding_fault(card, where, error) from None
     except csv.Error as error:
-        if _one_row(line + second, codec(card)):
+        if _one_row(line + second, card.codec):
             change = ".rename(columns=lambda name: ' '.join(name.split()))"
             instead = rewritten(path, change=change, dtype="str")
             what = "ends inside a column's name: names must not hold line breaks"
@@ -110,11 +110,6 @@ def _other_file(where: str, line: bytes, instead: str) -> UserError | None:
     if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return UserError(where, "is a web page, not a CSV file", instead)
     return None
-
-
-def codec(card: DatasetCard) -> str:
-    """Return the codec to decode with: UTF-8 may begin with a byte-order mark."""
-    return "utf-8-sig" if card.encoding == "utf-8" else card.encoding
 
 
 def encoding_fault(card: DatasetCard, where: str, error: UnicodeDecodeError) -> UserError:

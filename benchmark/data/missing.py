@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from benchmark.data.card import DatasetCard
 from benchmark.data.files import opened_text
-from benchmark.data.header import codec
 from benchmark.data.splits import SplitName
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_first, read_times, step_fault
@@ -213,7 +212,7 @@ def _place(card: DatasetCard, path: Path, table: Table, channel: int, row: int) 
 
         with opened_text(path) as stream:
             names = [card.time_column]
-            texts = pd.read_csv(stream, usecols=names, dtype=str, encoding=codec(card))
+            texts = pd.read_csv(stream, usecols=names, dtype=str, encoding=card.codec)
         times = read_times(card, path, texts[card.time_column])
         line = int(np.searchsorted(times, table.timestamps[row])) + FIRST_LINE
     return f"{path}: line {line}, column '{table.channels[channel]}'"

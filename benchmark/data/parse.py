@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmark.data.card import DatasetCard
 from benchmark.data.faults import find_fault
 from benchmark.data.files import REPLACE_FILE, opened_text
-from benchmark.data.header import codec, read_columns
+from benchmark.data.header import read_columns
 from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.missing import add_absent_rows
 from benchmark.data.table import Table
@@ -100,7 +100,7 @@ def _frames(card: DatasetCard, path: Path, columns: list[str]) -> Iterator[pd.Da
                 header=0 if card.header else None,
                 index_col=False,
                 dtype=kinds,
-                encoding=codec(card),
+                encoding=card.codec,
                 skip_blank_lines=False,
                 chunksize=max(1, AT_ONCE // len(columns)),
                 **options,

@@ -25,7 +25,7 @@ from benchmark.data.card import DatasetCard
 from benchmark.data.dates import date_fault
 from benchmark.data.faults import cell_fault, without_card
 from benchmark.data.files import opened_text
-from benchmark.data.header import codec, encoding_fault, read_header
+from benchmark.data.header import encoding_fault, read_header
 from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
@@ -152,7 +152,7 @@ def _column_faults(
 def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of every line after the header."""
     with opened_text(path) as stream:
-        rows = csv.reader((line.decode(codec(card)) for line in stream), strict=True)
+        rows = csv.reader((line.decode(card.codec) for line in stream), strict=True)
         try:
             next(rows)
             yield from ((rows.line_num, row) for row in rows)

@@ -24,7 +24,7 @@ from benchmark.data.card import DatasetCard, card_of
 from benchmark.data.dates import WHOLE_DATE, date_fault
 from benchmark.data.faults import find_fault, without_card
 from benchmark.data.files import opened_text
-from benchmark.data.header import codec, read_header
+from benchmark.data.header import read_header
 from benchmark.data.missing import add_absent_rows
 from benchmark.data.parse import parse
 from benchmark.data.rewrite import in_time_order, rewritten
@@ -209,7 +209,7 @@ def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFram
                 header=0,
                 index_col=False,
                 dtype=str,
-                encoding=codec(card),
+                encoding=card.codec,
                 keep_default_na=False,
                 skip_blank_lines=False,
             )
