@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from codecs import iterdecode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import isfinite, isnan
 from pathlib import Path
@@ -23,25 +23,47 @@ def find_fault(card: DatasetCard, path: Path, columns: Sequence[str]) -> UserErr
     texts = {card.time_column, *card.left_out}
     numeric = [column not in texts for column in columns]
     passed = MISSING_CELLS if card.missing != "error" else set()
+    rows = csv_rows(card, path)
+    try:
+        if card.header:
+            next(rows)
+        for line, row in rows:
+            place = f"{path}: line {line}"
+            if len(row) != len(columns):
+                return _wrong_length(place, len(row), len(columns), next(rows, None) is None)
+            for cell, column, is_number in zip(row, columns, numeric, strict=True):
+                what = cell_fault(cell) if is_number and cell.strip() not in passed else None
+                if what:
+                    cure = "write a number, or leave the channel out of the file and its card"
+                    return UserError(f"{place}, column '{column}'", what, cure)
+    except UserError as error:
+        return error
+    return None
+
+
+def csv_rows(
+    card: DatasetCard, path: Path, instead: str = REPLACE_FILE
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of every row of a file, its header too, after the line in which it ends.
+
+    Args:
+        card: says how the file is encoded.
+        path: the file.
+        instead: the cure where a line is none of a CSV.
+
+    Raises:
+        UserError: a line is none, or not in that encoding.
+    """
     with opened_text(path) as stream:
         rows = csv.reader(iterdecode(stream, card.codec), strict=True)
         try:
-            if card.header:
-                next(rows)
             for row in rows:
-                place = f"{path}: line {rows.line_num}"
-                if len(row) != len(columns):
-                    return _wrong_length(place, len(row), len(columns), next(rows, None) is None)
-                for cell, column, is_number in zip(row, columns, numeric, strict=True):
-                    what = cell_fault(cell) if is_number and cell.strip() not in passed else None
-                    if what:
-                        cure = "write a number, or leave the channel out of the file and its card"
-                        return UserError(f"{place}, column '{column}'", what, cure)
+                yield rows.line_num, row
         except UnicodeDecodeError as error:
-            return encoding_fault(card, f"{path}: line {rows.line_num + 1}", error)
+            raise encoding_fault(card, f"{path}: line {rows.line_num + 1}", error) from None
         except csv.Error as error:
-            return UserError(f"{path}: line {rows.line_num}", f"is not CSV ({error})", REPLACE_FILE)
-    return None
+            where = f"{path}: line {rows.line_num}"
+            raise UserError(where, f"is not CSV ({error})", instead) from None
 
 
 def without_card(path: Path) -> AbstractContextManager[None]:

@@ -10,7 +10,6 @@ Shapes: T rows used, C channels.
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,8 @@ from numpy.typing import NDArray
 from benchmark.config import nearest
 from benchmark.data.card import DatasetCard
 from benchmark.data.dates import date_fault
-from benchmark.data.faults import cell_fault, without_card
-from benchmark.data.files import opened_text
-from benchmark.data.header import encoding_fault, read_header
+from benchmark.data.faults import cell_fault, csv_rows, without_card
+from benchmark.data.header import read_header
 from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
@@ -151,17 +149,7 @@ def _column_faults(
 
 def _lines(card: DatasetCard, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of every line after the header."""
-    with opened_text(path) as stream:
-        rows = csv.reader((line.decode(card.codec) for line in stream), strict=True)
-        try:
-            next(rows)
-            yield from ((rows.line_num, row) for row in rows)
-        except UnicodeDecodeError as error:
-            where = f"{path}: line {rows.line_num + 1}"
-            raise encoding_fault(card, where, error) from None
-        except csv.Error as error:
-            where = f"{path}: line {rows.line_num + 1}"
-            raise UserError(where, f"is not CSV ({error})", NAME_A_CSV) from None
+    return islice(csv_rows(card, path, NAME_A_CSV), 1, None)
 
 
 def _up_to_the_last_value(

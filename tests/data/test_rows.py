@@ -133,6 +133,11 @@ UTC = "write all times in UTC: benchmark datasets mend "
             ": line 5: has 2 cells, the file has 3 columns; mend the line",
         ),
         (text_of(ROWS) + "\n", ": line 5: is blank; delete it"),
+        (
+            text_of(ROWS).replace("2024-02-29 23:45:00", '"2024-02-29" 23:45:00'),
+            """: line 3: is not CSV (',' expected after '"'); """
+            "name a CSV file whose first line names its columns",
+        ),
         ("", ": line 1: is empty; name a CSV file whose first line names its columns"),
         (
             "<!doctype html>\n",
