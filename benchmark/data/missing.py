@@ -213,6 +213,6 @@ def _place(card: DatasetCard, path: Path, table: Table, channel: int, row: int) 
         with opened_text(path) as stream:
             names = [card.time_column]
             texts = pd.read_csv(stream, usecols=names, dtype=str, encoding=card.codec)
-        times = read_times(card, path, texts[card.time_column])
+        times = read_times(path, texts[card.time_column])
         line = int(np.searchsorted(times, table.timestamps[row])) + FIRST_LINE
     return f"{path}: line {line}, column '{table.channels[channel]}'"

@@ -53,7 +53,7 @@ def parse(card: DatasetCard, path: Path) -> Table:
         parts.append(frame[list(channels)].to_numpy(dtype=np.float64))
         is_walked = _check_values(card, path, columns, parts[-1], is_walked)
         if card.time_column is not None:
-            times.append(read_times(card, path, frame[card.time_column], FIRST_LINE + rows))
+            times.append(read_times(path, frame[card.time_column], FIRST_LINE + rows))
         rows += len(frame)
     if not rows:
         raise UserError(str(path), "holds no rows", REPLACE_FILE)
@@ -106,10 +106,8 @@ def _frames(card: DatasetCard, path: Path, columns: list[str]) -> Iterator[pd.Da
                 **options,
             )
     except (ValueError, pd.errors.ParserWarning) as error:
-        fault = find_fault(card, path, columns)
-        if fault is None:
-            what = f"cannot be read as CSV: {str(error).strip()}"
-            raise UserError(str(path), what, REPLACE_FILE) from None
+        what = f"cannot be read as CSV: {str(error).strip()}"
+        fault = find_fault(card, path, columns) or UserError(str(path), what, REPLACE_FILE)
         raise fault from None
 
 

@@ -201,9 +201,9 @@ def _cells(
 def _times(card: DatasetCard, path: Path, texts: list[str], first_line: int) -> Times:
     import pandas as pd
 
-    cells = pd.Series([text or None for text in texts], dtype="str")
+    cells = pd.Series([text or None for text in texts], dtype="str", name=card.time_column)
     try:
-        return read_times(card, path, cells, first_line)
+        return read_times(path, cells, first_line)
     except UserError as error:
         raise _date_fault(card, path) or error from None
 

@@ -38,15 +38,12 @@ def counted_times(card: DatasetCard, rows: int) -> Times:
     return card.step.after(np.datetime64(card.start, "s"), np.arange(rows))
 
 
-def read_times(
-    card: DatasetCard, path: Path, texts: pd.Series[Any], first_line: int = FIRST_LINE
-) -> Times:
+def read_times(path: Path, texts: pd.Series[Any], first_line: int = FIRST_LINE) -> Times:
     """Read a column of times ``(T,)`` into datetime64[s]; those that are all in UTC, as UTC.
 
     Args:
-        card: names the column.
         path: the file, for errors.
-        texts: the cells.
+        texts: the cells, named as their column.
         first_line: where the first of them stands, for errors.
 
     Raises:
@@ -58,8 +55,8 @@ def read_times(
     if zoned.any():
         in_utc = zoned & texts.str.contains(_UTC, na=False).to_numpy(dtype=bool)
         if not (in_utc | (texts.fillna("") == "").to_numpy()).all():
-            cure = _without_zone(card, path, texts)
-            raise _fault(card, path, texts, first_line, zoned, _ZONED, cure)
+            cure = _without_zone(path, texts)
+            raise _fault(path, texts, first_line, zoned, _ZONED, cure)
         texts = texts.str.replace(_UTC, "", regex=True)
     form = "ISO8601"
     if re.match(r"\d{4}/", str(texts.iloc[0])):
@@ -71,22 +68,21 @@ def read_times(
         has_zone = True
     if has_zone:  # of a form that is not ours, e.g. +1
         zoned = np.array([_in_a_zone(text) for text in texts])
-        cure = _without_zone(card, path, texts)
-        raise _fault(card, path, texts, first_line, zoned, _ZONED, cure)
+        cure = _without_zone(path, texts)
+        raise _fault(path, texts, first_line, zoned, _ZONED, cure)
     exact = parsed.to_numpy()
     times: Times = exact.astype("datetime64[s]")
     wrong = np.isnat(exact) | (exact != times)
     if wrong.any():
-        cures = [] if np.isnat(exact).any() else [_to_the_second(card, path, exact)]
-        raise _fault(card, path, texts, first_line, wrong, "is no time to the second", *cures)
+        cures = [] if np.isnat(exact).any() else [_to_the_second(path, texts.name, exact)]
+        raise _fault(path, texts, first_line, wrong, "is no time to the second", *cures)
     return times
 
 
-def _to_the_second(card: DatasetCard, path: Path, exact: NDArray[np.datetime64]) -> str:
+def _to_the_second(path: Path, column: Any, exact: NDArray[np.datetime64]) -> str:
     """Say how to leave out fractions of seconds, as a logger writes them."""
     import pandas as pd
 
-    column = str(card.time_column)
     if pd.DatetimeIndex(exact).round("s").has_duplicates:
         return "steps below a second are not read: take means over a second, or longer"
     change = assigned(column, f"pd.to_datetime(t[{column!r}], format='mixed').dt.round('s')")
@@ -135,7 +131,7 @@ def check_first(card: DatasetCard, path: Path, times: Times, first_line: int = F
     misfit = card.step.misfit(times[0])
     if misfit:
         what = f"{time_text(times[0])} {misfit}"
-        raise UserError(_place(card, path, first_line), what, STEPS_CURE)
+        raise UserError(_place(path, first_line, card.time_column), what, STEPS_CURE)
 
 
 def step_fault(
@@ -158,7 +154,7 @@ def step_fault(
     backward = steps < 0
     row = int((backward if backward.any() else odd).argmax()) + 1
     time, before = (time_text(times[i]) for i in (row, row - 1))
-    where = _place(card, path, row + first_line)
+    where = _place(path, row + first_line, card.time_column)
     put_back = "" if (steps > 0).all() else put_back_cure(path, str(card.time_column), times)
     if backward.any():
         what = f"{time} stands after {before}, so the rows are not in time order"
@@ -179,12 +175,12 @@ def step_fault(
     return UserError(where, f"{time} is {step} after {before}, not {card.step.words}", cure)
 
 
-def _without_zone(card: DatasetCard, path: Path, texts: pd.Series[Any]) -> str:
+def _without_zone(path: Path, texts: pd.Series[Any]) -> str:
     """Say how to write times in UTC, as local ones stand there twice where a clock is put back.
 
     Days and months begin at midnight of the local calendar, which in UTC may be the day before.
     """
-    column = str(card.time_column)
+    column = str(texts.name)
     if texts.str.fullmatch(_MIDNIGHT, na=True).all():
         deed = "keep the local dates alone"
         read = f"t[{column!r}].str.replace('[T ]00:00.*', '', regex=True)"
@@ -195,7 +191,6 @@ def _without_zone(card: DatasetCard, path: Path, texts: pd.Series[Any]) -> str:
 
 
 def _fault(
-    card: DatasetCard,
     path: Path,
     texts: pd.Series[Any],
     first_line: int,
@@ -206,8 +201,8 @@ def _fault(
     row = int(wrong.argmax())
     text = texts.iloc[row]
     got = f"{text!r:.60} {what}" if isinstance(text, str) else "is empty"
-    return UserError(_place(card, path, row + first_line), got, cure)
+    return UserError(_place(path, row + first_line, texts.name), got, cure)
 
 
-def _place(card: DatasetCard, path: Path, line: int) -> str:
-    return f"{path}: line {line}, column '{card.time_column}'"
+def _place(path: Path, line: int, column: object) -> str:
+    return f"{path}: line {line}, column '{column}'"

@@ -110,13 +110,12 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
         raise fault
     reasons = {column: no_numbers(frame[column]) for column in columns}
     if time_column is None:
-        time_column = _find_time_column(card, path, frame, reasons)
+        time_column = _find_time_column(path, frame, reasons)
     elif time_column not in columns:
         what = f"{path} has no column '{time_column}'"
         raise UserError("--time-column", what, nearest(time_column, columns))
-    card = card.model_copy(update={"time_column": time_column})
     try:
-        times = read_times(card, path, frame[time_column])
+        times = read_times(path, frame[time_column])
     except UserError as error:
         raise date_fault(path, frame, [time_column]) or error from None
     reasons = told_apart(frame, {c: why for c, why in reasons.items() if c != time_column})
@@ -127,6 +126,7 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
     if "" in channels:
         what = f"column {columns.index('') + 1} has no name"
         raise UserError(f"{path}: line 1", what, "name it, or take it out")
+    card = card.model_copy(update={"time_column": time_column})
     _check_order(card, path, times, frame, channels)
     return card, times, reasons
 
@@ -227,9 +227,7 @@ def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFram
     return frame
 
 
-def _find_time_column(
-    card: DatasetCard, path: Path, frame: pd.DataFrame, reasons: dict[str, str]
-) -> str:
+def _find_time_column(path: Path, frame: pd.DataFrame, reasons: dict[str, str]) -> str:
     """The first column of texts whose first cell is a time, or of any that is called like one.
 
     One of numbers comes last: what is called downtime may be 1500, which is a year as well.
@@ -242,14 +240,14 @@ def _find_time_column(
     for readable, written in ((texts, [*named, *texts]), (named, list(frame.columns))):
         for column in readable:
             with suppress(UserError):
-                read_times(card, path, frame[column].iloc[:1])
+                read_times(path, frame[column].iloc[:1])
                 return str(column)
         fault = date_fault(path, frame, written)
         if fault:
             raise fault
     dated = [column for column in texts if WHOLE_DATE.match(frame[column].iloc[0])]
     for column in [*dated, *named]:  # its own fault is the better answer
-        read_times(card.model_copy(update={"time_column": column}), path, frame[column])
+        read_times(path, frame[column])
     raise UserError(f"{path}: line 1", "names no column whose cells are times", _NO_TIMES)
 
 
