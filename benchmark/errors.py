@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from traceback import extract_tb
 
@@ -87,6 +87,18 @@ class UserError(Exception):
             file = told[0].where.partition(": ")[0]
             faults.append(UserError(file, "has more faults like these"))
         return _of_faults(faults)
+
+
+def raise_faults(faults: Iterable[UserError]) -> None:
+    """Raise all of some faults as one error; where there is none, raise nothing.
+
+    Raises:
+        UserError: a line for each, as `UserError.join` makes it.
+    """
+    faults = iter(faults)
+    first = next(faults, None)
+    if first is not None:
+        raise UserError.join(chain([first], faults))
 
 
 def check_type(where: str, value: object, wanted: type | tuple[type, ...], cure: str) -> None:

@@ -13,7 +13,7 @@ from benchmark.data.card import DatasetCard
 from benchmark.data.files import REPLACE_FILE, STATE_ENCODING, opened_text
 from benchmark.data.rewrite import rewritten
 from benchmark.data.separators import UTF_16, separator_fault
-from benchmark.errors import UserError
+from benchmark.errors import UserError, raise_faults
 
 _BINARY = "is binary data, not text", "name a CSV file, or a .gz of one"
 _OTHER_FILES = {
@@ -55,7 +55,7 @@ def read_columns(card: DatasetCard, path: Path) -> list[str]:
             what = f"names {len(found)} channels, the card says {card.channels}"
             raise UserError(where, what, "correct the card or the file")
     else:
-        _check_channels(where, card.channels, found)
+        raise_faults(_channel_faults(where, card.channels, found))
     return cells
 
 
@@ -126,16 +126,9 @@ def _one_row(lines: bytes, encoding: str) -> bool:
         return False
 
 
-def _check_channels(where: str, expected: tuple[str, ...], found: list[str]) -> None:
+def _channel_faults(where: str, expected: tuple[str, ...], found: list[str]) -> Iterator[UserError]:
     missing = set(expected) - set(found)
     extra = set(found) - set(expected)
-    if missing or extra:
-        raise UserError.join(_channel_faults(where, expected, found, missing, extra))
-
-
-def _channel_faults(
-    where: str, expected: tuple[str, ...], found: list[str], missing: set[str], extra: set[str]
-) -> Iterator[UserError]:
     for name in expected:
         if name in missing:
             cure = nearest(name, extra) if extra else ""

@@ -17,7 +17,7 @@ Shapes: T rows, C channels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from benchmark.data.files import opened_text
 from benchmark.data.splits import SplitName
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_first, read_times, step_fault
-from benchmark.errors import UserError
+from benchmark.errors import UserError, raise_faults
 from benchmark.words import counted, time_text
 
 Array = NDArray[np.float64]
@@ -171,19 +171,24 @@ def check_every_split(
     Raises:
         UserError: names the channels.
     """
-    errors = []
+    raise_faults(
+        UserError(
+            f"{where}: column '{channels[channel]}'",
+            f"holds no value in the {split} split "
+            f"(rows {borders[split].start} to {borders[split].stop})",
+            "move the channel to left_out in the card",
+        )
+        for split, channel in without_values(values, borders)
+    )
+
+
+def without_values(
+    values: Array, borders: Mapping[SplitName, range]
+) -> Iterator[tuple[SplitName, int]]:
+    """Yield each split with each channel of ``(T, C)`` of which it has no value at all."""
     for split, rows in borders.items():
         empty = np.isnan(values[rows.start : rows.stop]).all(axis=0)
-        errors += [
-            UserError(
-                f"{where}: column '{channels[channel]}'",
-                f"holds no value in the {split} split (rows {rows.start} to {rows.stop})",
-                "move the channel to left_out in the card",
-            )
-            for channel in map(int, np.flatnonzero(empty))
-        ]
-    if errors:
-        raise UserError.join(errors)
+        yield from ((split, channel) for channel in map(int, np.flatnonzero(empty)))
 
 
 def _check_gaps(card: DatasetCard, path: Path, table: Table) -> None:

@@ -11,7 +11,7 @@ Shapes: T rows used, C channels.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,7 @@ from benchmark.data.missing import add_absent_rows, settle
 from benchmark.data.table import Table
 from benchmark.data.times import FIRST_LINE, Times, check_steps, read_times, step_fault
 from benchmark.data.zones import put_back_cure
-from benchmark.errors import UserError, cured
+from benchmark.errors import UserError, cured, raise_faults
 from benchmark.words import counted
 
 TIME_COLUMN = "date"
@@ -89,7 +89,7 @@ def _read_rows(
     card = card.model_copy(update={"time_column": time_column(card), "irregular_steps": 0})
     wanted = (time_column(card), *channels)
     header = read_header(card, path, NAME_A_CSV)
-    _check_columns(f"{path}: line 1", wanted, header)
+    raise_faults(_column_faults(f"{path}: line 1", wanted, header))
     used_columns = set(wanted)
     place = {column: number for number, column in enumerate(header)}
     places = [place[column] for column in wanted]
@@ -127,16 +127,9 @@ def _cure(before: int, behind: int, needed: int) -> str:
     return MEND
 
 
-def _check_columns(where: str, wanted: Sequence[str], header: Sequence[str]) -> None:
+def _column_faults(where: str, wanted: Sequence[str], header: Sequence[str]) -> Iterator[UserError]:
     times = Counter(header)
-    if any(times[column] != 1 for column in wanted):
-        raise UserError.join(_column_faults(where, wanted, times))
-
-
-def _column_faults(
-    where: str, wanted: Sequence[str], times: Mapping[str, int]
-) -> Iterator[UserError]:
-    others = set(times) - set(wanted)
+    others = times.keys() - set(wanted)
     for column in wanted:
         if column not in times:
             cure = nearest(column, others) if others else "add it"

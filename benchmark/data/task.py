@@ -22,7 +22,7 @@ from benchmark.data.missing import check_every_split
 from benchmark.data.splits import SplitName
 from benchmark.data.totals import known_or_zero, moments, never_changes, stretches, total
 from benchmark.data.windows import Windows, forward_filled
-from benchmark.errors import UserError, check_type
+from benchmark.errors import UserError, check_type, raise_faults
 from benchmark.words import time_text
 
 LARGEST = 1e18
@@ -205,9 +205,8 @@ class Task:
     def _check_lengths(self) -> None:
         errors = []
         train = len(self.borders["train"])
-        split, rows = min(
-            ((split, len(rows)) for split, rows in self.borders.items()), key=lambda pair: pair[1]
-        )
+        split = min(self.borders, key=lambda name: len(self.borders[name]))
+        rows = len(self.borders[split])
         longest = min(rows, train - 1)  # of a horizon, beside the shortest lookback
         if self.horizon > longest:
             beside = train - self.lookback
@@ -235,5 +234,4 @@ class Task:
                     "correct the season or the splits in the card",
                 )
             )
-        if errors:
-            raise UserError.join(errors)
+        raise_faults(errors)

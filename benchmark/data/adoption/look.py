@@ -25,7 +25,7 @@ from benchmark.data.dates import WHOLE_DATE, date_fault
 from benchmark.data.faults import find_fault, without_card
 from benchmark.data.files import opened_text
 from benchmark.data.header import read_header
-from benchmark.data.missing import add_absent_rows
+from benchmark.data.missing import add_absent_rows, without_values
 from benchmark.data.parse import parse
 from benchmark.data.rewrite import in_time_order, rewritten
 from benchmark.data.table import Table
@@ -157,10 +157,8 @@ def _settled(
     except ValueError as error:
         raise UserError(str(path), f"is too short: {error}", "add rows") from None
     unknown: dict[str, str] = {}
-    for split, rows in borders.items():
-        empty = np.isnan(table.values[rows.start : rows.stop]).all(axis=0)
-        for place in map(int, np.flatnonzero(empty)):
-            unknown.setdefault(channels[place], f"no value in the {split} rows")
+    for split, channel in without_values(table.values, borders):
+        unknown.setdefault(channels[channel], f"no value in the {split} rows")
     if unknown:
         return _settled(card, path, times, frequency, off_grid, reasons | unknown)
     if not np.isnan(table.values).any():
