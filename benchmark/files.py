@@ -48,27 +48,17 @@ class StorageFault(UserError):  # noqa: N818 - names a state, as UserError names
 
 def storage_fault(where: Path, error: OSError) -> StorageFault:
     """Say an operating system's refusal in a user's words, with a cure."""
+    what, cure = f"cannot be written ({error.strerror or error})", "check the path and the disk"
     if error.errno in FULL:
-        return StorageFault(
-            str(where),
-            "the disk is full",
-            "free some space and run the same command again; finished runs are kept",
-        )
-    if error.errno in _DENIED:
-        return StorageFault(
-            str(where), f"cannot be written ({error.strerror})", "choose a folder you may write to"
-        )
-    if error.errno in _NO_FOLDER:
-        return StorageFault(
-            str(where), "is a file, or lies below one", "name a folder or a path that is not taken"
-        )
-    if error.errno == errno.EISDIR:
-        return StorageFault(
-            str(where), "is a folder, not a file", "remove it or choose another path"
-        )
-    return StorageFault(
-        str(where), f"cannot be written ({error.strerror or error})", "check the path and the disk"
-    )
+        what = "the disk is full"
+        cure = "free some space and run the same command again; finished runs are kept"
+    elif error.errno in _DENIED:
+        cure = "choose a folder you may write to"
+    elif error.errno in _NO_FOLDER:
+        what, cure = "is a file, or lies below one", "name a folder or a path that is not taken"
+    elif error.errno == errno.EISDIR:
+        what, cure = "is a folder, not a file", "remove it or choose another path"
+    return StorageFault(str(where), what, cure)
 
 
 @contextmanager
