@@ -155,13 +155,9 @@ class DatasetCard(Strict):
 
     @model_validator(mode="after")
     def _a_step_begins_at_the_start(self) -> DatasetCard:
-        if self.start is not None:
-            import numpy as np
-
-            try:
-                self.step.after(np.datetime64(self.start, "s"), np.arange(1))
-            except ValueError as error:
-                raise ValueError(f"start {error}") from None
+        misfit = "" if self.start is None else self.step.misfit(self.start)
+        if misfit:
+            raise ValueError(f"start {misfit}")
         return self
 
     @model_validator(mode="after")

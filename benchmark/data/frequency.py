@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -103,10 +104,10 @@ class Frequency:
             raise ValueError(self.misfit(time))
         return self._time(cell[0] + self.count * steps, rest[0])
 
-    def misfit(self, time: np.datetime64) -> str:
+    def misfit(self, time: np.datetime64 | datetime) -> str:
         """Say why no step begins at a time; empty where one does.
 
-        >>> Frequency.parse("B").misfit("2020-01-04")
+        >>> Frequency.parse("B").misfit(datetime(2020, 1, 4))
         'is a Saturday, and the step is a working day (B)'
         """
         import numpy as np
