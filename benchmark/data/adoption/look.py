@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmark.config import nearest, validate
 from benchmark.data.adoption.layout import repeat_fault, wide_fault
-from benchmark.data.adoption.margins import columns_fault, rows_fault, units_fault
+from benchmark.data.adoption.margins import empty_rows_fault, trailing_commas_fault, units_fault
 from benchmark.data.adoption.numbers import no_numbers, texts_fault, told_apart
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard, card_of
@@ -177,7 +177,7 @@ def _check_header(path: Path, columns: list[str]) -> None:
     where = f"{path}: line 1"
     twice = next((column for column, times in Counter(columns).items() if times > 1), None)
     if twice is not None:
-        fault = columns_fault(path, columns) if twice == "" else None
+        fault = trailing_commas_fault(path, columns) if twice == "" else None
         if fault:
             raise fault
         raise UserError(where, f"names column '{twice}' twice", "rename one of them")
@@ -212,12 +212,12 @@ def _read_text(card: DatasetCard, path: Path, columns: list[str]) -> pd.DataFram
                 skip_blank_lines=False,
             )
     except (ValueError, pd.errors.ParserWarning) as error:
-        fault = columns_fault(path, columns) or find_fault(everything, path, columns)
+        fault = trailing_commas_fault(path, columns) or find_fault(everything, path, columns)
         what = f"cannot be read as CSV: {str(error).strip()}"
         raise (fault or UserError(str(path), what, "mend the file")) from None
     if frame.empty:
         raise UserError(str(path), "holds no rows", "add rows")
-    blank = rows_fault(path, frame)
+    blank = empty_rows_fault(path, frame)
     if blank or frame.isna().to_numpy().any():  # short lines: no cell of a text is read as missing
         fault = find_fault(everything, path, columns) or blank
         if fault:

@@ -26,7 +26,7 @@ _MOST_ROWS = 4
 """Rows below the names that may tell units and the like."""
 
 
-def columns_fault(path: Path, columns: Sequence[str]) -> UserError | None:
+def trailing_commas_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     """Describe commas behind the last name that no line has a cell behind; None where one has.
 
     Args:
@@ -48,7 +48,7 @@ def columns_fault(path: Path, columns: Sequence[str]) -> UserError | None:
     return UserError(f"{path}: line 1", what, cure)
 
 
-def rows_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
+def empty_rows_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
     """Describe rows of which every cell is empty; None where there is no such row."""
     empty = (frame == "").all(axis=1).to_numpy()
     if not empty.any():
