@@ -75,10 +75,7 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
         line, second = stream.readline(), stream.readline()
     if not line.strip():
         raise UserError(where, "is empty", instead)
-    fault = _other_file(where, line, instead)
-    if fault is None and b"\r" in line.strip() and b"\n" not in line:  # all of it is one line
-        convert = f"convert them: tr '\\r' '\\n' < {path} > {path.with_suffix('.lf.csv').name}"
-        fault = UserError(str(path), "its lines end in CR alone, as on an old Mac", convert)
+    fault = _other_file(path, line, instead)
     if fault is None and card.header:
         fault = separator_fault(path, line)
     if fault:
@@ -100,8 +97,9 @@ def read_header(card: DatasetCard, path: Path, instead: str = REPLACE_FILE) -> l
     return [cell.strip() for cell in cells]
 
 
-def _other_file(where: str, line: bytes, instead: str) -> UserError | None:
+def _other_file(path: Path, line: bytes, instead: str) -> UserError | None:
     """Say what a file is that is no table of text; None where its first line is one's."""
+    where = f"{path}: line 1"
     for begins, (what, cure) in _OTHER_FILES.items():
         if line.startswith(begins):
             return UserError(where, what, cure)
@@ -109,6 +107,9 @@ def _other_file(where: str, line: bytes, instead: str) -> UserError | None:
         return UserError(where, *_BINARY)
     if line.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return UserError(where, "is a web page, not a CSV file", instead)
+    if b"\r" in line.strip() and b"\n" not in line:  # all of it is one line
+        convert = f"convert them: tr '\\r' '\\n' < {path} > {path.with_suffix('.lf.csv').name}"
+        return UserError(str(path), "its lines end in CR alone, as on an old Mac", convert)
     return None
 
 
