@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -90,11 +91,10 @@ def _read_rows(
     wanted = (time_column(card), *channels)
     header = read_header(card, path, NAME_A_CSV)
     raise_faults(_column_faults(f"{path}: line 1", wanted, header))
-    used_columns = set(wanted)
     place = {column: number for number, column in enumerate(header)}
-    places = [place[column] for column in wanted]
+    time, *places = (place[column] for column in wanted)
     strict = card.missing == "error"
-    lines = _up_to_the_last_value(_lines(card, path), len(header), places[1:])
+    lines = _up_to_the_last_value(_lines(card, path), len(header), places)
     used = deque(lines, maxlen=needed if strict and not whole else None)
     if len(used) < (needed if strict else 1):
         raise _too_few(path, len(used), needed)
@@ -103,12 +103,12 @@ def _read_rows(
     def cure(line: int) -> str:
         return _cure(line - FIRST_LINE, last - line, needed)
 
-    cells = [_cells(card, path, line, row, header, places, cure) for line, row in used]
-    times = _times(card, path, [row[0] for row in cells], first)
-    values = np.array([[float(cell) for cell in row[1:]] for row in cells])
+    values = np.array([_numbers(card, path, line, row, header, places, cure) for line, row in used])
+    times = _times(card, path, [row[time] for _, row in used], first)
     table = _evenly_spaced(card, path, Table(times, values, tuple(channels)), first, needed)
     if len(table.values) < needed:
         raise _too_few(path, len(table.values), needed)
+    used_columns = set(wanted)
     ignored = tuple(column for column in header if column not in used_columns)
     return Rows(table.timestamps, table.values, ignored)
 
@@ -163,7 +163,7 @@ def _up_to_the_last_value(
             held.clear()
 
 
-def _cells(
+def _numbers(
     card: DatasetCard,
     path: Path,
     line: int,
@@ -171,24 +171,21 @@ def _cells(
     header: Sequence[str],
     places: Sequence[int],
     cure: Callable[[int], str],
-) -> list[str]:
-    """The cells that are used of one line: its time, then a number for each channel.
-
-    Where the card allows a missing value, it is the number nan.
-    """
+) -> list[float]:
+    """The numbers of one line, of each channel; NaN where the card allows a missing value."""
     if len(row) != len(header):
         what = f"has {len(row)} cells, the file has {len(header)} columns" if row else "is blank"
         raise UserError(f"{path}: line {line}", what, MEND if row else "delete it")
-    cells = [row[places[0]]]
-    for place in places[1:]:
+    numbers = []
+    for place in places:
         if card.missing != "error" and row[place].strip() in MISSING_CELLS:
-            cells.append("nan")
+            numbers.append(nan)
             continue
         fault = cell_fault(row[place])
         if fault:
             raise UserError(f"{path}: line {line}, column '{header[place]}'", fault, cure(line))
-        cells.append(row[place])
-    return cells
+        numbers.append(float(row[place]))
+    return numbers
 
 
 def _times(card: DatasetCard, path: Path, texts: list[str], first_line: int) -> Times:
