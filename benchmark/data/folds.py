@@ -48,10 +48,8 @@ def folds(
         held_out = (start >= max(first, longest)) & (start + task.horizon <= stop)
         apart = windows.avoiding(range(first, stop))
         if not bool(held_out.any()) or not len(apart):
-            what = (
-                f"{count} blocks of {rows} rows at lookback {longest} and horizon {task.horizon}: "
-            )
-            fault = "block {} holds no whole window" if len(apart) else "block {} leaves none"
+            what = f"{count} blocks of {rows} rows at lookback {longest} and horizon {task.horizon}"
+            fault = "holds no whole window" if len(apart) else "leaves none"
             cure = "choose another number, or a shorter lookback or horizon"
-            raise UserError(task.series.name, what + fault.format(number + 1), cure)
+            raise UserError(task.series.name, f"{what}: block {number + 1} {fault}", cure)
         yield apart, windows.only(held_out.nonzero()[:, 0])
