@@ -119,7 +119,7 @@ def autocorrelation(values: Array, smoothed: int) -> Array:
     channels = 0
     for column in values.T:
         known = ~np.isnan(column)
-        if known.sum() < 2 or never_changes(*moments(column[known, None], masked=False)).all():
+        if known.sum() < 2 or never_changes(*moments(column[known, None])).all():
             continue
         z = _without_level(column, known, smoothed)
         if np.ptp(z[known]) <= ROUNDING * np.ptp(column[known]):

@@ -43,11 +43,11 @@ class Scaler:
     scale: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, train_rows: NDArray[np.float64], masked: bool = False) -> Scaler:
-        """Fit on rows ``(T, C)``; where they are masked, NaN counts in nothing."""
+    def fit(cls, train_rows: NDArray[np.float64]) -> Scaler:
+        """Fit on rows ``(T, C)``; NaN counts in nothing."""
         # what scikit-learn's StandardScaler computes (a test compares them), without its import,
         # which would cost every run half a second, and without a copy of the rows
-        count, mean, variance = moments(train_rows, masked)
+        count, mean, variance = moments(train_rows)
         still = never_changes(count, mean, variance)
         return cls(mean=mean, scale=np.where(still, 1.0, np.sqrt(variance)))
 
@@ -98,7 +98,7 @@ class Task:
         if self.masked:
             check_every_split(series.name, series.channels, used, self.borders)
         with np.errstate(over="ignore", invalid="ignore"):  # told by its value
-            self.scaler = Scaler.fit(series.values[: self.borders["train"].stop], self.masked)
+            self.scaler = Scaler.fit(series.values[: self.borders["train"].stop])
             self.scaled: NDArray[np.float32] = self._scale(used)
         self._fitting: tuple[NDArray[np.float32], Tensor] | None = None
 

@@ -36,17 +36,13 @@ def total(rows: int, channels: int, part: Callable[[slice], NDArray[Any]]) -> Ar
     return sums
 
 
-def moments(values: Array, masked: bool = True) -> tuple[Array, Array, Array]:
+def moments(values: Array) -> tuple[Array, Array, Array]:
     """Count the values of each channel of ``(T, C)``, and give their mean and variance, ``(C,)``.
 
-    Args:
-        values: the rows.
-        masked: whether some may be NaN, which counts in nothing.
+    NaN counts in nothing.
     """
     rows, channels = values.shape
-    count = np.full(channels, float(rows))
-    if masked:
-        count = total(rows, channels, lambda part: ~np.isnan(values[part]))
+    count = total(rows, channels, lambda part: ~np.isnan(values[part]))
     mean = total(rows, channels, lambda part: known_or_zero(values[part])) / count
     squares = total(rows, channels, lambda part: known_or_zero(values[part] - mean) ** 2)
     return count, mean, squares / count

@@ -25,7 +25,7 @@ def test_the_scaler_in_stretches_has_the_bits_of_numpy(
     if masked:
         values[rng.random(values.shape) < 0.1] = np.nan
     mean, std = (np.nanmean, np.nanstd) if masked else (np.mean, np.std)
-    found = Scaler.fit(values, masked)
+    found = Scaler.fit(values)
     np.testing.assert_array_equal(found.mean, mean(values, axis=0))
     np.testing.assert_array_equal(found.scale, std(values, axis=0))
 
