@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 MISSING_CELLS = {
     "", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>",
@@ -37,8 +38,89 @@ LIKE_NUMBER = beside("\\d[\\d.,\\s'\u2019]*")
 _WITH_UNIT = re.compile(beside(r"([\d.,]+)"))
 
 
-def number_marks(columns: Iterable[Sequence[str]]) -> tuple[dict[str, str], dict[str, str]]:
-    """How numbers are written, as `pandas.read_csv` is told of it; and see `dates.if_sure`.
+@dataclass(frozen=True)
+class Marks:
+    """The marks in the numbers of a text.
+
+    Attributes:
+        decimal: before decimals.
+        thousands: between thousands; empty where there is none.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+
+    def options(self) -> dict[str, str]:
+        """What `pandas.read_csv` is told of them."""
+        decimal = {} if self.decimal == "." else {"decimal": self.decimal}
+        return decimal | ({"thousands": self.thousands} if self.thousands else {})
+
+    def kept_as_texts(self, columns: Iterable[tuple[str, Iterable[str]]]) -> dict[str, str]:
+        """Which columns `pandas.read_csv` must read as texts, or the marks of others change theirs.
+
+        It takes all marks of thousands out, wherever they stand: 1.3.2024 would be the number
+        132024.
+
+        Args:
+            columns: name and cells of each.
+        """
+        if not self.thousands:
+            return {}
+        number = self._readable()
+        kept = {}
+        for name, cells in columns:
+            told = {cell.strip().rstrip("-+ ") for cell in cells if _DIGIT.search(cell)}
+            if not all(map(_LIKE_NUMBERS.fullmatch, told)):
+                continue
+            if not all(map(number.fullmatch, told)) or _are_addresses(told):
+                kept[name] = "str"
+        return kept
+
+    def left_by_pandas(self, cells: Mapping[str, int]) -> bool:
+        """Whether `pandas.read_csv` leaves a column of numbers as texts, with their marks.
+
+        It does where a single other cell stands among them: a unit, or what means missing. Read
+        once more, without the marks, 3.204 is no longer three thousand. Not where they are of two
+        styles.
+
+        Args:
+            cells: how often each cell stands in the column.
+        """
+        told = Counter({c.strip(): n for c, n in cells.items() if c.strip() not in MISSING_CELLS})
+        readable = self._readable()
+        if all(_DIGIT.search(cell) and readable.fullmatch(cell) for cell in told):
+            return False
+        written = re.compile(beside(self._number()))
+        numbers = {cell: count for cell, count in told.items() if written.fullmatch(cell)}
+        if any(map(re.compile(LIKE_NUMBER).fullmatch, told.keys() - numbers.keys())):
+            return False  # one written otherwise
+        marked = any(mark in cell for cell in numbers for mark in self.decimal + self.thousands)
+        return marked and 2 * sum(numbers.values()) >= told.total()
+
+    def removed(self, column: str) -> str:
+        """Write the numbers of a column plainly, and no other cell: an expression of table `t`."""
+        cells = f"t[{column!r}]"
+        plain = f"{cells}.str.replace({self.thousands!r}, '')" if self.thousands else cells
+        plain += f".str.replace({self.decimal!r}, '.')" if self.decimal != "." else ""
+        number = rf"[^\d.,]*{self._number()}[^\d.,]*"
+        return f"{cells}.mask({cells}.str.fullmatch({number!r}, na=False), {plain})"
+
+    def _number(self) -> str:
+        """A number so written."""
+        return rf"(\d+{self._or_grouped()})({re.escape(self.decimal)}\d+)?"
+
+    def _readable(self) -> re.Pattern[str]:
+        """What pandas takes for a number, told of these marks."""
+        whole, mark = rf"\d*{self._or_grouped()}", re.escape(self.decimal)
+        return re.compile(rf"[-+]?(?:{whole})(?:{mark}\d*)?(?:[eE][-+]?\d+)?")
+
+    def _or_grouped(self) -> str:
+        mark = re.escape(self.thousands)
+        return rf"|[1-9]\d{{0,2}}({mark}\d{{3}})+" if mark else ""
+
+
+def number_marks(columns: Iterable[Sequence[str]]) -> tuple[Marks, dict[str, str]]:
+    """How numbers are written; and see `dates.if_sure`.
 
     Args:
         columns: the cells of each.
@@ -50,85 +132,22 @@ def number_marks(columns: Iterable[Sequence[str]]) -> tuple[dict[str, str], dict
     if commas and all(map(GROUPED.fullmatch, commas)):
         proof = any(map(_POINT.fullmatch, cells)) or not all(map(_EITHER.fullmatch, commas))
         if proof and not any(map(_half_grouped, columns)):
-            return {"thousands": ","}, {}
+            return Marks(thousands=","), {}
         doubt = f"{commas[0]!r} has a comma between its thousands, or a decimal one"
-        return {"decimal": ","}, {doubt: "put thousands=',' for decimal=',' if it has thousands"}
+        return Marks(","), {doubt: "put thousands=',' for decimal=',' if it has thousands"}
     plain = any(_PLAIN.fullmatch(cell) and not _EITHER.fullmatch(cell) for cell in cells)
     thousands = [cell for cell in cells if _THOUSANDS.fullmatch(cell)]
     if any("," in cell for cell in thousands) or (thousands and not plain):
-        return {"decimal": ",", "thousands": "."}, {}
+        return Marks(",", "."), {}
     if not commas and plain:
-        return {}, {}
+        return Marks(), {}
     for column in columns:
         pointed = [cell for cell in column if "." in cell]
         if pointed and all(map(_EITHER.fullmatch, pointed)):
             doubt = f"{pointed[0]!r} has a point between its thousands, or a decimal one"
             other = "leave out thousands='.' if it is decimal"
-            return {"decimal": ",", "thousands": "."}, {doubt: other}
-    return {"decimal": ","} if commas else {}, {}
-
-
-def kept_as_texts(
-    columns: Iterable[tuple[str, Iterable[str]]], decimal: str = ".", thousands: str = ""
-) -> dict[str, str]:
-    """Which columns `pandas.read_csv` must read as texts, or the marks of others change theirs.
-
-    It takes all marks of thousands out, wherever they stand: 1.3.2024 would be the number 132024.
-
-    Args:
-        columns: name and cells of each.
-        decimal: the mark before decimals.
-        thousands: the mark between thousands; empty where there is none.
-    """
-    if not thousands:
-        return {}
-    number = _readable(decimal, thousands)
-    kept = {}
-    for name, cells in columns:
-        told = {cell.strip().rstrip("-+ ") for cell in cells if _DIGIT.search(cell)}
-        if not all(map(_LIKE_NUMBERS.fullmatch, told)):
-            continue
-        if not all(map(number.fullmatch, told)) or _are_addresses(told):
-            kept[name] = "str"
-    return kept
-
-
-def left_marked(cells: Mapping[str, int], decimal: str = ".", thousands: str = "") -> bool:
-    """Whether `pandas.read_csv` leaves a column of numbers as texts, with their marks.
-
-    It does where a single other cell stands among them: a unit, or what means missing. Read once
-    more, without the marks, 3.204 is no longer three thousand. Not where they are of two styles.
-
-    Args:
-        cells: how often each cell stands in the column.
-        decimal: as in `kept_as_texts`.
-        thousands: likewise.
-    """
-    told = Counter({c.strip(): n for c, n in cells.items() if c.strip() not in MISSING_CELLS})
-    readable = _readable(decimal, thousands)
-    if all(_DIGIT.search(cell) and readable.fullmatch(cell) for cell in told):
-        return False
-    written = re.compile(beside(_number(decimal, thousands)))
-    numbers = {cell: count for cell, count in told.items() if written.fullmatch(cell)}
-    if any(map(re.compile(LIKE_NUMBER).fullmatch, told.keys() - numbers.keys())):
-        return False  # one written otherwise
-    marked = any(mark in cell for cell in numbers for mark in (decimal, thousands or decimal))
-    return marked and 2 * sum(numbers.values()) >= told.total()
-
-
-def unmarked(column: str, decimal: str = ".", thousands: str = "") -> str:
-    """Write the numbers of a column without marks, and no other cell: an expression of table `t`.
-
-    Args:
-        column: its name.
-        decimal: as in `kept_as_texts`.
-        thousands: likewise.
-    """
-    cells = f"t[{column!r}]"
-    plain = f"{cells}.str.replace({thousands!r}, '')" if thousands else cells
-    plain += f".str.replace({decimal!r}, '.')" if decimal != "." else ""
-    number = rf"[^\d.,]*{_number(decimal, thousands)}[^\d.,]*"
-    return f"{cells}.mask({cells}.str.fullmatch({number!r}, na=False), {plain})"
+            return Marks(",", "."), {doubt: other}
+    return Marks("," if commas else "."), {}
 
 
 def _are_addresses(cells: Iterable[str]) -> bool:
@@ -145,18 +164,3 @@ def _bare(cell: str) -> str:
     """A number without what stands beside it; any other cell as it is."""
     found = _WITH_UNIT.fullmatch(cell)
     return found[1] if found else cell
-
-
-def _number(decimal: str, thousands: str) -> str:
-    """A number so written."""
-    return rf"(\d+{_or_grouped(thousands)})({re.escape(decimal)}\d+)?"
-
-
-def _readable(decimal: str, thousands: str) -> re.Pattern[str]:
-    """What pandas takes for a number, told of these marks."""
-    whole, mark = rf"\d*{_or_grouped(thousands)}", re.escape(decimal)
-    return re.compile(rf"[-+]?(?:{whole})(?:{mark}\d*)?(?:[eE][-+]?\d+)?")
-
-
-def _or_grouped(thousands: str) -> str:
-    return rf"|[1-9]\d{{0,2}}({re.escape(thousands)}\d{{3}})+" if thousands else ""

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmark.data.dates import DayOrder, day_order, if_sure
 from benchmark.data.files import encoding_of, opened_text
-from benchmark.data.marks import kept_as_texts, left_marked, number_marks, unmarked
+from benchmark.data.marks import Marks, number_marks
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.errors import UserError
 
@@ -32,7 +32,7 @@ UTF_16 = BOM_UTF16_LE, BOM_UTF16_BE
 TOP = 100
 """Lines among which the one is looked for that names the columns."""
 
-_MARKS = ";\t|"
+_SEPARATORS = ";\t|"
 _TOLD = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.]*\d")
 
@@ -73,10 +73,10 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
     twice = next((name for name in names if name.strip() and names.count(name) > 1), None)
     if twice is not None:  # pandas would rename one of them without a word
         return UserError(f"{path}: line {line + 1}", f"names column '{twice}' twice", "rename one")
-    numbers, own, doubts = _cells_as(names, rows, separator)
+    marks, own, doubts = _cells_as(names, rows, separator)
     options |= own
-    marked = _left_marked(path, options, numbers)
-    change = "".join(assigned(column, unmarked(column, **numbers)) for column in marked)
+    marked = _left_marked(path, options, marks)
+    change = "".join(assigned(column, marks.removed(column)) for column in marked)
     header = first_line.decode(options.get("encoding", "utf-8-sig"), "replace").rstrip()
     what = "is UTF-16 text" if wide else f"{what}: {header!r:.60}"
     deed = "write it as utf-8" if wide else "mend it"
@@ -86,24 +86,24 @@ def separator_fault(path: Path, first_line: bytes) -> UserError | None:
 
 def _cells_as(
     names: Sequence[str], rows: Sequence[Sequence[str]], separator: str
-) -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+) -> tuple[Marks, dict[str, Any], dict[str, str]]:
     """The marks of numbers; how cells are written, as pandas is told of it; and see `if_sure`."""
     columns = {
         name: [row[place].strip() for row in rows if place < len(row)]
         for place, name in enumerate(names)
     }
-    numbers: dict[str, str] = {}
+    marks = Marks()
     doubts: dict[str, str] = {}
     if separator != ",":  # of commas inside cells, `adoption.numbers` says what they may be
-        numbers, doubts = number_marks(columns.values())
-    texts = _gapped(columns) | kept_as_texts(columns.items(), **numbers)
-    options: dict[str, Any] = numbers | ({"dtype": texts} if texts else {})
+        marks, doubts = number_marks(columns.values())
+    texts = _gapped(columns) | marks.kept_as_texts(columns.items())
+    options: dict[str, Any] = marks.options() | ({"dtype": texts} if texts else {})
     dates = _dates(rows)
     if dates is not None:
         place, order = dates
         options |= {"parse_dates": [place]} | order.options()
         doubts |= order.doubts
-    return numbers, options, doubts
+    return marks, options, doubts
 
 
 def _layout(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -119,7 +119,7 @@ def _layout(lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
         options: dict[str, Any] = {"sep": mark} if mark != "," else {}
         what = f"stands above the columns' names, which are in line {above + 1}"
         return what, options | {"skiprows": above}
-    separators = [mark for mark in _MARKS if mark in lines[0]]
+    separators = [mark for mark in _SEPARATORS if mark in lines[0]]
     if separators and "," not in lines[0]:
         return "has no comma", {"sep": separators[0]}
     return "", {}
@@ -145,7 +145,7 @@ def _above(lines: Sequence[str]) -> tuple[int, str]:
     at the end do not count: a spreadsheet writes some behind every row, and a last column may have
     nothing but its name.
     """
-    for mark in f",{_MARKS}":
+    for mark in f",{_SEPARATORS}":
         try:
             rows = [_cells(row) for row in csv.reader(lines, delimiter=mark)]
         except csv.Error:
@@ -182,17 +182,17 @@ def _torn(lines: Sequence[str], separator: str) -> tuple[int, int] | None:
     return None
 
 
-def _left_marked(path: Path, options: Mapping[str, Any], numbers: Mapping[str, str]) -> list[str]:
+def _left_marked(path: Path, options: Mapping[str, Any], marks: Marks) -> list[str]:
     """Columns of numbers that pandas leaves as texts, marks and all: one cell of the file does it.
 
     Args:
         path: the file; all of it is read, as that cell may stand anywhere.
         options: of `pandas.read_csv`.
-        numbers: those of them that tell the marks.
+        marks: of the numbers; told among the options.
     """
     import pandas as pd
 
-    if not numbers:
+    if marks == Marks():
         return []
     reading = {name: options[name] for name in options.keys() & {"sep", "skiprows", "encoding"}}
     try:
@@ -204,7 +204,7 @@ def _left_marked(path: Path, options: Mapping[str, Any], numbers: Mapping[str, s
     except ValueError:  # no table: to mend it tells so
         return []
     others = [name for name in table if name not in options.get("dtype", {})]
-    return [name for name in others if left_marked(Counter(table[name]), **numbers)]
+    return [name for name in others if marks.left_by_pandas(Counter(table[name]))]
 
 
 def _gapped(columns: Mapping[str, Sequence[str]]) -> dict[str, str]:

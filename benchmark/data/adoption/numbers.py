@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.data.adoption.styles import DECIMAL_COMMAS, NEARLY, columns_fault, style_fault
-from benchmark.data.marks import GROUPED, MISSING_CELLS, kept_as_texts
+from benchmark.data.marks import GROUPED, MISSING_CELLS, Marks
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
@@ -103,7 +103,8 @@ def _number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> l
         kept = {c: "str" for c, other in kinds.items() if other not in ("", kind)}
         option = "decimal" if kind == _DECIMAL else "thousands"
         if option == "thousands":
-            kept |= kept_as_texts(((c, told[c]) for c in told if not kinds[c]), thousands=",")
+            others = ((c, told[c]) for c in told if not kinds[c])
+            kept |= Marks(thousands=",").kept_as_texts(others)
         options: dict[str, Any] = {option: ","} | ({"dtype": kept} if kept else {})
         line = rewritten(path, **options)
         cure: str = line

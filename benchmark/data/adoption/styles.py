@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.marks import LIKE_NUMBER, MISSING_CELLS, beside, unmarked
+from benchmark.data.marks import LIKE_NUMBER, MISSING_CELLS, Marks, beside
 from benchmark.data.rewrite import assigned, rewritten
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
@@ -96,13 +96,13 @@ _STYLES = (
         "has points between its thousands",
         beside(r"[1-9]\d{0,2}((\.\d{3})+,\d+|(\.\d{3}){2})"),
         beside(r"(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?"),
-        lambda column: unmarked(column, ",", "."),
+        Marks(",", ".").removed,
     ),
     _Style(
         "has a decimal comma",
         beside(r"\d+,(\d{1,2}|\d{4,})"),
         beside(r"\d+(,\d+)?"),
-        lambda column: unmarked(column, ","),
+        Marks(",").removed,
     ),
 )
 
