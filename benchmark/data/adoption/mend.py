@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
 from benchmark.data.adoption.look import look, survey
 from benchmark.data.files import opened_text
@@ -62,11 +61,13 @@ def mend(
             if done and fault.where == "--time-column":
                 time_column = None  # was joined to another
                 continue
-            one = next((one for one in fault.faults if isinstance(one.cure, Rewriting)), None)
-            place = one.where.removeprefix(str(table)).removeprefix(": ") if one else ""
-            if one is None or any((m.place, m.what) == (place, one.what) for m in done):
+            found = [(one, one.cure) for one in fault.faults if isinstance(one.cure, Rewriting)]
+            if not found:
                 break
-            how = cast(Rewriting, one.cure)
+            one, how = found[0]
+            place = one.where.removeprefix(str(table)).removeprefix(": ")
+            if any((m.place, m.what) == (place, one.what) for m in done):
+                break
             try:
                 how.table(table).to_csv(work, index=False)
             except (ValueError, LookupError, TypeError, Warning) as error:  # of pandas
