@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.data.adoption.numbers import no_numbers
+from benchmark.data.adoption.numbers import known_cells, no_numbers
 from benchmark.data.files import opened_text
-from benchmark.data.marks import MISSING_CELLS
 from benchmark.data.rewrite import rewritten
 from benchmark.data.times import FIRST_LINE
 from benchmark.errors import UserError
@@ -66,8 +65,7 @@ def units_fault(path: Path, frame: pd.DataFrame) -> UserError | None:
     count = texts.index(False) if False in texts else 0
     if not count:
         return None
-    first = frame.iloc[0].str.strip()
-    told = first[~first.isin(MISSING_CELLS)]
+    told = known_cells(frame.iloc[0])
     below = frame[told.index].iloc[count:]
     if all(no_numbers(below[column].str.replace(",", "")) for column in below):
         return None

@@ -50,6 +50,12 @@ def no_numbers(texts: pd.Series[Any]) -> str:
     return ""
 
 
+def known_cells(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """The cells that stand for no missing value, without blanks around them."""
+    texts = texts.str.strip()
+    return texts[~texts.isin(MISSING_CELLS)]
+
+
 def texts_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
     """Describe columns of numbers that are written otherwise, or nearly so; None where none is.
 
@@ -90,8 +96,7 @@ def _even(texts: pd.Series[Any]) -> bool:
 
 def _number_faults(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> list[UserError]:
     """Describe columns that are of numbers but for their commas, or but for a few cells."""
-    cells = {column: frame[column].str.strip() for column in columns}
-    told = {column: texts[~texts.isin(MISSING_CELLS)] for column, texts in cells.items()}
+    told = {column: known_cells(frame[column]) for column in columns}
     kinds = {column: _commas(texts) for column, texts in told.items()}
     faults = []
     for column, texts in told.items():
@@ -153,13 +158,12 @@ def _fault(
 
 def _unit_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
     """Describe columns of numbers with a unit in each cell; None where there is none."""
-    units = {column: unit for column in columns if (unit := _unit(frame[column].str.strip()))}
+    units = {column: unit for column in columns if (unit := _unit(frame[column]))}
     if not units:
         return None
     change = "".join(assigned(column, _without(column, unit)) for column, unit in units.items())
     cure = rewritten(path, "take it off", change, dtype="str")
-    known = ~frame[list(units)].apply(lambda texts: texts.str.strip().isin(MISSING_CELLS))
-    rows = {column: int(known[column].to_numpy().argmax()) for column in units}
+    rows = {column: int(known_cells(frame[column]).index[0]) for column in units}
     what = f"has a unit, {next(iter(units.values()))!r}, as all its numbers have"
     return columns_fault(path, frame, rows, what, "so has", cure)
 
@@ -176,7 +180,7 @@ def _unit(texts: pd.Series[Any]) -> str:
 
     Empty, too, where a few cells alone say something, or all say the same: that is a remark.
     """
-    told = texts[~texts.isin(MISSING_CELLS)]
+    told = known_cells(texts)
     numbers = told.str.extract(_WITH_UNIT).dropna()
     units = numbers.drop_duplicates()
     if len(units) != 1 or len(numbers) < NEARLY * len(told):
