@@ -100,13 +100,11 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
     """Read a card's beginning, the times, and why a column is no channel, or nothing."""
     card = _provisional()
     columns = read_header(card, path)
-    wide = wide_fault(path, columns)
-    if wide:
-        raise wide
+    if fault := wide_fault(path, columns):
+        raise fault
     _check_header(path, columns)
     frame = _read_text(card, path, columns)
-    fault = units_fault(path, frame)
-    if fault:
+    if fault := units_fault(path, frame):
         raise fault
     reasons = {column: no_numbers(frame[column]) for column in columns}
     if time_column is None:
@@ -240,8 +238,7 @@ def _find_time_column(path: Path, frame: pd.DataFrame, reasons: dict[str, str]) 
             with suppress(UserError):
                 read_times(path, frame[column].iloc[:1])
                 return str(column)
-        fault = date_fault(path, frame, written)
-        if fault:
+        if fault := date_fault(path, frame, written):
             raise fault
     dated = [column for column in texts if WHOLE_DATE.match(frame[column].iloc[0])]
     for column in [*dated, *named]:  # its own fault is the better answer
@@ -258,13 +255,11 @@ def _check_order(
         raise UserError(str(path), "holds a single row", "add rows")
     steps = np.diff(times).astype(np.int64)
     if (steps <= 0).any():
-        fault = repeat_fault(path, frame, time_column, channels)
-        if fault:
+        if fault := repeat_fault(path, frame, time_column, channels):
             raise fault
         with cured(_order_cure(path, frame, time_column, times)):
             raise step_fault(card, path, times, steps <= 0)
-    fault = calendar_fault(path, time_column, times)
-    if fault:
+    if fault := calendar_fault(path, time_column, times):
         raise fault
 
 
