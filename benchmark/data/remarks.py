@@ -63,11 +63,11 @@ def _constant(channels: Sequence[str], values: Array, train: range) -> str:
     level = np.nanmin(values[: train.stop, still], axis=0, initial=np.inf)
     rounding = (count * np.abs(mean))[still] * np.finfo(np.float64).eps
     away = np.abs(values[train.stop :, still] - level) > rounding
-    moves = {int(i) for i in still[away.any(axis=0)]}
+    moves = away.any(axis=0)
     parts = []
     for indices, note in (
-        ([int(i) for i in still if i not in moves], "always: easy, and counts in every mean"),
-        (sorted(moves), "in train, not after: unscaled, may outweigh all"),
+        (still[~moves], "always: easy, and counts in every mean"),
+        (still[moves], "in train, not after: unscaled, may outweigh all"),
     ):
         names = [f"{channels[i]} ({mean[i]:.10g})" for i in indices]
         parts += [f"{', '.join(names)} {note}"] if names else []
