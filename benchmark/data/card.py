@@ -261,8 +261,7 @@ def find_card(name_or_path: str) -> Path:
         if name_or_path.endswith(DATA_ENDINGS):
             cure = f"make a data set of it: benchmark datasets add {name_or_path}"
             raise UserError(f"dataset '{name_or_path}'", "is a file, not a data set's name", cure)
-        same = [name for name in cards if name.lower() == name_or_path.lower()]
-        hint = f"did you mean '{same[0]}'?" if same else nearest(name_or_path, cards)
+        hint = nearest(name_or_path, cards)
         for folder in data_folders():
             if (folder / f"{name_or_path}.yml").is_file():
                 hint = f"rename {folder / name_or_path}.yml: a card's name ends in .yaml"
