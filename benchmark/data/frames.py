@@ -39,8 +39,11 @@ def frame_as_csv(frame: pd.DataFrame, card: DatasetCard) -> Iterator[Path]:
 
 def _of_frame(fault: UserError, csv: Path) -> UserError:
     """Tell a fault of the CSV that was written of the DataFrame: a cure may name what is gone."""
-    cure = fault.cure.partition(" with pandas")[0] if str(csv) in fault.cure else fault.cure
-    cure = fault.cure.deed if isinstance(fault.cure, Rewriting) else cure
+    cure = fault.cure
+    if isinstance(cure, Rewriting):
+        cure = cure.deed
+    elif str(csv) in cure:
+        cure = cure.partition(" with pandas")[0]
     return UserError(fault.where.replace(str(csv), "the DataFrame as CSV"), fault.what, cure)
 
 
