@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +93,7 @@ class Task:
         self.lookback = int(lookback)
         self.horizon = int(horizon)
         self.borders = series.card.splits.borders(len(series.values))
-        self._check_lengths()
+        raise_faults(self._length_faults())
         used = series.values[: self.borders["test"].stop]
         self.masked = series.card.missing == "mask" and bool(np.isnan(used).any())
         if self.masked:
@@ -202,36 +203,22 @@ class Task:
         what = f"{used[row, channel]} at {time} is too large to be scaled with the others"
         return UserError(where, what, "mend that value, or leave the channel out")
 
-    def _check_lengths(self) -> None:
-        errors = []
-        train = len(self.borders["train"])
-        split = min(self.borders, key=lambda name: len(self.borders[name]))
+    def _length_faults(self) -> Iterator[UserError]:
+        """Say of lookback, horizon and season that they do not fit into the splits."""
+        name, train = self.series.name, len(self.borders["train"])
+        split = min(self.borders, key=lambda split: len(self.borders[split]))
         rows = len(self.borders[split])
         longest = min(rows, train - 1)  # of a horizon, beside the shortest lookback
         if self.horizon > longest:
             beside = train - self.lookback
-            errors.append(
-                UserError(
-                    f"{self.series.name}: horizon",
-                    f"{self.horizon} steps do not fit into the {rows} {split} rows",
-                    f"choose a horizon of at most {min(rows, beside) if beside > 0 else longest}",
-                )
-            )
+            what = f"{self.horizon} steps do not fit into the {rows} {split} rows"
+            most = min(rows, beside) if beside > 0 else longest
+            yield UserError(f"{name}: horizon", what, f"choose a horizon of at most {most}")
         elif train < self.lookback + self.horizon:
-            errors.append(
-                UserError(
-                    f"{self.series.name}: lookback",
-                    f"{self.lookback} + horizon {self.horizon} do not fit into the train split "
-                    f"of {train} rows",
-                    f"choose a lookback of at most {train - self.horizon}",
-                )
-            )
+            what = f"{self.lookback} + horizon {self.horizon} do not fit into the train split"
+            cure = f"choose a lookback of at most {train - self.horizon}"
+            yield UserError(f"{name}: lookback", f"{what} of {train} rows", cure)
         if train <= self.season:
-            errors.append(
-                UserError(
-                    f"{self.series.name}: season",
-                    f"{self.season} steps do not fit into the train split of {train} rows",
-                    "correct the season or the splits in the card",
-                )
-            )
-        raise_faults(errors)
+            what = f"{self.season} steps do not fit into the train split of {train} rows"
+            cure = "correct the season or the splits in the card"
+            yield UserError(f"{name}: season", what, cure)
