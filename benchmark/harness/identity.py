@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,17 @@ def identify(where: str, task: Task, more: Mapping[str, Any]) -> str:
 def code_digest() -> str:
     """Hash of the package's own modules and kernels as they are, whatever version and revision."""
     package = Path(__file__).parents[1]
-    sources = (file for file in package.rglob("*") if file.suffix in (".py", ".cpp", ".h"))
-    # an editor may have a link of its own beside a file, which leads nowhere
-    files = sorted(file for file in sources if file.is_file())
+    files = sorted(source_files(package))
     text = b"".join(f"{file.relative_to(package)}\n".encode() + file.read_bytes() for file in files)
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def source_files(folder: Path) -> Iterator[Path]:
+    """Find the modules and kernels in a folder of the package and below."""
+    for path in folder.rglob("*"):
+        # an editor may have a link of its own beside a file, which leads nowhere
+        if path.suffix in (".py", ".cpp", ".h") and path.is_file():
+            yield path
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import benchmark
+from benchmark.harness.identity import source_files
 from benchmark.harness.plan import Plan
 from benchmark.harness.spec import Execution
 from benchmark.records.layout import WEIGHTS
@@ -44,11 +45,6 @@ def newer_source(started: Collection[str]) -> tuple[str, int] | None:
 
 @cache
 def _newest() -> tuple[float, str]:
-    files = (
-        path
-        for folder in DECISIVE
-        for path in (PACKAGE / folder).rglob("*")
-        if path.suffix in (".py", ".cpp", ".h")
-    )
+    files = (path for folder in DECISIVE for path in source_files(PACKAGE / folder))
     edited, newest = max((path.stat().st_mtime, path) for path in files)
     return edited, newest.relative_to(PACKAGE.parent).as_posix()

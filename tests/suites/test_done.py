@@ -57,3 +57,11 @@ def test_a_file_that_decides_none_makes_no_run_old(
 ) -> None:
     edit(file, 2000)
     assert done.newer_source(RUNS) is None
+
+
+def test_an_editor_s_link_that_leads_nowhere_is_no_file(
+    edit: Callable[[str, float], None], tmp_path: Path
+) -> None:
+    edit("cells/gru.py", 2000)
+    (tmp_path / "benchmark/cells/.#gru.py").symlink_to("somebody@somewhere.1234")  # Emacs'
+    assert done.newer_source(RUNS) == ("benchmark/cells/gru.py", 1)
