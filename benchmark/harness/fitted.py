@@ -96,10 +96,10 @@ def fit_plan(planned: Plan, task: Task, execution: Execution, options: FitOption
     if spec.refit:
         fresh = unfitted(spec, task, planned.where).to(device)
         rows, training = task.windows_before_test(device), spec.training
-        own = options.part("refit")
-        again = refit(forecaster, fresh, rows, validation, training, spec.seed, report, own)
-        forecaster, seconds = again.forecaster, report.seconds + again.seconds
-        report = replace(report, seconds=seconds, energy_j=total_energy([report, again]))
+        own, seed = options.part("refit"), spec.seed
+        forecaster, again = refit(forecaster, fresh, rows, validation, training, seed, report, own)
+        seconds, joules = report.seconds + again.seconds, total_energy([report, again])
+        report = replace(report, seconds=seconds, energy_j=joules)
     return FittedPlan(
         planned, task, execution, forecaster, validation, report, calibration, started
     )

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -32,21 +32,6 @@ from benchmark.training.spec import TrainingSpec
 
 PLAIN = FitOptions()
 """A fit that nobody watches, on one device, of which no state is kept."""
-
-
-@dataclass(frozen=True, eq=False)
-class Refitted:
-    """What comes of a second fit.
-
-    Attributes:
-        forecaster: the one that was fitted.
-        seconds: of this fit; with those of earlier processes.
-        energy_j: as in `FitReport`.
-    """
-
-    forecaster: Forecaster
-    seconds: float
-    energy_j: float | None
 
 
 def seed_all(seed: int) -> None:
@@ -100,16 +85,8 @@ def _fitted(
     if isinstance(forecaster, Ensemble):
         return _fit_members(forecaster, train, validation, spec, seed, options)
     if forecaster.fitted == "gradient":
-        with EnergyMeter(train.device, options.parallel.devices) as meter:
-            report = _gradient_fit(options)(forecaster, train, validation, spec, seed, options)
-        return replace(report, energy_j=None if report.gone_on else meter.joules)
-    with EnergyMeter(train.device) as meter:
-        started = time.perf_counter()
-        if isinstance(forecaster, ClosedFormForecaster):
-            with _gaps_told(forecaster, train.masked):
-                forecaster.fit(train, validation)
-        seconds = time.perf_counter() - started
-    return FitReport(seconds=seconds, energy_j=meter.joules)
+        return _trained(forecaster, train, validation, spec, seed, options)
+    return _solved(forecaster, train, lambda closed: closed.fit(train, validation))
 
 
 def refit(
@@ -121,7 +98,7 @@ def refit(
     seed: int,
     chosen: FitReport,
     options: FitOptions = PLAIN,
-) -> Refitted:
+) -> tuple[Forecaster, FitReport]:
     """Fit once more, on train and validation rows together, by what validation has chosen.
 
     What is trained by gradient begins anew and is trained for as many epochs as were best.
@@ -136,6 +113,9 @@ def refit(
         chosen: the report of `fit`.
         options: how it is shown.
 
+    Returns:
+        The one of the two that was fitted, and what that took.
+
     Raises:
         FloatingPointError: the validation score is not finite; names the epoch.
         UserError: a closed form does not say how it is fitted once more.
@@ -143,22 +123,10 @@ def refit(
     if isinstance(fitted, Ensemble):
         assert isinstance(fresh, Ensemble)
         return _refit_members(fitted, fresh, windows, validation, spec, seed, chosen, options)
-    with EnergyMeter(windows.device, options.parallel.devices) as meter:
-        if fitted.fitted == "gradient":
-            by_gradient, last = _gradient_fit(options), chosen.best_epoch
-            report = by_gradient(fresh, windows, validation, spec, seed, options, last)
-        else:
-            report = _refit_solved(fitted, windows)
-    forecaster = fresh if fitted.fitted == "gradient" else fitted
-    return Refitted(forecaster, report.seconds, None if report.gone_on else meter.joules)
-
-
-def _refit_solved(fitted: Forecaster, windows: Windows) -> FitReport:
-    started = time.perf_counter()
-    if isinstance(fitted, ClosedFormForecaster):
-        with _gaps_told(fitted, windows.masked):
-            fitted.refit(windows)
-    return FitReport(seconds=time.perf_counter() - started)
+    if fitted.fitted == "gradient":
+        epoch = chosen.best_epoch
+        return fresh, _trained(fresh, windows, validation, spec, seed, options, epoch)
+    return fitted, _solved(fitted, windows, lambda closed: closed.refit(windows))
 
 
 def _refit_members(
@@ -170,23 +138,45 @@ def _refit_members(
     seed: int,
     chosen: FitReport,
     options: FitOptions,
-) -> Refitted:
-    parts = []
+) -> tuple[Forecaster, FitReport]:
+    reports = []
     for number, (old, new) in enumerate(zip(fitted, fresh, strict=True)):
         seen = new.shape.lookback
-        part = refit(
-            old,
-            new,
-            windows.with_lookback(seen),
-            validation.latest(seen),
-            spec,
-            seed + number,
-            chosen.members[number],
-            options.part(str(number)),
-        )
-        fresh.members[number] = part.forecaster
-        parts.append(part)
-    return Refitted(fresh, sum(part.seconds for part in parts), total_energy(parts))
+        rows = windows.with_lookback(seen), validation.latest(seen)
+        own, choice = options.part(str(number)), chosen.members[number]
+        member, report = refit(old, new, *rows, spec, seed + number, choice, own)
+        fresh.members[number] = member
+        reports.append(report)
+    return fresh, _of_members(reports)
+
+
+def _trained(
+    forecaster: Forecaster,
+    train: Windows,
+    validation: Windows,
+    spec: TrainingSpec,
+    seed: int,
+    options: FitOptions,
+    epoch: int | None = None,
+) -> FitReport:
+    """Fit by gradient and count the joules; with an `epoch` that is known, to its weights."""
+    with EnergyMeter(train.device, options.parallel.devices) as meter:
+        by_gradient = _gradient_fit(options)
+        report = by_gradient(forecaster, train, validation, spec, seed, options, epoch)
+    return replace(report, energy_j=None if report.gone_on else meter.joules)
+
+
+def _solved(
+    forecaster: Forecaster, windows: Windows, solve: Callable[[ClosedFormForecaster], None]
+) -> FitReport:
+    """Solve for what has a closed form, and count seconds and joules; else there is nothing to."""
+    with EnergyMeter(windows.device) as meter:
+        started = time.perf_counter()
+        if isinstance(forecaster, ClosedFormForecaster):
+            with _gaps_told(forecaster, windows.masked):
+                solve(forecaster)
+        seconds = time.perf_counter() - started
+    return FitReport(seconds=seconds, energy_j=meter.joules)
 
 
 @contextmanager
@@ -224,6 +214,10 @@ def _fit_members(
         windows = train.with_lookback(seen), validation.latest(seen)
         own = options.part(str(number))
         reports.append(_fitted(member, *windows, spec, seed + number, own))
+    return _of_members(reports)
+
+
+def _of_members(reports: Sequence[FitReport]) -> FitReport:
     return FitReport(
         seconds=sum(report.seconds for report in reports),
         epochs=tuple(epoch for report in reports for epoch in report.epochs),
@@ -232,10 +226,10 @@ def _fit_members(
     )
 
 
-def total_energy(parts: Sequence[FitReport | Refitted]) -> float | None:
+def total_energy(reports: Sequence[FitReport]) -> float | None:
     """Joules of several fits; None where one of them was not counted."""
-    joules = [part.energy_j for part in parts if part.energy_j is not None]
-    return sum(joules) if len(joules) == len(parts) else None
+    joules = [report.energy_j for report in reports if report.energy_j is not None]
+    return sum(joules) if len(joules) == len(reports) else None
 
 
 def _gradient_fit(options: FitOptions) -> Callable[..., FitReport]:

@@ -22,7 +22,7 @@ from benchmark.harness.fitted import FittedPlan, fit_plan
 from benchmark.harness.plan import plan
 from benchmark.harness.run import run
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.training.fit import Refitted, refit, seed_all
+from benchmark.training.fit import refit, seed_all
 from benchmark.training.gradient import fit_by_gradient
 from benchmark.training.heads import build_for_training
 from benchmark.training.report import FitOptions, FitReport
@@ -125,7 +125,7 @@ def test_each_copy_is_trained_anew_from_its_own_seed_to_its_own_epoch(
     old, new = (build_for_training(three, shape, TrainingSpec(), "m.yaml") for _ in range(2))
     members = tuple(FitReport(seconds=0, best_epoch=epoch) for epoch in (5, 2, 3))
     rows = task.windows_before_test(), task.windows("val")
-    again = refit(old, new, *rows, TrainingSpec(), 7, FitReport(seconds=0, members=members))
+    _, again = refit(old, new, *rows, TrainingSpec(), 7, FitReport(seconds=0, members=members))
     assert fits == [(7, 5), (8, 2), (9, 3)]
     assert again.seconds == 1.5
 
@@ -142,7 +142,7 @@ def test_both_fits_are_paid_for(
 ) -> None:
     report = FitReport(val_mse=1.0, val_mae=1.0, seconds=1000.0, energy_j=first)
     monkeypatch.setattr("benchmark.harness.fitted.fit", lambda *_: report)
-    again = lambda old, *_: Refitted(old, seconds=10.0, energy_j=second)  # noqa: E731
+    again = lambda old, *_: (old, FitReport(seconds=10.0, energy_j=second))  # noqa: E731
     monkeypatch.setattr("benchmark.harness.fitted.refit", again)
     paid = fitted(RIDGE).report
     assert (paid.energy_j, paid.seconds) == (both, 1010.0)

@@ -257,8 +257,8 @@ def test_the_fits_of_an_ensemble_go_on_each_by_itself(
         rows = task.windows("train"), task.windows("val")
         chosen = fit(old, *rows, spec, 7, options)
         before = task.windows_before_test(), task.windows("val")
-        again = refit(old, new, *before, spec, 7, chosen, options.part("refit"))
-        return again.forecaster.state_dict()
+        again, _ = refit(old, new, *before, spec, 7, chosen, options.part("refit"))
+        return again.state_dict()
 
     expected = both(None, lambda epoch: None)
     seen: list[Epoch] = []
