@@ -140,7 +140,6 @@ class KeepState(Callback):
         self.kept: dict[str, Any] | None = None
         self.next = time.perf_counter() + unfinished.pause(0.0)
         self.able = True
-        self.looked = False
 
     def look(self, forecaster: Forecaster, validation: Windows) -> bool:
         """Look for a state that was kept; where there is one, take over what it knows.
@@ -155,9 +154,12 @@ class KeepState(Callback):
         spec, last, device = self.keep_best.spec, self.keep_best.last, validation.device
         states = states_to_go_on(self.unfinished, forecaster, validation, spec, last)
         kept = next(states, None)
-        # A stop between two devices' writing leaves the one with an epoch more than the other.
-        while not self.share.alike(epoch := len(kept["epochs"]) if kept else 0, device):
-            if epoch > self.share.least(epoch, device):
+        while True:  # a stop between two devices' writing leaves one with an epoch more than others
+            epoch = len(kept["epochs"]) if kept else 0
+            least, greatest = self.share.ends(epoch, device)
+            if least == greatest:
+                break
+            if epoch > least:
                 kept = next(states, None)
         if kept is None:
             return False
@@ -182,8 +184,7 @@ class KeepState(Callback):
     ) -> None:
         """Find out in time, once the first steps are made, whether what they change can be kept."""
         assert isinstance(module, TrainingModule)
-        if not self.looked:
-            self.looked = True
+        if trainer.current_epoch == batch_idx == 0:
             self._compare(module)
 
     def _compare(self, module: TrainingModule) -> None:

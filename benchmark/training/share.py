@@ -44,17 +44,13 @@ class Share:
         """Let the first device decide: every one calls this, and all return what the first gave."""
         return bool(self.total(torch.tensor(int(what and self.rank == 0), device=device)))
 
-    def alike(self, number: int, device: torch.device) -> bool:
-        """Say whether all devices have the same number."""
-        first, second = self.total(torch.tensor([number, number**2], device=device)).tolist()
-        return bool(first**2 == second * self.devices)
-
-    def least(self, number: int, device: torch.device) -> int:
-        """Return the least of the numbers that the devices have."""
-        least = torch.tensor(number, device=device)
+    def ends(self, number: int, device: torch.device) -> tuple[int, int]:
+        """Return the least and the greatest of the numbers that the devices have."""
+        ends = torch.tensor([number, -number], device=device)
         if self.devices > 1:
-            torch.distributed.all_reduce(least, torch.distributed.ReduceOp.MIN)
-        return int(least)
+            torch.distributed.all_reduce(ends, torch.distributed.ReduceOp.MIN)
+        least, negated = ends.tolist()
+        return least, -negated
 
     def weight(self, count: Tensor) -> Tensor:
         """Say what this device's mean over `count` values weighs in a mean over the devices."""
