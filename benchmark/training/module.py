@@ -33,7 +33,7 @@ from benchmark.training.average import WeightAverage
 from benchmark.training.heads import quantile_loss
 from benchmark.training.score import ErrorSums, only_known
 from benchmark.training.share import ALONE, Share
-from benchmark.training.spec import Schedule, TrainingSpec
+from benchmark.training.spec import TrainingSpec
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": F.mse_loss,
@@ -95,9 +95,7 @@ class TrainingModule(LightningModule):
             fused=self._weights[0].device.type in ("cpu", "cuda")
             and all(weight.is_floating_point() for weight in self._weights),  # none is complex
         )  # type: ignore[call-arg]
-        self._schedule = _schedule(
-            self._optimiser, self.spec.schedule, self.spec, self.steps_per_epoch
-        )
+        self._schedule = _schedule(self._optimiser, self.spec, self.steps_per_epoch)
         self.average = (
             WeightAverage(self._weights, self.spec.ema_decay) if self.spec.ema_decay else None
         )
@@ -222,18 +220,15 @@ def _training_forecast(
     return lambda x, y: forecaster.quantiles(x)
 
 
-def _schedule(
-    optimiser: Optimizer, schedule: Schedule, spec: TrainingSpec, steps_per_epoch: int
-) -> LRScheduler | None:
+def _schedule(optimiser: Optimizer, spec: TrainingSpec, steps_per_epoch: int) -> LRScheduler | None:
     """Turn a schedule in epochs into one that is stepped after every batch."""
+    schedule = spec.schedule
+    total_steps = spec.epochs * steps_per_epoch
     if schedule.kind == "constant" and not schedule.warmup:
         return None
     if schedule.kind == "one_cycle":
-        return OneCycleLR(
-            optimiser, max_lr=spec.learning_rate, total_steps=spec.epochs * steps_per_epoch + 1
-        )
+        return OneCycleLR(optimiser, max_lr=spec.learning_rate, total_steps=total_steps + 1)
     warmup_steps = schedule.warmup * steps_per_epoch
-    total_steps = spec.epochs * steps_per_epoch
 
     def factor(step: int) -> float:
         if step < warmup_steps:
