@@ -19,7 +19,6 @@ from benchmark.evaluation.cost import num_weights
 from benchmark.evaluation.forecast import BATCH, Evaluation, evaluate
 from benchmark.evaluation.metrics import METRICS, definitions
 from benchmark.forecasters.contract import Forecaster
-from benchmark.forecasters.resolve import how_fitted
 from benchmark.forecasters.sameness import check_alone
 from benchmark.harness.build import unfitted
 from benchmark.harness.machine import device_name, hardware
@@ -150,7 +149,7 @@ def common_columns(planned: Plan, started: datetime, execution: Execution) -> di
         "seed": spec.seed,
         "config": planned.config,
         "tuned": spec.tuned.trials if spec.tuned else None,
-        "fitted": how_fitted(spec.model, planned.where),
+        "fitted": planned.fitted,
         "fit_rows": TRAIN_AND_VAL if spec.refit else TRAIN,
         "device": device_name(device, planned.devices),
         "threads": torch.get_num_threads(),

@@ -9,6 +9,7 @@ from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
+from benchmark.forecasters.contract import FitKind
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.identity import identify
 from benchmark.harness.spec import RunSpec
@@ -27,6 +28,7 @@ class Plan:
         run_id: names its folder; a hash of all that decides its numbers.
         config: hash of the same without the seed: rows that share it differ by chance alone.
         source: hash of the model's files, `source_digest`; empty where all of them are ours.
+        fitted: how the model is, `how_fitted`.
     """
 
     spec: RunSpec
@@ -35,6 +37,7 @@ class Plan:
     run_id: str
     config: str
     source: str
+    fitted: FitKind
 
     @property
     def task(self) -> Task:
@@ -44,15 +47,13 @@ class Plan:
     @property
     def remark(self) -> str:
         """What of its training can hardly be meant; empty where all can."""
-        trained = how_fitted(self.spec.model, self.where) == "gradient"
-        told = self.spec.training.remark if trained else ""
+        told = self.spec.training.remark if self.fitted == "gradient" else ""
         return told and f"{self.spec.name}: training.schedule {told}"
 
     @property
     def devices(self) -> int:
         """How many share the fit: one, where nothing is trained by gradient."""
-        trained = how_fitted(self.spec.model, self.where) == "gradient"
-        return self.spec.parallel.devices if trained else 1
+        return self.spec.parallel.devices if self.fitted == "gradient" else 1
 
 
 # The plans of a suite share what they can and keep no scaled copy each: a wide data set's copies
@@ -74,14 +75,14 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     _, options = resolve_model(spec.model, where)  # before anything is fetched for it
     series = series or load(load_card(spec.dataset))
     task = _task(series, spec.lookback, spec.horizon)
-    trained = how_fitted(spec.model, where) == "gradient"
+    fitted = how_fitted(spec.model, where)
     source = source_digest(spec.model, where)
     decisive = {
         "name": spec.name,
         "lookback": spec.lookback,
         "horizon": spec.horizon,
         "model": {"class": spec.model["class"], **options},
-        "training": spec.training.model_dump() if trained else None,
+        "training": spec.training.model_dump() if fitted == "gradient" else None,
         "source": source,
     } | ({"refit": True} if spec.refit else {})
     config = identify(where, task, decisive)
@@ -89,4 +90,4 @@ def plan(spec: RunSpec, where: str, series: Series | None = None) -> Plan:
     if len(run_id) > LONGEST_RUN_ID:
         what = f"makes the run's folder {run_id!r} longer than {LONGEST_RUN_ID} characters"
         raise UserError(f"{where}: name", what, "shorten it, or the data set's name")
-    return Plan(spec, where, series, run_id, config, source)
+    return Plan(spec, where, series, run_id, config, source, fitted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -16,9 +16,7 @@ SECONDS_OTHERWISE = 1.0
 SECONDS_OVERHEAD = 0.5  # scoring and writing a run's folder
 
 
-def expected_seconds(
-    pending: Sequence[Plan], trained: Mapping[str, bool], done: Iterable[RunRecord]
-) -> dict[str, float]:
+def expected_seconds(pending: Sequence[Plan], done: Iterable[RunRecord]) -> dict[str, float]:
     """Guess each run's seconds, by its id.
 
     It takes as long as the same model took before on the same data set and horizon; where there is
@@ -26,7 +24,6 @@ def expected_seconds(
 
     Args:
         pending: what is to be run.
-        trained: whether a model, by its name, is trained by gradient.
         done: rows of earlier runs.
     """
     earlier: dict[tuple[str, str, int], list[float]] = {}
@@ -37,11 +34,11 @@ def expected_seconds(
     if REFERENCE.exists():
         rows = read_results(REFERENCE)
         reference = rows.groupby("model")["train_seconds"].mean().dropna().astype(float).to_dict()
-    unknown = {True: SECONDS_BY_GRADIENT, False: SECONDS_OTHERWISE}
 
     def seconds(planned: Plan) -> float:
         spec = planned.spec
         before = earlier.get((spec.name, planned.series.name, spec.horizon))
-        return fmean(before) if before else reference.get(spec.name, unknown[trained[spec.name]])
+        unknown = SECONDS_BY_GRADIENT if planned.fitted == "gradient" else SECONDS_OTHERWISE
+        return fmean(before) if before else reference.get(spec.name, unknown)
 
     return {planned.run_id: SECONDS_OVERHEAD + seconds(planned) for planned in pending}

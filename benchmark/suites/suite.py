@@ -17,7 +17,7 @@ from benchmark.data.card import load_card
 from benchmark.data.fetch import DatasetUnavailable, fetch
 from benchmark.data.load import load
 from benchmark.errors import UserError
-from benchmark.forecasters.resolve import depends_on_seed, how_fitted, resolve_model
+from benchmark.forecasters.resolve import depends_on_seed, resolve_model
 from benchmark.harness.plan import Plan, plan
 from benchmark.harness.spec import (
     Execution,
@@ -109,11 +109,6 @@ def run_suite(
     notes += dict.fromkeys(f"{told}." for each in plans if (told := each.remark))
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
-    trained = {
-        model.spec.name: how_fitted(model.spec.model, model.where) == "gradient"
-        for own in models
-        for model in own
-    }
     records = Store(execution.results).records()
     pending = [planned for planned in plans if not is_done(planned, execution)]
     skipped = len(plans) - len(pending)
@@ -124,7 +119,7 @@ def run_suite(
         if newer:
             told += f" {newer[0]} is newer than {newer[1]} of them; --force runs all again."
         console.print(told, soft_wrap=True)
-    expected = expected_seconds(pending, trained, records)
+    expected = expected_seconds(pending, records)
     failed, interrupted = run_all(pending, expected, executor, execution, console)
     return Outcome(
         run_ids=frozenset(p.run_id for p in plans),
