@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, "Epoch | None"], None]
 """Told a run's id, with None when the run begins and with each epoch that it finishes."""
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""What torch, and what is loaded after it, reads once: to be set before torch is imported.
-
-NumPy is loaded by then and keeps all cores for its own products; those of a run are torch's.
-"""
 
 
 class RunLost(Exception):  # noqa: N818 - names a state
@@ -70,3 +65,15 @@ MakeExecutor = Callable[[Execution, Report], AbstractContextManager[Executor]]
 def limit_reason(seconds: float) -> str:
     """Say that a run was ended because it took too long."""
     return f"it was still running after {seconds:g} seconds, the --time-limit"
+
+
+def use_threads(count: int) -> None:
+    """Give this process so many CPU threads; to be called before torch is loaded.
+
+    NumPy is loaded by then and keeps all cores for its own products; those of a run are torch's.
+    """
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # read once, as torch is loaded
+        os.environ[variable] = str(count)
+    import torch
+
+    torch.set_num_threads(count)

@@ -23,7 +23,7 @@ from benchmark.errors import UserError
 from benchmark.files import sweep, writing
 from benchmark.harness.spec import Execution, RunSpec
 from benchmark.places import cache_folder
-from benchmark.suites.executor import THREAD_VARIABLES
+from benchmark.suites.executor import use_threads
 
 if TYPE_CHECKING:
     from benchmark.records.record import RunRecord
@@ -63,11 +63,7 @@ def attempt_on_node(
     Raises:
         UserError: the data set cannot be had here, or the run would be another one here.
     """
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
-    import torch
-
-    torch.set_num_threads(threads)
+    use_threads(threads)
     from benchmark.suites.attempt import attempt_elsewhere
 
     def report(run_id: str, epoch: Epoch | None) -> None:

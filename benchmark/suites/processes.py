@@ -25,7 +25,7 @@ from benchmark.data.load import load
 from benchmark.errors import reason_of
 from benchmark.files import StorageFault
 from benchmark.harness.spec import Execution, RunSpec
-from benchmark.suites.executor import THREAD_VARIABLES, Report, RunLost, limit_reason
+from benchmark.suites.executor import Report, RunLost, limit_reason, use_threads
 
 if TYPE_CHECKING:
     from benchmark.harness.plan import Plan
@@ -183,13 +183,8 @@ def _begin(threads: int, events: multiprocessing.Queue[tuple[str, Epoch | None]]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _reports = events
     _reports.cancel_join_thread()  # a report that nobody reads must not keep a worker alive
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
-    import torch
-
+    use_threads(threads)
     import benchmark.suites.attempt  # noqa: F401 - now: its seconds are none of the first run's
-
-    torch.set_num_threads(threads)
 
 
 def _end_with_parent() -> None:

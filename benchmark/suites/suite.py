@@ -111,11 +111,10 @@ def run_suite(
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
     records = Store(execution.results).records()
     pending = [planned for planned in plans if not is_done(planned, execution)]
-    skipped = len(plans) - len(pending)
-    if skipped:
-        names = {planned.run_id for planned in plans} - {planned.run_id for planned in pending}
-        newer = newer_source([record.started for record in records if record.run_id in names])
-        told = f"{skipped} of {len(plans)} runs are done already and are not run again."
+    done = {planned.run_id for planned in plans} - {planned.run_id for planned in pending}
+    if done:
+        newer = newer_source([record.started for record in records if record.run_id in done])
+        told = f"{len(done)} of {len(plans)} runs are done already and are not run again."
         if newer:
             told += f" {newer[0]} is newer than {newer[1]} of them; --force runs all again."
         console.print(told, soft_wrap=True)
