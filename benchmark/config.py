@@ -17,6 +17,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from benchmark.errors import UserError
 from benchmark.plain_yaml import parse_yaml
+from benchmark.words import listed
 
 LONGEST_NAME = 200  # characters
 ALIKE = 0.6  # of keys, as there are few and short ones
@@ -79,8 +80,7 @@ def nearest(name: str, candidates: Iterable[str], alike: float = 0.5) -> str:
     matches = few and difflib.get_close_matches(name.casefold(), by_lower_case, n=1, cutoff=alike)
     if matches:
         return f"did you mean '{by_lower_case[matches[0]]}'?"
-    shown = ", ".join(candidates[:30]) + (", ..." if len(candidates) > 30 else "")
-    return f"known: {shown}" if candidates else "there are none"
+    return f"known: {listed(candidates, most=30)}" if candidates else "there are none"
 
 
 def validate(

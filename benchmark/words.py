@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 def counted(number: int, noun: str) -> str:
     """Write how many there are of something, e.g. ``1 run``, ``2,545 windows``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Write names in a line, at most so many, e.g. ``gru, lstm, ...``."""
+    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
 
 
 def time_text(time: np.datetime64) -> str:

@@ -119,17 +119,20 @@ def _rows(proposal: Proposal) -> list[tuple[str, str, str]]:
     from benchmark.data.missing import longest_gap
     from benchmark.data.remarks import remarks
     from benchmark.data.zones import put_forward_zone
-    from benchmark.words import time_text
+    from benchmark.words import listed, time_text
 
     card, found, season = proposal.card, proposal.found, proposal.season
     times, gaps = found.table.timestamps, np.isnan(found.table.values)
     first, last = (time_text(times[row]) for row in (0, -1))
     names = found.table.channels
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
     rows = [
         ("time column", str(card.time_column), "--time-column NAME"),
         ("frequency", f"{card.frequency}: {len(times):,} rows, {first} to {last}", "--frequency"),
-        ("channels", f"{len(names)}: {shown}", "channels, left_out in the card"),
+        (
+            "channels",
+            f"{len(names)}: {listed(names, most=SHOWN)}",
+            "channels, left_out in the card",
+        ),
     ]
     left_out = found.left_out.items()
     rows += [("left out", f"{column or '(no name)'}: {why}", "") for column, why in left_out]

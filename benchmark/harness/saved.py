@@ -45,6 +45,7 @@ from benchmark.records.layout import CONFIG, DATA, QUANTILES, RECORD, WEIGHTS
 from benchmark.records.record import ELSEWHERE
 from benchmark.records.store import Store, read_record
 from benchmark.training.heads import build_for_training
+from benchmark.words import listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -241,8 +242,8 @@ def _folder_of(name: str, results: Path) -> Path:
     if not found:
         raise UserError(f"run {name}", f"no such run in {runs}", nearest(name, ids))
     if len(found) > 1 and name not in found:
-        shown = ", ".join(found[:10]) + (", ..." if len(found) > 10 else "")
-        raise UserError(f"run {name}", f"{len(found)} runs begin so", f"name one: {shown}")
+        cure = f"name one: {listed(found, most=10)}"
+        raise UserError(f"run {name}", f"{len(found)} runs begin so", cure)
     return runs / (name if name in found else found[0])
 
 

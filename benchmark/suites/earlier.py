@@ -31,6 +31,7 @@ from benchmark.records.record import ELSEWHERE
 from benchmark.records.store import read_record
 from benchmark.records.table import read_results
 from benchmark.suites.suite import load_models
+from benchmark.words import listed
 
 Row = Mapping[str, Any]
 
@@ -108,8 +109,8 @@ def _find_row(csv: Path, model: str | None) -> Row:
         if rows.empty:
             raise UserError(f"--model {model}", f"{csv} has no such row", nearest(model, names))
     if len(rows) > 1:
-        shown = ", ".join(rows["run_id"][:10]) + (", ..." if len(rows) > 10 else "")
-        raise UserError(str(csv), f"{len(rows)} rows fit", f"name one with --model: {shown}")
+        cure = f"name one with --model: {listed(rows['run_id'].tolist(), most=10)}"
+        raise UserError(str(csv), f"{len(rows)} rows fit", cure)
     (row,) = rows.astype(object).to_dict("records")  # Python's own numbers
     return {str(k): None if pd.isna(value) or value == "" else value for k, value in row.items()}
 
