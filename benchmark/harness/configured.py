@@ -56,8 +56,7 @@ def _class_name(cls: type[Forecaster], where: str) -> str:
 
 
 def _settings(where: str, settings: dict[str, Any]) -> list[str]:
-    given = {key: value for key, value in settings.items() if value is not None}
-    return [_override(where, key, value) for key, value in given.items()]
+    return [_override(where, key, value) for key, value in settings.items() if value is not None]
 
 
 def _override(where: str, key: str, value: Any, home: str = "") -> str:

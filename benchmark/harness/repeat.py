@@ -104,10 +104,10 @@ def _files() -> dict[str, Path]:
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in after.items():
-        old = before.get(key)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        if both and set(old or ()) <= set(value):  # else: an option cannot be taken back by itself
-            yield from ((f"{key}.{inner}", new) for inner, new in _changes(old or {}, value))
+        old: Any = before.get(key)
+        within = isinstance(old, dict) and isinstance(value, dict) and old.keys() <= value.keys()
+        if within:  # else: an option cannot be taken back by itself
+            yield from ((f"{key}.{inner}", new) for inner, new in _changes(old, value))
         elif key not in before or old != value or type(old) is not type(value):
             yield key, value
 

@@ -20,7 +20,7 @@ from benchmark.errors import UserError, no_exit
 from benchmark.evaluation import cost
 from benchmark.evaluation.errors import Errors
 from benchmark.evaluation.samples import write_samples
-from benchmark.files import StorageFault, remove, storage_faults, try_folder
+from benchmark.files import remove, storage_faults, try_folder
 from benchmark.harness.fitted import FittedPlan, common_columns, fit_plan, resolve_device, score
 from benchmark.harness.plan import Plan
 from benchmark.harness.saved import save_model
@@ -116,8 +116,6 @@ def _save(folder: Path, fitted: FittedPlan) -> UserError | None:
     """Keep the weights; where they are no use, leave none, and return why: scores are not lost."""
     try:
         save_model(folder, fitted)
-    except StorageFault:
-        raise
     except UserError as error:
         for name in (layout.WEIGHTS, layout.DATA):
             (folder / name).unlink(missing_ok=True)

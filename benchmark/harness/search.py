@@ -17,8 +17,6 @@ from pydantic import AfterValidator, Field, model_validator
 
 from benchmark.config import Positive, Strict
 
-SEARCHABLE = ("lookback", "model.", "training.")
-
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -93,7 +91,7 @@ def check_keys(keys: Iterable[str]) -> None:
         ValueError: names the key.
     """
     for key in keys:
-        part_of = key == "lookback" or key.startswith(SEARCHABLE[1:])
+        part_of = key == "lookback" or key.startswith(("model.", "training."))
         if not part_of or not all(key.split(".")) or key == "training.monitor":
             raise ValueError(
                 f"{key!r:.60} cannot be searched; search over lookback, model.<option> or "
