@@ -90,17 +90,9 @@ def prepare(
     if len(horizons) == 1:
         overrides = [*overrides, f"horizon={horizons[0]}"]
     spec = load_run(path, overrides)
-    fixed = {override.partition("=")[0].strip() for override in overrides}
-    given = "search" in fixed
-    space = {key: tried for key, tried in spec.search.items() if given or key not in fixed}
+    space = _left_to_try(spec, overrides)
     if not space and beside is None:
-        if spec.search:
-            kept = ", ".join(f"--set {key}" for key in spec.search)
-            others = f"--set 'search={{{next(iter(spec.search))}: [...]}}'"
-            cure = f"leave out {kept}, or say what to try, too: {others}"
-            raise UserError(f"{where}: search", "leaves nothing to try", cure)
-        cure = "e.g. search: {model.hidden_size: [64, 128]}"
-        raise UserError(f"{where}: search", "is missing", cure)
+        raise _nothing_to_try(spec, where)
     _, options = resolve_model(spec.model, where)
     start = _check(spec, space, where)
     series = series or load(load_card(spec.dataset))
@@ -130,6 +122,23 @@ def prepare(
     search = Search(spec, where, space, start, series, horizons, folds, every, held, file)
     held_out(search, longest, torch.device("cpu"))  # refuses what does not fit
     return search
+
+
+def _left_to_try(spec: RunSpec, overrides: Sequence[str]) -> dict[str, Dimension]:
+    """The search without the keys that an override fixes; all of it where one sets the search."""
+    fixed = {override.partition("=")[0].strip() for override in overrides}
+    given = "search" in fixed
+    return {key: tried for key, tried in spec.search.items() if given or key not in fixed}
+
+
+def _nothing_to_try(spec: RunSpec, where: str) -> UserError:
+    if not spec.search:
+        cure = "e.g. search: {model.hidden_size: [64, 128]}"
+        return UserError(f"{where}: search", "is missing", cure)
+    kept = ", ".join(f"--set {key}" for key in spec.search)
+    others = f"--set 'search={{{next(iter(spec.search))}: [...]}}'"
+    cure = f"leave out {kept}, or say what to try, too: {others}"
+    return UserError(f"{where}: search", "leaves nothing to try", cure)
 
 
 def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[str, Any]:
