@@ -68,18 +68,15 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
             forecast once, or there are others of this name and seed.
     """
     task = Task(load(load_card(forecasts.dataset)), forecasts.lookback, forecasts.horizon)
-    if forecasts.target is not None:
-        check_targets(forecasts.target, task, forecasts.original_units)
     file, own_units = forecasts.file, forecasts.original_units
+    if forecasts.target is not None:
+        check_targets(forecasts.target, task, own_units)
     array = read_forecasts(file, task, forecasts.column, original_units=own_units)
     evaluation = evaluate_array(array, str(file), task, own_units)
     told = {"elsewhere": forecasts.name, "lookback": task.lookback, "horizon": task.horizon}
-    with forecasts.file.open("rb") as stream:
-        read = {
-            "file": hashlib.file_digest(stream, "sha256").hexdigest(),
-            "column": forecasts.column,
-            "original_units": forecasts.original_units,
-        }
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    read = {"file": digest, "column": forecasts.column, "original_units": own_units}
     config, own = (identify("score", task, each) for each in (told, told | read))
     columns: dict[str, Any] = {name: metric(evaluation.errors) for name, metric in METRICS.items()}
     record = RunRecord(

@@ -56,13 +56,11 @@ class Pieces:
             return adapter.validate_python(json.loads(path.read_text(encoding="utf-8")))
         made = make()
         text = json.dumps(adapter.dump_python(made))
-        try:
+        with suppress(OSError):  # a full disk or a read-only home: the study goes on all the same
             path.parent.mkdir(parents=True, exist_ok=True)
             sweep(path.parent)
             with writing(path, durable=False) as stream:
                 stream.write(text.encode())
-        except OSError:
-            pass  # a full disk or a read-only home: the study goes on all the same
         return made
 
     def forget(self) -> None:

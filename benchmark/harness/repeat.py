@@ -77,10 +77,10 @@ def _command(spec: RunSpec, path: Path) -> str:
         told = own.relative_to(own.parents[:4][-1])  # from beside the results: no path of a machine
         return shlex.join(["benchmark", "run", str(told)])
     name = min(changes, key=lambda each: len(changes[each]))
-    sets = (f"{key}={_text(value)}" for key, value in changes[name] if key != "seed")
-    words = ["benchmark", "run", name, *(part for each in sets for part in ("--set", each))]
-    seeds = [str(value) for key, value in changes[name] if key == "seed"]
-    return shlex.join(words + [part for seed in seeds for part in ("--seed", seed)])
+    settings = dict(changes[name])
+    seed = ["--seed", str(settings.pop("seed"))] if "seed" in settings else []
+    sets = [word for key, value in settings.items() for word in ("--set", f"{key}={_text(value)}")]
+    return shlex.join(["benchmark", "run", name, *sets, *seed])
 
 
 def _told(spec: RunSpec) -> dict[str, Any]:

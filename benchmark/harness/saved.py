@@ -154,11 +154,11 @@ class SavedRun:
             lookback, times = self.spec.lookback, rows.timestamps
             for note in unseen(self.data.channels, rows.values, lookback, times):
                 warnings.warn(note, stacklevel=3)  # the caller's line, behind torch's own
-        past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
-        past = np.ascontiguousarray(past)
+        filled = self.data.scaler.filled(rows.values)
+        past = np.ascontiguousarray(filled[-self.spec.lookback :])
         parts = self.model(torch.from_numpy(past[None]))
         found: dict[str, NDArray[np.float64]] = {
-            n: part[0].detach().numpy() for n, part in parts.items()
+            name: part[0].detach().numpy() for name, part in parts.items()
         }
         if not all(np.isfinite(part).all() for part in found.values()):
             raise FloatingPointError("the forecast is not finite")

@@ -138,6 +138,6 @@ def _candidates(csv: Path) -> Iterator[tuple[str, RunSpec]]:
 def _changed(row: Row, planned: Plan) -> tuple[str, ...]:
     if planned.run_id == row["run_id"]:
         return ()
-    was, now = (f"{name[-10:]}" for name in (row["run_id"], planned.run_id))
+    was, now = row["run_id"][-10:], planned.run_id[-10:]
     what = "its settings, its data or the version of this package are others"
     return (f"what decides the numbers had the hash {was}, now it is {now}: {what}",)

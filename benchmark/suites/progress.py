@@ -238,11 +238,8 @@ def describe(record: RunRecord, seconds: float, width: int = sys.maxsize) -> str
         return f"[red]failed[/red] {escape(head)} {escape(first_line)}"
     chosen = f"best epoch {record.best_epoch} of " if record.best_epoch else "epochs: "
     epochs = f"{chosen}{record.epochs}" if record.epochs else ""
-    scores = {
-        name: number(score, decimals_for([score]))
-        for name, score in (("MSE", record.mse or 0.0), ("MAE", record.mae or 0.0))
-    }
-    told = [f"{name} {score}" for name, score in scores.items()]
+    scores = (("MSE", record.mse or 0.0), ("MAE", record.mae or 0.0))
+    told = [f"{name} {number(score, decimals_for([score]))}" for name, score in scores]
     told += [f"{seconds:6.1f} s", *([epochs] if epochs else [])]
     line = f"{head} {'  '.join(told)}"
     for end in range(len(told), 0, -1):
