@@ -54,6 +54,15 @@ class _Running:
     at: float = 0.0
     shown: float = 0.0  # seconds after it began
 
+    def count(self, epoch: Epoch, spec: RunSpec) -> None:
+        """Take in an epoch that has ended."""
+        self.fits += epoch.number == 1 or not self.fits
+        fits = (1 + spec.refit) * trainings(spec.model, spec.name)
+        self.share = (self.fits - 1 + epoch.number / spec.training.epochs) / fits
+        if isinstance(epoch, EarlierEpoch):
+            self.began -= epoch.seconds
+        self.at = time.perf_counter() - self.began
+
 
 class RunProgress:
     """Shows runs as they go, one or several at once; a context manager around all of them.
@@ -108,26 +117,19 @@ class RunProgress:
             self._begin(run_id)
         elif run_id in self._running:
             spec, running = self._specs[run_id], self._running[run_id]
-            epochs = spec.training.epochs
-            earlier = isinstance(epoch, EarlierEpoch)
-            running.fits += epoch.number == 1 or not running.fits
-            fits = (1 + spec.refit) * trainings(spec.model, spec.name)
-            running.share = (running.fits - 1 + epoch.number / epochs) / fits
-            if earlier:
-                running.began -= epoch.seconds
-            running.at = time.perf_counter() - running.began
-            note = f"epoch {epoch.number} of {epochs}, val MSE {epoch.val_mse:.4f}"
+            running.count(epoch, spec)
+            note = f"epoch {epoch.number} of {spec.training.epochs}, val MSE {epoch.val_mse:.4f}"
             self._bars.update(running.bar, completed=running.share, note=note)
             self._count()
-            title = _title(spec)
-            line = f"         {title}: {note}, ETA {self.eta()}"
-            if earlier:
+            if isinstance(epoch, EarlierEpoch):
                 before = timedelta(seconds=round(epoch.seconds))
-                line = f"[cyan]goes on[/cyan]  {title}: after {note}, trained for {before} before"
+                went = f"after {note}, trained for {before} before"
+                self._say(f"[cyan]goes on[/cyan]  {_title(spec)}: {went}")
             elif self._console.is_terminal or running.at - running.shown < LINE_SECONDS:
                 return
+            else:
+                self._say(f"         {_title(spec)}: {note}, ETA {self.eta()}")
             running.shown = running.at
-            self._console.print(line, highlight=False, soft_wrap=True)
 
     @property
     def several(self) -> bool:
@@ -137,9 +139,7 @@ class RunProgress:
     def skip(self, run_id: str) -> None:
         """Note that a run is done, by another command."""
         self._ended.add(run_id)
-        title = _title(self._specs[run_id])
-        line = f"[green]done[/green]   {title}, by another command"
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._say(f"[green]done[/green]   {_title(self._specs[run_id])}, by another command")
         self._count()
 
     def end(self, record: RunRecord) -> None:
@@ -153,7 +153,7 @@ class RunProgress:
             self._foreseen += self._expected[record.run_id]
         self._count()
         width = self._console.width if self._console.is_terminal else sys.maxsize
-        self._console.print(describe(record, seconds, width), highlight=False, soft_wrap=True)
+        self._say(describe(record, seconds, width))
 
     def seconds_left(self) -> float:
         """Estimate the seconds until the last run ends, the runs going on as they went so far.
@@ -177,6 +177,9 @@ class RunProgress:
         if running.share:
             total = running.at / running.share
         return max(total - (time.perf_counter() - running.began), 0.0)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def _begin(self, run_id: str) -> None:
         self._drop(run_id)  # an attempt whose process was killed
