@@ -109,7 +109,7 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
 
 
 def _check_new(store: Store, record: RunRecord) -> None:
-    for other in store.records() if store.runs.is_dir() else ():
+    for other in store.records():
         same = (other.config, other.seed) == (record.config, record.seed)
         if same and other.run_id != record.run_id:
             what = f"there are other forecasts of this name and seed: {store.runs / other.run_id}"

@@ -80,12 +80,12 @@ class Unfinished:
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 made_by = dict(state["made_by"])
             except Exception as error:  # of a torn file, whatever unpickling makes of it
-                self.leave_out(path, f"cannot be read ({type(error).__name__})")
+                _leave_out(path, f"cannot be read ({type(error).__name__})")
                 continue
             others = [name for name, value in self.made_by.items() if made_by.get(name) != value]
             if others:
                 told = (f"{name} {made_by.get(name)}, now {self.made_by[name]}" for name in others)
-                self.leave_out(path, f"was kept with {'; '.join(told)}")
+                _leave_out(path, f"was kept with {'; '.join(told)}")
                 return  # the states before it were kept with the same
             yield path, state
 
@@ -127,9 +127,10 @@ class Unfinished:
         """Remove all that was kept, of every part."""
         remove(self.folder)
 
-    def leave_out(self, path: Path, why: str) -> None:
-        """Say why a state is not gone on with."""
-        sys.stderr.write(f"warning: {path}: {why}; it is left out\n")
+
+def _leave_out(path: Path, why: str) -> None:
+    """Say why a state is not gone on with."""
+    sys.stderr.write(f"warning: {path}: {why}; it is left out\n")
 
 
 def _by_epoch(path: Path) -> tuple[int, str]:
@@ -161,9 +162,9 @@ def states_to_go_on(
     """
     for path, state in unfinished.read():
         if state["last"] != last:
-            unfinished.leave_out(path, f"was to end with epoch {state['last']}, now with {last}")
+            _leave_out(path, f"was to end with epoch {state['last']}, now with {last}")
         elif problem := _problem(state, forecaster, validation, spec):
-            unfinished.leave_out(path, problem)
+            _leave_out(path, problem)
         else:
             yield state
 

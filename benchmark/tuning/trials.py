@@ -144,10 +144,10 @@ def propose(
         )
     if not trials:
         study.enqueue_trial(dict(start))
-    tried = [dict(trial.params) for trial in trials]
+    tried = [trial.params for trial in trials]
     for _ in range(DRAWS):
         proposed = study.ask(distributions)
-        if dict(proposed.params) not in tried:
+        if proposed.params not in tried:
             return proposed
         study.tell(proposed, state=optuna.trial.TrialState.FAIL)
     return None

@@ -143,7 +143,7 @@ def _try(
         outcome = "failed"
         reason = str(error) if isinstance(error, UserError) else text_by_line(error)
     return Trial(
-        params=dict(proposed.params),
+        params=proposed.params,
         outcome=outcome,
         score=score,
         scores=tuple(scores),
