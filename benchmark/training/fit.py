@@ -89,6 +89,24 @@ def _fitted(
     return _solved(forecaster, train, lambda closed: closed.fit(train, validation))
 
 
+def _fit_members(
+    ensemble: Ensemble,
+    train: Windows,
+    validation: Windows,
+    spec: TrainingSpec,
+    seed: int,
+    options: FitOptions,
+) -> FitReport:
+    """Fit each by itself, on the part of the lookbacks that it sees, with a seed of its own."""
+    reports = []
+    for number, member in enumerate(ensemble):
+        seen = member.shape.lookback
+        windows = train.with_lookback(seen), validation.latest(seen)
+        own = options.part(str(number))
+        reports.append(_fitted(member, *windows, spec, seed + number, own))
+    return _of_members(reports)
+
+
 def refit(
     fitted: Forecaster,
     fresh: Forecaster,
@@ -150,6 +168,21 @@ def _refit_members(
     return fresh, _of_members(reports)
 
 
+def _of_members(reports: Sequence[FitReport]) -> FitReport:
+    return FitReport(
+        seconds=sum(report.seconds for report in reports),
+        epochs=tuple(epoch for report in reports for epoch in report.epochs),
+        energy_j=total_energy(reports),
+        members=tuple(reports),
+    )
+
+
+def total_energy(reports: Sequence[FitReport]) -> float | None:
+    """Joules of several fits; None where one of them was not counted."""
+    joules = [report.energy_j for report in reports if report.energy_j is not None]
+    return sum(joules) if len(joules) == len(reports) else None
+
+
 def _trained(
     forecaster: Forecaster,
     train: Windows,
@@ -164,6 +197,24 @@ def _trained(
         by_gradient = _gradient_fit(options)
         report = by_gradient(forecaster, train, validation, spec, seed, options, epoch)
     return replace(report, energy_j=None if report.gone_on else meter.joules)
+
+
+def _gradient_fit(options: FitOptions) -> Callable[..., FitReport]:
+    """Import the fit by gradient: Lightning takes seconds, and only who trains by it waits for it.
+
+    To import it draws from Python's generator, which the process's first fit must not notice.
+    """
+    drawn = random.getstate()
+    try:
+        if options.parallel.devices > 1:
+            from benchmark.training.devices import fit_on_devices
+
+            return fit_on_devices
+        from benchmark.training.gradient import fit_by_gradient
+
+        return fit_by_gradient
+    finally:
+        random.setstate(drawn)
 
 
 def _solved(
@@ -197,54 +248,3 @@ def _gaps_told(forecaster: Forecaster, masked: bool) -> Iterator[None]:
         raise ForecastError(
             f"weights that are fitted must be numbers, but some are NaN; {DROP_MISSING}"
         )
-
-
-def _fit_members(
-    ensemble: Ensemble,
-    train: Windows,
-    validation: Windows,
-    spec: TrainingSpec,
-    seed: int,
-    options: FitOptions,
-) -> FitReport:
-    """Fit each by itself, on the part of the lookbacks that it sees, with a seed of its own."""
-    reports = []
-    for number, member in enumerate(ensemble):
-        seen = member.shape.lookback
-        windows = train.with_lookback(seen), validation.latest(seen)
-        own = options.part(str(number))
-        reports.append(_fitted(member, *windows, spec, seed + number, own))
-    return _of_members(reports)
-
-
-def _of_members(reports: Sequence[FitReport]) -> FitReport:
-    return FitReport(
-        seconds=sum(report.seconds for report in reports),
-        epochs=tuple(epoch for report in reports for epoch in report.epochs),
-        energy_j=total_energy(reports),
-        members=tuple(reports),
-    )
-
-
-def total_energy(reports: Sequence[FitReport]) -> float | None:
-    """Joules of several fits; None where one of them was not counted."""
-    joules = [report.energy_j for report in reports if report.energy_j is not None]
-    return sum(joules) if len(joules) == len(reports) else None
-
-
-def _gradient_fit(options: FitOptions) -> Callable[..., FitReport]:
-    """Import the fit by gradient: Lightning takes seconds, and only who trains by it waits for it.
-
-    To import it draws from Python's generator, which the process's first fit must not notice.
-    """
-    drawn = random.getstate()
-    try:
-        if options.parallel.devices > 1:
-            from benchmark.training.devices import fit_on_devices
-
-            return fit_on_devices
-        from benchmark.training.gradient import fit_by_gradient
-
-        return fit_by_gradient
-    finally:
-        random.setstate(drawn)
