@@ -186,9 +186,8 @@ def save_model(folder: Path, fitted: FittedPlan) -> None:
     write_weights(folder / WEIGHTS, fitted.forecaster, fitted.planned.where)
     if fitted.execution.strict:
         check_kept(folder / WEIGHTS, fitted.planned, fitted.forecaster, fitted.validation)
-    source = fitted.planned.source
-    data = SavedData.of(fitted.task, source).model_dump(mode="json")
-    if not source:  # there is nothing to tell, and versions before it was told can read it
+    data = SavedData.of(fitted.task, fitted.planned.source).model_dump(mode="json")
+    if not data["source"]:  # there is nothing to tell, and versions before it was told can read it
         del data["source"]
     (folder / DATA).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
