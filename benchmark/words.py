@@ -16,8 +16,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """Write names in a line, at most so many, e.g. ``gru, lstm, ...``."""
-    return ", ".join([*names[:most], *(["..."] if len(names) > most else [])])
+    """Write names one after another, and how many there are beyond `most`.
+
+    >>> listed(["HUFL", "HULL", "OT"], most=2)
+    'HUFL, HULL and 1 more'
+    """
+    told, more = ", ".join(names[:most]), len(names) - most
+    return f"{told} and {more} more" if more > 0 else told
 
 
 def time_text(time: np.datetime64) -> str:

@@ -193,7 +193,7 @@ def test_too_few_validation_windows_for_a_level_are_told(toy: Path, write_datase
         few.interval(np.zeros((24, 3)), 95)
 
 
-def test_a_channel_of_few_values_is_told_where_it_takes_the_interval(
+def test_a_channel_of_few_values_alone_goes_without_its_interval(
     toy: Path, write_dataset: Any, command: Command
 ) -> None:
     """Measured once a day, it has five or six values at a step, of 139 validation windows."""
@@ -201,10 +201,26 @@ def test_a_channel_of_few_values_is_told_where_it_takes_the_interval(
     values[np.arange(700) % 24 > 0, 1] = np.nan
     write_dataset("mixed", values=values, missing="mask")
     fitted = fit("last_value", Task(load_dataset("mixed"), lookback=24, horizon=12))
-    told = "has too few values in the validation windows for 80%, it takes 9 or more at a step"
-    with pytest.raises(UserError, match=f"interval: {fitted.task.series.channels[1]} {told}"):
-        fitted.interval(values)
+    sparse = fitted.task.series.channels[1]
+    told = f"no 80% interval of {sparse}: too few values in the validation windows for 80%, it "
+    told += "takes 9 or more at a step"
+    with pytest.warns(UserWarning, match=told):
+        low, high = fitted.interval(values)
+    assert np.isnan([low[:, 1], high[:, 1]]).all()
+    assert (low < high)[:, [0, 2]].all()
     fitted.save("kept")
+    with pytest.warns(UserWarning, match=told):
+        frame = load("kept").forecast("datasets/mixed.csv").frame()
     answer = command("forecast", "kept", "--input", "datasets/mixed.csv", "--output", "out.csv")
     assert (answer.code, answer.err) == (0, "")
-    assert f"Note: no 80% interval: {fitted.task.series.channels[1]} {told}" in answer.out
+    assert f"Note: {told}\n" in answer.out
+    written = pd.read_csv("out.csv", index_col="date", parse_dates=True)
+    assert np.allclose(written, frame, equal_nan=True)
+    empty = [f"{sparse}_lo80", f"{sparse}_hi80"]
+    assert list(written.columns[written.isna().any()]) == empty
+    assert written[empty].isna().all(axis=None)
+    answer = command("backtest", "kept", "--output", "back.csv")
+    assert f"{told}; inside 80% is of the others" in " ".join(answer.out.split())
+    assert pd.read_csv("back.csv")["coverage_80"].between(0.5, 1).all()
+    assert command("export", "kept", "--output", "exported").code == 0
+    assert f"NaN where there is none ({told})" in Path("exported/README.md").read_text()

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.data.history import read_history
@@ -61,16 +60,19 @@ class Fitted(FittedPlan):
             level: of the interval, in percent.
 
         Returns:
-            Its lower and its upper end, each ``(H, C)`` in original units.
+            Its lower and its upper end, each ``(H, C)`` in original units. A channel with too few
+            values in the validation windows has NaN for both, and is warned of.
 
         Raises:
-            UserError: the validation windows are too few for that level, or hold too few values;
-                else as `forecast`.
+            UserError: the validation windows are too few for that level, or hold too few values of
+                every channel; else as `forecast`.
         """
         _, *ends = self._forecast(history, level).values()
+        untold = self.calibration.untold(level, self.task.series.channels)
         if not ends:
-            what = self.calibration.untold(level, self.task.series.channels)
-            raise UserError("interval", what, "take a lower level, or more validation rows")
+            raise UserError("interval", untold, "take a lower level, or more validation rows")
+        if untold:
+            warnings.warn(untold, stacklevel=2)
         low, high = ends
         return low, high
 
@@ -83,7 +85,6 @@ class Fitted(FittedPlan):
         check_type("save", folder, (str, PathLike), "name a new folder")
         keep(self, Path(folder))
 
-    @torch.no_grad()
     def _forecast(self, history: History, level: int = 80) -> dict[str, NDArray[np.float64]]:
         past = read_history(history, self.task.series, self.task.lookback)
         if past.ndim != 2 or len(past) < self.task.lookback or past.shape[1] != self.task.channels:
@@ -91,15 +92,12 @@ class Fitted(FittedPlan):
             raise ValueError(f"history must be of shape {wanted}, but is {past.shape}")
         if self.task.series.card.missing == "mask":  # wherever the gaps are, or whether any
             for note in unseen(self.task.series.channels, past, self.task.lookback):
-                warnings.warn(note, stacklevel=4)  # the caller's line, behind torch's and ours
+                warnings.warn(note, stacklevel=3)  # the caller's line, behind ours
             past = self.task.scaler.filled(past)  # from before the lookback, too
-        past = np.ascontiguousarray(past[-self.task.lookback :])  # no view of a turned array
+        past = past[-self.task.lookback :]
         if not np.isfinite(past).all():
             step, channel = np.argwhere(~np.isfinite(past))[0]
             what = f"{past[step, channel]} at step {step} of the lookback, channel {channel}"
             raise ValueError(f"history must be finite, but has {what}")
         model = OriginalUnits(self.forecaster, self.task.scaler, self.calibration, level)
-        parts = model.to(self.device)(torch.tensor(past[None], device=self.device))
-        if not all(part.isfinite().all() for part in parts.values()):
-            raise FloatingPointError("the forecast is not finite")
-        return {name: part[0].detach().cpu().numpy() for name, part in parts.items()}
+        return model.to(self.device).after(past)

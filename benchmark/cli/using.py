@@ -27,8 +27,6 @@ RunArgument = Annotated[
 MOST_ROWS = 60
 """Origins that are printed one by one."""
 
-NOT_KEPT = "the run was kept without quantiles.npz; run it again"
-
 
 def forecast(
     run: RunArgument,
@@ -56,7 +54,7 @@ def forecast(
     from benchmark.data.missing import unseen
     from benchmark.harness.saved import load_saved
     from benchmark.records.forecast import write_forecast
-    from benchmark.words import time_text
+    from benchmark.words import listed, time_text
 
     check_output(output, ".csv", read=[input_])
     check_output(plot, *FIGURES, option="--plot")
@@ -64,9 +62,11 @@ def forecast(
     rows = saved.read(input_)
     console = make_console()
     if rows.ignored:
-        tell(console, f"Note: not read, {_listed(rows.ignored)}", style="yellow")
+        names = [name.strip() or "a column without a name" for name in rows.ignored]
+        tell(console, f"Note: not read, {listed(names, 8)}", style="yellow")
     times, lookback = rows.timestamps, saved.spec.lookback
-    for note in unseen(saved.data.channels, rows.values, lookback, times):
+    notes = unseen(saved.data.channels, rows.values, lookback, times)
+    for note in filter(None, [*notes, saved.without()]):
         tell(console, f"Note: {note}", style="yellow")
     with _own_code_told(saved):
         try:
@@ -74,10 +74,6 @@ def forecast(
         except FloatingPointError as error:
             cure = "look for values far from all others"
             raise UserError(str(input_), str(error), cure) from error
-    if found.low is None:
-        calibration = saved.model.calibration
-        why = calibration.untold(level, saved.data.channels) if calibration else NOT_KEPT
-        tell(console, f"Note: no {level}% interval: {why}", style="yellow")
     write_forecast(output, found)
     steps = f"{len(found.times)} steps, {time_text(found.times[0])} to {time_text(found.times[-1])}"
     tell(console, f"Forecast: {output} ({steps})")
@@ -158,11 +154,6 @@ def _own_code_told(saved: SavedRun) -> AbstractContextManager[None]:
     return told_by_line(f"run {saved.run_id}: model", own=bool(saved.data.source))
 
 
-def _listed(names: tuple[str, ...], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(name.strip() or "a column without a name" for name in names[:most]) + more
-
-
 def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
     """A row an origin, where they are not too many, and one of their means."""
     from benchmark.reports.tables import Cell, Column, Table, number
@@ -179,6 +170,8 @@ def _table(saved: SavedRun, found: Backtest, where: str, stride: int) -> Table:
     notes = ["MSE and MAE on the scale of the train rows; RMSE in original units, channels' mean"]
     if count > MOST_ROWS:
         notes.append(f"{count} origins; --output FILE.csv has a row for each")
+    if saved.model.ends and (without := saved.without()):
+        notes.append(f"{without}; inside 80% is of the others")
     return Table(
         title=f"{saved.run_id} on {where}",
         columns=(

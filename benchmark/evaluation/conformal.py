@@ -48,6 +48,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.quantiles import INTERVALS, middle, quantiles_of
 from benchmark.forecasters.contract import LEVELS, Forecaster, QuantileForecaster
 from benchmark.records.arrays import read_arrays
+from benchmark.words import listed
 
 Array = NDArray[np.float32]
 
@@ -75,19 +76,28 @@ class Calibration:
     offsets: Array
     num_windows: int
 
+    def told(self, level: int) -> NDArray[np.bool_]:
+        """Say which channels have an interval of a level, in percent, at every step ``(C,)``."""
+        ends = self.offsets[list(INTERVALS[level])]  # (2, H, C)
+        told: NDArray[np.bool_] = np.isfinite(ends).all(axis=(0, 1))
+        return told
+
     def untold(self, level: int, channels: Sequence[str]) -> str:
-        """Say why an interval of a level, in percent, cannot be told.
+        """Say what has no interval of a level, in percent, and why; nothing where all has one.
 
         Args:
             level: a key of `INTERVALS`.
             channels: C names.
         """
+        told = self.told(level)
+        if told.all():
+            return ""
         takes = f"for {level}%, it takes {fewest(level)} or more"
         if self.num_windows < fewest(level):
-            return f"the validation windows are too few {takes}"
-        ends = self.offsets[list(INTERVALS[level])]  # (2, H, C)
-        channel = int(np.isinf(ends).any(axis=(0, 1)).argmax())
-        return f"{channels[channel]} has too few values in the validation windows {takes} at a step"
+            return f"no {level}% interval: the validation windows are too few {takes}"
+        without = listed([name for name, one in zip(channels, told, strict=True) if not one], 8)
+        why = f"too few values in the validation windows {takes} at a step"
+        return f"no {level}% interval of {without}: {why}"
 
     def write(self, path: Path) -> None:
         """Keep it, with its levels, as a small ``.npz`` file."""

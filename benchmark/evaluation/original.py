@@ -5,7 +5,9 @@ Shapes: B batch, L lookback, Q levels, H horizon, C channels.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.data.task import Scaler
@@ -13,6 +15,8 @@ from benchmark.errors import UserError
 from benchmark.evaluation.conformal import Calibration
 from benchmark.evaluation.quantiles import INTERVALS, quantiles_of
 from benchmark.forecasters.contract import Forecaster
+
+Values = NDArray[np.float64]
 
 FORECAST = "forecast"
 """The name of a forecast's point; those of an interval's ends are e.g. lo80 and hi80."""
@@ -25,7 +29,7 @@ class OriginalUnits(nn.Module):
         forecaster: a fitted one.
         scaler: of the train rows it was fitted on.
         calibration: of its quantiles; without it, or where its windows were too few to tell the
-            ends of the interval, there is none.
+            ends of any channel's interval, there is none.
         level: of the central interval, in percent: a key of `INTERVALS`.
 
     Raises:
@@ -34,7 +38,8 @@ class OriginalUnits(nn.Module):
     Attributes:
         level: as given.
         calibration: as given, be it of enough windows or not.
-        ends: names of the interval's ends, of which there are none without one.
+        told: channels that have an interval ``(C,)``; the ends of the others are NaN.
+        ends: names of the interval's ends, of which there are none where no channel has one.
     """
 
     mean: Tensor
@@ -55,12 +60,14 @@ class OriginalUnits(nn.Module):
         self.forecaster = forecaster.eval()
         self.register_buffer("mean", torch.from_numpy(scaler.mean))
         self.register_buffer("scale", torch.from_numpy(scaler.scale))
-        offsets = None if calibration is None else torch.from_numpy(calibration.offsets)
         self.level, self.calibration = level, calibration
         self._quantiles = list(INTERVALS[level])
-        told = offsets is not None and bool(offsets[self._quantiles].isfinite().all())
-        self.ends = (f"lo{level}", f"hi{level}") if told else ()
-        self.register_buffer("offsets", offsets if told else None)
+        self.told, offsets = np.zeros(len(scaler.mean), dtype=bool), None
+        if calibration is not None and (told := calibration.told(level)).any():
+            self.told = told
+            offsets = torch.from_numpy(np.where(told, calibration.offsets, np.float32(np.nan)))
+        self.ends = (f"lo{level}", f"hi{level}") if offsets is not None else ()
+        self.register_buffer("offsets", offsets)
 
     def scaled(self, z: Tensor) -> dict[str, Tensor]:
         """Forecast scaled lookbacks ``(B, L, C)``: each part ``(B, H, C)``, scaled."""
@@ -78,3 +85,20 @@ class OriginalUnits(nn.Module):
         """Forecast lookbacks ``(B, L, C)`` in float64: each part ``(B, H, C)`` likewise."""
         parts = self.scaled(((x - self.mean) / self.scale).float())
         return {name: part.double() * self.scale + self.mean for name, part in parts.items()}
+
+    @torch.no_grad()
+    def after(self, past: Values) -> dict[str, Values]:
+        """Forecast the steps after one lookback ``(L, C)``: each part ``(H, C)``.
+
+        Raises:
+            FloatingPointError: the forecast is not finite, or an end of an interval that is told.
+        """
+        # a view of a turned array would be summed in another order
+        x = torch.tensor(np.ascontiguousarray(past), device=self.mean.device)
+        parts = {name: part[0].detach().cpu().numpy() for name, part in self(x[None]).items()}
+        if not all(
+            np.isfinite(part[:, self.told] if name in self.ends else part).all()
+            for name, part in parts.items()
+        ):
+            raise FloatingPointError("the forecast is not finite")
+        return parts

@@ -42,7 +42,8 @@ class Backtest:
         rmse_original: root of the mean squared error of each channel in its own unit, averaged over
             channels ``(W,)``.
         mase: mean absolute scaled error ``(W,)``; NaN where no channel has a seasonal error.
-        coverage_80: share of the truth in the 80% interval ``(W,)``; NaN where there is none.
+        coverage_80: share of the truth in the 80% interval ``(W,)``, of the channels that have one;
+            NaN where there is none.
         mean: of each score; as a run's own are made: every target value counts alike, and so an
             origin with few of them counts little. That of `rmse_original` is over origins.
     """
@@ -89,8 +90,9 @@ def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
     seasonal = np.where(errors.seasonal_error > 0, errors.seasonal_error, np.nan)
     rmse_original = _over_channels(np.sqrt(errors.squared) * errors.scale)
     scaled = mase(errors)
-    values = np.full(len(index), windows.horizon * len(errors.scale))
-    known = values if errors.known is None else errors.known.sum(axis=1)
+    told = run.model.told
+    values = np.full(len(index), windows.horizon * told.sum())
+    known = values if errors.known is None else errors.known[:, told].sum(axis=1)
     within = torch.cat(inside).double().numpy() if inside else np.full(len(index), np.nan)
     return Backtest(
         origin=times[index.numpy() + windows.first - 1],
@@ -104,7 +106,7 @@ def backtest(run: SavedRun, path: Path | None, stride: int) -> Backtest:
             "mae": mae(errors),
             "rmse_original": float(_over_channels(rmse_original[None])[0]),
             "mase": np.nan if scaled is None else scaled,
-            "coverage_80": float(within.sum() / known.sum()),
+            "coverage_80": float(within.sum() / known.sum()) if known.any() else np.nan,
         },
     )
 
@@ -132,7 +134,7 @@ def _forecasts(
         found = run.model.scaled(x)
         if run.model.ends:
             low, high = (found[end] for end in run.model.ends)
-            held = (low <= y) & (y <= high)  # where y is missing, neither holds
+            held = (low <= y) & (y <= high)  # where y is missing or no end told, neither holds
             inside.append(held.sum(dim=(1, 2)))
         yield found[FORECAST].detach(), y  # one that adapts switches gradients on
 

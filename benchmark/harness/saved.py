@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmark.config import Strict, nearest, validate
 from benchmark.data.card import DatasetCard
@@ -137,13 +136,19 @@ class SavedRun:
         with file as csv:
             return read_rows(card, self.data.channels, csv, needed, whole=whole)
 
-    @torch.no_grad()
+    def without(self) -> str:
+        """Say which channels have no interval, and why; nothing where all have one."""
+        calibration, level = self.model.calibration, self.model.level
+        if calibration is None:
+            return f"no {level}% interval: the run was kept without {QUANTILES}; run it again"
+        return calibration.untold(level, self.data.channels)
+
     def forecast(self, rows: Rows | pd.DataFrame | str | Path) -> Forecast:
         """Forecast the steps after the last of some rows: those of `read`, a file's or a frame's.
 
         What is missing among them is read as in training: as the last value before, or without one
         as the mean of the train rows. A channel of which a file or a frame has no value in the
-        whole lookback is warned of.
+        whole lookback is warned of, and one without an interval.
 
         Raises:
             UserError: the file or the frame is not what `read` takes.
@@ -152,16 +157,11 @@ class SavedRun:
         if not isinstance(rows, Rows):
             rows = self.read(Path(rows) if isinstance(rows, str) else rows)
             lookback, times = self.spec.lookback, rows.timestamps
-            for note in unseen(self.data.channels, rows.values, lookback, times):
-                warnings.warn(note, stacklevel=3)  # the caller's line, behind torch's own
-        filled = self.data.scaler.filled(rows.values)
-        past = np.ascontiguousarray(filled[-self.spec.lookback :])
-        parts = self.model(torch.from_numpy(past[None]))
-        found: dict[str, NDArray[np.float64]] = {
-            name: part[0].detach().numpy() for name, part in parts.items()
-        }
-        if not all(np.isfinite(part).all() for part in found.values()):
-            raise FloatingPointError("the forecast is not finite")
+            notes = unseen(self.data.channels, rows.values, lookback, times)
+            for note in filter(None, [*notes, self.without()]):
+                warnings.warn(note, stacklevel=2)
+        past = self.data.scaler.filled(rows.values)[-self.spec.lookback :]
+        found = self.model.after(past)
         low, high = (found[end] for end in self.model.ends) if self.model.ends else (None, None)
         ahead = np.arange(1, self.spec.horizon + 1)
         return Forecast(

@@ -40,7 +40,8 @@ class Forecast:
         past: the rows seen ``(L, C)``, as the model reads them: none is missing.
         times: of the steps forecast ``(H,)``, datetime64[s].
         values: the forecast ``(H, C)``.
-        low: lower end of the interval ``(H, C)``; None where there is no interval.
+        low: lower end of the interval ``(H, C)``, NaN for a channel without one; None where there
+            is no interval at all.
         high: its upper end.
         level: of the interval, in percent.
     """
@@ -85,6 +86,8 @@ class Forecast:
 def write_forecast(path: Path, forecast: Forecast) -> None:
     """Write a forecast as CSV, a row a step: each channel, followed by the ends of its interval.
 
+    These are empty cells where a channel has no interval.
+
     Raises:
         UserError: the file cannot be written.
     """
@@ -95,7 +98,8 @@ def write_forecast(path: Path, forecast: Forecast) -> None:
     digits = np.repeat(_digits(forecast.past), len(columns) // len(forecast.channels)).tolist()
     for time, row in zip(forecast.times, np.stack(columns, axis=1), strict=True):
         numbers = (f"{value:.{few}g}" for value, few in zip(row, digits, strict=True))
-        writer.writerow([time_text(time), *numbers])
+        cells = ("" if number == "nan" else number for number in numbers)
+        writer.writerow([time_text(time), *cells])
     write_atomically(path, text.getvalue())
 
 

@@ -55,8 +55,9 @@ def _panel(forecast: Forecast, number: int) -> Spec:
     last = slice(-1, None)
     drawn = {"value": forecast.values}
     ahead = "forecast"
-    if forecast.low is not None and forecast.high is not None:
-        drawn |= {"low": forecast.low, "high": forecast.high}
+    low, high = forecast.low, forecast.high
+    if low is not None and high is not None and not np.isnan(low[:, number]).any():
+        drawn |= {"low": low, "high": high}
         ahead = f"forecast and {forecast.level}% interval"
     past = forecast.past[:, number]
     joined = {name: np.append(past[last], values[:, number]) for name, values in drawn.items()}

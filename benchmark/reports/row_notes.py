@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.records.record import TRAIN_AND_VAL
 from benchmark.reports.tables import decimals_for, number
+from benchmark.words import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,6 +80,4 @@ def _no_better(labels: Sequence[str], behind: NDArray[np.bool_], trained: int, t
 
 
 def _named(labels: Sequence[str], which: NDArray[np.bool_]) -> str:
-    names = [label for label, is_one in zip(labels, which, strict=True) if is_one]
-    told, more = ", ".join(names[:MOST_NAMES]), len(names) - MOST_NAMES
-    return f"{told} and {more} more" if more > 0 else told
+    return listed([label for label, one in zip(labels, which, strict=True) if one], MOST_NAMES)

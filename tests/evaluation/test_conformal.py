@@ -151,10 +151,16 @@ def test_where_windows_are_too_few_the_outer_quantiles_are_endless(
     assert np.isfinite(found.offsets[1:-1]).all()
 
 
-def test_an_interval_is_told_only_where_all_of_its_ends_are(task: Task) -> None:
+def test_a_channels_interval_is_told_only_where_all_of_its_ends_are(task: Task) -> None:
     offsets = np.zeros((len(LEVELS), 12, 3), dtype=np.float32)
     offsets[LEVELS.index(0.9), 11, 2] = np.inf  # too few targets of one step and channel
     parts = SeasonalNaive(SHAPE), task.scaler, Calibration(offsets, 8)
+    model = OriginalUnits(*parts, level=80)
+    assert model.told.tolist() == [True, True, False]
+    ends = model.after(task.series.values[:24])
+    for name in model.ends:
+        assert np.isfinite(ends[name]).all(axis=0).tolist() == [True, True, False]
+    offsets[LEVELS.index(0.1), 0] = -np.inf
     assert OriginalUnits(*parts, level=80).ends == ()
     assert OriginalUnits(*parts, level=95).ends == ("lo95", "hi95")
     assert OriginalUnits(*parts).calibration is parts[2]
