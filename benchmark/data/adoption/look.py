@@ -18,7 +18,7 @@ import numpy as np
 from benchmark.config import nearest, validate
 from benchmark.data.adoption.layout import repeat_fault, wide_fault
 from benchmark.data.adoption.margins import empty_rows_fault, trailing_commas_fault, units_fault
-from benchmark.data.adoption.numbers import no_numbers, texts_fault, told_apart
+from benchmark.data.adoption.numbers import COUNTS, no_channel, no_numbers, texts_fault, told_apart
 from benchmark.data.adoption.steps import calendar_fault, most_frequent_step, step_cure
 from benchmark.data.card import DatasetCard, card_of
 from benchmark.data.dates import WHOLE_DATE, date_fault
@@ -126,6 +126,8 @@ def _survey(path: Path, time_column: str | None) -> tuple[DatasetCard, Times, di
         raise UserError(f"{path}: line 1", what, "name it, or take it out")
     card = card.model_copy(update={"time_column": time_column})
     _check_order(card, path, times, frame, channels)
+    if not channels and COUNTS not in reasons.values():  # to forecast from, a count may do
+        raise no_channel(path, reasons)
     return card, times, reasons
 
 
@@ -141,9 +143,7 @@ def _settled(
     channels = [column for column, reason in reasons.items() if not reason]
     left_out = {column: reason for column, reason in reasons.items() if reason}
     if not channels:
-        column, reason = next(iter(reasons.items()), ("", ""))
-        what = f"has no column of numbers beside its times ('{column}': {reason})"
-        raise UserError(str(path), what, "add a column of numbers")
+        raise no_channel(path, reasons)
     fields = card.model_dump(mode="json") | {"frequency": frequency, "missing": "mask"}
     fields |= {"channels": channels, "left_out": list(left_out)}
     card = card_of(fields, "--frequency")

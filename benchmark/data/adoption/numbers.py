@@ -56,6 +56,13 @@ def known_cells(texts: pd.Series[Any]) -> pd.Series[Any]:
     return texts[~texts.isin(MISSING_CELLS)]
 
 
+def no_channel(path: Path, reasons: dict[str, str]) -> UserError:
+    """Describe a file none of whose columns is a channel, by why the first is none."""
+    column, reason = next(iter(reasons.items()))
+    what = f"has no column of numbers beside its times ('{column}': {reason})"
+    return UserError(str(path), what, "add a column of numbers")
+
+
 def texts_fault(path: Path, frame: pd.DataFrame, columns: Sequence[str]) -> UserError | None:
     """Describe columns of numbers that are written otherwise, or nearly so; None where none is.
 

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -233,6 +234,21 @@ def test_the_command_says_what_it_did_and_what_comes_next(command, workplace: Pa
         refused = command("datasets", "mend", "my file.csv", "--output", output)
         assert refused.code == 2
         assert what in refused.err
+
+
+@pytest.mark.parametrize("column", [{"word": "x"}, {"empty": np.nan}], ids=["words", "empty"])
+def test_a_file_without_any_number_is_refused_and_not_copied(
+    column: dict[str, Any], command, workplace: Path
+) -> None:
+    FRAME[["date"]].assign(**column).to_csv("my.csv", index=False)
+    told = command("datasets", "mend", "my.csv", "--time-column", "date")
+    assert (told.code, told.out) == (2, "")
+    assert told.err.startswith("error: my.csv: has no column of numbers beside its times")
+    assert not Path("my_clean.csv").exists()
+    FRAME[["date"]].assign(**column)[::-1].to_csv("my.csv", index=False)  # this can be mended
+    told = command("datasets", "mend", "my.csv", "--time-column", "date")
+    assert told.code == 2
+    assert told.err.startswith("error: my_clean.csv: has no column of numbers beside its times")
 
 
 @pytest.mark.parametrize(

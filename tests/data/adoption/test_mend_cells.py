@@ -203,7 +203,8 @@ def test_an_option_of_the_whole_file_changes_no_column_that_is_written_otherwise
     path, new = user / "my.csv", user / "new.csv"
     labels = np.resize(np.array(["NA", "-", "007", "1E5"]), 480)
     load = [text if n % 9 else "-" for n, text in enumerate(POINTS)]
-    pd.DataFrame({"date": ISO, "load": load, "label": labels}).to_csv(path, index=False)
+    columns = {"date": ISO, "load": load, "label": labels, "heat": VALUES}
+    pd.DataFrame(columns).to_csv(path, index=False)
     mend(path, new)
     assert pd.read_csv(new, dtype="str", keep_default_na=False)["label"].tolist() == labels.tolist()
     half = [text.replace(".", ",") for text in POINTS]
