@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.data.card import load_card
+from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.reports.across import across_table
 from benchmark.reports.cost_columns import SHOWN_COSTS
@@ -143,7 +146,9 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
 def _without_baseline(group: Group, options: Sequence[str]) -> Iterable[str]:
     rows = group.rows
     if len(rows) and BASELINE not in set(rows["model"]):
-        task = rows[["dataset", "horizon", "lookback"]].iloc[0]
+        task = rows[["dataset", "horizon", "lookback"]].iloc[0].to_dict()
+        with suppress(UserError):  # rows stand without the card of their data set, too
+            task["lookback"] = max(task["lookback"], load_card(task["dataset"]).season)
         pairs = [f"{key}={value}" for key, value in task.items()]
         pairs += ["refit=true"] if group.refitted else []
         sets = [word for pair in pairs for word in ("--set", pair)]

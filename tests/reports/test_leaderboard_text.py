@@ -46,6 +46,11 @@ def test_a_table_without_the_row_that_skill_is_beside_says_so(run, table):
     assert note not in to_markdown(leaderboard(table(run("gru"), run("seasonal_naive"))))
 
 
+def test_the_row_that_skill_is_beside_is_to_look_back_a_season_at_least(run, table):
+    told = to_markdown(leaderboard(table(run("gru", dataset="ETTm1", horizon=24, lookback=48))))
+    assert "--set dataset=ETTm1 --set horizon=24 --set lookback=96\n" in told
+
+
 def test_markdown_names_the_command_and_the_note(run, table):
     board = leaderboard(table(run()))
     text = to_markdown(board, command="benchmark run `x`", note="On one core.")
