@@ -227,7 +227,9 @@ def test_an_option_that_does_not_exist_gets_the_usage(command: Command, words: l
     ],
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
-@pytest.mark.parametrize("words", [["run", "model.yaml"], ["suite", "tiny.yaml"]])
+@pytest.mark.parametrize(
+    "words", [["run", "model.yaml"], ["suite", "tiny.yaml"], ["datasets", "check", "toy"]]
+)
 def test_a_mistake_in_a_card(
     command: Command,
     write_dataset: Callable[..., Path],

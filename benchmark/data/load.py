@@ -15,7 +15,7 @@ from benchmark.data.fetch import fetch
 from benchmark.data.missing import settle
 from benchmark.data.parse import parse
 from benchmark.data.remarks import remarks
-from benchmark.data.seasons import customary_season
+from benchmark.data.seasons import customary_season, season_fault
 from benchmark.errors import UserError
 from benchmark.words import time_text
 
@@ -76,12 +76,14 @@ def describe(card: DatasetCard, progress: bool = True) -> dict[str, str]:
 
     Raises:
         DatasetUnavailable: the file is not here and cannot be fetched.
-        UserError: the file is not what its card says.
+        UserError: the file is not what its card says, or too short for its season.
     """
     path = fetch(card, progress)
     series = _read(card, path)
     first, last = (time_text(series.timestamps[i]) for i in (0, -1))
     borders = card.splits.borders(len(series.values))
+    if fault := season_fault(card.name, card.season, len(borders["train"])):
+        raise fault
     facts = {
         "dataset": card.name,
         "file": str(path),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmark.data.frequency import SECONDS, Frequency
 from benchmark.data.totals import moments, never_changes
+from benchmark.errors import UserError
 
 Array = NDArray[np.float64]
 
@@ -130,6 +131,14 @@ def autocorrelation(values: Array, smoothed: int) -> Array:
             total += means / means[0]
             channels += 1
     return total / max(channels, 1)
+
+
+def season_fault(name: str, season: int, train: int) -> UserError | None:
+    """Describe a data set's season that `train` rows do not hold with a row after it; or None."""
+    if season < train:
+        return None
+    what = f"{season} steps do not fit into the train split of {train} rows"
+    return UserError(f"{name}: season", what, "correct the season or the splits in the card")
 
 
 def find_season(train: Array, step: Frequency, length: int | None = None) -> Season:

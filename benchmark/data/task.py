@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmark.data.load import Series
 from benchmark.data.missing import check_every_split
+from benchmark.data.seasons import season_fault
 from benchmark.data.splits import SplitName
 from benchmark.data.totals import known_or_zero, moments, never_changes, stretches, total
 from benchmark.data.windows import Windows, forward_filled
@@ -218,7 +219,5 @@ class Task:
             what = f"{self.lookback} + horizon {self.horizon} do not fit into the train split"
             cure = f"choose a lookback of at most {train - self.horizon}"
             yield UserError(f"{name}: lookback", f"{what} of {train} rows", cure)
-        if train <= self.season:
-            what = f"{self.season} steps do not fit into the train split of {train} rows"
-            cure = "correct the season or the splits in the card"
-            yield UserError(f"{name}: season", what, cure)
+        if fault := season_fault(name, self.season, train):
+            yield fault
