@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,27 @@ def test_one_name_and_seed_are_one_file(files: Path, command: Command) -> None:
     rows = pd.read_csv("results/results.csv")
     assert rows["seed"].tolist() == [1, 2]
     assert rows["config"].nunique() == 1
+
+
+def test_forecasts_in_original_units_that_are_not_said_to_be_are_told(
+    files: Path, command: Command
+) -> None:
+    task = Task(load_dataset("toy"), lookback=24, horizon=12)
+    scaled = np.load("pred.npy")
+    np.save("plain.npy", scaled * 1e6)
+    np.save("units.npy", scaled * task.scaler.scale + task.scaler.mean)
+    answer = command("score", "units.npy", "--name", "theirs", *WORDS)
+    (run,) = Path("results/runs").absolute().glob("theirs-*")
+    told = "units.npy: is scored as scaled values, but makes sense only in original units"
+    assert answer.err == f"warning: {told}; remove {run} and score it with --original-units\n"
+    shutil.rmtree(run)
+    for words in (
+        ("units.npy", "--name", "theirs", "--original-units"),
+        ("pred.npy", "--name", "right"),
+        ("plain.npy", "--name", "absurd"),
+    ):
+        answer = command("score", *words, *WORDS)
+        assert (answer.code, answer.err) == (0, "")
 
 
 def test_there_is_no_model_to_use(files: Path, command: Command) -> None:

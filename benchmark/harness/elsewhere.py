@@ -9,9 +9,13 @@ no calibrated interval, and where others name their device it says `ELSEWHERE`.
 from __future__ import annotations
 
 import hashlib
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from benchmark.config import Positive, Strict
 from benchmark.data.card import load_card
@@ -19,7 +23,8 @@ from benchmark.data.load import load
 from benchmark.data.task import Task
 from benchmark.errors import UserError
 from benchmark.evaluation.elsewhere import check_targets, evaluate_array, read_forecasts
-from benchmark.evaluation.metrics import METRICS, definitions
+from benchmark.evaluation.forecast import Evaluation
+from benchmark.evaluation.metrics import METRICS, definitions, r2
 from benchmark.evaluation.samples import write_samples
 from benchmark.harness.identity import identify
 from benchmark.harness.run import write_errors, write_training
@@ -28,6 +33,9 @@ from benchmark.harness.spec import Name, Seed
 from benchmark.records import layout
 from benchmark.records.record import ELSEWHERE, RunRecord
 from benchmark.records.store import Store, write_record
+
+ABSURD, SENSIBLE = -100, -10
+"""R2 of forecasts that nobody makes, and of poor ones: about MSE in multiples of the mean's."""
 
 
 class Forecasts(Strict):
@@ -61,7 +69,8 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
     """Score forecasts on every test window and put them into the store.
 
     The same file makes the same run; another of the same name and seed is refused, as it would be
-    one more run of what is one run.
+    one more run of what is one run. Forecasts that seem to be in other units than was said get a
+    warning on stderr.
 
     Raises:
         UserError: the data set or the file cannot be had, the file does not hold each test window's
@@ -73,6 +82,7 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
         check_targets(forecasts.target, task, own_units)
     array = read_forecasts(file, task, forecasts.column, original_units=own_units)
     evaluation = evaluate_array(array, str(file), task, own_units)
+    misread = not own_units and _misread(array, str(file), task, evaluation)
     told = {"elsewhere": forecasts.name, "lookback": task.lookback, "horizon": task.horizon}
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -105,7 +115,20 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
         write_samples(folder / layout.FORECASTS, evaluation.samples, evaluation.extremes, task)
         write_training(folder, ())
         write_record(folder, record)
+    if misread:
+        run = store.runs / record.run_id
+        what = "is scored as scaled values, but makes sense only in original units"
+        cure = f"remove {run} and score it with --original-units"
+        sys.stderr.write(f"warning: {file}: {what}; {cure}\n")
     return record
+
+
+def _misread(array: NDArray[Any], where: str, task: Task, scaled: Evaluation) -> bool:
+    """Whether forecasts are absurd as scaled values, and would not be in original units."""
+    with suppress(UserError):  # read so, they may be too large
+        if (r2(scaled.errors) or 0) < ABSURD:
+            return (r2(evaluate_array(array, where, task, True).errors) or 0) > SENSIBLE
+    return False
 
 
 def _check_new(store: Store, record: RunRecord) -> None:
