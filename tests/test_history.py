@@ -147,17 +147,20 @@ def test_a_frame_without_times_and_an_array_end_at_the_present(plain: Fitted) ->
 
 
 @pytest.mark.parametrize("freq", ["h", "D"])
-def test_times_of_a_zone_are_one_step_apart_where_its_clock_is_put_on(
+def test_times_of_a_zone_are_refused_as_by_the_saved_model(
     toy: Path, write_dataset: Callable[..., Path], freq: str
 ) -> None:
     counted = {"time_column": None, "start": "2020-01-01 00:00:00", "left_out": ["date"]}
     write_dataset("zoned", frequency=freq, season=7, **counted)
     fitted = fit("last_value", Task(load_dataset("zoned"), lookback=24, horizon=12))
+    fitted.save("kept")
     times = pd.date_range("2024-03-20", periods=300, freq=freq, tz="Europe/Berlin")
     frame = dated(fitted, times)
-    assert np.array_equal(fitted.forecast(frame), fitted.forecast(frame.to_numpy()))
-    with pytest.raises(UserError, match=r"is .* after"):
-        fitted.forecast(frame.drop(times[-3]))
+    cure = "write all times in UTC" if freq == "h" else "keep the local dates alone"
+    for rows in (frame, frame.rename_axis("date").reset_index()):
+        assert f"has a time zone; {cure}" in same((fitted, load("kept")), rows)
+    mended = frame.tz_convert("UTC") if freq == "h" else frame.tz_localize(None)
+    assert same((fitted, load("kept")), mended) == ""
 
 
 @pytest.mark.parametrize("freq", ["ME", "MS", "W"])

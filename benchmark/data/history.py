@@ -124,17 +124,4 @@ def _times(frame: pd.DataFrame, column: str) -> pd.Series[Any] | None:
         return None if is_number or day_order(times.astype(str).tolist()) is None else times
     if not known.dropna().is_monotonic_increasing:
         raise ValueError(f"history must be in order of time, but its {what} goes backward")
-    return _without_zone(times)
-
-
-def _without_zone(times: pd.Series[Any]) -> pd.Series[Any]:
-    """Put times of a zone into UTC, or where days begin there, dates: no more than steps matter."""
-    import pandas as pd
-
-    if not isinstance(times.dtype, pd.DatetimeTZDtype):
-        return times
-    local: pd.Series[Any] = times.dt.tz_localize(None)
-    if (local == local.dt.normalize()).all():
-        return local
-    in_utc: pd.Series[Any] = times.dt.tz_convert("UTC").dt.tz_localize(None)
-    return in_utc
+    return times
