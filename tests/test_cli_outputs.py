@@ -67,6 +67,31 @@ def test_what_is_read_is_not_written_over_by_whatever_name(
     assert (toy / "in.csv").read_text() == "mine\n"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("forecast", "naive", "--input", "datasets/toy.csv"),
+        ("backtest", "naive"),
+        ("datasets", "mend", "datasets/toy.csv"),
+    ],
+)
+def test_a_table_of_results_is_not_written_over(
+    words: tuple[str, ...], toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
+) -> None:
+    model = {"class": "LastValue"}
+    write_yaml("n.yaml", {"name": "naive", "dataset": "toy", "horizon": 12, "model": model})
+    assert command("run", "n.yaml", "--checkpoint").code == 0
+    table = Path("results/results.csv")
+    before = table.read_bytes()
+    refused = command(*words, "--output", table)
+    assert (refused.code, refused.out) == (2, "")
+    what = "is a table of results, and would be written over; name another file"
+    assert refused.err == f"error: --output {table}: {what}\n"
+    assert table.read_bytes() == before
+    for _ in range(2):  # what such a command has written may be
+        assert command(*words, "--output", "mine.csv").code == 0
+
+
 def test_the_chosen_settings_do_not_replace_the_file_that_they_were_searched_by(
     toy: Path, command: Command, write_yaml: Callable[[str, Any], str]
 ) -> None:

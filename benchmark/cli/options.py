@@ -114,18 +114,22 @@ def check_output(
         option: that named the path.
 
     Raises:
-        UserError: it has another ending, or is one of the files read.
+        UserError: it has another ending, is one of the files read, or holds results of runs.
     """
     if path is None:
         return
 
     from benchmark.files import is_same
+    from benchmark.records.table import holds_results
 
     if path.suffix.lower() not in endings:
         what = f"does not end in {' or '.join(endings)}"
         raise UserError(f"{option} {path}", what, "name such a file; what is there is kept")
     if any(other and is_same(path, other) for other in read):
         what = "is what this command reads, and would be written over"
+        raise UserError(f"{option} {path}", what, "name another file")
+    if ".csv" in endings and holds_results(path):
+        what = "is a table of results, and would be written over"
         raise UserError(f"{option} {path}", what, "name another file")
 
 

@@ -17,7 +17,7 @@ from benchmark.config import nearest
 from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.records import layout
-from benchmark.records.csv_rows import CsvRows, parse_csv_rows, read_csv_rows
+from benchmark.records.csv_rows import MAX_ROW, CsvRows, parse_csv_rows, read_csv_rows
 from benchmark.records.record import (
     COLUMNS,
     OF_THE_MACHINE,
@@ -68,6 +68,16 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
         there = None
     if there != text.encode():
         write_atomically(path, text)
+
+
+def holds_results(path: Path) -> bool:
+    """Whether a file begins as a CSV of results does, whatever follows."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            header = stream.readline(MAX_ROW)
+    except OSError:  # it is not there, or who writes it will be told
+        return False
+    return set(REQUIRED) <= set(header.strip().split(","))
 
 
 def csv_text(records: Iterable[RunRecord]) -> str:
