@@ -88,8 +88,8 @@ def run(
     )
     console = make_console()
     planned = plan(spec, place_of(path, overrides))
-    if planned.remark:
-        tell(console, f"Note: {planned.remark}", style="yellow")
+    for remark in planned.remarks:
+        tell(console, f"Note: {remark}", style="yellow")
     not_kept: NotKept | None = None
     store = Store(execution.results)
     if is_done(planned, execution):

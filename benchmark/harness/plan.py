@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from benchmark.config import nearest
 from benchmark.data.card import load_card
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
@@ -45,10 +46,19 @@ class Plan:
         return _task(self.series, self.spec.lookback, self.spec.horizon)
 
     @property
-    def remark(self) -> str:
-        """What of its training can hardly be meant; empty where all can."""
-        told = self.spec.training.remark if self.fitted == "gradient" else ""
-        return told and f"{self.spec.name}: training.schedule {told}"
+    def remarks(self) -> list[str]:
+        """What of its configuration can hardly be meant, though the run itself can do with it."""
+        spec = self.spec
+        told = spec.training.remark if self.fitted == "gradient" else ""
+        found = [f"training.schedule {told}"] if told else []
+        if spec.search:  # of no use to a run, but to who tunes the model later
+            _, options = resolve_model(spec.model, self.where)
+            known = {"model": options, "training": type(spec.training).model_fields}
+            for key in spec.search:
+                part, option, *_ = [*key.split("."), ""]
+                if option and option not in known[part]:
+                    found.append(f"search.{key} is no option; {nearest(option, known[part])}")
+        return [f"{spec.name}: {each}" for each in found]
 
     @property
     def devices(self) -> int:
