@@ -37,6 +37,24 @@ def test_leaderboard_ranks_all_runs_or_one_csv(toy: Path, run: Run, command: Com
     assert one.out in answer.out
 
 
+def test_a_run_with_damaged_errors_keeps_its_row_and_stops_no_other(
+    toy: Path, run: Run, command: Command
+) -> None:
+    for model in ("ridge", "seasonal_naive", "window_mean"):
+        run(model)
+    (errors,) = toy.glob("results/runs/window_mean-*/errors.npz")
+    errors.write_bytes(errors.read_bytes()[:-100])
+    answer = command("leaderboard", "--output", "board")
+    assert answer.code == 0
+    (line,) = answer.err.splitlines()
+    assert line.startswith(f"warning: {errors}: is damaged (")
+    assert "give the command that made that run again" in line
+    table = (toy / "board" / "leaderboard.md").read_text()
+    assert "vs best" in table
+    rows = {line.split(" | ")[1]: line for line in table.splitlines() if line.startswith("| ")}
+    assert rows.keys() >= {"ridge", "seasonal_naive", "window_mean"}
+
+
 def test_several_files_are_ranked_together_each_run_once(
     toy: Path, run: Run, command: Command
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from benchmark.errors import UserError
 from benchmark.records.arrays import damaged, read_arrays
 from benchmark.records.folder import check_own
 from benchmark.records.layout import ERRORS, run_folders
+from benchmark.records.store import to_stderr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,10 @@ _ROUNDING = 1e-5  # relative; the file keeps float32, the row float64
 
 
 def read_losses(
-    csv: Path, results: DataFrame, metric: Metric = "mse"
+    csv: Path,
+    results: DataFrame,
+    metric: Metric = "mse",
+    warn: Callable[[str], None] = to_stderr,
 ) -> dict[str, NDArray[np.float64]]:
     """Read the error of every test window of the runs whose folders are still there.
 
@@ -40,13 +44,14 @@ def read_losses(
         csv: the file that the results came from.
         results: as `benchmark.records.table.read_results` gives.
         metric: squared errors or absolute ones.
+        warn: told, in one line, of each file of errors that is damaged or leads elsewhere: its run
+            is left out.
 
     Returns:
         For each such run, by its id: mean over steps and channels, scaled series ``(W,)``.
 
     Raises:
-        UserError: a file of errors is damaged, a run's folder leads elsewhere, or that of all runs
-            cannot be read.
+        UserError: the folder of all runs cannot be read.
     """
     import numpy as np
 
@@ -58,7 +63,11 @@ def read_losses(
         for run_id in sorted(scores.keys() & set(kept) - found.keys()):
             path = runs / run_id / ERRORS
             if path.is_file():
-                losses = _read(path, _ARRAYS[metric])
+                try:
+                    losses = _read(path, _ARRAYS[metric])
+                except UserError as error:
+                    warn(f"{error}; until then its row is judged without its windows")
+                    continue
                 if math.isclose(np.mean(losses), scores[run_id], rel_tol=_ROUNDING):
                     found[run_id] = losses
     return _of_the_same_windows(found, done)

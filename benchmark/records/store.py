@@ -68,7 +68,8 @@ def read_record(folder: Path) -> RunRecord:
     return record
 
 
-def _to_stderr(message: str) -> None:
+def to_stderr(message: str) -> None:
+    """Warn of what one run lost, where the others can be gone on with."""
     sys.stderr.write(f"warning: {message}\n")
 
 
@@ -80,7 +81,7 @@ class Store:
         warn: told, in one line, of each damaged run that was set aside.
     """
 
-    def __init__(self, folder: Path, warn: Callable[[str], None] = _to_stderr) -> None:
+    def __init__(self, folder: Path, warn: Callable[[str], None] = to_stderr) -> None:
         self.folder = folder
         self.runs = folder / layout.RUNS
         self._warn = warn
