@@ -87,7 +87,7 @@ def leaderboard(
 
         write_atomically(latex, to_latex([*tables_of(board), *compared]))
         tell(console, f"LaTeX: {latex}")
-    print_table(board, console, [] if csvs else _into(results))
+    print_table(board, console, None if csvs else _unusual(results))
     print_tables(compared, console)
     if ranks is not None:  # last, as some tables have no ranks to draw
         from benchmark.reports.critical_difference import plot_ranks
@@ -101,13 +101,13 @@ def show_boards(path: Path, console: Console, only: set[str]) -> None:
     from benchmark.reports.leaderboard import print_table
     from benchmark.reports.ranking import leaderboard as rank
 
-    print_table(rank(*_read([path], only)), console, _into(path.parent))
+    print_table(rank(*_read([path], only)), console, _unusual(path.parent))
 
 
-def _into(results: Path) -> list[str]:
-    """The option that another command needs to write into the same results folder."""
+def _unusual(results: Path) -> Path | None:
+    """The folder, where another command has to be told it to write there."""
     usual = Path(os.environ.get(RESULTS_VARIABLE) or RESULTS)
-    return [] if results == usual else ["--results", str(results)]
+    return None if results == usual else results
 
 
 def _read(

@@ -79,8 +79,7 @@ class Calibration:
     def told(self, level: int) -> NDArray[np.bool_]:
         """Say which channels have an interval of a level, in percent, at every step ``(C,)``."""
         ends = self.offsets[list(INTERVALS[level])]  # (2, H, C)
-        told: NDArray[np.bool_] = np.isfinite(ends).all(axis=(0, 1))
-        return told
+        return np.asarray(np.isfinite(ends).all(axis=(0, 1)))
 
     def untold(self, level: int, channels: Sequence[str]) -> str:
         """Say what has no interval of a level, in percent, and why; nothing where all has one.

@@ -172,8 +172,8 @@ def _graph(model: OriginalUnits, x: Tensor, free: Any) -> ExportedProgram:
 
 def _compare(run: SavedRun, theirs: dict[str, Tensor], ours: dict[str, Tensor]) -> None:
     for name, part in ours.items():
-        apart = ((theirs[name] - part) / run.model.scale).abs()
-        apart = float((apart[..., run.model.told] if name in run.model.ends else apart).max())
+        off = ((theirs[name] - part) / run.model.scale).abs()
+        apart = float((off[..., run.model.told] if name in run.model.ends else off).max())
         if not apart <= TOLERANCE:
             what = f"exported, its {name} is {apart:.3g} scaled units from ours"
             raise UserError(f"run {run.run_id}", what, "use it by benchmark forecast")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from benchmark.reports.tables import (
 from benchmark.reports.terminal import print_tables
 from benchmark.reports.tidy import to_csv
 from benchmark.reports.ties import tie_columns
+from benchmark.words import command_line
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,12 +61,12 @@ MOST_FAILURES = 10
 
 
 def _table(
-    group: Group, compact: bool, most: int | None = None, options: Sequence[str] = ()
+    group: Group, compact: bool, most: int | None = None, results: Path | None = None
 ) -> Table:
     """Lay out the best rows of one group, all of them where `most` is None.
 
-    `compact` fits 100 columns and says once what all rows share. `options` are those of a command
-    whose row is to stand beside these.
+    `compact` fits 100 columns and says once what all rows share. `results` is the folder where a
+    command is to put a row beside these.
     """
     rows = group.rows
     shown = rows[:most]
@@ -108,7 +108,7 @@ def _table(
             *_cut(len(rows), most),
             *group.notes,
             *unmarked_note(unsure),
-            *_without_baseline(group, options),
+            *_without_baseline(group, results),
             *_tuned(rows),
             *failures(group.failed, MOST_FAILURES if compact else None),
         ),
@@ -143,16 +143,15 @@ def _scores(group: Group, compact: bool) -> tuple[dict[str, list[Cell]], dict[st
     return columns, unsure
 
 
-def _without_baseline(group: Group, options: Sequence[str]) -> Iterable[str]:
+def _without_baseline(group: Group, results: Path | None) -> Iterable[str]:
     rows = group.rows
     if len(rows) and BASELINE not in set(rows["model"]):
-        task = rows[["dataset", "horizon", "lookback"]].iloc[0].to_dict()
+        dataset, horizon, lookback = rows[["dataset", "horizon", "lookback"]].iloc[0]
         with suppress(UserError):  # rows stand without the card of their data set, too
-            task["lookback"] = max(task["lookback"], load_card(task["dataset"]).season)
-        pairs = [f"{key}={value}" for key, value in task.items()]
-        pairs += ["refit=true"] if group.refitted else []
-        sets = [word for pair in pairs for word in ("--set", pair)]
-        command = shlex.join(["benchmark", "run", BASELINE, *sets, *options])
+            lookback = max(lookback, load_card(dataset).season)
+        sets = [f"dataset={dataset}", f"horizon={horizon}", f"lookback={lookback}"]
+        sets += ["refit=true"] if group.refitted else []
+        command = command_line("run", BASELINE, set=sets, results=results)
         yield f"Skill is beside {BASELINE}, which has no row here: {command}"
 
 
@@ -214,16 +213,16 @@ def tables_of(board: Leaderboard) -> list[Table]:
     return [*(_table(group, compact=True) for group in board.groups), *_over_groups(board)]
 
 
-def print_table(board: Leaderboard, console: Console, options: Sequence[str] = ()) -> None:
+def print_table(board: Leaderboard, console: Console, results: Path | None = None) -> None:
     """Print the best rows of each task to the terminal.
 
     Args:
         board: what to print.
         console: where to.
-        options: of a command that puts a row beside these, as ``--results FOLDER``.
+        results: where a command puts a row beside these; the usual folder if None.
     """
     most = rows_a_task(len(board.groups), MOST_PRINTED)
-    tables = [_table(group, True, most, options) for group in board.groups]
+    tables = [_table(group, True, most, results) for group in board.groups]
     over = _over_groups(board)
     most = rows_a_task(len(over), MOST_PRINTED)
     print_tables([*tables, *(_head(table, most) for table in over)], console, elsewhere="--output")
