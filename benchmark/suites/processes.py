@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from benchmark.harness.plan import Plan
     from benchmark.records.record import RunRecord
     from benchmark.training.report import Epoch
+
+
+CLEANED = "ignore:resource_tracker:UserWarning"
+"""Where a signal ends this process, Python's resource tracker removes its semaphores, as it should,
+and would warn the user of a leak."""
 
 
 class Processes:
@@ -60,6 +66,8 @@ class Processes:
         self._time_limit = time_limit
 
     def __enter__(self) -> Self:
+        if CLEANED not in sys.warnoptions:
+            sys.warnoptions.append(CLEANED)  # Python hands these on to its resource tracker
         self._free = [_Worker(self._threads) for _ in range(self.slots)]
         self._busy: dict[Future[Any], _Worker] = {}
         return self

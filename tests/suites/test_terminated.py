@@ -76,16 +76,17 @@ def models(
     ],
 )
 def test_sigterm_while_a_net_trains_ends_the_command_at_once(toy: Path, words: list[str]) -> None:
-    quiet = subprocess.DEVNULL
-    command = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *words], cwd=toy, stdout=quiet, stderr=quiet
-    )
+    whole = [sys.executable, "-m", "benchmark", *words]
+    quiet, told = subprocess.DEVNULL, subprocess.PIPE
+    command = subprocess.Popen(whole, cwd=toy, stdout=quiet, stderr=told, text=True)
     done = [("naive", "done")] * (words[0] == "suite")
     while not (toy / "training").exists() or rows(toy) != done:
         assert command.poll() is None
         time.sleep(0.05)
     command.terminate()
-    assert command.wait(timeout=20) == -signal.SIGTERM
+    _, errors = command.communicate(timeout=20)  # of what the command started, too
+    assert command.returncode == -signal.SIGTERM
+    assert "leaked" not in errors
     assert rows(toy) == done
     assert [read_trials(path) for path in toy.rglob("trials.json")] == [[]] * (words[0] == "tune")
 
