@@ -6,6 +6,7 @@ trial is pruned at an epoch by which it is worse than the median of those that f
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ class Trial(Strict):
 
 class _Trials(Strict):
     trials: tuple[Trial, ...]
+    sha256: str | None = None  # earlier versions wrote none
 
 
 def read_trials(path: Path) -> list[Trial]:
@@ -65,7 +67,10 @@ def read_trials(path: Path) -> list[Trial]:
         return []
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return list(validate(_Trials, data, str(path)).trials)
+        found = validate(_Trials, data, str(path))
+        if found.sha256 not in (None, _checksum(data["trials"])):
+            raise damaged(path)
+        return list(found.trials)
     except (ValueError, RecursionError, UserError):
         raise damaged(path) from None
 
@@ -76,13 +81,19 @@ def damaged(path: Path) -> UserError:
 
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
-    """Keep the trials in a file, atomically.
+    """Keep the trials in a file with their checksum, atomically.
 
     Raises:
         UserError: it cannot be written.
     """
-    document = {"trials": [trial.model_dump() for trial in trials]}
+    rows = [trial.model_dump() for trial in trials]
+    document = {"trials": rows, "sha256": _checksum(rows)}
     write_atomically(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def _checksum(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Of trials as JSON, which is the same before they are written and after."""
+    return hashlib.sha256(json.dumps(rows, allow_nan=False).encode()).hexdigest()
 
 
 def require_optuna() -> None:

@@ -105,6 +105,8 @@ def test_a_damaged_file_of_trials_is_told_and_left_alone(small, command, no_trai
         {"params": {"lookback": 24}},
     ]
     texts = [json.dumps({"trials": [trial | change]}) for change in strange]
+    texts.append(written.replace(repr(trial["score"]), repr(trial["score"] / 2)))
+    texts.append(written.replace('"finished"', '"pruned"'))
     texts += [written[:-9], json.dumps({"trials": [{"score": 1}]}), "[]", "[" * 100_000]
     for text in texts:
         file.write_text(text)
@@ -113,6 +115,16 @@ def test_a_damaged_file_of_trials_is_told_and_left_alone(small, command, no_trai
             told.err == f"error: {file.resolve()}: is damaged; remove it; the search begins anew\n"
         )
         assert file.read_text() == text
+
+
+def test_trials_of_before_there_was_a_checksum_are_gone_on_with(small, command, no_training):
+    assert command("tune", small(), "--budget", 1).code == 0
+    (file,) = Path("results/tune").glob("small-*/trials.json")
+    document = json.loads(file.read_text())
+    assert len(document.pop("sha256")) == 64
+    file.write_text(json.dumps(document))
+    no_training()
+    assert command("tune", "small.yaml", "--budget", 1).code == 0
 
 
 def test_a_folder_in_the_place_of_the_trials_is_told(small, command, no_training):
