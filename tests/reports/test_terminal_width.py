@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from dataclasses import replace
@@ -39,6 +40,19 @@ def results(name):
     return read_results(REFERENCE / name / "results.csv")
 
 
+@functools.cache
+def board_of(name):
+    """The leaderboard of committed results, for tests that change nothing in it."""
+    return leaderboard(results(name))
+
+
+@functools.cache
+def comparison_of(old, new):
+    """The judged comparison of committed results, for tests that change nothing in it."""
+    before, after = results(old), results(new)
+    return judge(compare(before, after), Side(before, {}), Side(after, {}))
+
+
 def printed(show, width):
     stream = io.StringIO()
     show(Console(file=stream, width=width))
@@ -52,7 +66,7 @@ def printed(show, width):
     "name", ["etth1", "lookbacks", "best_datasets", "best_horizons", "breadth", "horizons", "tuned"]
 )
 def test_a_leaderboard_keeps_names_and_errors_whole(name, width):
-    board = leaderboard(results(name))
+    board = board_of(name)
     lines = printed(lambda console: print_table(board, console), width)
     words = [line.split() for line in lines]
     for row in board.groups[0].rows.to_dict("records"):
@@ -72,8 +86,7 @@ def test_a_leaderboard_of_namesakes_keeps_their_brackets(width):
 
 @WIDTHS
 def test_a_comparison_keeps_names_errors_and_verdicts_whole(width):
-    old, new = results("etth1"), results("lookbacks")
-    comparison = judge(compare(old, new), Side(old, {}), Side(new, {}))
+    comparison = comparison_of("etth1", "lookbacks")
     lines = printed(lambda console: print_comparison(comparison, console), width)
     words = [line.split() for line in lines]
     for row in comparison.rows.to_dict("records"):
