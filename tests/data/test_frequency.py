@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.data.frequency import Frequency
@@ -25,6 +25,7 @@ def grid(step: str, start: object, rows: int = 40) -> np.ndarray:
 
 
 @pytest.mark.parametrize("step", STEPS)
+@settings(max_examples=40)
 @given(start=starts, data=st.data())
 def test_steps_are_counted_and_laid_out_as_pandas_does(
     step: str, start: object, data: st.DataObject
@@ -38,6 +39,7 @@ def test_steps_are_counted_and_laid_out_as_pandas_does(
 
 
 @pytest.mark.parametrize("step", STEPS)
+@settings(max_examples=40)
 @given(start=starts, seconds=st.integers(1, 10_000_000))
 def test_a_number_of_steps_is_whole_exactly_where_it_leads_from_one_time_to_the_next(
     step: str, start: object, seconds: int

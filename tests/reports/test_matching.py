@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.reports.changes import compare
@@ -29,6 +29,7 @@ def side(seeds_of):
     return pd.DataFrame(rows, columns=[*KEY, "mse"]).astype({"seed": int}).assign(**constant)
 
 
+@settings(max_examples=30)
 @given(*(st.fixed_dictionaries({"gru": seed_sets, "lstm": seed_sets}) for _ in "ab"))
 def test_seeds_are_taken_together_only_where_none_is_shared(old, new):
     rows = matched(side(old), side(new), ("mse",))
