@@ -71,13 +71,13 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
 
 
 def holds_results(path: Path) -> bool:
-    """Whether a file begins as a CSV of results does, whatever follows."""
+    """Whether a file begins as a CSV of results does, whatever follows; a spreadsheet's, too."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
             header = stream.readline(MAX_ROW)
     except OSError:  # it is not there, or who writes it will be told
         return False
-    return set(REQUIRED) <= set(header.strip().split(","))
+    return set(REQUIRED) <= set(header.replace('"', "").strip().split(","))
 
 
 def csv_text(records: Iterable[RunRecord]) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmark.errors import UserError
 from benchmark.records.record import COLUMNS, column_kinds
-from benchmark.records.table import REQUIRED, read_results, read_table, write_csv
+from benchmark.records.table import REQUIRED, holds_results, read_results, read_table, write_csv
 
 numbers = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 names = st.text(
@@ -249,3 +249,16 @@ def test_any_table_of_known_columns_is_read_as_strictly(write):
     assert frame["score"].isna().tolist() == [True]
     with pytest.raises(UserError, match=r"column score: must be a finite number, it is empty"):
         read_table(write({"name": "NA", "size": "3", "score": ""}), kinds)
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "marked"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL], ids=["bare", "quoted"])
+def test_a_table_is_known_however_a_spreadsheet_wrote_it(
+    tmp_path: Path, mark: str, quoting: int
+) -> None:
+    path = tmp_path / "results.csv"
+    pd.DataFrame(columns=["notes", *REQUIRED]).to_csv(path, index=False, quoting=quoting)
+    path.write_text(mark + path.read_text())
+    assert holds_results(path)
+    path.write_text(mark + "date,mse,mae\n")
+    assert not holds_results(path)
