@@ -86,6 +86,7 @@ def test_an_option_of_another_schedule_is_told(
     [
         ("model.channel_wise", "search.model.channel_wise is no option; "),
         ("training.epocs", "search.training.epocs is no option; did you mean 'epochs'?"),
+        ("model.class", ""),
         ("training.epochs", ""),
         ("lookback", ""),
     ],

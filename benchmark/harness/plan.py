@@ -53,7 +53,10 @@ class Plan:
         found = [f"training.schedule {told}"] if told else []
         if spec.search:  # of no use to a run, but to who tunes the model later
             _, options = resolve_model(spec.model, self.where)
-            known = {"model": options, "training": type(spec.training).model_fields}
+            known = {
+                "model": ["class", *options],
+                "training": [*type(spec.training).model_fields],
+            }
             for key in spec.search:
                 part, option, *_ = [*key.split("."), ""]
                 if option and option not in known[part]:
