@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from codecs import iterdecode
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import isfinite, isnan
@@ -55,7 +54,8 @@ def csv_rows(
         UserError: a line is none, or not in that encoding.
     """
     with opened_text(path) as stream:
-        rows = csv.reader(iterdecode(stream, card.codec), strict=True)
+        # each line by itself, so that one cut short at the file's end is told by its own number
+        rows = csv.reader((line.decode(card.codec) for line in stream), strict=True)
         try:
             for row in rows:
                 yield rows.line_num, row

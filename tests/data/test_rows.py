@@ -264,6 +264,15 @@ def test_text_that_is_not_in_the_data_sets_encoding_is_refused(tmp_path: Path) -
         assert "ä" in written_anew(caught.value.cure).read_text("utf-8")
 
 
+def test_a_letter_that_the_end_of_the_file_cuts_is_told_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    columns = ["when", *CHANNELS, "note"]
+    text = text_of([[*row, "ä"] for row in ROWS], columns).rstrip("\n")
+    path.write_bytes(text.encode()[:-1])
+    with pytest.raises(UserError, match=f"new.csv: line {len(ROWS) + 1}: is not utf-8 text"):
+        read(path)
+
+
 GAPPY = text_of(
     [
         ["2024-02-29 23:30:00", "", "-2"],
