@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import isfinite, isnan
@@ -54,8 +55,9 @@ def csv_rows(
         UserError: a line is none, or not in that encoding.
     """
     with opened_text(path) as stream:
-        # each line by itself, so that one cut short at the file's end is told by its own number
-        rows = csv.reader((line.decode(card.codec) for line in stream), strict=True)
+        # each line to its end, so that one that the file's end cuts is told by its own number
+        decode = getincrementaldecoder(card.codec)().decode
+        rows = csv.reader((decode(line, True) for line in stream), strict=True)
         try:
             for row in rows:
                 yield rows.line_num, row
