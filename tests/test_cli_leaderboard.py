@@ -53,6 +53,12 @@ def test_a_run_with_damaged_errors_keeps_its_row_and_stops_no_other(
     assert "vs best" in table
     rows = {line.split(" | ")[1]: line for line in table.splitlines() if line.startswith("| ")}
     assert rows.keys() >= {"ridge", "seasonal_naive", "window_mean"}
+    (toy / "gate.yaml").write_text("significant_only: true\n")
+    table = "results/results.csv"
+    for words in ([table, "--published"], [table, table, "--gate", "gate.yaml"]):
+        answer = command("compare", *words)  # reads the errors by both metrics
+        assert answer.code == 0
+        assert answer.err.count("is damaged (") == 1
 
 
 def test_several_files_are_ranked_together_each_run_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,6 +115,7 @@ def _gate(path: Path | None, tolerance: float | None) -> Gate:
 
 
 def _of_files(old: Path, new: Path, gate: Gate) -> Comparison:
+    from benchmark.records.losses import once
     from benchmark.records.table import read_results
     from benchmark.reports.changes import compare as compare_tables
     from benchmark.reports.judgement import judge
@@ -122,45 +124,50 @@ def _of_files(old: Path, new: Path, gate: Gate) -> Comparison:
         cure = f"of git revisions, use: benchmark compare {old}..{new}"
         raise UserError(str(old), "no such file", cure)
     before, after = read_results(old), read_results(new)
-    sides = _side(old, before, gate), _side(new, after, gate)
+    warn = once()
+    sides = _side(old, before, gate, warn), _side(new, after, gate, warn)
     return judge(compare_tables(before, after, gate), *sides)
 
 
-def _side(path: Path, table: DataFrame, gate: Gate) -> Side:
+def _side(path: Path, table: DataFrame, gate: Gate, warn: Callable[[str], None]) -> Side:
     """Read what a file's rows are judged by: of the MAE only where its verdict is asked for."""
     from benchmark.records.losses import read_losses
     from benchmark.reports.judgement import Side
 
-    losses: dict[Metric, Losses] = {"mse": read_losses(path, table)}
+    losses: dict[Metric, Losses] = {"mse": read_losses(path, table, "mse", warn)}
     if gate.significant_only:
-        losses["mae"] = read_losses(path, table, "mae")
+        losses["mae"] = read_losses(path, table, "mae", warn)
     return Side(table, losses)
 
 
 def _of_revisions(revisions: str, patterns: list[str], gate: Gate) -> tuple[Comparison, str]:
+    from benchmark.records.losses import once
     from benchmark.records.revisions import results_between
     from benchmark.reports.changes import compare as compare_tables
     from benchmark.reports.changes import merge
     from benchmark.reports.judgement import judge
 
-    by_file = {}
+    by_file, warn = {}, once()
     for name, tables in results_between(revisions, patterns).items():
         # Runs' folders are not committed, but those still here may be of either revision.
-        old, new = (_side(Path(name), table, gate) for table in tables)
+        old, new = (_side(Path(name), table, gate, warn) for table in tables)
         by_file[name] = judge(compare_tables(*tables, gate), old, new)
     return merge(by_file), f"{revisions}: {', '.join(by_file)}"
 
 
 def _beside_published(csv: Path | None, results: Path, markdown: bool) -> None:
-    from benchmark.records.losses import read_losses
+    from benchmark.records.losses import once, read_losses
     from benchmark.records.store import Store
     from benchmark.records.table import read_results
     from benchmark.reports.published import compare_published, read_published
     from benchmark.reports.published_tables import print_published, to_markdown
 
     path = csv or Store(results).csv_of_runs()
-    rows = read_results(path)
-    losses = {"mse": read_losses(path, rows), "mae": read_losses(path, rows, "mae")}
+    rows, warn = read_results(path), once()
+    losses = {
+        "mse": read_losses(path, rows, "mse", warn),
+        "mae": read_losses(path, rows, "mae", warn),
+    }
     figures = read_published(PUBLISHED)
     beside = compare_published(rows, figures, losses)
     if beside.matches.empty:

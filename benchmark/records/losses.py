@@ -6,6 +6,7 @@ import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,7 +46,7 @@ def read_losses(
         results: as `benchmark.records.table.read_results` gives.
         metric: squared errors or absolute ones.
         warn: told, in one line, of each file of errors that is damaged or leads elsewhere: its run
-            is left out.
+            is left out. Who reads files twice takes `once`.
 
     Returns:
         For each such run, by its id: mean over steps and channels, scaled series ``(W,)``.
@@ -71,6 +72,11 @@ def read_losses(
                 if math.isclose(np.mean(losses), scores[run_id], rel_tol=_ROUNDING):
                     found[run_id] = losses
     return _of_the_same_windows(found, done)
+
+
+def once() -> Callable[[str], None]:
+    """Warn on stderr, of each fault once: files are read by both metrics, and for both sides."""
+    return cache(to_stderr)
 
 
 def _of_the_same_windows(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.records.layout import run_folders
-from benchmark.records.losses import read_losses
+from benchmark.records.losses import once, read_losses
 from benchmark.reports.across import across_table
 from benchmark.reports.costs import PANEL
 from benchmark.reports.critical_difference import ranks_spec
@@ -86,8 +86,11 @@ class Source:
     @cached_property
     def losses(self) -> Mapping[str, Losses]:
         """The errors of every test window of the runs that are shown, by metric."""
-        shown = best_runs(self.results)
-        return {"mse": read_losses(self.csv, shown), "mae": read_losses(self.csv, shown, "mae")}
+        shown, warn = best_runs(self.results), once()
+        return {
+            "mse": read_losses(self.csv, shown, "mse", warn),
+            "mae": read_losses(self.csv, shown, "mae", warn),
+        }
 
     @cached_property
     def board(self) -> Leaderboard:
