@@ -94,12 +94,39 @@ def middle(quantiles: Tensor, target: Tensor) -> Tensor:
     return forecast
 
 
-class QuantileSums:
-    """Scores of quantile forecasts, summed over batches where the data lies, batches in float64.
+def residuals(quantiles: Tensor, target: Tensor, offsets: Tensor) -> Tensor:
+    """What is left of targets ``(B, H, C)`` over calibrated quantiles ``(B, Q, H, C)``.
 
     Quantiles that cross, as heads trained each by itself may, are put in order after calibration:
     no quantile loss grows by it (V. Chernozhukov, I. Fernandez-Val and A. Galichon, Quantile and
     probability curves without crossing, 2010).
+
+    Args:
+        quantiles: before calibration ``(B, 1 or Q, H, C)``.
+        target: true values.
+        offsets: what calibration adds to each quantile ``(Q, H, C)``.
+    """
+    # contiguous: a transposed view would be walked against its memory eleven times
+    residual = (target[:, None] - quantiles).contiguous() - offsets  # (B, Q, H, C)
+    return residual.sort(dim=1, descending=True).values if quantiles.shape[1] > 1 else residual
+
+
+def holds(residual: Tensor, low: int, high: int) -> Tensor:
+    """Say which targets an interval holds, its ends included ``(B, H, C)``.
+
+    By `residuals` and not by the interval's ends: where a series often repeats a value, a target
+    lies on an end exactly, and adding the offset to the forecast would round it to either side.
+
+    Args:
+        residual: of `residuals`; where it is NaN, nothing is held.
+        low: number of the lower end among the levels.
+        high: of the upper one.
+    """
+    return (residual[:, low] >= 0) & (residual[:, high] <= 0)
+
+
+class QuantileSums:
+    """Scores of quantile forecasts, summed over batches where the data lies, batches in float64.
 
     Args:
         offsets: what calibration adds to each quantile ``(Q, H, C)``.
@@ -119,17 +146,14 @@ class QuantileSums:
         windows = max(1, PIECE // self._offsets.numel())
         pieces = zip(quantiles.split(windows), target.split(windows), strict=True)  # type: ignore[no-untyped-call]
         for some, true in pieces:
-            # contiguous: a transposed view would be walked against its memory eleven times
-            residual = (true[:, None] - some).contiguous() - self._offsets  # (B, Q, H, C)
-            if some.shape[1] > 1:
-                residual = residual.sort(dim=1, descending=True).values
+            residual = residuals(some, true, self._offsets)
             known = ~true.isnan() if self._masked else None
             if known is not None:
                 residual = torch.where(known[:, None], residual, 0.0)
             self._residual += residual.sum(dim=(0, 2, 3))
             self._excess -= residual.clamp(max=0).sum(dim=(0, 2, 3))
             for number, (low, high) in enumerate((INTERVAL_80, INTERVAL_95)):
-                within = (residual[:, low] >= 0) & (residual[:, high] <= 0)
+                within = holds(residual, low, high)
                 self._inside[number] += (within if known is None else within & known).sum()
             self._count += true.numel() if known is None else int(known.sum())
 

@@ -21,7 +21,7 @@ from benchmark.data.windows import Windows
 from benchmark.errors import UserError
 from benchmark.evaluation.errors import gather_errors
 from benchmark.evaluation.metrics import mae, mase, mse
-from benchmark.evaluation.original import FORECAST
+from benchmark.evaluation.quantiles import INTERVAL_80, holds, middle, quantiles_of, residuals
 from benchmark.files import write_atomically
 from benchmark.harness.saved import SavedRun
 from benchmark.words import time_text
@@ -131,12 +131,12 @@ def _forecasts(
     """Yield point forecast and target, scaled; add how many targets each interval holds."""
     for part in torch.split(index, BATCH):
         x, y = windows.gather(part)
-        found = run.model.scaled(x)
-        if run.model.ends:
-            low, high = (found[end] for end in run.model.ends)
-            held = (low <= y) & (y <= high)  # where y is missing or no end told, neither holds
-            inside.append(held.sum(dim=(1, 2)))
-        yield found[FORECAST].detach(), y  # one that adapts switches gradients on
+        # one that adapts switches gradients on
+        quantiles = quantiles_of(run.model.forecaster, x).detach()
+        if run.model.offsets is not None:  # where y is missing or no end told, nothing is held
+            residual = residuals(quantiles, y, run.model.offsets)
+            inside.append(holds(residual, *INTERVAL_80).sum(dim=(1, 2)))
+        yield middle(quantiles, y), y
 
 
 def _over_channels(part: Scores) -> Scores:

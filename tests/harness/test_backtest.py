@@ -67,6 +67,16 @@ def test_masked_values_count_in_no_score(
     assert [float(cells[place]) for place in (1, 2, 4, 5)] == pytest.approx(expected, abs=6e-5)
 
 
+def test_a_target_on_an_intervals_end_is_held_as_in_the_runs_own_score(
+    kept: Any, command: Any, write_dataset: Any, values: NDArray[np.float64]
+) -> None:
+    steps = (values / values[:400].std(axis=0)).round(1) * 7.3  # a change is one of few numbers
+    write_dataset(values=steps)
+    record = json.loads((kept("LastValue") / "record.json").read_text())
+    table = scores(command, "--stride", 1)
+    assert table["coverage_80"].mean() == pytest.approx(record["coverage_80"], rel=1e-12)
+
+
 def test_each_origin_of_a_file_is_scored_as_by_hand(
     kept: Any, command: Any, toy: Path, values: NDArray[np.float64]
 ) -> None:
