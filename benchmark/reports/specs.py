@@ -6,6 +6,7 @@ draws for. Every chart has one field `series` that tells its lines apart.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,7 @@ AT_SEASONS = (
 def steps_spec() -> Spec:
     """Error by step of the horizon; rows: step, value, series."""
     spec = with_seasons(lines_spec("step", "steps ahead", SCALED_MSE))
+    spec["layer"].append(_dots())
     spec["encoding"]["color"]["legend"]["symbolSize"] = 600  # as long as the longest dash
     dashes = spec["encoding"]["color"] | {"scale": {"range": DASHES}}
     spec["encoding"]["strokeDash"] = dashes
@@ -121,7 +123,10 @@ def forecasts_spec(
     unseen = layer("rule", None, {"y": None, "color": {"value": GREY}}, strokeDash=[3, 3])
     ends = {"y": {"field": "low"}, "y2": {"field": "high"}}
     band = layer("area", "isValid(datum.low)", ends, opacity=OPACITY, strokeWidth=0)
-    spec["layer"] = [unseen | {"data": {"values": [{field: start}]}}, band, *spec["layer"]]
+    bar = layer("rule", _is("alone", True), ends, opacity=OPACITY, strokeWidth=10)
+    bar["transform"].append({"filter": "isValid(datum.low)"})
+    unseen["data"] = {"values": [{field: start}]}
+    spec["layer"] = [unseen, band, bar, *spec["layer"], _dots()]
     is_band = f"indexof(datum.label || '', '{INTERVAL}') == 0"
     spec["encoding"]["color"]["legend"] |= {
         "symbolStrokeWidth": {"expr": f"{is_band} ? 10 : 2"},
@@ -208,6 +213,8 @@ def complete(spec: Spec, rows: Rows, colours: Mapping[str, str], **titles: str) 
         titles: of the axes, by channel (``x=``, ``y=``).
     """
     domain = list(colours)
+    count = Counter(row.get("series") for row in rows)
+    rows = [row | {"alone": count[row.get("series")] == 1} for row in rows]
     spec["data"] = {"values": rows}
     spec["encoding"]["color"]["scale"] = {"domain": domain, "range": list(colours.values())}
     for axis, title in titles.items():
@@ -273,6 +280,11 @@ def series(symbol: str | None = "stroke") -> Spec:
         "symbolStrokeWidth": 2,
     }
     return {"field": "series", "type": "nominal", "legend": legend}
+
+
+def _dots() -> Spec:
+    """Series of a single row, at a horizon of one step say: no line goes through one point."""
+    return layer("point", _is("alone", True), filled=True, size=60, opacity=1)
 
 
 def _is(field: str, value: str | bool) -> Spec:

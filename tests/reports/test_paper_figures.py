@@ -242,6 +242,20 @@ def test_past_steps_count_among_the_seasons_that_are_drawn(
     assert ("20" in labels) != expected
 
 
+@pytest.mark.parametrize("kind", ["steps", "forecasts"])
+@pytest.mark.parametrize(("horizon", "dots"), [(1, 2), (2, 0)])
+def test_a_horizon_of_one_step_is_drawn_as_dots(
+    run, leave, detail, tmp_path, drawn, kind, horizon, dots
+):
+    details = [detail(name, leave(run(name, horizon=horizon))) for name in ("gru", "lstm")]
+    make = figures.SIMPLE.get(kind, lambda found: figures.forecasts_rows(found, "OT", 1))
+    figures.save_chart(kind, make(details), details, tmp_path / "a.svg")
+    (scene,) = drawn
+    assert {mark["fill"] for mark in scene.marks("symbol")} == set(specs.PALETTE[:dots])
+    bars = [mark for mark in scene.marks("rule") if mark.get("strokeWidth") == 10]
+    assert len(bars) == (dots > 0 and kind == "forecasts")
+
+
 @pytest.mark.parametrize("kind", ["steps", "channels"])
 def test_models_are_told_apart_without_colours(run, leave, detail, tmp_path, kind):
     names = [f"m{number}" for number in range(8)]

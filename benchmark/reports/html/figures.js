@@ -68,6 +68,9 @@ function draw(kind, rows, colours, told, titles = {}) {
   if (rows.length === 0) return;
   const box = byId(kind);
   const spec = structuredClone(report.charts[kind]);
+  const count = {};
+  for (const { series } of rows) count[series] = (count[series] ?? 0) + 1;
+  rows = rows.map((row) => ({ ...row, alone: count[row.series] === 1 })); // no line goes through one point
   spec.datasets = { rows };
   const isNeeded = ({ transform: [{ filter }] = [{ filter: "" }] }) => !filter.field || rows.some((row) => row[filter.field] === filter.equal);
   if (spec.layer) spec.layer = spec.layer.filter(isNeeded); // of no row it would warn of a scale without end
