@@ -91,17 +91,14 @@ def test_an_option_of_another_schedule_is_told(
         ("lookback", ""),
     ],
 )
-def test_a_key_that_a_search_cannot_try_is_told_by_a_run_and_a_suite(
+def test_a_key_that_a_search_cannot_try_is_told_by_a_run(
     toy: Path, command: Command, write_yaml: Callable[[str, Any], str], search: str, told: str
 ) -> None:
     write_yaml("model.yaml", f"{LINEAR}search: {{{search}: [24, 36]}}\n")
-    grid = {"datasets": ["toy"], "horizons": [12]}
-    write_yaml("suite.yaml", {"name": "mine", "models": ["model.yaml"], "grids": [grid]})
-    for words in (("run", "model.yaml"), ("suite", "suite.yaml")):
-        answer = command(*words)
-        assert answer.code == 0
-        assert ("Note: linear: search." in answer.out) is bool(told)
-        assert told in answer.out
+    answer = command("run", "model.yaml")
+    assert answer.code == 0
+    assert ("Note: linear: search." in answer.out) is bool(told)
+    assert told in answer.out
 
 
 def test_a_grid_without_any_model_is_refused(

@@ -70,7 +70,7 @@ class Fitted(FittedPlan):
         _, *ends = self._forecast(history, level).values()
         untold = self.calibration.untold(level, self.task.series.channels)
         if not ends:
-            raise UserError("interval", untold, "take a lower level, or more validation rows")
+            raise UserError("level", untold, "take a lower level, or more validation rows")
         if untold:
             warnings.warn(untold, stacklevel=2)
         low, high = ends

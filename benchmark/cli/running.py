@@ -88,7 +88,7 @@ def run(
     )
     console = make_console()
     planned = plan(spec, place_of(path, overrides))
-    for remark in planned.remarks:
+    for remark in filter(None, [planned.remark, *planned.search_remarks()]):
         tell(console, f"Note: {remark}", style="yellow")
     not_kept: NotKept | None = None
     store = Store(execution.results)

@@ -87,7 +87,7 @@ def _built(member: Member, shape: SeriesShape, index: int) -> Iterator[Forecaste
     if lookback > shape.lookback:
         raise ValueError(
             f"a member sees part of the window, but members.{index}.lookback is {lookback} "
-            f"and the window has {shape.lookback} steps"
+            f"and the window's lookback is {shape.lookback}; take one that is no longer"
         )
     own = replace(shape, lookback=lookback)
     for _ in range(member.copies):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -46,22 +47,24 @@ class Plan:
         return _task(self.series, self.spec.lookback, self.spec.horizon)
 
     @property
-    def remarks(self) -> list[str]:
-        """What of its configuration can hardly be meant, though the run itself can do with it."""
+    def remark(self) -> str:
+        """What of its training can hardly be meant; empty where all can."""
+        told = self.spec.training.remark if self.fitted == "gradient" else ""
+        return told and f"{self.spec.name}: training.schedule {told}"
+
+    def search_remarks(self) -> Iterator[str]:
+        """Say which keys a search cannot try: of no use to the run, but to who tunes it later."""
         spec = self.spec
-        told = spec.training.remark if self.fitted == "gradient" else ""
-        found = [f"training.schedule {told}"] if told else []
-        if spec.search:  # of no use to a run, but to who tunes the model later
-            _, options = resolve_model(spec.model, self.where)
-            known = {
-                "model": ["class", *options],
-                "training": [*type(spec.training).model_fields],
-            }
-            for key in spec.search:
-                part, option, *_ = [*key.split("."), ""]
-                if option and option not in known[part]:
-                    found.append(f"search.{key} is no option; {nearest(option, known[part])}")
-        return [f"{spec.name}: {each}" for each in found]
+        if not spec.search:
+            return
+        _, options = resolve_model(spec.model, self.where)
+        known = {"model": ["class", *options], "training": list(type(spec.training).model_fields)}
+        for key in spec.search:
+            part, _, rest = key.partition(".")
+            option = rest.partition(".")[0]
+            if option and option not in known[part]:
+                cure = nearest(option, known[part])
+                yield f"{spec.name}: search.{key} is no option; {cure}"
 
     @property
     def devices(self) -> int:

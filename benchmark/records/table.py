@@ -72,10 +72,12 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
 
 def holds_results(path: Path) -> bool:
     """Whether a file begins as a CSV of results does, whatever follows; a spreadsheet's, too."""
+    if not path.is_file():  # a pipe would wait for who writes into it
+        return False
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as stream:
             header = stream.readline(MAX_ROW)
-    except OSError:  # it is not there, or who writes it will be told
+    except OSError:  # who writes it will be told
         return False
     return set(REQUIRED) <= set(header.replace('"', "").strip().split(","))
 

@@ -106,7 +106,7 @@ def run_suite(
     tasks = _expand(suite, models, part)
     used, notes, missing = _available([spec.dataset for _, spec in tasks], suite.fallback, strict)
     plans = _plan_all(tasks, used)
-    notes += dict.fromkeys(f"{told}." for each in plans for told in each.remarks)
+    notes += dict.fromkeys(f"{each.remark}." for each in plans if each.remark)
     for note in notes:
         console.print(f"Note: {note}", style="yellow", soft_wrap=True, markup=False)
     records = Store(execution.results).records()

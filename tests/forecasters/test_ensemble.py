@@ -128,7 +128,8 @@ def test_an_ensemble_mixes_channels_where_one_of_its_members_does(channels: str)
 
 def test_a_member_that_sees_more_than_the_window_is_refused() -> None:
     spec = {"class": "Ensemble", "members": [{"model": GRU, "lookback": 48}]}
-    with pytest.raises(UserError, match=r"members\.0\.lookback is 48 and the window has 24 steps"):
+    told = r"members\.0\.lookback is 48 and the window's lookback is 24; take one"
+    with pytest.raises(UserError, match=told):
         build_forecaster(spec, SHAPE, "my.yaml")
 
 

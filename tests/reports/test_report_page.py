@@ -173,6 +173,21 @@ def test_no_text_of_any_column_becomes_an_element(run, leave, write):
     assert tags[0] == tags[1]
 
 
+@pytest.mark.parametrize("name", ["errors.npz", "forecasts.npz"])
+def test_a_damaged_run_keeps_its_row_and_the_page_its_others(
+    run, leave, write, tmp_path, capfd, name
+):
+    whole, torn = leave(run("gru", mse=0.4)), leave(run("lstm", mse=0.5))
+    (tmp_path / "runs" / torn.run_id / name).write_bytes(b"PK\x03\x04 no")
+    _, data = write(whole, torn)
+    told = capfd.readouterr().err.splitlines()
+    assert f"{torn.run_id}/{name}: is damaged" in told[-1]
+    assert told[-1].endswith("; until then the page draws nothing of that row")
+    assert len(data["rows"]) == 2
+    (task,) = data["tasks"]
+    assert [each["label"] for each in task["figures"]["models"]] == ["gru"]
+
+
 def test_the_page_fetches_nothing_and_runs_only_its_own_scripts(run, leave, write):
     text, _ = write(leave(run("gru")))
     elements = Elements(text)

@@ -13,10 +13,11 @@ from benchmark.errors import UserError
 from benchmark.files import write_atomically
 from benchmark.records.layout import run_folders
 from benchmark.records.losses import once, read_losses
+from benchmark.records.store import to_stderr
 from benchmark.reports.across import across_table
 from benchmark.reports.costs import PANEL
 from benchmark.reports.critical_difference import ranks_spec
-from benchmark.reports.details import Run, read_details, runs_by_row
+from benchmark.reports.details import Detail, Run, read_details, runs_by_row
 from benchmark.reports.html import figures
 from benchmark.reports.html.embed import policy_hash, script_json
 from benchmark.reports.html.rows import PARETO_COSTS, SCORES, columns, row_objects
@@ -213,7 +214,12 @@ def _figures(
     if not source.runs.is_dir():
         return None, None
     places = figures.chosen_rows(group, limits)
-    details = read_details(group.rows, places, runs, source.runs)
+    details: list[Detail] = []
+    for place in places:
+        try:
+            details += read_details(group.rows, [place], runs, source.runs)
+        except UserError as error:
+            to_stderr(f"{error}; until then the page draws nothing of that row")
     if not details:
         return None, None
     borders = next((each.borders.tolist() for each in details if each.borders is not None), None)
