@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import signal
@@ -86,6 +87,13 @@ def pytest_runtest_setup() -> None:
 def _ctrl_c_interrupts() -> None:
     """A job in the background starts with Ctrl-C ignored, and its children inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _what_is_imported_is_no_garbage() -> None:
+    """Each run looks for garbage before its memory is measured: not among all modules each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
