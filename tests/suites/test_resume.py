@@ -18,20 +18,44 @@ from benchmark.records.store import Store
 from benchmark.suites.conduct import STOPPING
 
 SLOW = '''
+import os
 import time
 from pathlib import Path
 
 from benchmark.forecasters.linear import Linear
+from benchmark.forecasters.naive import SeasonalNaive
 
 
-class Slow(Linear):
+def stop(horizon):
+    if horizon == 12 and not Path("go").exists():
+        Path("begun").touch()
+        time.sleep(60)
+
+
+class Trained(Linear):
     """Stops in the second horizon's training until it may go on."""
 
     def training_forecast(self, x, y):
-        if self.shape.horizon == 12 and not Path("go").exists():
-            Path("begun").touch()
-            time.sleep(60)
+        stop(self.shape.horizon)
         return self(x)
+
+
+class Naive(SeasonalNaive):
+    """Stops in the second horizon's forecasts: its process has no Lightning to import."""
+
+    def forward(self, x):
+        stop(self.shape.horizon)
+        return super().forward(x)
+
+
+class Meeting(SeasonalNaive):
+    """Waits in its first run for that of another process."""
+
+    def forward(self, x):
+        Path(f"met-{os.getpid()}").touch()
+        while len(list(Path().glob("met-*"))) < 2:
+            time.sleep(0.02)
+        return super().forward(x)
 '''
 VARYING = {
     "train_seconds",
@@ -53,20 +77,20 @@ def suite(
     suite_yaml: Callable[..., str],
     write_yaml: Callable[[str, Any], str],
     write_module: Callable[[str, str], None],
-) -> list[str]:
+) -> Callable[[str], list[str]]:
     """The command that runs a suite of two horizons, naive and slow, in the working directory."""
-    write_module("users_slow", SLOW)
-    write_yaml(
-        "slow.yaml",
-        {
-            "name": "slow",
-            "lookback": 24,
-            "model": {"class": "users_slow.Slow"},
-            "training": {"epochs": 2, "batch_size": 64},
-        },
-    )
-    suite_yaml(models=["naive.yaml", "slow.yaml"], seeds=[1])
-    return [sys.executable, "-m", "benchmark", "suite", "tiny.yaml", "--threads", "1"]
+
+    def write(slow: str) -> list[str]:
+        write_module("users_slow", SLOW)
+        model = {"class": f"users_slow.{slow}"}
+        training = {"epochs": 2, "batch_size": 64} if slow == "Trained" else {}
+        write_yaml(
+            "slow.yaml", {"name": "slow", "lookback": 24, "model": model, "training": training}
+        )
+        suite_yaml(models=["naive.yaml", "slow.yaml"], seeds=[1])
+        return [sys.executable, "-m", "benchmark", "suite", "tiny.yaml", "--threads", "1"]
+
+    return write
 
 
 def start(command: list[str]) -> subprocess.Popen[str]:
@@ -91,11 +115,18 @@ def lasting(results: Path) -> list[dict[str, str]]:
         ]
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("slow", "stop", "code"), [("Naive", signal.SIGKILL, -9), ("Trained", signal.SIGINT, 130)]
+)
 def test_a_stopped_suite_goes_on_to_the_same_results(
-    toy: Path, suite: list[str], run_tiny: RunTiny, stop: signal.Signals, code: int
+    toy: Path,
+    suite: Callable[[str], list[str]],
+    run_tiny: RunTiny,
+    slow: str,
+    stop: signal.Signals,
+    code: int,
 ) -> None:
-    process = start(suite)
+    process = start(suite(slow))
     try:
         wait_for(toy / "begun", process)
         process.send_signal(stop)
@@ -133,14 +164,19 @@ def test_a_stopped_suite_goes_on_to_the_same_results(
     assert len(found) == 4
 
 
-def test_two_suites_at_once_share_one_results_folder(toy: Path, suite: list[str]) -> None:
-    (toy / "go").touch()
-    processes = [start(suite) for _ in range(2)]
-    outputs = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    for out, err in outputs:
-        assert err == ""
-        assert "toy, horizon 12" in out
+def test_two_suites_at_once_share_one_results_folder(
+    toy: Path, suite: Callable[[str], list[str]], command: Callable[..., Any]
+) -> None:
+    words = suite("Meeting")
+    process = start(words)
+    try:
+        here = command(*words[3:])
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (here.code, here.err) == (0, "")
+    for told in (out, here.out):
+        assert "toy, horizon 12" in told
     rows = lasting(toy / "results")
     assert sorted((row["model"], row["horizon"], row["status"]) for row in rows) == [
         (model, horizon, "done") for model in ("naive", "slow") for horizon in ("12", "6")
