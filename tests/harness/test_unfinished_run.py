@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -165,14 +164,21 @@ def test_a_training_that_diverged_begins_anew(
 
 
 def test_a_process_that_is_killed_loses_the_epoch_it_was_in(
-    toy: Path, write_module: Callable[[str, str], None], write_yaml: Callable[[str, Any], str]
+    toy: Path,
+    write_module: Callable[[str, str], None],
+    write_yaml: Callable[[str, Any], str],
+    command: Callable[..., Any],
 ) -> None:
     write_module("users_slow", SLOW)
     training = {"epochs": EPOCHS, "batch_size": 64, "patience": 9}
     model = {"model": {"class": "users_slow.Slow"}, "training": training}
     write_yaml("m.yaml", {"name": "m", "dataset": "toy", "lookback": 24, "horizon": 12} | model)
-    command = [sys.executable, "-m", "benchmark", "run", "m.yaml", "--threads", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = ("run", "m.yaml", "--threads", "1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         for _ in range(600):
             if (toy / "second").exists() or process.poll() is not None:
@@ -183,8 +189,8 @@ def test_a_process_that_is_killed_loses_the_epoch_it_was_in(
     finally:
         process.kill()
     (toy / "go").touch()
-    again = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-    assert again.returncode == 0, again.stderr
-    assert again.stdout.startswith("goes on  m toy 12 seed 1: after epoch 1 of 4, val MSE ")
-    seconds = float(again.stdout.splitlines()[1].split(" s ")[0].split()[-1])
+    again = command(*words)
+    assert again.code == 0, again.err
+    assert again.out.startswith("goes on  m toy 12 seed 1: after epoch 1 of 4, val MSE ")
+    seconds = float(again.out.splitlines()[1].split(" s ")[0].split()[-1])
     assert seconds > 11.0, "all processes' together"
