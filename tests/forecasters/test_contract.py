@@ -117,7 +117,7 @@ def test_a_recurrence_keeps_the_contract_whatever_its_options(options: dict[str,
     ids=str,
 )
 def test_further_options_of_the_linear_models_keep_the_contract(spec: dict[str, Any]) -> None:
-    assert not problems(check_forecaster(spec, "options"))
+    assert not problems(check_forecaster(spec, "options", shapes_for(spec)))
 
 
 # --- faults --------------------------------------------------------------------------------------
