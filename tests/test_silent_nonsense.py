@@ -54,12 +54,13 @@ def test_a_warm_up_longer_than_the_training_is_told(
     grid = {"datasets": ["toy"], "horizons": [12]}
     write_yaml("suite.yaml", {"name": "mine", "models": ["model.yaml"], "grids": [grid]})
     told = f"Note: {WARMING}never rises above 1% of learning_rate"
-    for warmup, expected in ((100, True), (1, False)):
+    run, suite = ("run", "model.yaml"), ("suite", "suite.yaml")
+    for words, warmup, expected in ((run, 100, True), (suite, 100, True), (run, 1, False)):
         warm = f"training.schedule={{kind: cosine, warmup: {warmup}}}"
-        for words in (("run", "model.yaml"), ("suite", "suite.yaml")):
-            answer = command(*words, "--set", warm)
-            assert answer.code == 0
-            assert (told in answer.out) is expected
+        answer = command(*words, "--set", warm)
+        assert answer.code == 0
+        assert (told in answer.out) is expected
+        assert ("warms up" in answer.out) is expected
 
 
 @pytest.mark.parametrize(
