@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any, Self
 
 from benchmark.data.load import Series
@@ -27,6 +28,7 @@ def attempt(planned: Plan, execution: Execution, report: Report) -> RunRecord:
     """
     started = datetime.now(UTC)
     report(planned.run_id, None)
+    freeze_modules(len(sys.modules))
     try:
         return run(planned, execution, partial(report, planned.run_id))
     except NotKept as told:
@@ -34,6 +36,17 @@ def attempt(planned: Plan, execution: Execution, report: Report) -> RunRecord:
         return told.record
     except Exception as error:
         return leave_row(planned, execution, started, error)
+
+
+@cache
+def freeze_modules(count: int) -> None:
+    """Put modules out of the garbage collector's sight, anew where there are others than before.
+
+    A run collects garbage before its memory is measured. Looking for some among all that torch and
+    Lightning define takes longer than a naive forecast of every test window.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def leave_row(

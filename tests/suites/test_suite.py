@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import ReferenceType, ref
 
 import pytest
 
@@ -23,7 +24,7 @@ from benchmark.harness.spec import (
 from benchmark.plain_yaml import load_yaml
 from benchmark.records.record import RunRecord
 from benchmark.records.store import Store
-from benchmark.suites.attempt import InProcess
+from benchmark.suites.attempt import InProcess, freeze_modules
 
 RunTiny = Callable[..., Any]
 
@@ -245,25 +246,47 @@ def test_the_command_line_does_not_override_what_the_grid_decides(
         run_tiny([f"{key}=1"])
 
 
-def test_plans_do_not_each_keep_a_scaled_copy_of_the_data(toy: Path, run_tiny: RunTiny) -> None:
-    gc.collect()
-    before = sum(type(thing) is Task for thing in gc.get_objects())
+def test_plans_do_not_each_keep_a_scaled_copy_of_the_data(
+    toy: Path, run_tiny: RunTiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ReferenceType[Task]] = []
     alive: list[int] = []
+    initialise = Task.__init__
+
+    def noted(task: Task, *args: Any, **options: Any) -> None:
+        made.append(ref(task))
+        initialise(task, *args, **options)
 
     class Counting(InProcess):
         def submit(self, planned: Plan) -> Any:
             future = super().submit(planned)
-            alive.append(sum(type(thing) is Task for thing in gc.get_objects()) - before)
+            alive.append(sum(task() is not None for task in made))
             return future
 
+    monkeypatch.setattr(Task, "__init__", noted)
     horizons = list(range(1, 11))
     run_tiny(
         models=["naive.yaml"],
         grids=[{"datasets": ["toy"], "horizons": horizons}],
         executor=Counting,
     )
-    assert len(alive) == 10
+    assert len(made) >= len(alive) == 10
     assert max(alive) <= 4
+
+
+def test_runs_do_not_look_for_garbage_among_modules(toy: Path, run_tiny: RunTiny) -> None:
+    gc.unfreeze()
+    freeze_modules.cache_clear()
+    looked_at: list[int] = []
+
+    class Counting(InProcess):
+        def submit(self, planned: Plan) -> Any:
+            future = super().submit(planned)
+            looked_at.append(len(gc.get_objects()))
+            return future
+
+    run_tiny(models=["naive.yaml"], executor=Counting)
+    assert max(looked_at) < gc.get_freeze_count() / 10
 
 
 def test_a_model_beside_its_suite_is_found_from_anywhere(
