@@ -136,7 +136,7 @@ def tie_notes(rows: DataFrame, windows: int | None, horizon: int) -> Iterable[st
         if len(rows) > 1:
             why = (
                 "it takes the errors of every test window, and the runs' folders beside the CSV, "
-                "which hold them, are missing."
+                "which hold them, are missing or damaged."
             )
             if windows is not None and not can_resample(windows, horizon):
                 size = f"{counted(windows, 'window')} of {counted(horizon, 'step')}"

@@ -145,7 +145,7 @@ def test_without_the_best_rows_losses_or_with_too_few_windows_ties_are_said_to_b
     ("windows", "why"),
     [
         (134, ": 134 windows of 60 steps are too few to tell."),
-        (1500, " folders beside the CSV, which hold them, are missing."),
+        (1500, " folders beside the CSV, which hold them, are missing or damaged."),
     ],
 )
 def test_why_ties_are_unknown_is_said(run, table, windows, why):
