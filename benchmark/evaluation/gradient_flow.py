@@ -62,7 +62,7 @@ def gradient_flow(
     direction = torch.randn_like(last)
     direction = direction / direction.norm(dim=-1, keepdim=True)
     with backward_faults(partial(UserError, f"cell {cell}")):
-        (gradient,) = torch.autograd.grad((last * direction).sum(), x)
+        (gradient,) = torch.autograd.grad((last * direction).sum(), x, materialize_grads=True)
     norms: NDArray[np.float64] = gradient.double().norm(dim=-1).mean(dim=0).flip(0).numpy()
     if not norms[0] > 0:
         what = f"the gradient of its last output by its last input is {norms[0]:g}"

@@ -42,7 +42,7 @@ def _panel(name: str, values: Sequence[float], event: Sequence[int], *, bottom: 
         "step",
         "step" if bottom else None,
         {"domain": [1, len(values)], "nice": False},
-        axis={"labels": bottom, "grid": False},
+        axis={"labels": bottom, "grid": False, "tickCount": min(WIDTH // 40, len(values) - 1)},
     )
     within = {"domain": [0, 1]} if _is_gate(values) else None
     up = number_axis("value", None, within, axis={"tickCount": 2})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from benchmark.reports.drawing import save_figure
 from benchmark.reports.figures import WIDTH
 from benchmark.reports.specs import DASHES, PALETTE, complete, lines_spec
 
-FLOOR = 1e-12
+LOWEST = -12
+FLOOR = 10.0**LOWEST
 """Less is not drawn."""
 
 
@@ -27,7 +29,7 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
         UserError: vl-convert is not installed, or the file cannot be written.
     """
     rows = [
-        {"step": step, "value": value if value >= FLOOR else None, "series": name}
+        {"step": step, "value": value if FLOOR <= value < math.inf else None, "series": name}
         for name, norms in flows.items()
         for step, value in enumerate((norms / norms[0]).tolist())
     ]
@@ -36,11 +38,15 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     spec = lines_spec("step", across, up)
     dashes = [DASHES[place // len(PALETTE) % len(DASHES)] for place in range(len(flows))]
     spec["encoding"]["strokeDash"] = spec["encoding"]["color"] | {"scale": {"range": dashes}}
+    top = max([2.0, *(row["value"] for row in rows if row["value"])])
+    highest = math.floor(math.log10(top))
+    every = 2 * math.ceil((highest - LOWEST) / 24)
+    spec["encoding"]["x"]["axis"] = {"tickCount": min(WIDTH // 40, len(rows) // len(flows) - 1)}
     spec["encoding"]["y"] |= {
-        "scale": {"type": "log", "domain": [FLOOR, 2], "nice": False},
+        "scale": {"type": "log", "domain": [FLOOR, top], "nice": False},
         "axis": {
-            "values": [10.0**power for power in range(-12, 1, 2)],
-            "labelExpr": "datum.value < 1 ? format(datum.value, '~e') : '1'",
+            "values": [10.0**power for power in range(LOWEST, highest + 1, every)],
+            "labelExpr": "datum.value == 1 ? '1' : format(datum.value, '~e')",
         },
     }
     save_figure(complete(spec, rows, colours) | {"width": WIDTH}, path, "--plot")

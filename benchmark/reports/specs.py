@@ -58,13 +58,17 @@ AT_SEASONS = (
 )
 
 
+WHOLE = "max(1, min(10, domain('x')[1] - domain('x')[0]))"
+"""About how many ticks an axis of steps or epochs has: none falls between two of those."""
+
+
 def steps_spec() -> Spec:
     """Error by step of the horizon; rows: step, value, series."""
     spec = with_seasons(lines_spec("step", "steps ahead", SCALED_MSE))
     spec["layer"].append(_dots())
-    spec["encoding"]["color"]["legend"]["symbolSize"] = 600  # as long as the longest dash
-    dashes = spec["encoding"]["color"] | {"scale": {"range": DASHES}}
-    spec["encoding"]["strokeDash"] = dashes
+    colour = spec["encoding"]["color"]
+    colour["legend"]["symbolSize"] = 600  # as long as the longest dash
+    spec["encoding"]["strokeDash"] = colour | {"scale": {"range": DASHES}}
     return spec
 
 
@@ -76,16 +80,13 @@ def with_seasons(spec: Spec) -> Spec:
     drawn = "domain('x')[1] - domain('x')[0] + 1"
     ticks = f"season && {drawn} >= 3 * season ? {AT_SEASONS} : null"
     spec["params"] = [{"name": "season", "value": 0}]
-    spec["encoding"]["x"]["axis"] = {"values": {"expr": ticks}}
+    spec["encoding"]["x"]["axis"]["values"] = {"expr": ticks}
     return spec
 
 
 def training_spec() -> Spec:
     """A curve of training; rows: epoch, value, series, and whether its weights were kept."""
     spec = lines_spec("epoch", "epoch", "validation MSE")
-    every = "max(1, ceil((domain('x')[1] - domain('x')[0]) / 10))"
-    ticks = f"sequence(domain('x')[0], domain('x')[1] + 1, {every})"  # whole epochs, about ten
-    spec["encoding"]["x"]["axis"] = {"format": "d", "values": {"expr": ticks}}
     spec["layer"].insert(1, layer("point", "datum.kept", filled=True, size=90, opacity=1))
     return spec
 
@@ -237,16 +238,17 @@ def _is_needed(layer: Spec, rows: Rows) -> bool:
 
 
 def lines_spec(field: str, across: str, up: str) -> Spec:
-    """Lines, and a dot and a text where the pointer is near."""
+    """Lines by whole numbers, and a dot and a text where the pointer is near."""
     near = {"type": "point", "on": "pointerover", "nearest": True, "clear": "pointerout"}
     is_near = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
     tip = _tooltip(("series", "model"), (field, field), ("value", "value"))
     dot = layer("point", None, {"opacity": is_near, "tooltip": tip}, filled=True, size=60)
+    scale, axis = {"nice": False, "zero": False}, {"tickCount": {"expr": WHOLE}}
     return {
         "data": {"name": "rows"},
         "height": HEIGHT,
         "encoding": {
-            "x": number_axis(field, across, {"nice": False, "zero": False}),
+            "x": number_axis(field, across, scale, axis=axis),
             "y": number_axis("value", up),
             "color": series(),
         },
@@ -271,14 +273,8 @@ def number_axis(field: str, title: str | None, scale: Spec | None = None, **more
 
 def series(symbol: str | None = "stroke") -> Spec:
     """The field that tells series apart, and their legend."""
-    legend = {
-        "title": None,
-        "orient": "top",
-        "labelLimit": 180,
-        "symbolType": symbol,
-        "symbolOpacity": 1,
-        "symbolStrokeWidth": 2,
-    }
+    look = {"symbolType": symbol, "symbolOpacity": 1, "symbolStrokeWidth": 2}
+    legend = {"title": None, "orient": "top", "labelLimit": 180} | look
     return {"field": "series", "type": "nominal", "legend": legend}
 
 

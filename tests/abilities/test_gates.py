@@ -225,6 +225,7 @@ def test_the_command_prints_a_row_a_variable_and_draws_a_panel_each(command, mon
         drawn = stream.read()
     for row in rows[1:]:
         assert f">{row[0]}[{row[1]}], mean of all sequences: " in drawn
+    assert all(f">{step}</text>" in drawn for step in range(1, 10))  # not 1.0, 1.5, ...
 
 
 def test_mistakes_of_gates_are_one_line(command):

@@ -77,14 +77,23 @@ class Late(Cell):
         return h, (x,)
 
 
+class Deaf(Late):
+    """Reads nothing."""
+
+    def step(self, x, state):
+        (h,) = state
+        return h, (h * nn.Parameter(h.new_ones(())),)
+
+
 class Quitter(Late):
     def step(self, x, state):
         sys.exit(0)
 
 
-def test_a_cell_that_does_not_read_its_last_input_is_refused():
+@pytest.mark.parametrize("cell", ["Late", "Deaf"])
+def test_a_cell_that_does_not_read_its_last_input_is_refused(cell):
     with pytest.raises(UserError, match="by its last input is 0; let h_t depend on x_t"):
-        gradient_flow(f"{__name__}.Late", {}, length=4, width=8)
+        gradient_flow(f"{__name__}.{cell}", {}, length=4, width=8)
 
 
 def test_a_cell_that_would_end_the_program_is_an_error():

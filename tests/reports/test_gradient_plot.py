@@ -45,3 +45,17 @@ def test_more_cells_than_colours_are_told_apart_by_dashes(tmp_path, drawn):
     assert {(item["stroke"], tuple(item["strokeDash"])) for item in scene.marks("line")} == looks
     assert scene.texts("legend-label") == list(flows)
     assert scene.size[0] < 900
+
+
+def test_a_gradient_that_grows_stays_within_the_axes(tmp_path, drawn):
+    flows = {"grows": 1.5 ** np.arange(96.0), "shrinks": 0.5 ** np.arange(96.0)}
+    plot_gradient_flow(flows, tmp_path / "flow.svg")
+    (scene,) = drawn
+    assert min(item["y"] for item in scene.marks("line") if item["defined"]) >= 0
+    assert {"1e+12", "1", "1e-12"} <= set(scene.texts("axis-label"))
+
+
+def test_few_steps_are_counted_in_whole_numbers(tmp_path, drawn):
+    plot_gradient_flow({"gru": np.array([1.0, 0.5, 0.25])}, tmp_path / "flow.svg")
+    (scene,) = drawn
+    assert scene.texts("axis-label")[:3] == ["0", "1", "2"]

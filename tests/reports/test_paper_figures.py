@@ -226,6 +226,15 @@ def test_ticks_are_at_whole_seasons_where_the_times_tell_of_one(
     assert axes == (expected or [*range(10, 100, 10)])
 
 
+@pytest.mark.parametrize("horizon", [2, 3, 5])
+def test_ticks_of_a_few_steps_are_whole_numbers(run, leave, detail, tmp_path, drawn, horizon):
+    found = detail("gru", leave(run("gru", horizon=horizon)))
+    figures.save_chart("steps", figures.steps_rows([found]), [found], tmp_path / "a.svg")
+    (scene,) = drawn
+    steps = [str(step) for step in range(1, horizon + 1)]
+    assert scene.texts("axis-label")[:horizon] == steps
+
+
 @pytest.mark.parametrize(("horizon", "expected"), [(24, False), (48, True)])
 def test_past_steps_count_among_the_seasons_that_are_drawn(
     run, leave, detail, tmp_path, drawn, horizon, expected
