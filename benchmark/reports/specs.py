@@ -50,6 +50,12 @@ ROUND = "indexof('125', slice(format(datum.value, '.0e'), 0, 1)) >= 0"
 ALONE = "toNumber(format(datum.value, '.0e')) != datum.value"
 """Whether a tick is of several digits, as is only that of an axis with one value, at that value."""
 
+EXACT: Spec = {
+    "labelExpr": "abs(toNumber(datum.label) - datum.value) > 1e-6 * abs(datum.value) "
+    "? format(datum.value, '.4~g') : datum.label"
+}
+"""Of an axis of errors: the tick of one error alone is not rounded to a whole number."""
+
 SEASONS = "season * max(1, ceil((domain('x')[1] - domain('x')[0]) / season / 10))"
 """Steps between two ticks, about ten of them."""
 
@@ -101,7 +107,7 @@ def channels_spec() -> Spec:
         "mark": {"type": "point", "filled": True, "size": 50, "opacity": 0.9},
         "encoding": {
             "y": name,
-            "x": number_axis("value", SCALED_MSE),
+            "x": number_axis("value", SCALED_MSE, axis=EXACT | {"labelSeparation": 4}),
             "color": series(None),
             "shape": series(None) | {"scale": {"range": SHAPES}},
             "yOffset": {"field": "series", "type": "nominal"},
@@ -146,8 +152,8 @@ def costs_spec() -> Spec:
     tip = _tooltip(("model", "model"), ("series", "family"), ("value", "MSE"), ("shown", "cost"))
     grid = {"condition": {"test": ROUND, "value": 1}, "value": 0}
     padded = {"nice": False, "padding": PADDING}
+    error = padded | {"zero": False}
     axis = {"labelExpr": f"{ROUND} || {ALONE} ? {AMOUNT} : ''", "gridOpacity": grid}
-    error = {"labelExpr": "datum.label == '0' ? format(datum.value, '.4~g') : datum.label"}
     grey = {"color": {"value": GREY}}
     right, below = {"expr": "datum.x"}, {"expr": "datum.y"}
     return {
@@ -155,9 +161,7 @@ def costs_spec() -> Spec:
         "data": {"name": "rows"},
         "encoding": {
             "x": number_axis("cost", "cost", padded | {"type": "log"}, axis=axis),
-            "y": number_axis(
-                "value", "test MSE, scaled series", padded | {"zero": False}, axis=error
-            ),
+            "y": number_axis("value", "test MSE, scaled series", error, axis=EXACT),
             "color": series(None),
         },
         "layer": [
@@ -249,7 +253,7 @@ def lines_spec(field: str, across: str, up: str) -> Spec:
         "height": HEIGHT,
         "encoding": {
             "x": number_axis(field, across, scale, axis=axis),
-            "y": number_axis("value", up),
+            "y": number_axis("value", up, axis=EXACT),
             "color": series(),
         },
         "layer": [

@@ -201,11 +201,12 @@ def test_an_older_file_without_a_cost_has_no_panel_of_it(run, table, tmp_path, d
     assert axes == ["training", "training", "multiply"]
 
 
-def test_an_axis_with_one_value_names_it(run, table, tmp_path, drawn):
-    ridge = run("ridge", 0.42563, fitted="closed_form", train_seconds=47.6483, macs=790_272)
+@pytest.mark.parametrize(("mse", "expected"), [(0.42563, "0.4256"), (0.62, "0.62"), (1.5, "1.5")])
+def test_an_axis_with_one_value_names_it(run, table, tmp_path, drawn, mse, expected):
+    ridge = run("ridge", mse, fitted="closed_form", train_seconds=47.6483, macs=790_272)
     plot_costs(leaderboard(table(ridge)), tmp_path / "costs.png")
     named = {text for text in drawn[0].texts("axis-label") if text}
-    assert named == {"0.4256", "47.6", "790k"}
+    assert named == {expected, "47.6", "790k"}
 
 
 def test_what_was_made_elsewhere_has_no_cost_and_no_place(run, table, tmp_path, drawn):

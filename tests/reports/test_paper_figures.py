@@ -235,6 +235,16 @@ def test_ticks_of_a_few_steps_are_whole_numbers(run, leave, detail, tmp_path, dr
     assert scene.texts("axis-label")[:horizon] == steps
 
 
+@pytest.mark.parametrize(("mse", "expected"), [(0.26, "0.26"), (0.62, "0.62"), (2.5, "2.5")])
+def test_the_error_of_one_step_of_one_row_is_named(
+    run, leave, detail, tmp_path, drawn, mse, expected
+):
+    found = detail("gru", leave(run("gru", horizon=1)))
+    rows = [{"step": 1, "value": mse, "series": "gru"}]
+    figures.save_chart("steps", rows, [found], tmp_path / "a.svg")
+    assert drawn[0].texts("axis-label") == ["1", expected]
+
+
 @pytest.mark.parametrize(("horizon", "expected"), [(24, False), (48, True)])
 def test_past_steps_count_among_the_seasons_that_are_drawn(
     run, leave, detail, tmp_path, drawn, horizon, expected
