@@ -90,6 +90,18 @@ def test_forecasts_in_original_units_that_are_not_said_to_be_are_told(
         assert (answer.code, answer.err) == (0, "")
 
 
+def test_scaled_forecasts_that_are_said_to_be_in_original_units_are_told(
+    files: Path, command: Command
+) -> None:
+    np.save("zeros.npy", np.zeros_like(np.load("pred.npy")))
+    answer = command("score", "pred.npy", "--name", "theirs", "--original-units", *WORDS)
+    (run,) = Path("results/runs").absolute().glob("theirs-*")
+    told = "pred.npy: is scored in original units, but makes sense only as scaled values"
+    assert answer.err == f"warning: {told}; remove {run} and score it without --original-units\n"
+    answer = command("score", "zeros.npy", "--name", "poor", "--original-units", *WORDS)
+    assert (answer.code, answer.err) == (0, "")
+
+
 def test_there_is_no_model_to_use(files: Path, command: Command) -> None:
     assert command("score", "pred.npy", "--name", "theirs", *WORDS).code == 0
     for words in (

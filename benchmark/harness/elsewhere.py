@@ -34,8 +34,13 @@ from benchmark.records import layout
 from benchmark.records.record import ELSEWHERE, RunRecord
 from benchmark.records.store import Store, write_record
 
-ABSURD, SENSIBLE = -100, -10
-"""R2 of forecasts that nobody makes, and of poor ones: about MSE in multiples of the mean's."""
+DOUBTED = {False: (-100, -10), True: (-1, 0)}
+"""By whether forecasts are said to be in original units: the R2 below which that is doubted, and
+the one above which the other reading is believed.
+
+Taken for scaled values, original units are far off. Taken for original units, scaled values are
+near 0, hardly worse than poor forecasts; but other forecasts would not be good if they were scaled.
+"""
 
 
 class Forecasts(Strict):
@@ -82,7 +87,7 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
         check_targets(forecasts.target, task, own_units)
     array = read_forecasts(file, task, forecasts.column, original_units=own_units)
     evaluation = evaluate_array(array, str(file), task, own_units)
-    misread = not own_units and _misread(array, str(file), task, evaluation)
+    misread = _misread(array, str(file), task, evaluation, own_units)
     told = {"elsewhere": forecasts.name, "lookback": task.lookback, "horizon": task.horizon}
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -116,18 +121,31 @@ def score_file(forecasts: Forecasts, results: Path) -> RunRecord:
         write_training(folder, ())
         write_record(folder, record)
     if misread:
-        run = store.runs / record.run_id
-        what = "is scored as scaled values, but makes sense only in original units"
-        cure = f"remove {run} and score it with --original-units"
+        readings = ("as scaled values", "in original units")
+        said, seems = reversed(readings) if own_units else readings
+        what = f"is scored {said}, but makes sense only {seems}"
+        again = f"score it {'without' if own_units else 'with'} --original-units"
+        cure = f"remove {store.runs / record.run_id} and {again}"
         sys.stderr.write(f"warning: {file}: {what}; {cure}\n")
     return record
 
 
-def _misread(array: NDArray[Any], where: str, task: Task, scaled: Evaluation) -> bool:
-    """Whether forecasts are absurd as scaled values, and would not be in original units."""
+def _misread(
+    array: NDArray[Any], where: str, task: Task, said: Evaluation, own_units: bool
+) -> bool:
+    """Whether forecasts make no sense in the units that they are said to be in, but in the other.
+
+    Args:
+        array: of the forecasts.
+        where: it came from.
+        task: that they are of.
+        said: what they are worth in those units.
+        own_units: whether these are each channel's own.
+    """
+    doubted, believed = DOUBTED[own_units]
     with suppress(UserError):  # read so, they may be too large
-        if (r2(scaled.errors) or 0) < ABSURD:
-            return (r2(evaluate_array(array, where, task, True).errors) or 0) > SENSIBLE
+        if (r2(said.errors) or 0) < doubted:
+            return (r2(evaluate_array(array, where, task, not own_units).errors) or 0) > believed
     return False
 
 
