@@ -28,17 +28,19 @@ def plot_gradient_flow(flows: Mapping[str, NDArray[np.float64]], path: Path) -> 
     Raises:
         UserError: vl-convert is not installed, or the file cannot be written.
     """
+    relative = {name: (norms / norms[0]).tolist() for name, norms in flows.items()}
     rows = [
         {"step": step, "value": value if FLOOR <= value < math.inf else None, "series": name}
-        for name, norms in flows.items()
-        for step, value in enumerate((norms / norms[0]).tolist())
+        for name, values in relative.items()
+        for step, value in enumerate(values)
     ]
     colours = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(flows)}
     across, up = "steps before the last output", "gradient, relative to the last step"
     spec = lines_spec("step", across, up)
     dashes = [DASHES[place // len(PALETTE) % len(DASHES)] for place in range(len(flows))]
     spec["encoding"]["strokeDash"] = spec["encoding"]["color"] | {"scale": {"range": dashes}}
-    top = max([2.0, *(row["value"] for row in rows if row["value"])])
+    drawn = [value for values in relative.values() for value in values if value < math.inf]
+    top = max(2.0, *drawn)
     highest = math.floor(math.log10(top))
     every = 2 * math.ceil((highest - LOWEST) / 24)
     spec["encoding"]["x"]["axis"] = {"tickCount": min(WIDTH // 40, len(rows) // len(flows) - 1)}
