@@ -68,6 +68,7 @@ def gradients(
         from benchmark.reports.gradient_plot import plot_gradient_flow
 
         plot_gradient_flow(flows, plot)
+        tell(console, f"Plot: {plot}")
 
 
 def abilities(
@@ -183,7 +184,7 @@ def gates(
 
         title = f"Inside a trained {cell}: {task}, one sequence, a {chosen.event_name} in yellow"
         plot_gates(titles(seen, chosen), seen.event, title, plot)
-        tell(console, f"Figure: {plot}")
+        tell(console, f"Plot: {plot}")
 
 
 def _own_code_told(cell: str) -> AbstractContextManager[None]:

@@ -220,7 +220,7 @@ def test_the_command_prints_a_row_a_variable_and_draws_a_panel_each(command, mon
     assert rows[0] == ["variable", "unit", "question", "elsewhere"]
     assert len({row[1] for row in rows[1:]}) == 1
     assert "   benchmark gates lstm --task recall --seed 1\n" in told.out
-    assert lines[-1] == "Figure: gates.svg"
+    assert lines[-1] == "Plot: gates.svg"
     with open("gates.svg", encoding="utf-8") as stream:
         drawn = stream.read()
     for row in rows[1:]:

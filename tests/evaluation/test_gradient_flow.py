@@ -110,5 +110,6 @@ def test_the_command_prints_a_row_a_cell_and_draws(tmp_path, monkeypatch, capsys
     assert not end.value.code
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == ["steps", "back", "1", "4", "12"]
-    assert [line.split()[0] for line in printed[1:-1]] == cell_names()
+    assert [line.split()[0] for line in printed[1:-2]] == cell_names()
+    assert printed[-1] == f"Plot: {path}"
     assert "<svg" in path.read_text(encoding="utf-8")
