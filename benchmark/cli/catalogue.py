@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.options import make_console
-from benchmark.errors import UserError
+from benchmark.errors import UserError, raise_faults
 
 
 def models() -> None:
@@ -43,8 +43,7 @@ def datasets_list() -> None:
         here = "yes" if locate(card) else "no"
         table.add_row(name, card.frequency, str(channels), here, card.licence)
     make_console().print(table, markup=False)
-    if failed:
-        raise UserError.join(failed)
+    raise_faults(failed)
 
 
 def datasets_fetch(
@@ -63,8 +62,7 @@ def datasets_fetch(
             typer.echo(f"{name}: {fetch(load_card(name))}")
         except UserError as error:
             failed.append(error)
-    if failed:
-        raise UserError.join(failed)
+    raise_faults(failed)
 
 
 def datasets_check(
@@ -84,5 +82,4 @@ def datasets_check(
         typer.echo(name)
         for fact, value in facts.items():
             typer.echo(f"  {fact}: {value}")
-    if failed:
-        raise UserError.join(failed)
+    raise_faults(failed)

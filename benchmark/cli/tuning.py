@@ -18,7 +18,7 @@ from benchmark.cli.options import (
     make_console,
     tell,
 )
-from benchmark.errors import UserError
+from benchmark.errors import UserError, raise_faults
 from benchmark.places import RESULTS
 from benchmark.words import command_line, counted
 
@@ -131,8 +131,7 @@ def tune(
         except UserError as error:
             unfinished.append(error)
     print_tables(models_tables(found), console)
-    if unfinished:
-        raise UserError.join(unfinished)
+    raise_faults(unfinished)
 
 
 def _tune_one(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from benchmark.harness.spec import RunSpec, design_names, load_kept_run, load_ru
 from benchmark.plain_yaml import parse_yaml
 from benchmark.records import layout
 from benchmark.records.record import ELSEWHERE
+from benchmark.words import command_line
 
 FORECASTERS = Path(__file__).parents[1] / "forecasters"
 _FAMILIES = {"none": "naive", "closed_form": "closed form", ELSEWHERE: ELSEWHERE}
@@ -75,12 +75,12 @@ def _command(spec: RunSpec, path: Path) -> str:
     if not changes:
         own = path.absolute()
         told = own.relative_to(own.parents[:4][-1])  # from beside the results: no path of a machine
-        return shlex.join(["benchmark", "run", str(told)])
+        return command_line("run", told)
     name = min(changes, key=lambda each: len(changes[each]))
     settings = dict(changes[name])
-    seed = ["--seed", str(settings.pop("seed"))] if "seed" in settings else []
-    sets = [word for key, value in settings.items() for word in ("--set", f"{key}={_text(value)}")]
-    return shlex.join(["benchmark", "run", name, *sets, *seed])
+    seed = settings.pop("seed", None)
+    sets = [f"{key}={_text(value)}" for key, value in settings.items()]
+    return command_line("run", name, set=sets, seed=seed)
 
 
 def _told(spec: RunSpec) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import nearest
-from benchmark.errors import UserError
+from benchmark.errors import UserError, raise_faults
 from benchmark.files import write_atomically
 from benchmark.records import layout
 from benchmark.records.csv_rows import MAX_ROW, CsvRows, parse_csv_rows, read_csv_rows
@@ -164,8 +164,7 @@ def _results(raw: CsvRows) -> DataFrame:
             row = frame.index.tolist()[int(wrong.to_numpy().argmax())]
             got = raw.rows[row][raw.header.index(column)]
             faults.append(raw.fault(row, column, f"{what}, got {got!r:.60}", cure))
-    if faults:
-        raise UserError.join(faults)
+    raise_faults(faults)
     return frame.reset_index(drop=True)
 
 
@@ -248,8 +247,7 @@ def _typed(
             wanted = {int: "a whole number", float: "a finite number", str: "a text"}[kind]
             got = f"got {column[row]!r:.60}" if column[row] else "it is empty"
             faults.append(raw.fault(row, name, f"must be {wanted}, {got}", "mend the cell"))
-    if faults:
-        raise UserError.join(faults)
+    raise_faults(faults)
     extra = {name: pd.Series(cells[name], dtype="str") for name in raw.header if name not in kinds}
     return pd.DataFrame({**data, **extra})
 

@@ -15,7 +15,7 @@ from benchmark.data.card import load_card
 from benchmark.data.folds import folds
 from benchmark.data.load import Series, load
 from benchmark.data.task import Task
-from benchmark.errors import UserError
+from benchmark.errors import UserError, raise_faults
 from benchmark.forecasters.resolve import how_fitted, resolve_model, source_digest
 from benchmark.harness.identity import identify
 from benchmark.harness.search import Dimension
@@ -152,8 +152,7 @@ def _check(spec: RunSpec, space: Mapping[str, Dimension], where: str) -> dict[st
             start[key] = _start(spec, key, dimension, where)
         except UserError as error:
             faults.append(error)
-    if faults:
-        raise UserError.join(faults)
+    raise_faults(faults)
     return start
 
 
